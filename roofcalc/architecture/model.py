@@ -1,0 +1,192 @@
+"""A model: vocabulary, hidden size, named blocks, and how they repeat. Shapes only; nothing derived is stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from roofcalc.architecture import layers as expression
+from roofcalc.architecture.attention import Attention
+from roofcalc.architecture.feedforward import FeedForward
+from roofcalc.architecture.matrix import Matrix
+from roofcalc.architecture.state import State
+from roofcalc.schema import Count, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One layer: up to three parts, all optional. Attention and state together run side by side (Falcon-H1).
+
+    `norms` overrides the count of norm vectors: one before the mixing part and one before the feed-forward part.
+    """
+
+    attention: Attention | None = None
+    state: State | None = None
+    mlp: FeedForward | None = None
+    norms: Whole | None = None
+
+    @property
+    def parts(self) -> tuple[Attention | State | FeedForward, ...]:
+        return tuple(one for one in (self.attention, self.state, self.mlp) if one is not None)
+
+    @property
+    def default_norms(self) -> int:
+        return (self.attention is not None or self.state is not None) + (self.mlp is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Dtypes:
+    """The checkpoint's dtype by class of tensor; whatever is not named takes `default`.
+
+    `norm`, `router` and `index` are 16-bit where the default is narrower; `kv` is the KV cache's type.
+    """
+
+    default: str
+    attention: str | None = None
+    mlp: str | None = None
+    experts: str | None = None
+    shared: str | None = None
+    state: str | None = None
+    router: str | None = None
+    index: str | None = None
+    norm: str | None = None
+    embed: str | None = None
+    head: str | None = None
+    kv: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MultiToken:
+    """Layers that predict further tokens: `layers` names the block, `heads` says how many. Run only when asked for."""
+
+    layers: str
+    heads: Count = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraEmbedding:
+    """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator."""
+
+    rows: Count
+    dim: Count
+    offload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the publisher prints, only to be compared with the count from the fields."""
+
+    params: Whole | None = None
+    active: Whole | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's architecture as its YAML file gives it; the file format is in the README.
+
+    Attributes
+    ----------
+    blocks, layers
+        Named blocks, and the expression that repeats them: `3*dense 58*moe`.
+    norms : int, optional
+        Norm vectors per block where all have the same unusual number (Gemma: 4).
+    parallel : bool
+        Attention and feed-forward side by side, so that one all-reduce serves both.
+    positions : int
+        Rows of a learned position table.
+    excluded : dict
+        Parameters of towers that take memory but are not modelled (vision, audio).
+    hyper_connections : int, optional
+        Residual streams mixed around each part (DeepSeek V4).
+    """
+
+    name: str
+    vocab: Count
+    hidden: Count
+    context: Count
+    blocks: dict[str, Block]
+    layers: str
+    dtype: str | Dtypes = "bf16"
+    sources: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    title: str | None = None
+    publisher: str | None = None
+    family: str | None = None
+    license: str | None = None
+    year: Count | None = None
+    tied: bool = False
+    norms: Whole | None = None
+    norm_bias: bool = False
+    parallel: bool = False
+    positions: Whole = 0
+    hyper_connections: Count | None = None
+    extra_embed: ExtraEmbedding | None = None
+    mtp: MultiToken | None = None
+    excluded: dict[str, Whole] = field(default_factory=dict)
+    published: Published | None = None
+    known_difference: str | None = None
+    unverified: tuple[str, ...] = ()
+    announced: bool = False
+    notes: str | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        try:
+            runs = expression.parse(self.layers)
+        except ValueError as error:
+            yield "layers", str(error)
+            return
+        used = {name for name, _ in runs} | ({self.mtp.layers} if self.mtp else set())
+        for name in sorted(used - set(self.blocks)):
+            yield "layers" if name in dict(runs) else "mtp.layers", f"block {name!r} is not among blocks: {', '.join(self.blocks)}"
+        for name in self.blocks:
+            if name not in used:
+                yield f"blocks.{name}", "is used by no layer"
+
+    @cached_property
+    def runs(self) -> expression.Runs:
+        """Runs of equal layers in order: (block name, count)."""
+        return expression.parse(self.layers)
+
+    @cached_property
+    def groups(self) -> dict[str, int]:
+        """Layers per block name, order forgotten."""
+        counts: dict[str, int] = {}
+        for name, count in self.runs:
+            counts[name] = counts.get(name, 0) + count
+        return counts
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return sum(self.groups.values())
+
+    @property
+    def dtypes(self) -> Dtypes:
+        return Dtypes(self.dtype) if isinstance(self.dtype, str) else self.dtype
+
+    def embedding(self, tp: int = 1) -> Matrix:
+        """The token embedding's rows on one of `tp` tensor ranks; also the head where both are tied."""
+        return Matrix("embed", -(-self.vocab // tp), self.hidden, "embed")
+
+    def head(self, tp: int = 1) -> Matrix:
+        """The projection from hidden state to logits."""
+        return Matrix("head", self.hidden, -(-self.vocab // tp), "head")
+
+    def block_vectors(self, block: Block, tp: int = 1) -> int:
+        """Norms, biases and other vectors of one block on a tensor rank."""
+        count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
+        own = sum(one.vectors(self.hidden, tp) for one in block.parts)
+        return count * self.hidden * (2 if self.norm_bias else 1) + own + self._hyper_connection_parameters(block)
+
+    def outer_vectors(self) -> int:
+        """The final norm, learned positions, and the mixing before the head."""
+        streams = self.hyper_connections or 0
+        mixing = streams * streams * self.hidden + streams + 1 if streams else 0
+        return self.hidden * (2 if self.norm_bias else 1) + self.positions * self.hidden + mixing
+
+    def _hyper_connection_parameters(self, block: Block) -> int:
+        """Per part, a (2+m)·m × m·h mixing map with bias, and three scales."""
+        if self.hyper_connections is None:
+            return 0
+        m = self.hyper_connections
+        return len(block.parts) * ((2 + m) * m * (m * self.hidden + 1) + 3)

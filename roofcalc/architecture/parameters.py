@@ -1,0 +1,63 @@
+"""Counting a model's parameters from its fields: in all, and those that one token uses."""
+
+from typing import NamedTuple
+
+from roofcalc.architecture.feedforward import Experts
+from roofcalc.architecture.model import Block, Model
+
+
+class Parameters(NamedTuple):
+    """Counts of single weights.
+
+    Attributes
+    ----------
+    total : int
+        The language model: embedding (once if tied), layers, norms, biases, head.
+    active : int
+        What one token's forward pass multiplies by: no input embedding, `top_k` experts.
+    embedding : int
+        The input embedding's table, part of `total`.
+    mtp, excluded : int
+        Multi-token-prediction layers, and towers not modelled: in neither of the above.
+    """
+
+    total: int
+    active: int
+    embedding: int
+    mtp: int
+    excluded: int
+
+
+def count(model: Model) -> Parameters:
+    """Parameters of `model`, from its fields alone."""
+    embedding = model.embedding().elements
+    head = 0 if model.tied else model.head().elements
+    extra = model.extra_embed.rows * model.extra_embed.dim if model.extra_embed else 0
+    total = embedding + head + extra + model.outer_vectors()
+    active = model.head().elements + model.outer_vectors() - model.positions * model.hidden
+    for name, layers in model.groups.items():
+        block = model.blocks[name]
+        total += layers * block_total(model, block)
+        active += layers * _block_active(model, block)
+    return Parameters(total, active, embedding, _multi_token(model), sum(model.excluded.values()))
+
+
+def block_total(model: Model, block: Block) -> int:
+    """Parameters of one layer."""
+    matrices = sum(matrix.elements for one in block.parts for matrix in one.matrices(model.hidden))
+    return matrices + model.block_vectors(block)
+
+
+def _block_active(model: Model, block: Block) -> int:
+    if not isinstance(block.mlp, Experts):
+        return block_total(model, block)
+    routed = sum(matrix.elements for matrix in block.mlp.matrices(model.hidden))
+    return block_total(model, block) - routed + block.mlp.active(model.hidden)
+
+
+def _multi_token(model: Model) -> int:
+    """Per head: one layer, a projection of two hidden states to one, three norms (DeepSeek-V3's module)."""
+    if model.mtp is None:
+        return 0
+    joined = 2 * model.hidden * model.hidden + 3 * model.hidden
+    return model.mtp.heads * (block_total(model, model.blocks[model.mtp.layers]) + joined)

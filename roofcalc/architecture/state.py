@@ -1,0 +1,181 @@
+"""Kinds of recurrent layers as frozen records: their weights, and the state that a sequence keeps.
+
+Sources of the shapes: Mamba arXiv 2312.00752; Mamba-2 arXiv 2405.21060; gated delta net arXiv 2412.06464;
+Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from roofcalc.architecture.matrix import Matrix, part
+from roofcalc.schema import Count, Kinds
+
+StateDtype = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mamba1:
+    """Selective state space: `inner` channels with `state` numbers each; `norms` on dt, B and C (Jamba)."""
+
+    type: ClassVar[str] = "mamba1"
+    inner: Count
+    state: Count
+    dt_rank: Count
+    conv: Count
+    norms: bool = False
+    dtype: StateDtype = "fp32"
+
+    def elements(self, tp: int = 1) -> int:
+        """Numbers of the recurrent state of one sequence on a device."""
+        return part(self.inner, tp) * self.state
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        inner = part(self.inner, tp)
+        return (
+            Matrix("in", hidden, 2 * inner, "state"),
+            Matrix("x", inner, self.dt_rank + 2 * self.state, "state"),
+            Matrix("dt", self.dt_rank, inner, "state"),
+            Matrix("out", inner, hidden, "state"),
+        )
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Convolution with bias, dt bias, A and D, and the inner norms."""
+        return part(self.inner, tp) * (self.conv + 1 + 1 + self.state + 1) + (self.dt_rank + 2 * self.state if self.norms else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Mamba2:
+    """State-space duality: `heads` of `head_dim` × `state`, B and C shared in `groups`; `norm` gates the output."""
+
+    type: ClassVar[str] = "mamba2"
+    heads: Count
+    head_dim: Count
+    state: Count
+    groups: Count
+    conv: Count
+    norm: bool = True
+    dtype: StateDtype = "fp32"
+
+    def elements(self, tp: int = 1) -> int:
+        """Numbers of the recurrent state of one sequence on a device."""
+        return part(self.heads, tp) * self.head_dim * self.state
+
+    def channels(self, tp: int) -> int:
+        """Width of the convolution: the inner channels, B and C."""
+        return part(self.heads, tp) * self.head_dim + 2 * max(1, part(self.groups, tp)) * self.state
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        inner = part(self.heads, tp) * self.head_dim
+        return (
+            Matrix("in", hidden, inner + self.channels(tp) + part(self.heads, tp), "state"),
+            Matrix("out", inner, hidden, "state"),
+        )
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Convolution with bias; A, D and dt bias per head; the gated norm."""
+        inner = part(self.heads, tp) * self.head_dim
+        return self.channels(tp) * (self.conv + 1) + 3 * part(self.heads, tp) + (inner if self.norm else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class GatedDeltaNet:
+    """Delta rule with a gate per head: `v_heads` states of k_dim × v_dim (Qwen3-Next, Qwen3.5)."""
+
+    type: ClassVar[str] = "gated_deltanet"
+    k_heads: Count
+    v_heads: Count
+    k_dim: Count
+    v_dim: Count
+    conv: Count
+    dtype: StateDtype = "fp32"
+
+    def elements(self, tp: int = 1) -> int:
+        """Numbers of the recurrent state of one sequence on a device."""
+        return part(self.v_heads, tp) * self.k_dim * self.v_dim
+
+    def channels(self, tp: int) -> int:
+        """Width of the convolution: queries, keys and values."""
+        return 2 * part(self.k_heads, tp) * self.k_dim + part(self.v_heads, tp) * self.v_dim
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        values = part(self.v_heads, tp) * self.v_dim
+        return (
+            Matrix("in", hidden, self.channels(tp) + values, "state"),
+            Matrix("gates", hidden, 2 * part(self.v_heads, tp), "state"),
+            Matrix("out", values, hidden, "state"),
+        )
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Convolution without bias; A and dt bias per head; the output norm."""
+        return self.channels(tp) * self.conv + 2 * part(self.v_heads, tp) + self.v_dim
+
+
+@dataclass(frozen=True, slots=True)
+class KDA:
+    """Kimi delta attention: the delta rule with a gate per channel; `full_gate` has full-rank gates (Kimi K3)."""
+
+    type: ClassVar[str] = "kda"
+    heads: Count
+    head_dim: Count
+    conv: Count
+    full_gate: bool = False
+    dtype: StateDtype = "fp32"
+
+    def elements(self, tp: int = 1) -> int:
+        """Numbers of the recurrent state of one sequence on a device."""
+        return part(self.heads, tp) * self.head_dim**2
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        wide = part(self.heads, tp) * self.head_dim
+        gates: tuple[Matrix, ...]
+        if self.full_gate:
+            gates = (Matrix("forget", hidden, wide, "state"), Matrix("gate", hidden, wide, "state"))
+        else:
+            gates = (Matrix("gates_down", hidden, 2 * self.head_dim, "state"), Matrix("gates_up", self.head_dim, wide, "state", 2))
+        return (
+            Matrix("qkv", hidden, 3 * wide, "state"),
+            *gates,
+            Matrix("beta", hidden, part(self.heads, tp), "state"),
+            Matrix("out", wide, hidden, "state"),
+        )
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Three convolutions without bias; A per head, dt bias per channel; the output norm."""
+        wide = part(self.heads, tp) * self.head_dim
+        return 3 * wide * self.conv + part(self.heads, tp) + wide + self.head_dim
+
+
+@dataclass(frozen=True, slots=True)
+class Lightning:
+    """Linear attention with a fixed decay per head and an output gate (MiniMax-01)."""
+
+    type: ClassVar[str] = "lightning"
+    heads: Count
+    head_dim: Count
+    dtype: StateDtype = "fp32"
+
+    def elements(self, tp: int = 1) -> int:
+        """Numbers of the recurrent state of one sequence on a device."""
+        return part(self.heads, tp) * self.head_dim**2
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        wide = part(self.heads, tp) * self.head_dim
+        return (
+            Matrix("qkv", hidden, 3 * wide, "state"),
+            Matrix("gate", hidden, wide, "state"),
+            Matrix("out", wide, hidden, "state"),
+        )
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """The output norm."""
+        return part(self.heads, tp) * self.head_dim
+
+
+State = Annotated[
+    Mamba1 | Mamba2 | GatedDeltaNet | KDA | Lightning,
+    Kinds(
+        "type",
+        {"mamba1": Mamba1, "mamba2": Mamba2, "gated_deltanet": GatedDeltaNet, "kda": KDA, "lightning": Lightning},
+        default="",
+    ),
+]

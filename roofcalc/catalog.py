@@ -1,0 +1,246 @@
+"""Names -> catalog files -> validated records. Only the files that are named get parsed.
+
+Knows where catalogs lie, aliases, `like:`, and what-if changes; not what a figure means.
+"""
+
+import copy
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from roofcalc import yamlfile
+from roofcalc.architecture.model import Model
+from roofcalc.errors import RoofcalcError, did_you_mean, nearest
+from roofcalc.hardware import Device, Hardware, System
+from roofcalc.schema import build
+from roofcalc.yamlfile import Lines
+
+Kind = Literal["models", "hardware"]
+
+_NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
+_MAX_COUNT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One figure overridden for this run: `path` within the model's or the hardware's file."""
+
+    target: Kind
+    path: tuple[str, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        return f"{self.target.removesuffix('s')}.{'.'.join(self.path)}={self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A catalog entry: its file, and a note where the name given was not its own."""
+
+    name: str
+    path: Path
+    note: str | None = None
+
+
+def directories(kind: Kind) -> list[Path]:
+    """Where entries of `kind` are looked up: those of ROOFCALC_PATH first, then the built-in ones."""
+    user = [Path(part) / kind for part in os.environ.get("ROOFCALC_PATH", "").split(os.pathsep) if part]
+    return [*user, built_in(kind)]
+
+
+def built_in(kind: Kind) -> Path:
+    """The packaged catalog, else the checkout's."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "catalogs" / kind
+    return packaged if packaged.is_dir() else here.parent / kind
+
+
+def normal(name: str) -> str:
+    """A name without the differences that do not matter: case, `_`, spaces."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def entries(kind: Kind) -> dict[str, Path]:
+    """Every entry's name and file, the first of a name winning. Reads directories, no files."""
+    return dict(_entries(kind, tuple(map(str, directories(kind)))))
+
+
+@lru_cache(maxsize=8)
+def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for place in places:
+        for folder, subfolders, files in os.walk(place):
+            subfolders[:] = sorted(one for one in subfolders if not one.startswith("."))
+            for file in sorted(files):
+                stem, suffix = os.path.splitext(file)
+                if suffix in (".yaml", ".yml"):
+                    found.setdefault(stem, Path(folder, file))
+    return found
+
+
+_ALIASES = re.compile(r"^aliases:(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def aliases(path: Path) -> list[str]:
+    """The aliases written in a file, by a scan of its text: a tenth of the time that parsing takes."""
+    match = _ALIASES.search(yamlfile.read_text(path))
+    text = re.sub(r"#.*", "", match.group(1)) if match else ""
+    return [word for word in re.findall(r"[^,\[\]\s'\"]+", text) if word != "-"]
+
+
+def find(kind: Kind, text: str) -> Found:
+    """The entry that `text` names: by its own name, an alias, or as a path.
+
+    Raises
+    ------
+    RoofcalcError
+        No entry has that name, or several begin with it; names the nearest.
+    """
+    if text.endswith((".yaml", ".yml")) or Path(text).is_file():
+        return Found(Path(text).stem, Path(text))
+    known = entries(kind)
+    wanted = normal(text)
+    if wanted in known:
+        return Found(wanted, known[wanted])
+    also = {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
+    if wanted in also:
+        name = also[wanted]
+        note = None if "/" in wanted else f"{text.strip()} stands for {name}"
+        return Found(name, known[name], note)
+    raise RoofcalcError(_unknown(kind, text, wanted, known, also))
+
+
+def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: dict[str, str]) -> str:
+    what = "model" if kind == "models" else "hardware"
+    begin = sorted(name for name in known if name.startswith(wanted + "-")) if wanted else []
+    if len(begin) > 1:
+        return f"{what} {text!r} is ambiguous: {', '.join(begin)}"
+    if Path(text).is_dir() or text.endswith(".json"):
+        return f"{text}: not a roofcalc YAML file"
+    close = list(dict.fromkeys(also.get(name, name) for name in begin or nearest(wanted, [*known, *also])))
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    return f"unknown {what} {text!r}{hint} (`roofcalc {kind} list` prints all)"
+
+
+def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines]:
+    """A file's plain values and lines, with what it is `like` underneath."""
+    value, lines = yamlfile.load(found.path)
+    name = value.get("like")
+    if name is None:
+        return value, lines
+    if not isinstance(name, str) or depth > 4:
+        raise RoofcalcError(f"{lines[('like',)]}: like: expected the name of another entry, without a circle")
+    base, base_lines = raw(kind, find(kind, name), depth + 1)
+    merged = {key: copy.deepcopy(item) for key, item in base.items() if key not in _NOT_INHERITED}
+    sources = [*merged.get("sources", []), *(value.get("sources") or [])]
+    merged.update({key: item for key, item in value.items() if key != "like"})
+    if sources:
+        merged["sources"] = sources
+    return merged, {**base_lines, **lines}
+
+
+def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
+    """The model that `text` names, and notes about the name.
+
+    Raises
+    ------
+    RoofcalcError
+        Unknown name, unreadable file, or every problem of the file at once.
+    """
+    found = find("models", text)
+    value, lines = raw("models", found)
+    _apply(value, lines, [change for change in changes if change.target == "models"])
+    built = build(Model, value, lines, str(found.path))
+    _check_stem(built.name, found)
+    return built, _notes(found, built)
+
+
+def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[str]]:
+    """What `[N x]device`, a system's name or a path stands for, and notes about the name.
+
+    Raises
+    ------
+    RoofcalcError
+        Unknown name, unreadable file, a count without links, or every problem of the file at once.
+    """
+    match = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(.+)", text, re.IGNORECASE)
+    times, name = (int(match.group(1)), match.group(2)) if match else (1, text)
+    if not 1 <= times <= _MAX_COUNT:
+        raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
+    found = find("hardware", name)
+    value, lines = raw("hardware", found)
+    own = [change for change in changes if change.target == "hardware"]
+    if "device" not in value:
+        _apply(value, lines, own)
+        device = build(Device, value, lines, str(found.path))
+        _check_stem(device.name, found)
+        label = f"{times}x{device.name}" if match else device.name
+        built = Hardware(label, device, times, device.link, _bytes_per_s(device.scale_out_gb_s))
+        return _joined(built), _notes(found, device)
+    of_system = [change for change in own if change.path[0] in value]
+    _apply(value, lines, of_system)
+    system = build(System, value, lines, str(found.path))
+    _check_stem(system.name, found)
+    below = find("hardware", system.device)
+    value, lines = raw("hardware", below)
+    _apply(value, lines, [change for change in own if change not in of_system])
+    device = build(Device, value, lines, str(below.path))
+    label = f"{times}x{system.name}" if times > 1 else system.name
+    built = Hardware(
+        label,
+        device,
+        times * system.count,
+        system.link or device.link,
+        _bytes_per_s(system.scale_out_gb_s or device.scale_out_gb_s),
+        system,
+    )
+    return _joined(built), [*_notes(found, system), *_notes(below, device)]
+
+
+def _bytes_per_s(gb_s: float | None) -> float | None:
+    return None if gb_s is None else gb_s * 1e9
+
+
+def _joined(hardware: Hardware) -> Hardware:
+    """`hardware`, if its devices can reach one another."""
+    if hardware.count > hardware.domain and hardware.scale_out_bytes_per_s is None:
+        reach = f"its link joins {hardware.domain}" if hardware.link else "the device has no link to others"
+        raise RoofcalcError(f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given")
+    return hardware
+
+
+def _check_stem(name: str, found: Found) -> None:
+    if name != found.path.stem:
+        raise RoofcalcError(f"{found.path}: name: {name!r} must equal the file's name {found.path.stem!r}")
+
+
+def _notes(found: Found, record: Model | Device | System) -> list[str]:
+    notes = [found.note] if found.note else []
+    if record.announced:
+        notes.append(f"{record.name} is announced: its figures are the maker's plans")
+    if record.unverified:
+        notes.append(f"{record.name}: not verified at a source: {', '.join(record.unverified)}")
+    return notes
+
+
+def _apply(value: dict[str, Any], lines: Lines, changes: Sequence[Change]) -> None:
+    """Sets each change's figure in the plain values; a misspelt path is an error with the nearest."""
+    for change in changes:
+        *parents, last = change.path
+        place: Any = value
+        for depth, key in enumerate(parents):
+            inner = place.get(key)
+            if not isinstance(inner, dict):
+                where = ".".join(change.path[: depth + 1])
+                groups = tuple(name for name, item in place.items() if isinstance(item, dict))
+                raise RoofcalcError(f"--set {change}: there is no {where!r}{did_you_mean(key, groups)}")
+            place[key] = dict(inner)  # merged blocks share their parts: change one, not all
+            place = place[key]
+        if isinstance(place.get(last), (dict, list)):
+            raise RoofcalcError(f"--set {change}: {last!r} is a group; name one figure in it: {', '.join(map(str, place[last]))}")
+        place[last] = change.value
+        lines[change.path] = f"--set {str(change).split('=')[0]}"
