@@ -1,3 +1,38 @@
-"""roofcalc: how many users fit, how fast each is served, and what runs out first."""
+"""roofcalc: how many users fit, how fast each is served, and what runs out first.
+
+    import roofcalc as rc
+    table = rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=[775, 7661], interactivity=30, weights="fp8")
+    table["max_batch"]
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from roofcalc.api import interactivity as interactivity
+    from roofcalc.api import max_batch as max_batch
+    from roofcalc.api import memory as memory
+    from roofcalc.errors import RoofcalcError as RoofcalcError
+    from roofcalc.report.table import Table as Table
+    from roofcalc.request import Options as Options
+
+_HOMES = {
+    "max_batch": "roofcalc.api",
+    "interactivity": "roofcalc.api",
+    "memory": "roofcalc.api",
+    "Options": "roofcalc.request",
+    "Table": "roofcalc.report.table",
+    "RoofcalcError": "roofcalc.errors",
+}
+__all__ = ["Options", "RoofcalcError", "Table", "__version__", "interactivity", "max_batch", "memory"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -45,7 +45,7 @@ def build(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> T:
         One line for each unknown key, missing field, wrong type, value out of range or contradiction.
     """
     reader = _Reader(lines, file)
-    built = reader.read(record, value, ())
+    built: T = reader.read(record, value, ())
     if reader.errors:
         raise RoofcalcError(*reader.errors)
     return built

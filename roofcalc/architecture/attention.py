@@ -238,10 +238,14 @@ class Pooled:
         groups = part(self.output.groups, tp)
         index = self.pool.index
         choose = (
-            Matrix("index_q", self.q_rank, index.heads * index.dim, "index"),
-            Matrix("index_weights", hidden, index.heads, "index"),
-            *self.compressor(hidden, "index_compressor", index.dim),
-        ) if index and not index.shared else ()
+            (
+                Matrix("index_q", self.q_rank, index.heads * index.dim, "index"),
+                Matrix("index_weights", hidden, index.heads, "index"),
+                *self.compressor(hidden, "index_compressor", index.dim),
+            )
+            if index and not index.shared
+            else ()
+        )
         return (
             Matrix("q_down", hidden, self.q_rank, "attention"),
             Matrix("q_up", self.q_rank, part(self.heads, tp) * self.head_dim, "attention"),

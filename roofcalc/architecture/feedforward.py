@@ -99,6 +99,4 @@ class Experts:
         return round(sum(matrix.elements for matrix in self.around(hidden)) + real * one)
 
 
-FeedForward = Annotated[
-    Dense | Experts, Kinds("type", {"dense": Dense, "experts": Experts}, default="dense", markers={"experts": "experts"})
-]
+FeedForward = Annotated[Dense | Experts, Kinds("type", {"dense": Dense, "experts": Experts}, default="dense", markers={"experts": "experts"})]

@@ -1,0 +1,88 @@
+"""What a calculation takes for granted: presets, and the single choices that override them."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from roofcalc.errors import RoofcalcError, did_you_mean
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "assume": ("roofline", "bound"),
+    "overlap": ("full", "net", "op", "none"),
+    "network": ("bandwidth", "ideal"),
+    "capacity": ("nominal", "visible", "binary", "largest"),
+    "kv_policy": ("architectural", "reserved"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """Everything that moves an answer besides model, hardware, precision and layout.
+
+    Attributes
+    ----------
+    assume : "roofline" or "bound"
+        The preset; `bound` is a floor on time for any engine.
+    overlap : "full", "net", "op" or "none"
+        What runs at the same time (PHYSICS §4).
+    network : "bandwidth" or "ideal"
+        Messages take their bytes' time, or none.
+    mbu, mfu, link : float
+        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth.
+    util : float
+        Fraction of the memory that may be used.
+    reserve_gb : float
+        GB per device kept free besides.
+    capacity : "nominal", "visible", "binary" or "largest"
+        Reading of the device's memory size.
+    kv_policy : "architectural" or "reserved"
+        Windowed layers hold their window, or the whole context as engines with one page table do.
+    kv_block : int
+        The context is rounded up to a multiple of this for capacity.
+    """
+
+    assume: str = "roofline"
+    overlap: str = "op"
+    network: str = "bandwidth"
+    mbu: float = 1.0
+    mfu: float = 1.0
+    link: float = 1.0
+    util: float = 1.0
+    reserve_gb: float = 0.0
+    capacity: str = "nominal"
+    kv_policy: str = "architectural"
+    kv_block: int = 1
+
+    @property
+    def is_bound(self) -> bool:
+        return self.assume == "bound"
+
+
+_PRESETS: dict[str, dict[str, Any]] = {"roofline": {}, "bound": {"overlap": "full", "capacity": "largest"}}
+
+
+def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
+    """The preset `assume` with every choice in `given` that is not None in its place.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown choice, or a figure outside its range.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in (("assume", assume), *chosen.items()):
+        if name in CHOICES and value not in CHOICES[name]:
+            hint = did_you_mean(str(value), CHOICES[name])
+            raise RoofcalcError(f"{name}: {value!r} is none of {', '.join(CHOICES[name])}{hint}")
+    built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
+    for name in ("mbu", "mfu", "link", "util"):
+        value = getattr(built, name)
+        if not 0 < value <= 1:
+            raise RoofcalcError(f"{name}: {value:g} is not a fraction above 0 and at most 1")
+    if not 0 <= built.reserve_gb <= 1e6:
+        raise RoofcalcError(f"reserve: {built.reserve_gb:g} is not a number of GB per device from 0 up")
+    if not (isinstance(built.kv_block, int) and 1 <= built.kv_block <= 10**9):
+        raise RoofcalcError(f"kv_block: {built.kv_block:g} is not a whole number of tokens from 1 up")
+    return built
+
+
+NAMES = tuple(field.name for field in fields(Assumptions))

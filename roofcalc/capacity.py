@@ -1,0 +1,102 @@
+"""What fills the memory: weights and caches per device, what is left, and the longest context that fits (PHYSICS §5)."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roofcalc.architecture.feedforward import Experts
+from roofcalc.architecture.model import Block
+from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
+from roofcalc.layout import Stage
+from roofcalc.operations.attention import holds, modelled
+from roofcalc.solve import largest
+
+MAX_CONTEXT = 2**40
+
+
+def weight_bytes(deployment: Deployment, stage: Stage) -> float:
+    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits."""
+    model, tp = deployment.model, deployment.layout.tp
+
+    def bytes_of(tensor: str) -> float:
+        return deployment.weight_dtype(tensor).bytes_per_element
+
+    total = 0.0
+    for name, layers in stage.groups:
+        block = _checked(deployment, name)
+        total += layers * sum(m.elements * bytes_of(m.tensor) for one in block.parts for m in one.matrices(model.hidden, tp))
+        total += layers * model.block_vectors(block, tp) * bytes_of("norm")
+    shared_table = model.tied and stage.first and stage.last
+    if stage.first:
+        extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
+        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed")
+        total += sum(model.excluded.values()) / tp * bytes_of("norm")
+    if stage.last:
+        total += model.outer_vectors() * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
+    return total
+
+
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
+    """Bytes of cache that one sequence of `seq` tokens keeps on one device of a stage."""
+    block = deployment.assumptions.kv_block
+    kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
+    total = np.zeros_like(kept)
+    for name, layers in stage.groups:
+        attention = _checked(deployment, name).attention
+        if attention is not None:
+            gqa = modelled(attention, f"{deployment.model.name}: block {name!r}")
+            entry = gqa.entry_elements(deployment.layout.tp) * deployment.kv.bytes_per_element
+            total = total + layers * entry * holds(gqa, kept, deployment.assumptions.kv_policy)
+    return total
+
+
+def system_weight_bytes(deployment: Deployment) -> float:
+    """Bytes of weights over all devices, replicas included."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
+
+
+def system_kv_bytes(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Bytes of cache of one sequence over all devices, replicated heads included."""
+    held = [stage.count * kv_bytes(deployment, stage, seq) for stage in deployment.stages]
+    return np.asarray(sum(held)) * deployment.layout.tp
+
+
+def system_capacity_bytes(deployment: Deployment) -> float:
+    """Bytes over all devices that weights and caches may fill: the reading × util, less the reserve."""
+    return deployment.hardware.count * deployment.usable_bytes
+
+
+def weights_fit(deployment: Deployment) -> bool:
+    """Whether the fullest stage has room for its weights."""
+    return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
+
+
+def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Sequences that fit: d · floor(room / KV per sequence) of the fullest stage; inf where nothing is kept per token."""
+    seq = np.asarray(seq, dtype=float)
+    if not weights_fit(deployment):
+        return np.zeros_like(seq)
+    rooms = []
+    for stage in deployment.stages:
+        room = deployment.usable_bytes - weight_bytes(deployment, stage)
+        with np.errstate(divide="ignore"):
+            rooms.append(np.floor(room / kv_bytes(deployment, stage, seq) * (1 + 1e-12)))
+    return np.asarray(deployment.layout.dp * np.minimum.reduce(rooms))
+
+
+def max_context(deployment: Deployment, batch: Any) -> NDArray[Any]:
+    """The most tokens per sequence at which `batch` sequences fit; 0 where not even one does, inf where nothing grows."""
+    batch = np.asarray(batch, dtype=float)
+    found = largest(lambda seq: batch_memory(deployment, seq) >= batch, batch.shape, MAX_CONTEXT)
+    return np.where(found >= MAX_CONTEXT, np.inf, found)
+
+
+def _checked(deployment: Deployment, name: str) -> Block:
+    block = deployment.model.blocks[name]
+    for one, what in ((block.state, "a recurrent state"), (block.mlp if isinstance(block.mlp, Experts) else None, "routed experts")):
+        if one is not None:
+            raise RoofcalcError(f"{deployment.model.name}: block {name!r}: {what} described but not modelled yet")
+    return block

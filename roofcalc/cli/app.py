@@ -1,0 +1,123 @@
+"""The entry point: finds the command that was named, imports only that one, and turns every mishap into a line.
+
+Exit codes: 0 answered, 2 wrong use or bad input, 3 a requirement failed, 1 the unexpected.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Annotated, Any, ClassVar
+
+import typer
+from typer.core import TyperGroup
+
+from roofcalc import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
+    "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
+    "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
+    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group that knows its commands by name and module, and imports one when it is asked for."""
+
+    table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.table)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.table:
+            return None
+        module, _, attribute = self.table[cmd_name][0].partition(":")
+        return getattr(import_module(module), attribute or "COMMAND")
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.table and not name.startswith("-"):
+            from roofcalc.errors import RoofcalcError, did_you_mean
+
+            raise RoofcalcError(f"unknown command {name!r}{did_you_mean(name, list(self.table))}; commands: {', '.join(self.table)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short) for name, (_, short) in self.table.items()])
+
+    def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
+        def run() -> Any:
+            return super(LazyGroup, self).main(args, standalone_mode=False, **extra)
+
+        return sys.exit(guarded(run)) if standalone_mode else run()
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Runs, and returns the exit code; whatever goes wrong becomes one line on stderr, never a traceback."""
+    from roofcalc.errors import RoofcalcError
+
+    try:
+        result = run()
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except RoofcalcError as error:
+        return _complain(*error.lines)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
+        return 0
+    except (KeyboardInterrupt, typer.Abort):
+        _complain("interrupted")
+        return 130
+    except MemoryError:
+        return _complain("out of memory: ask for fewer rows")
+    except OSError as error:
+        return _complain(f"cannot write: {error.strerror or error}")
+    except Exception as error:
+        if hasattr(error, "format_message"):  # the command line's own complaint about its arguments
+            context = getattr(error, "ctx", None)
+            more = f" (`{context.command_path} --help` shows all)" if context else ""
+            return _complain(" ".join(str(error.format_message()).split()) + more)
+        if os.environ.get("ROOFCALC_TRACEBACK"):
+            raise
+        _complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (ROOFCALC_TRACEBACK=1 shows where)")
+        return 1
+
+
+def _complain(*lines: str) -> int:
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    return 2
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"roofcalc {__version__}")
+        raise typer.Exit
+
+
+def help_if_alone(ctx: typer.Context) -> None:
+    """A group without a command shows its help, and that is an answer."""
+    if ctx.invoked_subcommand is None:
+        print(ctx.get_help())
+        raise typer.Exit
+
+
+app = typer.Typer(name="roofcalc", cls=LazyGroup, rich_markup_mode=None, invoke_without_command=True)
+
+
+@app.callback()
+def roofcalc(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """How many users fit, how fast each is served, and what runs out first: rooflines for LLM inference."""
+    help_if_alone(ctx)
+
+
+def main() -> None:
+    """Runs the command line; never returns."""
+    app()

@@ -1,0 +1,114 @@
+"""Builds a command from its options, and prints what it answers."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, Option
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.report.table import Table
+
+FORMATS = ("table", "csv", "json", "md")
+SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
+
+
+class GroupedHelp(TyperCommand):
+    """A command whose options `--help` lists under their headings, as plain text."""
+
+    examples: tuple[str, ...] = ()
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                default = "Arguments" if parameter.param_type_name == "argument" else "Other"
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        if self.examples:
+            with formatter.section("Examples"):
+                for example in self.examples:
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+    """The command `name`: its options' values go to `answer`, whose table is printed.
+
+    Parameters
+    ----------
+    answer : callable
+        Takes the options by their API names, those not given left out; returns a Table.
+    examples : tuple of str
+        Whole command lines that run.
+    """
+
+    def callback(**values: Any) -> None:
+        given = {key: value for key, value in values.items() if value is not None and key not in OUTPUT_NAMES}
+        emit(answer(**given), **{key: values[key] for key in OUTPUT_NAMES})
+
+    parameters = [option.parameter for option in (*options, *OUTPUT)]
+    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback.__annotations__ = {}
+    callback.__doc__ = help
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=GroupedHelp)(callback)
+    built = typer.main.get_command(app)
+    built.examples = examples  # type: ignore[attr-defined]
+    return built
+
+
+def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
+    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement fails.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown format or column, a malformed requirement, or a file that cannot be written.
+    """
+    from roofcalc.report import require as requirements
+    from roofcalc.report.writers import write
+
+    path = Path(output) if output else None
+    chosen = format or (SUFFIXES.get(path.suffix.lower(), "table") if path else "table")
+    if chosen not in FORMATS:
+        raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
+    conditions = [requirements.parse(text, table) for text in require or []]
+    shown = table.select([name.strip() for name in columns.split(",")]) if columns else table
+    lines = _lines(shown, chosen, to_terminal=path is None and sys.stdout.isatty(), whole=columns is not None)
+    if not quiet:
+        for note in table.notes:
+            print(f"note: {note}", file=sys.stderr)
+    write(lines, path)
+    failed = requirements.failures(table, conditions)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(3)
+
+
+def _lines(table: Table, format: str, to_terminal: bool, whole: bool) -> Iterator[str]:
+    """The writer of a format, imported when it is used."""
+    if format == "csv":
+        from roofcalc.report.writers import csv_lines
+
+        return csv_lines(table)
+    if format == "json":
+        from roofcalc.report.writers import json_lines
+
+        return json_lines(table)
+    if format == "md":
+        from roofcalc.report import markdown
+
+        return markdown.lines(table, whole)
+    from roofcalc.report import terminal
+
+    return terminal.lines(table, terminal.terminal_width(to_terminal), whole)

@@ -1,0 +1,212 @@
+"""A model on a machine: which tensor is stored how, what each operation's roofs are, and what had to give.
+
+Everything below (operations, time, memory, solvers) takes a Deployment and arrays; nothing below reads files.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from roofcalc import precision
+from roofcalc.architecture.attention import GQA
+from roofcalc.architecture.model import Model
+from roofcalc.assumptions import Assumptions
+from roofcalc.errors import RoofcalcError
+from roofcalc.hardware import Hardware
+from roofcalc.layout import Layout, Stage, choose, stages
+from roofcalc.precision import Dtype
+
+SIXTEEN_BIT_CLASSES = ("router", "index", "norm")  # whatever --weights says, these stay 16-bit
+LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
+NATIVE = "native"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model on one machine, in one precision and layout, under one set of assumptions.
+
+    Build it with `deploy`, which checks that the parts fit together.
+
+    Attributes
+    ----------
+    weights : str
+        A dtype for every matrix, or "native" for the checkpoint's own mix.
+    kv : Dtype
+        The KV cache's dtype.
+    compute : str or None
+        The format asked for in linear operations; None follows the weights (PHYSICS §1).
+    comm : Dtype or None
+        The all-reduce's elements; None is 16-bit (in `bound`, half a byte).
+    """
+
+    model: Model
+    hardware: Hardware
+    layout: Layout
+    assumptions: Assumptions
+    weights: str
+    kv: Dtype
+    compute: str | None = None
+    comm: Dtype | None = None
+
+    @property
+    def sixteen_bit(self) -> str:
+        """The checkpoint's own 16-bit type."""
+        return "fp16" if self.model.dtypes.default == "fp16" else "bf16"
+
+    def weight_dtype(self, tensor: str) -> Dtype:
+        """How tensors of a class are stored: under `native` as in the checkpoint, else as `weights` says."""
+        dtypes = self.model.dtypes
+        if self.weights != NATIVE:
+            return precision.dtype(self.sixteen_bit if tensor in SIXTEEN_BIT_CLASSES else self.weights)
+        named = getattr(dtypes, tensor) or dtypes.default
+        if getattr(dtypes, tensor) is None and tensor in SIXTEEN_BIT_CLASSES and precision.dtype(named).bytes_per_element < 2:
+            named = self.sixteen_bit
+        return precision.dtype(named)
+
+    def linear_format(self, tensor: str) -> str | None:
+        """The format that products by weights of a class run at; None where the device has none for it."""
+        device = self.hardware.device
+        if tensor in SIXTEEN_BIT_CLASSES:
+            return precision.usable(device, "bf16")
+        if self.compute is not None:
+            return self.compute
+        stored = self.weight_dtype(tensor)
+        if self.assumptions.is_bound:
+            return precision.fastest(device, stored.bits)
+        return precision.usable(device, stored.compute)
+
+    @property
+    def attention_format(self) -> str | None:
+        """The format of products with the KV cache: bf16, or fp8 where cache and device are."""
+        if self.assumptions.is_bound:
+            return precision.fastest(self.hardware.device, 8)
+        eight_bit = self.kv.compute == "fp8" and self.kv.bits == 8 and "fp8" in self.hardware.device.peak_tflop_s
+        return precision.usable(self.hardware.device, "fp8" if eight_bit else "bf16")
+
+    def flop_per_s(self, name: str | None) -> float | None:
+        """Rate of one device in a format, the achieved fraction included."""
+        if name is None:
+            return None
+        clock = self.hardware.device.best.clock if self.assumptions.is_bound else 1.0
+        return self.hardware.device.peak_tflop_s[name] * 1e12 * clock * self.assumptions.mfu
+
+    @cached_property
+    def linear_classes(self) -> tuple[str, ...]:
+        """Classes of the weight matrices that a step multiplies by, routers and indexers aside."""
+        used = {matrix.tensor for name in self.model.groups for one in self.model.blocks[name].parts for matrix in one.matrices(self.model.hidden)}
+        return tuple(name for name in LINEAR_CLASSES if name in used or name == "head")
+
+    @property
+    def has_time(self) -> bool:
+        """Whether every operation has a peak to run at."""
+        needed = [self.linear_format(name) for name in self.linear_classes]
+        needed += [self.attention_format] if any(self.model.blocks[name].attention for name in self.model.groups) else []
+        return all(name is not None for name in needed)
+
+    @property
+    def compute_label(self) -> str | None:
+        """Formats of the linear operations, as a row prints them."""
+        used = dict.fromkeys(self.linear_format(name) for name in self.linear_classes)
+        return None if None in used else "+".join(str(name) for name in used)
+
+    @property
+    def weights_label(self) -> str:
+        """The one dtype of all matrices, or `native` for a mix."""
+        used = {self.weight_dtype(name).name for name in (*self.linear_classes, "embed")}
+        return used.pop() if len(used) == 1 else NATIVE
+
+    @property
+    def memory_bytes_per_s(self) -> float:
+        """Bandwidth of one device, the achieved fraction included."""
+        memory, best = self.hardware.device.memory, self.hardware.device.best
+        gb_s = max(memory.bandwidth_gb_s, best.bandwidth_gb_s or 0) if self.assumptions.is_bound else memory.bandwidth_gb_s
+        return gb_s * 1e9 * self.assumptions.mbu
+
+    @property
+    def cache_bytes(self) -> float:
+        """What the last-level cache may spare the memory in one step: nothing, but in `bound`."""
+        return (self.hardware.device.cache_mb or 0) * 1e6 if self.assumptions.is_bound else 0.0
+
+    @property
+    def comm_bytes(self) -> float:
+        """Bytes per element on the wire."""
+        return self.comm.bytes_per_element if self.comm else 0.5 if self.assumptions.is_bound else 2.0
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Memory of one device in the reading asked for."""
+        readings = self.hardware.device.memory.readings()
+        name = self.assumptions.capacity
+        if name == "largest":
+            return max(readings.values())
+        return readings[name]
+
+    @property
+    def usable_bytes(self) -> float:
+        """Memory of one device that weights and caches may fill."""
+        return self.capacity_bytes * self.assumptions.util - self.assumptions.reserve_gb * 1e9
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        return stages(self.model, self.layout, self.hardware.domain)
+
+
+def deploy(
+    model: Model,
+    hardware: Hardware,
+    *,
+    weights: str = NATIVE,
+    kv: str | None = None,
+    compute: str | None = None,
+    comm: str | None = None,
+    tp: int | None = None,
+    pp: int | None = None,
+    dp: int | None = None,
+    assumptions: Assumptions | None = None,
+) -> Deployment:
+    """A checked Deployment; whatever is left out follows the checkpoint and PHYSICS §1 and §3.
+
+    Raises
+    ------
+    RoofcalcError
+        Unknown dtype, a compute format or capacity reading that the device lacks, or an impossible layout.
+    """
+    assumed = assumptions or Assumptions()
+    device = hardware.device
+    default = "fp16" if model.dtypes.default == "fp16" else "bf16"
+    kv_dtype = precision.dtype(kv or model.dtypes.kv or default)
+    if weights != NATIVE:
+        precision.dtype(weights)
+    if compute is not None and compute not in precision.widest_known(device):
+        raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak; it has {', '.join(precision.widest_known(device))}")
+    readings = device.memory.readings()
+    if assumed.capacity not in (*readings, "largest"):
+        known = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
+        raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {known}")
+    layout = choose(model, hardware, tp, pp, dp)
+    built = Deployment(model, hardware, layout, assumed, weights, kv_dtype, compute, precision.dtype(comm) if comm else None)
+    if built.usable_bytes <= 0:
+        raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
+    if hardware.link and hardware.link.shape == "torus" and hardware.count > 1 and assumed.network != "ideal":
+        raise RoofcalcError(f"{hardware.name}: collectives on a torus are not modelled yet; --network ideal leaves them out")
+    return built
+
+
+def notes(deployment: Deployment) -> list[str]:
+    """Assumptions that bit: formats that the device lacks, replicated KV heads, devices without any peak."""
+    model, device = deployment.model, deployment.hardware.device
+    found = []
+    for name in deployment.linear_classes:
+        stored = deployment.weight_dtype(name)
+        used = deployment.linear_format(name)
+        if used is None:
+            found.append(f"{device.name} has no peak that {stored.name} weights could compute at: no times")
+        elif not deployment.assumptions.is_bound and deployment.compute is None and used != stored.compute:
+            found.append(f"{device.name} has no {stored.compute}: {stored.name} weights compute at {used}")
+    if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
+        found.append(f"{device.name} has no fp8: attention over the {deployment.kv.name} cache computes at {deployment.attention_format}")
+    for name in model.groups:
+        attention = model.blocks[name].attention
+        if isinstance(attention, GQA) and deployment.layout.tp > attention.kv_heads:
+            copies = deployment.layout.tp * attention.kv_heads_on_device(deployment.layout.tp) // attention.kv_heads
+            found.append(f"{model.name}: {attention.kv_heads} KV heads on {deployment.layout.tp} tensor ranks: each is held {copies} times")
+    return list(dict.fromkeys(found))

@@ -1,0 +1,53 @@
+"""Attention over a cache: how many entries a sequence holds and reads, and the FLOPs per entry (PHYSICS §2)."""
+
+import numpy as np
+
+from roofcalc.architecture.attention import GQA
+from roofcalc.errors import RoofcalcError
+from roofcalc.operations.base import Array, Operation, Share
+
+
+def modelled(attention: object, where: str) -> GQA:
+    """`attention` if its step is modelled.
+
+    Raises
+    ------
+    RoofcalcError
+        Latent, pooled and block-choice attention are not modelled yet.
+    """
+    if isinstance(attention, GQA) and attention.blocks is None:
+        return attention
+    kind = "top-k blocks" if isinstance(attention, GQA) else getattr(attention, "type", "unknown")
+    raise RoofcalcError(f"{where}: attention of kind {kind!r} is described but its step is not modelled yet")
+
+
+def reads(attention: GQA, seq: Array) -> Array:
+    """Cache entries that one sequence of `seq` tokens reads per step: S, min(S, W), or min(S, C)."""
+    limit = attention.window or attention.chunk
+    return seq if limit is None else np.minimum(seq, limit)
+
+
+def holds(attention: GQA, seq: Array, kv_policy: str) -> Array:
+    """Cache entries that one sequence of `seq` tokens keeps; a borrower keeps none of its own."""
+    if attention.kv == "shared":
+        return 0.0 * seq
+    return seq if kv_policy == "reserved" else reads(attention, seq)
+
+
+def gqa(attention: GQA, layers: int, seq: Array, share: Share, bytes_per_element: float, tokens_per_sequence: float = 1.0) -> Operation:
+    """Scores and weighted sum over the cache, of one sequence.
+
+    FLOPs 2·n·(d_k+d_v) per query token and entry read, the textbook 4·heads·head_dim·S; bytes: each entry once per
+    sequence, S−1 read and one written.
+    """
+    heads = attention.heads // share.tp
+    entries = reads(attention, seq)
+    return Operation(
+        name="attention",
+        layers=layers,
+        flops=tokens_per_sequence * 2.0 * heads * (attention.head_dim + attention.value_dim) * entries / share.spread,
+        bytes=entries * (attention.entry_elements(share.tp) * bytes_per_element) / share.spread,
+        role="attention",
+        tensor="kv",
+        per_sequence=True,
+    )

@@ -1,0 +1,86 @@
+"""A stage's whole step: the operations and messages of its groups of equal layers, head and embedding included."""
+
+import numpy as np
+
+from roofcalc.architecture.feedforward import Dense
+from roofcalc.architecture.model import Block
+from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
+from roofcalc.layout import Stage
+from roofcalc.operations.attention import gqa, modelled
+from roofcalc.operations.base import Array, Message, Operation, Share
+from roofcalc.operations.linear import linear
+
+
+def share_of(deployment: Deployment, batch: Array) -> tuple[Share, Array]:
+    """What one device works on for a global batch, and the sequences of one rank, B_r.
+
+    Micro-batches B_m = ceil(B/p), B_r = ceil(B_m/d). In `bound` no ceil: a stage's work divides over its t·d devices.
+    """
+    layout = deployment.layout
+    if deployment.assumptions.is_bound:
+        sequences = np.maximum(batch / np.float64(layout.pp), 1.0)
+        return Share(1, sequences, float(layout.tp * layout.dp)), sequences
+    sequences = np.ceil(np.ceil(batch / np.float64(layout.pp)) / layout.dp)
+    return Share(layout.tp, sequences), sequences
+
+
+def check(deployment: Deployment) -> None:
+    """Raises RoofcalcError where the model has a part whose step is not modelled yet."""
+    for name in deployment.model.groups:
+        _checked(deployment, name)
+
+
+def _checked(deployment: Deployment, name: str) -> Block:
+    block = deployment.model.blocks[name]
+    where = f"{deployment.model.name}: block {name!r}"
+    if block.state is not None:
+        raise RoofcalcError(f"{where}: a recurrent state of kind {block.state.type!r} is described but its step is not modelled yet")
+    if block.mlp is not None and not isinstance(block.mlp, Dense):
+        raise RoofcalcError(f"{where}: routed experts are described but their step is not modelled yet")
+    if block.attention is not None:
+        modelled(block.attention, where)
+    return block
+
+
+def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
+    """Products by weights: they depend on the batch alone."""
+    hidden = deployment.model.hidden
+
+    def bytes_of(tensor: str) -> float:
+        return deployment.weight_dtype(tensor).bytes_per_element
+
+    found: list[Operation] = []
+    for name, layers in stage.groups:
+        for one in _checked(deployment, name).parts:
+            found += linear(one.matrices(hidden, share.tp), layers, share, bytes_of)
+    if stage.last:
+        found += linear([deployment.model.head(share.tp)], 1, share, bytes_of)
+    return found
+
+
+def sequence_operations(deployment: Deployment, stage: Stage, seq: Array) -> list[Operation]:
+    """Attention over the caches: per sequence, they depend on the context alone."""
+    share, _ = share_of(deployment, 1.0)
+    found = []
+    for name, layers in stage.groups:
+        attention = _checked(deployment, name).attention
+        if attention is not None:
+            where = f"{deployment.model.name}: block {name!r}"
+            found.append(gqa(modelled(attention, where), layers, seq, share, deployment.kv.bytes_per_element))
+    return found
+
+
+def messages(deployment: Deployment, stage: Stage) -> list[Message]:
+    """An all-reduce after attention and one after the feed-forward part (one if parallel); a send to the next stage."""
+    found = []
+    hidden, layout = float(deployment.model.hidden), deployment.layout
+    for name, layers in stage.groups:
+        block = deployment.model.blocks[name]
+        parts = (block.attention is not None) + (block.mlp is not None)
+        reductions = min(parts, 1) if deployment.model.parallel else parts
+        if layout.tp > 1 and reductions:
+            found.append(Message("all_reduce", layers * reductions, hidden))
+    if stage.sends:
+        found.append(Message("send", 1, hidden / layout.tp, stage.sends))
+    return found

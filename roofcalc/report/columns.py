@@ -1,0 +1,74 @@
+"""Every column of every command: its contract name, label, unit and meaning. Add at the end; rename none."""
+
+from roofcalc.report.table import Column
+
+CASE = (
+    Column("model", "model", "", "catalog name of the model", "text", 9, "case"),
+    Column("hardware", "hardware", "", "number and catalog name of the devices, or the system", "text", 9, "case"),
+    Column("weights", "weights", "", "dtype of the weights; `native` is a checkpoint's own mix", "text", 8, "case"),
+    Column("kv", "KV", "", "dtype of the KV cache", "text", 8, "case"),
+)
+
+ASSUMED = (
+    Column("assume", "assume", "", "preset", "text", 1, "assumed"),
+    Column("overlap", "overlap", "", "what runs at the same time", "text", 1, "assumed"),
+    Column("network", "network", "", "messages take their bytes' time, or none", "text", 1, "assumed"),
+    Column("compute", "compute", "", "format of linear operations", "text", 1, "assumed"),
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 1, "assumed"),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 1, "assumed"),
+    Column("link", "link", "", "achieved fraction of link bandwidth", "number", 1, "assumed"),
+    Column("util", "util", "", "fraction of memory that may be used", "number", 1, "assumed"),
+    Column("reserve_gb", "reserve", "GB", "kept free on each device", "number", 1, "assumed"),
+    Column("capacity", "capacity", "", "reading of the memory size", "text", 1, "assumed"),
+    Column("kv_policy", "KV policy", "", "windowed layers hold their window, or the whole context", "text", 1, "assumed"),
+    Column("kv_block", "KV block", "", "context rounded up to a multiple of this for capacity", "count", 1, "assumed"),
+    Column("tp", "tp", "", "tensor parallel degree", "count", 1, "assumed"),
+    Column("pp", "pp", "", "pipeline parallel degree", "count", 1, "assumed"),
+    Column("dp", "dp", "", "data parallel degree", "count", 1, "assumed"),
+    Column("ep", "ep", "", "expert parallel degree", "count", 1, "assumed"),
+    Column("dcp", "dcp", "", "decode context parallel degree", "count", 1, "assumed"),
+)
+
+# Shown only where they were given.
+COMM = Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed")
+CHANGES = Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed")
+
+SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
+BATCH = Column("batch", "batch", "", "sequences in flight over the whole system", "count", 9)
+LIMITED_BY = Column("limited_by", "limited by", "", "what runs out first", "text", 9)
+INTERACTIVITY = Column("interactivity_tok_s", "speed", "tok/s/user", "tokens per second for each user", "number", 8)
+STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
+THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "tokens per second of the whole system", "number", 5)
+PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "throughput of one device", "number", 3)
+FITS = Column("fits_memory", "fits", "", "whether this batch fits the memory", "flag", 9)
+BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "sequences that fit", "count", 7)
+WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, replicas included", "number", 2)
+
+MAX_BATCH = (
+    SEQ,
+    Column("min_interactivity_tok_s", "at least", "tok/s/user", "interactivity asked for", "number", 7),
+    Column("max_batch", "max batch", "", "most sequences that fit and stay fast enough", "count", 9),
+    LIMITED_BY,
+    BATCH_MEMORY,
+    Column("batch_interactivity", "batch by time", "", "most sequences that stay fast enough", "count", 7),
+    INTERACTIVITY._replace(meaning="tokens per second for each user at the largest batch"),
+    STEP,
+    THROUGHPUT,
+    PER_DEVICE,
+    Column("kv_gb_per_seq", "KV", "GB/seq", "cache of one sequence over all devices", "number", 4),
+    WEIGHTS_GB,
+)
+
+INTERACTIVITY_ROWS = (SEQ, BATCH, INTERACTIVITY, LIMITED_BY, STEP, THROUGHPUT, PER_DEVICE, FITS)
+
+MEMORY = (
+    SEQ,
+    BATCH,
+    WEIGHTS_GB._replace(keep=9),
+    Column("kv_gb", "KV", "GB", "cache of the batch over all devices", "number", 9),
+    Column("free_gb", "free", "GB", "capacity less weights and KV; negative where it does not fit", "number", 9),
+    Column("capacity_gb", "capacity", "GB", "memory of all devices × util, less the reserve", "number", 8),
+    FITS,
+    Column("max_context", "max context", "tokens", "most tokens per sequence at which this batch fits", "count", 8),
+    BATCH_MEMORY,
+)

@@ -1,0 +1,105 @@
+"""A table as CSV or JSON for machines, line by line; and a file that appears whole or not at all."""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from roofcalc import __version__
+from roofcalc.errors import RoofcalcError
+from roofcalc.report.table import Cell, Table
+from roofcalc.units import plain
+
+SCHEMA = 1
+
+
+def csv_lines(table: Table) -> Iterator[str]:
+    """RFC 4180 quoting, LF, one header row, full precision, missing cells empty."""
+    yield ",".join(column.name for column in table.columns)
+    for cells in table.cells():
+        yield ",".join(map(_csv_cell, cells))
+
+
+def _csv_cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return plain(value)
+    quoted = value.replace('"', '""')
+    return f'"{quoted}"' if any(mark in value for mark in ',"\n\r') else value
+
+
+def json_lines(table: Table) -> Iterator[str]:
+    """One object, its rows one per line; `assumptions` holds those that all rows share."""
+    first = next(table.rows(), {})
+    head = {
+        "schema": SCHEMA,
+        "command": table.command,
+        "version": __version__,
+        "catalog": table.catalog,
+        "assumptions": {c.name: first.get(c.name) for c in table.columns if c.role == "assumed" and table.constant(c)},
+        "notes": table.notes,
+    }
+    yield json.dumps(head)[:-1] + ', "rows": ['
+    before = ""
+    for row in table.rows():
+        if before:
+            yield before + ","
+        before = "  " + json.dumps(row)
+    yield before
+    yield "]}"
+
+
+def write(lines: Iterator[str], output: Path | None) -> None:
+    """Lines to a file, whole or not at all, or to standard output.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be written.
+    """
+    if output is None:
+        _put(lines, sys.stdout)
+        sys.stdout.flush()
+        return
+    if output.exists() and not output.is_file() and not output.is_dir():  # /dev/null, a pipe: nothing to replace
+        with _opened(output, lambda: output.open("w", encoding="utf-8", newline="\n")) as file:
+            _put(lines, file)
+        return
+    if output.is_dir():
+        raise RoofcalcError(f"{output}: is a directory, not a file to write")
+    handle, name = -1, ""
+    try:
+        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            _put(lines, file)
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, output)
+    except OSError as error:
+        raise RoofcalcError(f"{output}: cannot be written: {error.strerror or error}") from None
+    finally:
+        if name and os.path.exists(name):
+            os.unlink(name)
+
+
+def _opened(output: Path, opener: Callable[[], TextIO]) -> TextIO:
+    try:
+        return opener()
+    except OSError as error:
+        raise RoofcalcError(f"{output}: cannot be written: {error.strerror or error}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _put(lines: Iterator[str], file: TextIO) -> None:
+    for line in lines:
+        file.write(line + "\n")

@@ -1,0 +1,171 @@
+"""Operations -> seconds: each on its roofs, put together by what overlaps, and which resource limits (PHYSICS §4).
+
+A step's time is `fixed(B) + B_r · per_sequence(S)` for every resource, so that a grid of batch × context costs one
+product and one sum per point: what depends on the batch is computed per batch, what depends on the context per context.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roofcalc import collectives
+from roofcalc.deployment import Deployment
+from roofcalc.layout import Stage
+from roofcalc.operations import step as work
+from roofcalc.operations.base import Array, Operation, Share
+
+RESOURCES = ("bandwidth", "compute", "network")  # in the order in which ties go
+WIRES = ("link", "scale_out")
+
+Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out"
+
+
+@dataclass(frozen=True)
+class Step:
+    """The time of decode steps of one deployment at given contexts, for any batch.
+
+    Build it with `decode`. Shapes of batch and context broadcast as NumPy's do: a column of batches against a row of
+    contexts makes a grid.
+    """
+
+    deployment: Deployment
+    per_sequence: tuple[Terms, ...]  # of each kind of stage, in the shape of the context
+
+    def seconds(self, batch: Any) -> Any:
+        """Seconds of one step, for global batches of any shape that broadcasts with the context.
+
+        A token passes every stage: once there are as many sequences as stages, that takes as many times the slowest
+        stage; with fewer, the sum of the stages.
+        """
+        batch = np.asarray(batch, dtype=float)
+        each = [self._stage_seconds(index, batch) for index in range(len(self.per_sequence))]
+        stages = self.deployment.stages
+        if len(each) == 1 and stages[0].count == 1:
+            return each[0]
+        through = sum(stage.count * time for stage, time in zip(stages, each, strict=True))
+        if self.deployment.assumptions.is_bound:  # an engine may balance its stages
+            return through
+        depth = self.deployment.layout.pp
+        return np.where(batch >= depth, depth * reduce(np.maximum, each), through)
+
+    def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
+        """Seconds of a step by the resource that takes them, in the order of `RESOURCES`."""
+        batch = np.asarray(batch, dtype=float)
+        stages = self.deployment.stages
+        parts = [self._by_resource(index, batch) for index in range(len(stages))]
+        if len(parts) == 1 and stages[0].count == 1:
+            return parts[0]
+        through = {name: sum(s.count * part[name] for s, part in zip(stages, parts, strict=True)) for name in RESOURCES}
+        if self.deployment.assumptions.is_bound:
+            return {name: np.asarray(value) for name, value in through.items()}
+        times = np.stack(np.broadcast_arrays(*(self._stage_seconds(index, batch) for index in range(len(stages)))))
+        slowest = np.argmax(times, axis=0)[np.newaxis]
+        depth = self.deployment.layout.pp
+        found = {}
+        for name in RESOURCES:
+            each = np.stack([np.broadcast_to(part[name], times.shape[1:]) for part in parts])
+            found[name] = np.where(batch >= depth, depth * np.take_along_axis(each, slowest, axis=0)[0], through[name])
+        return found
+
+    def limited_by(self, batch: Any) -> NDArray[np.str_]:
+        """The resource whose operations take the largest part of the step; ties go to bandwidth."""
+        parts = self.resources(batch)
+        work_time = parts["bandwidth"] + parts["compute"]
+        bandwidth, compute, network = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
+        if self.deployment.assumptions.overlap == "net":  # communication limits only where it outlasts all the work
+            network = np.where(network > work_time, np.inf, -np.inf)
+        return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network]), axis=0)])
+
+    def _totals(self, index: int, batch: NDArray[Any]) -> tuple[Terms, Terms, Array]:
+        share, sequences = work.share_of(self.deployment, batch)
+        return batch_terms(self.deployment, self.deployment.stages[index], share), self.per_sequence[index], sequences
+
+    def _stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
+        fixed, per_sequence, sequences = self._totals(index, batch)
+        overlap = self.deployment.assumptions.overlap
+
+        def seconds(names: Iterable[str]) -> NDArray[Any]:
+            slope = sum((per_sequence[name] for name in names if name in per_sequence), start=np.float64(0.0))
+            time = sequences * slope
+            offset = sum((fixed[name] for name in names if name in fixed), start=np.float64(0.0))
+            if isinstance(time, np.ndarray) and np.broadcast_shapes(time.shape, np.shape(offset)) == time.shape:
+                time += offset  # in place: a large grid is touched twice, not three times
+                return time
+            return np.asarray(time + offset, dtype=float)
+
+        if overlap in ("op", "none"):
+            return seconds(("bandwidth", "compute", *WIRES))
+        if overlap == "net":
+            return np.maximum(seconds(("bandwidth", "compute")), seconds(WIRES))
+        wires = [(name,) for name in WIRES] if self.deployment.assumptions.is_bound else [WIRES]
+        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]))
+
+    def _by_resource(self, index: int, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        fixed, per_sequence, sequences = self._totals(index, batch)
+        zero = np.float64(0.0)
+        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *WIRES)}
+        wires = [np.asarray(each[name]) for name in WIRES]
+        network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
+        return {"bandwidth": np.asarray(each["bandwidth"]), "compute": np.asarray(each["compute"]), "network": np.asarray(network)}
+
+
+def decode(deployment: Deployment, seq: Any) -> Step:
+    """The step that produces one token for each sequence of `seq` tokens (any shape), in any batch.
+
+    Raises
+    ------
+    RoofcalcError
+        A part of the model whose step is not modelled yet.
+    """
+    seq = np.asarray(seq, dtype=float)
+    return Step(deployment, tuple(sequence_terms(deployment, stage, seq) for stage in deployment.stages))
+
+
+def sequence_terms(deployment: Deployment, stage: Stage, seq: NDArray[Any]) -> Terms:
+    """Seconds per sequence of a rank, by resource: attention over the caches."""
+    terms: Terms = {}
+    for operation in work.sequence_operations(deployment, stage, seq):
+        _add(deployment, terms, operation)
+    return terms
+
+
+def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
+    """Seconds of what the batch alone decides, by resource: products by weights, and messages."""
+    terms: Terms = {}
+    for operation in work.batch_operations(deployment, stage, share):
+        _add(deployment, terms, operation)
+    if deployment.assumptions.overlap == "full" and deployment.cache_bytes:
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) - deployment.cache_bytes / deployment.memory_bytes_per_s
+    if deployment.assumptions.network == "ideal":
+        return terms
+    tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+    for message in work.messages(deployment, stage):
+        times = collectives.seconds(deployment, message, tokens)
+        for name, time in zip(WIRES, times, strict=True):
+            terms[name] = terms.get(name, 0.0) + message.layers * time
+    return terms
+
+
+def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
+    """Compute and memory time of one operation: FLOPs/(mfu·F) and bytes/(mbu·β)."""
+    name = deployment.attention_format if operation.role == "attention" else deployment.linear_format(operation.tensor)
+    rate = deployment.flop_per_s(name)
+    assert rate is not None  # whoever asks for times checks Deployment.has_time first
+    return operation.flops / rate, operation.bytes / deployment.memory_bytes_per_s
+
+
+def _add(deployment: Deployment, terms: Terms, operation: Operation) -> None:
+    """Adds an operation's time to the resource that it goes to under the overlap in force."""
+    compute, memory = operation_seconds(deployment, operation)
+    compute, memory = compute * operation.layers, memory * operation.layers
+    overlap = deployment.assumptions.overlap
+    if overlap != "full":
+        longest = compute + memory if overlap == "none" else np.maximum(compute, memory)
+        by_compute = np.greater(compute, memory)
+        compute, memory = np.where(by_compute, longest, 0.0), np.where(by_compute, 0.0, longest)
+    terms["compute"] = terms.get("compute", 0.0) + compute
+    terms["bandwidth"] = terms.get("bandwidth", 0.0) + memory

@@ -1,0 +1,77 @@
+"""The only place that parses or formats a quantity: `4k`, `8Ki`, `1k:64k:x2`, 4 significant digits."""
+
+import math
+import re
+
+from roofcalc.errors import RoofcalcError
+
+SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+MAX_VALUES = 1_000_000
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(ki|mi|gi|k|m|g)?", re.IGNORECASE)
+
+
+def number(text: str, what: str = "value") -> float:
+    """`4k` -> 4000.0, `4Ki` -> 4096.0, `1.5` -> 1.5. k, M, G are powers of 1000; Ki, Mi, Gi of 1024.
+
+    Raises
+    ------
+    RoofcalcError
+        `text` is no number.
+    """
+    match = _NUMBER.fullmatch(text.strip().replace("_", ""))
+    value = float(match.group(1)) * SUFFIXES[(match.group(2) or "").lower()] if match else math.nan
+    if not math.isfinite(value):
+        raise RoofcalcError(f"{what}: {text.strip()!r} is not a number such as 7661, 4k (4000) or 4Ki (4096)")
+    return value
+
+
+def numbers(text: str, what: str = "value") -> list[float]:
+    """A comma list of numbers and ranges: `775,7661`, `1k:64k:x2` (geometric), `1k:8k:1k` (step), ends included.
+
+    Raises
+    ------
+    RoofcalcError
+        An item is no number, a range does not advance, or the list is longer than a million.
+    """
+    values: list[float] = []
+    for item in text.split(","):
+        values += _range(item, what) if ":" in item else [number(item, what)]
+        if len(values) > MAX_VALUES:
+            raise RoofcalcError(f"{what}: {text!r} stands for more than {MAX_VALUES:,} values")
+    return values
+
+
+def _range(text: str, what: str) -> list[float]:
+    parts = text.strip().split(":")
+    if len(parts) != 3:
+        raise RoofcalcError(f"{what}: {text.strip()!r} is not a range such as 1k:64k:x2 or 1k:8k:1k")
+    low, high = number(parts[0], what), number(parts[1], what)
+    geometric = parts[2].strip().lower().startswith("x")
+    step = number(parts[2].strip().lstrip("xX") if geometric else parts[2], what)
+    if low > high:
+        raise RoofcalcError(f"{what}: {text.strip()!r} runs downwards")
+    if geometric and (step <= 1 or low <= 0):
+        raise RoofcalcError(f"{what}: {text.strip()!r} does not advance: a geometric range needs a start above 0 and a factor above 1")
+    if not geometric and step <= 0:
+        raise RoofcalcError(f"{what}: {text.strip()!r} does not advance: the step must be above 0")
+    steps = (math.log(high / low) / math.log(step) if geometric else (high - low) / step) + 1e-9
+    if steps >= MAX_VALUES:
+        raise RoofcalcError(f"{what}: {text.strip()!r} stands for more than {MAX_VALUES:,} values")
+    return [low * step**i if geometric else low + i * step for i in range(int(steps) + 1)]
+
+
+def plain(value: float) -> str:
+    """A number as short as it can be without loss: 4000.0 -> `4000`, 0.1 -> `0.1`."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """For people: `digits` significant digits, thousands separated, no exponent between 1e-4 and 1e15."""
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
+    if not -5 < magnitude < 15:
+        return f"{value:.{digits - 1}e}"
+    decimals = max(0, digits - 1 - magnitude)
+    return f"{round(value, decimals):,.{decimals}f}"
