@@ -100,7 +100,7 @@ class Step:
         if overlap in ("op", "none"):
             return seconds(("bandwidth", "compute", *WIRES))
         if overlap == "net":
-            return np.maximum(seconds(("bandwidth", "compute")), seconds(WIRES))
+            return np.asarray(np.maximum(seconds(("bandwidth", "compute")), seconds(WIRES)))
         wires = [(name,) for name in WIRES] if self.deployment.assumptions.is_bound else [WIRES]
         return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]))
 
