@@ -1,9 +1,9 @@
 """What a calculation takes for granted: presets, and the single choices that override them."""
 
-from dataclasses import dataclass, fields
 from typing import Any
 
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.record import Record
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound"),
@@ -14,8 +14,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(Record):
     """Everything that moves an answer besides model, hardware, precision and layout.
 
     Attributes
@@ -85,4 +84,4 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     return built
 
 
-NAMES = tuple(field.name for field in fields(Assumptions))
+NAMES = tuple(field.name for field in Assumptions.fields_)

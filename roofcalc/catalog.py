@@ -7,7 +7,6 @@ import copy
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from roofcalc import yamlfile
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError, did_you_mean, nearest
 from roofcalc.hardware import Device, Hardware, System
+from roofcalc.record import Record
 from roofcalc.schema import build
 from roofcalc.yamlfile import Lines
 
@@ -25,8 +25,7 @@ _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "an
 _MAX_COUNT = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Record):
     """One figure overridden for this run: `path` within the model's or the hardware's file."""
 
     target: Kind
@@ -37,8 +36,7 @@ class Change:
         return f"{self.target.removesuffix('s')}.{'.'.join(self.path)}={self.value}"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Record):
     """A catalog entry: its file, and a note where the name given was not its own."""
 
     name: str

@@ -3,7 +3,6 @@
 Everything below (operations, time, memory, solvers) takes a Deployment and arrays; nothing below reads files.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from roofcalc import precision
@@ -14,14 +13,14 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.layout import Layout, Stage, choose, stages
 from roofcalc.precision import Dtype
+from roofcalc.record import Record
 
 SIXTEEN_BIT_CLASSES = ("router", "index", "norm")  # whatever --weights says, these stay 16-bit
 LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
 NATIVE = "native"
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(Record):
     """One model on one machine, in one precision and layout, under one set of assumptions.
 
     Build it with `deploy`, which checks that the parts fit together.

@@ -1,17 +1,16 @@
 """Devices, links and systems as their YAML files give them. Figures in the units that the keys name."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from roofcalc.record import Record
 from roofcalc.schema import Count, Positive, Range
 
 FORMATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp16_acc16", "fp8", "fp6", "fp4", "int8", "int4")
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Record):
     """Device memory.
 
     Attributes
@@ -40,8 +39,7 @@ class Memory:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Record):
     """The scale-up link of a device, per direction.
 
     Attributes
@@ -93,16 +91,14 @@ class Link:
         return self.gb_s * 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Best:
+class Best(Record):
     """What `bound` may assume above the data sheet: clock as a factor, and the highest published bandwidth."""
 
     clock: Annotated[float, Range(1, 3)] = 1.0
     bandwidth_gb_s: Positive | None = None
 
 
-@dataclass(frozen=True)
-class Device:
+class Device(Record):
     """One accelerator as software sees it. Peaks are dense; a format that is absent is one the device lacks."""
 
     name: str
@@ -115,7 +111,7 @@ class Device:
     year: Annotated[int, Range(1990, 2100)] | None = None
     family: str | None = None
     cache_mb: Positive | None = None
-    best: Best = field(default_factory=Best)
+    best: Best = Best()
     link: Link | None = None
     scale_out_gb_s: Positive | None = None
     power_w: Positive | None = None
@@ -131,8 +127,7 @@ class Device:
                 yield f"peak_tflop_s.{name}", f"unknown format{did_you_mean(name, FORMATS)}; known: {', '.join(FORMATS)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Hosts:
+class Hosts(Record):
     """The CPUs of a system: how many packages, and their memory."""
 
     count: Annotated[float, Range(0, 1e6)]
@@ -140,8 +135,7 @@ class Hosts:
     memory_gb: Annotated[float, Range(0, 1e9)] | None = None
 
 
-@dataclass(frozen=True)
-class System:
+class System(Record):
     """A named number of one device; its own link and scale-out override the device's."""
 
     name: str
@@ -161,8 +155,7 @@ class System:
     notes: str | None = None
 
 
-@dataclass(frozen=True)
-class Hardware:
+class Hardware(Record):
     """What the calculation sees: `count` devices and how they are joined. Built by the catalog.
 
     Attributes

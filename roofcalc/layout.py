@@ -3,16 +3,14 @@
 Ranks are laid out tensor innermost, then data, then pipeline (PHYSICS §3).
 """
 
-from dataclasses import dataclass
-
 from roofcalc.architecture.feedforward import Experts
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
+from roofcalc.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Record):
     """Degrees of parallelism; tensor × pipeline × data = devices."""
 
     tp: int = 1
@@ -26,8 +24,7 @@ class Layout:
         return self.tp * self.pp * self.dp
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(Record):
     """A pipeline stage, and how many equal ones there are.
 
     Attributes

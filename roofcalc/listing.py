@@ -192,9 +192,7 @@ def _model_figures(model: Model) -> Iterator[Figure]:
 
 def _described(part: Any) -> str:
     """A part's fields that say something, in its file's own words."""
-    from dataclasses import fields
-
-    shown = [(field.name, getattr(part, field.name), field.default) for field in fields(part)]
+    shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
     return ", ".join(f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value, default in shown if value != default)
 
 

@@ -4,11 +4,11 @@ Knows formats and a device's peaks; not which tensor has which dtype (`roofcalc.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Device
+from roofcalc.record import Record
 
 WIDTH_BITS = {"fp4": 4, "int4": 4, "fp6": 6, "fp8": 8, "int8": 8, "bf16": 16, "fp16": 16, "fp16_acc16": 16, "tf32": 32, "fp32": 32}
 
@@ -27,8 +27,7 @@ _WIDER = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Dtype:
+class Dtype(Record):
     """How weights or cache entries are stored.
 
     Attributes

@@ -5,7 +5,6 @@ product and one sum per point: what depends on the batch is computed per batch, 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -17,6 +16,7 @@ from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Operation, Share
+from roofcalc.record import Record
 
 RESOURCES = ("bandwidth", "compute", "network")  # in the order in which ties go
 WIRES = ("link", "scale_out")
@@ -24,8 +24,7 @@ WIRES = ("link", "scale_out")
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out"
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Record):
     """The time of decode steps of one deployment at given contexts, for any batch.
 
     Build it with `decode`. Shapes of batch and context broadcast as NumPy's do: a column of batches against a row of

@@ -1,14 +1,14 @@
 """Plain values -> frozen records, by the records' own type hints; every problem of a file at once.
 
-Knows dataclasses, numbers with a range, literals, lists, maps and alternatives; not what any key means.
+Knows records, numbers with a range, literals, lists, maps and alternatives; not what any key means.
 A record may add a method `problems()` that yields (field, sentence) for what the types cannot say.
 """
 
-import dataclasses
 import types
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.record import MISSING, Record
 from roofcalc.yamlfile import Lines, Path_
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class _Reader:
                 return self.refuse(path, f"expected a mapping, got {_show(value)}")
             built = {key: self.read(get_args(hint)[1], item, (*path, key)) for key, item in value.items()}
             return _BAD if any(item is _BAD for item in built.values()) else built
-        if dataclasses.is_dataclass(hint):
+        if _is_record(hint):
             return self.record(hint, value, path)
         if hint is bool:
             return value if isinstance(value, bool) else self.refuse(path, f"expected true or false, got {_show(value)}")
@@ -117,7 +117,7 @@ class _Reader:
             return None
         hints = tuple(hint for hint in hints if hint is not type(None))
         for hint in hints[:-1]:  # text or a mapping: take the first whose shape fits
-            shape = str if hint is str else dict if dataclasses.is_dataclass(hint) or get_origin(hint) is dict else None
+            shape = str if hint is str else dict if _is_record(hint) or get_origin(hint) is dict else None
             if shape and isinstance(value, shape):
                 return self.read(hint, value, path)
         return self.read(hints[-1], value, path)
@@ -136,15 +136,15 @@ class _Reader:
     def record(self, cls: Any, value: Any, path: Path_) -> Any:
         if not isinstance(value, dict):
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
-        fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+        fields = {field.name: field for field in cls.fields_}
         for key in value:
             if key not in fields:
                 self.refuse((*path, key), f"unknown key{did_you_mean(key, tuple(fields))}")
         given: dict[str, Any] = {}
         for name, field in fields.items():
             if name in value:
-                given[name] = self.read(field.type, value[name], (*path, name))
-            elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                given[name] = self.read(field.hint, value[name], (*path, name))
+            elif field.default is MISSING:
                 self.refuse(path, f"`{name}` is missing")
                 given[name] = _BAD
         if any(item is _BAD for item in given.values()):
@@ -154,6 +154,10 @@ class _Reader:
         for field_name, sentence in getattr(built, "problems", tuple)():
             self.refuse((*path, *field_name.split(".")) if field_name else path, sentence)
         return built if len(self.errors) == before else _BAD
+
+
+def _is_record(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Record)
 
 
 def _show(value: Any) -> str:

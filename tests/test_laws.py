@@ -1,7 +1,6 @@
 """What must hold whatever the figures are: exactness of the solvers, monotony, scaling, order of the presets."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from roofcalc.deployment import Deployment, deploy
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.limits import max_batch
+from roofcalc.record import replace
 from roofcalc.roofline import RESOURCES, decode
 from tests import reference
 
@@ -70,8 +70,8 @@ def test_the_engine_equals_the_loops(model: str, machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("model", MODELS)
 def test_the_solver_is_exact(model: str, machine: str) -> None:
-    for given in ({}, {"overlap": "none"}, {"assume": "bound"}, {"overlap": "net"}):
-        deployment = on(model, machine, **given)
+    for assumed in ({}, {"overlap": "none"}, {"assume": "bound"}, {"overlap": "net"}):
+        deployment = on(model, machine, **assumed)
         rates = np.array([[1.0], [30.0], [100.0]])
         found = max_batch(deployment, SEQS, rates)
         step = decode(deployment, SEQS)
@@ -85,7 +85,10 @@ def test_the_solver_is_exact(model: str, machine: str) -> None:
             if fits.any():
                 assert (capacity.weight_bytes(deployment, stage) + fits / deployment.layout.dp * held <= room).all()
         if capacity.weights_fit(deployment):
-            more = [capacity.weight_bytes(deployment, s) + (fits / deployment.layout.dp + 1) * capacity.kv_bytes(deployment, s, SEQS) for s in deployment.stages]
+            more = [
+                capacity.weight_bytes(deployment, stage) + (fits / deployment.layout.dp + 1) * capacity.kv_bytes(deployment, stage, SEQS)
+                for stage in deployment.stages
+            ]
             assert (np.max(more, axis=0) > deployment.usable_bytes * (1 - 1e-9)).all()
         assert (found.max_batch == np.minimum(enough, fits)).all()
 

@@ -5,15 +5,14 @@ Sources of the shapes: GQA arXiv 2305.13245; MLA arXiv 2405.04434 and 2412.19437
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from roofcalc.architecture.matrix import Matrix, part
+from roofcalc.record import Record
 from roofcalc.schema import Count, Kinds, Range
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(Record):
     """An indexer that scores every candidate and picks `top_k` (DeepSeek V3.2, GLM-5).
 
     `shared` marks a layer that uses the choice of an earlier layer's indexer and has none of its own.
@@ -35,8 +34,7 @@ class Index:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class BlockChoice:
+class BlockChoice(Record):
     """Top-k blocks of `size` tokens beside `local` nearest blocks (MiniMax M3); `heads` index heads of `dim`."""
 
     size: Count
@@ -46,8 +44,7 @@ class BlockChoice:
     dim: Count | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GQA:
+class GQA(Record):
     """Grouped-query attention; multi-head where kv_heads = heads, multi-query where kv_heads = 1.
 
     Attributes
@@ -130,8 +127,7 @@ class GQA:
         return count + (part(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class MLA:
+class MLA(Record):
     """Multi-head latent attention: one latent and one rotary key per token, shared by all heads.
 
     Attributes
@@ -183,8 +179,7 @@ class MLA:
         return (self.q_rank or 0) + self.kv_rank + index
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
+class Pool(Record):
     """A pool of entries compressed `ratio` to one beside a raw window; ratio 0 is the window alone."""
 
     ratio: Annotated[int, Range(0, 1_000_000)]
@@ -201,16 +196,14 @@ class Pool:
         return 2 if self.ratio == 4 else 1
 
 
-@dataclass(frozen=True, slots=True)
-class GroupedOutput:
+class GroupedOutput(Record):
     """An output projection in `groups` diagonal blocks to `rank` each, then one matrix back to the hidden size."""
 
     groups: Count
     rank: Count
 
 
-@dataclass(frozen=True, slots=True)
-class Pooled:
+class Pooled(Record):
     """DeepSeek V4's attention: low-rank queries, one vector per token as key and value, a compressed pool."""
 
     type: ClassVar[str] = "pooled"

@@ -1,10 +1,10 @@
 """Kinds of feed-forward parts as frozen records: one dense network, or routed experts beside a shared part."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from roofcalc.architecture.matrix import Matrix, part
+from roofcalc.record import Record
 from roofcalc.schema import Count, Kinds, Whole
 
 
@@ -16,8 +16,7 @@ def _network(prefix: str, hidden: int, width: int, plain: bool, tensor: str, cop
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Dense:
+class Dense(Record):
     """A gated network of three matrices, or a `plain` one of two."""
 
     type: ClassVar[str] = "dense"
@@ -37,8 +36,7 @@ class Dense:
         return sum(matrix.elements for matrix in self.matrices(hidden))
 
 
-@dataclass(frozen=True, slots=True)
-class Experts:
+class Experts(Record):
     """`experts` networks of `width`, `top_k` of them per token.
 
     Attributes

@@ -1,7 +1,6 @@
 """A model: vocabulary, hidden size, named blocks, and how they repeat. Shapes only; nothing derived is stored."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property
 
 from roofcalc.architecture import layers as expression
@@ -9,11 +8,11 @@ from roofcalc.architecture.attention import Attention
 from roofcalc.architecture.feedforward import FeedForward
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.architecture.state import State
+from roofcalc.record import Record
 from roofcalc.schema import Count, Whole
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Record):
     """One layer: up to three parts, all optional. Attention and state together run side by side (Falcon-H1).
 
     `norms` overrides the count of norm vectors: one before the mixing part and one before the feed-forward part.
@@ -33,8 +32,7 @@ class Block:
         return (self.attention is not None or self.state is not None) + (self.mlp is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Dtypes:
+class Dtypes(Record):
     """The checkpoint's dtype by class of tensor; whatever is not named takes `default`.
 
     `norm`, `router` and `index` are 16-bit where the default is narrower; `kv` is the KV cache's type.
@@ -54,16 +52,14 @@ class Dtypes:
     kv: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class MultiToken:
+class MultiToken(Record):
     """Layers that predict further tokens: `layers` names the block, `heads` says how many. Run only when asked for."""
 
     layers: str
     heads: Count = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ExtraEmbedding:
+class ExtraEmbedding(Record):
     """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator."""
 
     rows: Count
@@ -71,8 +67,7 @@ class ExtraEmbedding:
     offload: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Record):
     """What the publisher prints, only to be compared with the count from the fields."""
 
     params: Whole | None = None
@@ -80,8 +75,7 @@ class Published:
     source: str | None = None
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(Record):
     """A model's architecture as its YAML file gives it; the file format is in the README.
 
     Attributes
@@ -122,7 +116,7 @@ class Model:
     hyper_connections: Count | None = None
     extra_embed: ExtraEmbedding | None = None
     mtp: MultiToken | None = None
-    excluded: dict[str, Whole] = field(default_factory=dict)
+    excluded: dict[str, Whole] = {}  # noqa: RUF012  (never changed: records are frozen)
     published: Published | None = None
     known_difference: str | None = None
     unverified: tuple[str, ...] = ()

@@ -4,17 +4,16 @@ Sources of the shapes: Mamba arXiv 2312.00752; Mamba-2 arXiv 2405.21060; gated d
 Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from roofcalc.architecture.matrix import Matrix, part
+from roofcalc.record import Record
 from roofcalc.schema import Count, Kinds
 
 StateDtype = Literal["fp32", "bf16", "fp16"]
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba1:
+class Mamba1(Record):
     """Selective state space: `inner` channels with `state` numbers each; `norms` on dt, B and C (Jamba)."""
 
     type: ClassVar[str] = "mamba1"
@@ -43,8 +42,7 @@ class Mamba1:
         return part(self.inner, tp) * (self.conv + 1 + 1 + self.state + 1) + (self.dt_rank + 2 * self.state if self.norms else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba2:
+class Mamba2(Record):
     """State-space duality: `heads` of `head_dim` × `state`, B and C shared in `groups`; `norm` gates the output."""
 
     type: ClassVar[str] = "mamba2"
@@ -77,8 +75,7 @@ class Mamba2:
         return self.channels(tp) * (self.conv + 1) + 3 * part(self.heads, tp) + (inner if self.norm else 0)
 
 
-@dataclass(frozen=True, slots=True)
-class GatedDeltaNet:
+class GatedDeltaNet(Record):
     """Delta rule with a gate per head: `v_heads` states of k_dim × v_dim (Qwen3-Next, Qwen3.5)."""
 
     type: ClassVar[str] = "gated_deltanet"
@@ -110,8 +107,7 @@ class GatedDeltaNet:
         return self.channels(tp) * self.conv + 2 * part(self.v_heads, tp) + self.v_dim
 
 
-@dataclass(frozen=True, slots=True)
-class KDA:
+class KDA(Record):
     """Kimi delta attention: the delta rule with a gate per channel; `full_gate` has full-rank gates (Kimi K3)."""
 
     type: ClassVar[str] = "kda"
@@ -145,8 +141,7 @@ class KDA:
         return 3 * wide * self.conv + part(self.heads, tp) + wide + self.head_dim
 
 
-@dataclass(frozen=True, slots=True)
-class Lightning:
+class Lightning(Record):
     """Linear attention with a fixed decay per head and an output gate (MiniMax-01)."""
 
     type: ClassVar[str] = "lightning"

@@ -1,16 +1,16 @@
 """The words that every kind of layer speaks: its share of the work, operations, messages."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roofcalc.record import Record
+
 Array = NDArray[np.floating[Any]] | float
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(Record):
     """What one device of a stage works on.
 
     Attributes
@@ -28,8 +28,7 @@ class Share:
     spread: float = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Record):
     """What one device does for one operation in `layers` equal layers.
 
     Attributes
@@ -49,8 +48,7 @@ class Operation:
     per_sequence: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Record):
     """A collective in `layers` equal layers: `elements` of it per token, over the tensor group or to the next stage."""
 
     kind: str  # "all_reduce" or "send"

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -42,7 +41,6 @@ class Block(NamedTuple):
     values: Mapping[str, Any]
 
 
-@dataclass
 class Table:
     """Rows of results.
 
@@ -50,11 +48,12 @@ class Table:
     Python values (missing ones None).
     """
 
-    command: str
-    columns: tuple[Column, ...]
-    blocks: list[Block] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    catalog: dict[str, Any] = field(default_factory=dict)
+    def __init__(self, command: str, columns: tuple[Column, ...]) -> None:
+        self.command = command
+        self.columns = columns
+        self.blocks: list[Block] = []
+        self.notes: list[str] = []
+        self.catalog: dict[str, Any] = {}
 
     def __len__(self) -> int:
         return sum(block.size for block in self.blocks)
@@ -74,7 +73,9 @@ class Table:
 
     def select(self, names: Sequence[str]) -> "Table":
         """The same rows with only the named columns, in that order."""
-        return Table(self.command, tuple(self.column(name) for name in names), self.blocks, self.notes, self.catalog)
+        selected = Table(self.command, tuple(self.column(name) for name in names))
+        selected.blocks, selected.notes, selected.catalog = self.blocks, self.notes, self.catalog
+        return selected
 
     def cells(self) -> Iterator[tuple[Cell, ...]]:
         """Rows as tuples in the order of the columns."""
