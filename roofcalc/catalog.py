@@ -98,7 +98,7 @@ def find(kind: Kind, text: str) -> Found:
     RoofcalcError
         No entry has that name, or several begin with it; names the nearest.
     """
-    if text.endswith((".yaml", ".yml")) or Path(text).is_file():
+    if text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text)):
         return Found(Path(text).stem, Path(text))
     known = entries(kind)
     wanted = normal(text)
@@ -117,7 +117,7 @@ def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: d
     begin = sorted(name for name in known if name.startswith(wanted + "-")) if wanted else []
     if len(begin) > 1:
         return f"{what} {text!r} is ambiguous: {', '.join(begin)}"
-    if Path(text).is_dir() or text.endswith(".json"):
+    if text.endswith(".json") or (text and os.path.isdir(text)):
         return f"{text}: not a roofcalc YAML file"
     close = list(dict.fromkeys(also.get(name, name) for name in begin or nearest(wanted, [*known, *also])))
     hint = f"; did you mean {' or '.join(close)}?" if close else ""

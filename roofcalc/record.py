@@ -31,7 +31,7 @@ class Record:
     fields_: ClassVar[tuple[Field, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        hints = {name: hint for name, hint in cls.__annotations__.items() if get_origin(hint) is not ClassVar}
+        hints = {name: hint for name, hint in cls.__annotations__.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
         cls.fields_ = (*cls.fields_, *(Field(name, hint, cls.__dict__.get(name, MISSING)) for name, hint in hints.items()))
 
     def __init__(self, *args: Any, **given: Any) -> None:

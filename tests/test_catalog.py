@@ -1,0 +1,217 @@
+"""The catalogs' data, how entries are found, and what-if changes."""
+
+import itertools
+import os
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from roofcalc import catalog, yamlfile
+from roofcalc.architecture.parameters import count
+from roofcalc.catalog import Change
+from roofcalc.errors import RoofcalcError
+from roofcalc.hardware import System
+
+MODELS = sorted(catalog.entries("models"))
+HARDWARE = sorted(catalog.entries("hardware"))
+
+WANTED_MODELS = (
+    "llama-2-7b llama-2-13b llama-2-70b llama-3.1-8b llama-3.1-70b llama-3.1-405b qwen2.5-7b qwen2.5-32b qwen2.5-72b qwen3-8b qwen3-32b mistral-7b-v0.3"
+).split()
+WANTED_DEVICES = "h100-sxm h100-pcie h100-nvl h200-sxm a100-sxm-40gb a100-sxm-80gb b200-sxm l40s rtx-4090 mi300x mi325x".split()
+
+
+def test_everything_promised_is_there() -> None:
+    assert set(WANTED_MODELS) <= set(MODELS) and set(WANTED_DEVICES) <= set(HARDWARE)
+    eight = [name for name in HARDWARE if catalog.hardware(name)[0].system and catalog.hardware(name)[0].count == 8]
+    assert len(eight) >= 6
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_counted_parameters_equal_the_published(name: str) -> None:
+    model = catalog.model(name)[0]
+    assert model.published is not None and model.published.source
+    assert count(model).total == model.published.params
+
+
+@pytest.mark.parametrize(("kind", "name"), [("models", n) for n in MODELS] + [("hardware", n) for n in HARDWARE])
+def test_every_entry_has_sources_that_open(kind: catalog.Kind, name: str) -> None:
+    if kind == "models":
+        sources = catalog.model(name)[0].sources
+    else:
+        hardware = catalog.hardware(name)[0]
+        sources = hardware.system.sources if hardware.system else hardware.device.sources
+    assert sources and all(re.fullmatch(r"https://\S+", source) for source in sources)
+
+
+@pytest.mark.parametrize("name", HARDWARE)
+def test_plausible_devices(name: str) -> None:
+    # The bands of HARDWARE.md §5: a thousandfold slip, a sparse peak or a duplex link falls outside
+    hardware = catalog.hardware(name)[0]
+    device = hardware.device
+    peaks, memory = device.peak_tflop_s, device.memory
+    assert 2 <= peaks["bf16"] * 1e3 / memory.bandwidth_gb_s <= 1000
+    if "fp8" in peaks:
+        assert peaks["fp8"] / peaks["bf16"] == pytest.approx(2, rel=0.03)
+    if "fp4" in peaks:
+        assert peaks["fp4"] / peaks["fp8"] == pytest.approx(2, rel=0.03)
+    readings = memory.readings()
+    assert all(0.99 <= size / readings["nominal"] <= 1.08 for size in readings.values())
+    if "visible" in readings and "binary" in readings:
+        assert readings["visible"] <= readings["binary"]
+    assert (device.best.bandwidth_gb_s or memory.bandwidth_gb_s) >= memory.bandwidth_gb_s
+    if isinstance(hardware.system, System):
+        assert hardware.count == hardware.system.count and hardware.domain == hardware.count
+
+
+# Dense peaks as the makers' sheets print them (half of the sparse headline), TFLOP/s, and GB/s
+SHEETS = {
+    "h100-sxm": (989.4, 3350, 450),
+    "h100-pcie": (756.5, 2000, 300),
+    "h200-sxm": (989.4, 4800, 450),
+    "a100-sxm-80gb": (312, 2039, 300),
+    "mi300x": (1307.4, 5300, 448),
+    "l40s": (362.05, 864, None),
+}
+
+
+@pytest.mark.parametrize(("name", "figures"), SHEETS.items())
+def test_figures_of_the_sheets(name: str, figures: tuple[float, float, float | None]) -> None:
+    hardware = catalog.hardware(name)[0]
+    bf16, bandwidth, link = figures
+    assert hardware.device.peak_tflop_s["bf16"] == bf16 and hardware.device.memory.bandwidth_gb_s == bandwidth
+    assert (hardware.link.gb_s if hardware.link else None) == link
+
+
+def test_names_and_aliases_are_unique() -> None:
+    for kind in ("models", "hardware"):
+        entries = catalog.entries(kind)  # type: ignore[arg-type]
+        names = [catalog.normal(alias) for path in entries.values() for alias in catalog.aliases(path)] + list(entries)
+        assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
+def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
+    for kind in ("models", "hardware"):
+        for path in catalog.entries(kind).values():  # type: ignore[arg-type]
+            assert catalog.aliases(path) == (yaml.safe_load(path.read_text()).get("aliases") or [])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("8xh100-sxm", "8xh100-sxm"),
+        ("8 x H100 SXM", "8xh100-sxm"),
+        ("8×h100_sxm", "8xh100-sxm"),
+        ("h100", "h100-sxm"),
+        ("H100-SXM", "h100-sxm"),
+        ("1xh100", "1xh100-sxm"),
+        ("dgx-h100", "dgx-h100"),
+        ("2xdgx-h100", "2xdgx-h100"),
+    ],
+)
+def test_hardware_by_many_names(text: str, name: str) -> None:
+    found, notes = catalog.hardware(text)
+    assert found.name == name
+    assert any("stands for" in note for note in notes) == (text in ("h100", "1xh100"))
+
+
+def test_models_by_many_names() -> None:
+    for text in ("llama-3.1-405b", "LLAMA_3.1 405B", "meta-llama/Llama-3.1-405B", "llama-405b"):
+        assert catalog.model(text)[0].name == "llama-3.1-405b"
+
+
+def test_a_system_overrides_its_device() -> None:
+    device, system = catalog.hardware("8xl40s")[0], catalog.hardware("8-way-l40s")[0]
+    assert device.link is None and device.domain == 1
+    assert system.link is not None and system.domain == 8 and system.device == device.device
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a100", "'a100' is ambiguous: a100-pcie-40gb, a100-pcie-80gb, a100-sxm-40gb, a100-sxm-80gb"),
+        ("h100-sxn", "did you mean h100-sxm"),
+        ("zzz", "`roofcalc hardware list` prints all"),
+        ("0xh100-sxm", "expected 1 to"),
+        ("9999999xh100-sxm", "expected 1 to"),
+        ("8xrtx-4090", "8 devices, but the device has no link to others"),
+        ("", "unknown hardware ''"),
+        ("none.yaml", "none.yaml: cannot be read: No such file"),
+    ],
+)
+def test_hardware_that_is_not_there(text: str, complaint: str) -> None:
+    with pytest.raises(RoofcalcError, match=re.escape(complaint)):
+        catalog.hardware(text)
+
+
+def test_user_catalogs_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "mine" / "my-70b.yaml").write_text("name: my-70b\nlike: llama-3.1-70b\naliases: [seventy]\ncontext: 8192\n")
+    (tmp_path / "hardware").mkdir()
+    own = catalog.entries("hardware")["h100-sxm"].read_text().replace("bandwidth_gb_s: 3350", "bandwidth_gb_s: 3000")
+    (tmp_path / "hardware" / "h100-sxm.yaml").write_text(own)
+    monkeypatch.setenv("ROOFCALC_PATH", os.pathsep.join(["/nonexistent", str(tmp_path)]))
+    model = catalog.model("Seventy")[0]
+    assert (model.name, model.depth, model.context) == ("my-70b", 80, 8192)
+    assert model.title is None and "llama-3.1-70b" not in model.aliases
+    assert catalog.hardware("h100-sxm")[0].device.memory.bandwidth_gb_s == 3000
+    assert catalog.hardware("dgx-h100")[0].device.memory.bandwidth_gb_s == 3000
+
+
+def test_a_path_is_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    path.write_text(catalog.entries("models")["qwen3-8b"].read_text().replace("name: qwen3-8b", "name: other"))
+    assert catalog.model(str(path))[0].name == "other"
+    path.write_text(path.read_text().replace("name: other", "name: another"))
+    with pytest.raises(RoofcalcError, match="must equal the file's name 'other'"):
+        catalog.model(str(path))
+
+
+def test_changes() -> None:
+    hardware = catalog.hardware("8xh100-sxm", [Change("hardware", ("memory", "bandwidth_gb_s"), 4000)])[0]
+    assert hardware.device.memory.bandwidth_gb_s == 4000
+    added = catalog.hardware("a100-sxm-80gb", [Change("hardware", ("peak_tflop_s", "fp8"), 624)])[0]
+    assert added.device.peak_tflop_s["fp8"] == 624
+    of_device = catalog.hardware("dgx-h100", [Change("hardware", ("link", "gb_s"), 200)])[0]
+    assert of_device.link is not None and of_device.link.gb_s == 200
+    of_system = catalog.hardware("8-way-l40s", [Change("hardware", ("link", "gb_s"), 20), Change("hardware", ("count",), 4)])[0]
+    assert of_system.link is not None and of_system.link.gb_s == 20 and of_system.count == 4
+    model = catalog.model("llama-3.1-8b", [Change("models", ("blocks", "block", "attention", "kv_heads"), 4)])[0]
+    assert model.blocks["block"].attention.kv_heads == 4  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        (("memory", "bandwith_gb_s"), 1, "--set hardware.memory.bandwith_gb_s: memory.bandwith_gb_s: unknown key; did you mean bandwidth_gb_s?"),
+        (("memroy", "bandwidth_gb_s"), 1, "there is no 'memroy'; did you mean memory?"),
+        (("memory",), 1, "'memory' is a group; name one figure in it"),
+        (("memory", "bandwidth_gb_s"), -1, "expected a number from"),
+        (("memory", "bandwidth_gb_s"), "fast", "expected a number, got 'fast'"),
+        (("peak_tflop_s", "fp9"), 1, "unknown format; did you mean"),
+        (("memory", "bandwidth_gb_s", "x"), 1, "there is no 'memory.bandwidth_gb_s'"),
+    ],
+)
+def test_changes_that_cannot_be(path: tuple[str, ...], value: object, complaint: str) -> None:
+    with pytest.raises(RoofcalcError, match=re.escape(complaint)):
+        catalog.hardware("h100-sxm", [Change("hardware", path, value)])
+
+
+def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "models").mkdir()
+    for one, other in itertools.permutations(("a-a", "b-b")):
+        (tmp_path / "models" / f"{one}.yaml").write_text(f"name: {one}\nlike: {other}\n")
+    monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
+    with pytest.raises(RoofcalcError, match="without a circle"):
+        catalog.model("a-a")
+
+
+def test_naming_one_parses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    load = yamlfile.load
+    monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
+    catalog.model("llama-405b")
+    catalog.hardware("8xh100")
+    assert parsed == ["llama-3.1-405b", "h100-sxm"]
