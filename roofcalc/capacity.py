@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from roofcalc.architecture.feedforward import Experts
-from roofcalc.architecture.model import Block
 from roofcalc.deployment import Deployment
-from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
-from roofcalc.operations.attention import holds, modelled
+from roofcalc.operations.attention import holds
+from roofcalc.operations.kinds import attention_of
 from roofcalc.solve import largest
 
 MAX_CONTEXT = 2**40
@@ -25,7 +23,8 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
     total = 0.0
     for name, layers in stage.groups:
-        block = _checked(deployment, name)
+        attention_of(model, name)
+        block = model.blocks[name]
         total += layers * sum(m.elements * bytes_of(m.tensor) for one in block.parts for m in one.matrices(model.hidden, tp))
         total += layers * model.block_vectors(block, tp) * bytes_of("norm")
     shared_table = model.tied and stage.first and stage.last
@@ -44,11 +43,10 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     total = np.zeros_like(kept)
     for name, layers in stage.groups:
-        attention = _checked(deployment, name).attention
+        attention = attention_of(deployment.model, name)
         if attention is not None:
-            gqa = modelled(attention, f"{deployment.model.name}: block {name!r}")
-            entry = gqa.entry_elements(deployment.layout.tp) * deployment.kv.bytes_per_element
-            total = total + layers * entry * holds(gqa, kept, deployment.assumptions.kv_policy)
+            entry = attention.entry_elements(deployment.layout.tp) * deployment.kv.bytes_per_element
+            total = total + layers * entry * holds(attention, kept, deployment.assumptions.kv_policy)
     return total
 
 
@@ -92,11 +90,3 @@ def max_context(deployment: Deployment, batch: Any) -> NDArray[Any]:
     batch = np.asarray(batch, dtype=float)
     found = largest(lambda seq: batch_memory(deployment, seq) >= batch, batch.shape, MAX_CONTEXT)
     return np.where(found >= MAX_CONTEXT, np.inf, found)
-
-
-def _checked(deployment: Deployment, name: str) -> Block:
-    block = deployment.model.blocks[name]
-    for one, what in ((block.state, "a recurrent state"), (block.mlp if isinstance(block.mlp, Experts) else None, "routed experts")):
-        if one is not None:
-            raise RoofcalcError(f"{deployment.model.name}: block {name!r}: {what} described but not modelled yet")
-    return block

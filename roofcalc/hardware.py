@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from roofcalc.record import Record
-from roofcalc.schema import Count, Positive, Range
+from roofcalc.schema import Count, OneOf, Positive, Range
 
 FORMATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp16_acc16", "fp8", "fp6", "fp4", "int8", "int4")
 MIB = 1024 * 1024
@@ -104,7 +104,7 @@ class Device(Record):
     name: str
     vendor: str
     memory: Memory
-    peak_tflop_s: dict[str, Positive]
+    peak_tflop_s: dict[Annotated[str, OneOf(FORMATS)], Positive]
     sources: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     title: str | None = None
@@ -118,13 +118,6 @@ class Device(Record):
     unverified: tuple[str, ...] = ()
     announced: bool = False
     notes: str | None = None
-
-    def problems(self) -> Iterator[tuple[str, str]]:
-        from roofcalc.errors import did_you_mean
-
-        for name in self.peak_tflop_s:
-            if name not in FORMATS:
-                yield f"peak_tflop_s.{name}", f"unknown format{did_you_mean(name, FORMATS)}; known: {', '.join(FORMATS)}"
 
 
 class Hosts(Record):

@@ -91,7 +91,8 @@ class Request:
         """Every combination, in the order in which the lists were given."""
         degrees = [_degrees(self.options.get(name), name) for name in ("tp", "pp", "dp")]
         weights = _names(self.options.get("weights", NATIVE), "weights")
-        kinds = _names(self.options.get("kv") or "", "kv")
+        kv_given = self.options.get("kv")
+        kinds = [None] if kv_given is None else _names(kv_given, "kv")
         for model_name, machine_name in product(self.models, self.machines):
             for wanted, kv, tp, pp, dp, changes in product(weights, kinds, *degrees, self.sweeps):
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
@@ -99,7 +100,7 @@ class Request:
                     model,
                     machine,
                     weights=wanted,
-                    kv=kv or None,
+                    kv=kv,
                     compute=self.options.get("compute"),
                     comm=self.options.get("comm_dtype"),
                     tp=tp,
@@ -168,7 +169,7 @@ def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
 def _names(given: Any, what: str) -> list[Any]:
     """One name, a comma list or a list -> a list without blanks around."""
     items = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given) if isinstance(given, (list, tuple)) else [given]
-    if (given != "" and any(item == "" for item in items)) or not items:
+    if not items or any(isinstance(item, str) and not item for item in items):
         raise RoofcalcError(f"{what}: an empty name in {given!r}")
     return items
 

@@ -21,6 +21,12 @@ class Range(NamedTuple):
     high: float
 
 
+class OneOf(NamedTuple):
+    """The keys that a map may have."""
+
+    names: tuple[str, ...]
+
+
 class Kinds:
     """Alternatives for one mapping: `key: name` picks the record; a marker is a key whose presence alone does."""
 
@@ -88,7 +94,8 @@ class _Reader:
         if origin is dict:
             if not isinstance(value, dict):
                 return self.refuse(path, f"expected a mapping, got {_show(value)}")
-            built = {key: self.read(get_args(hint)[1], item, (*path, key)) for key, item in value.items()}
+            names, content = get_args(hint)
+            built = {key: self.named(names, key, path) or self.read(content, item, (*path, key)) for key, item in value.items()}
             return _BAD if any(item is _BAD for item in built.values()) else built
         if _is_record(hint):
             return self.record(hint, value, path)
@@ -97,6 +104,13 @@ class _Reader:
         if hint is str:
             return value if isinstance(value, str) and value else self.refuse(path, f"expected text, got {_show(value)}")
         return self.number(hint, Range(-1e300, 1e300), value, path)
+
+    def named(self, hint: Any, key: str, path: Path_) -> Any:
+        """Refuses a key that is none of a map's; None where it may stand."""
+        known = get_args(hint)[1].names if get_origin(hint) is Annotated else (key,)
+        if key in known:
+            return None
+        return self.refuse((*path, key), f"unknown{did_you_mean(key, known)}; known: {', '.join(known)}")
 
     @staticmethod
     def whole(items: tuple[Any, ...]) -> Any:

@@ -61,6 +61,11 @@ def guarded(run: Callable[[], Any]) -> int:
     from roofcalc.errors import RoofcalcError
 
     try:
+        if sys.stdout is None:
+            return _complain("standard output is closed")
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):  # a dash or a line that the terminal's encoding lacks becomes a question mark
+                stream.reconfigure(errors="replace")
         result = run()
         sys.stdout.flush()
         return result if isinstance(result, int) else 0

@@ -83,7 +83,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]
     shown = table.select([name.strip() for name in columns.split(",")]) if columns else table
-    lines = _lines(shown, chosen, to_terminal=path is None and sys.stdout.isatty(), whole=columns is not None)
+    lines = _lines(shown, chosen, to_file=path is not None, whole=columns is not None)
     if not quiet:
         for note in table.notes:
             print(f"note: {note}", file=sys.stderr)
@@ -95,7 +95,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise typer.Exit(3)
 
 
-def _lines(table: Table, format: str, to_terminal: bool, whole: bool) -> Iterator[str]:
+def _lines(table: Table, format: str, to_file: bool, whole: bool) -> Iterator[str]:
     """The writer of a format, imported when it is used."""
     if format == "csv":
         from roofcalc.report.writers import csv_lines
@@ -111,4 +111,4 @@ def _lines(table: Table, format: str, to_terminal: bool, whole: bool) -> Iterato
         return markdown.lines(table, whole)
     from roofcalc.report import terminal
 
-    return terminal.lines(table, terminal.terminal_width(to_terminal), whole)
+    return terminal.lines(table, None if to_file else terminal.terminal_width(), whole, colour=not to_file)

@@ -3,22 +3,7 @@
 import numpy as np
 
 from roofcalc.architecture.attention import GQA
-from roofcalc.errors import RoofcalcError
 from roofcalc.operations.base import Array, Operation, Share
-
-
-def modelled(attention: object, where: str) -> GQA:
-    """`attention` if its step is modelled.
-
-    Raises
-    ------
-    RoofcalcError
-        Latent, pooled and block-choice attention are not modelled yet.
-    """
-    if isinstance(attention, GQA) and attention.blocks is None:
-        return attention
-    kind = "top-k blocks" if isinstance(attention, GQA) else getattr(attention, "type", "unknown")
-    raise RoofcalcError(f"{where}: attention of kind {kind!r} is described but its step is not modelled yet")
 
 
 def reads(attention: GQA, seq: Array) -> Array:

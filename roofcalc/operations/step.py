@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from roofcalc.architecture.feedforward import Dense
-from roofcalc.architecture.model import Block
 from roofcalc.deployment import Deployment
-from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
-from roofcalc.operations.attention import gqa, modelled
+from roofcalc.operations.attention import gqa
 from roofcalc.operations.base import Array, Message, Operation, Share
+from roofcalc.operations.kinds import attention_of
 from roofcalc.operations.linear import linear
 
 
@@ -25,24 +23,6 @@ def share_of(deployment: Deployment, batch: Array) -> tuple[Share, Array]:
     return Share(layout.tp, sequences), sequences
 
 
-def check(deployment: Deployment) -> None:
-    """Raises RoofcalcError where the model has a part whose step is not modelled yet."""
-    for name in deployment.model.groups:
-        _checked(deployment, name)
-
-
-def _checked(deployment: Deployment, name: str) -> Block:
-    block = deployment.model.blocks[name]
-    where = f"{deployment.model.name}: block {name!r}"
-    if block.state is not None:
-        raise RoofcalcError(f"{where}: a recurrent state of kind {block.state.type!r} is described but its step is not modelled yet")
-    if block.mlp is not None and not isinstance(block.mlp, Dense):
-        raise RoofcalcError(f"{where}: routed experts are described but their step is not modelled yet")
-    if block.attention is not None:
-        modelled(block.attention, where)
-    return block
-
-
 def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
     """Products by weights: they depend on the batch alone."""
     hidden = deployment.model.hidden
@@ -52,7 +32,8 @@ def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list
 
     found: list[Operation] = []
     for name, layers in stage.groups:
-        for one in _checked(deployment, name).parts:
+        attention_of(deployment.model, name)
+        for one in deployment.model.blocks[name].parts:
             found += linear(one.matrices(hidden, share.tp), layers, share, bytes_of)
     if stage.last:
         found += linear([deployment.model.head(share.tp)], 1, share, bytes_of)
@@ -64,10 +45,9 @@ def sequence_operations(deployment: Deployment, stage: Stage, seq: Array) -> lis
     share, _ = share_of(deployment, 1.0)
     found = []
     for name, layers in stage.groups:
-        attention = _checked(deployment, name).attention
+        attention = attention_of(deployment.model, name)
         if attention is not None:
-            where = f"{deployment.model.name}: block {name!r}"
-            found.append(gqa(modelled(attention, where), layers, seq, share, deployment.kv.bytes_per_element))
+            found.append(gqa(attention, layers, seq, share, deployment.kv.bytes_per_element))
     return found
 
 

@@ -10,7 +10,7 @@ CASE = (
 )
 
 ASSUMED = (
-    Column("assume", "assume", "", "preset", "text", 1, "assumed"),
+    Column("assume", "preset", "", "preset of all that follows", "text", 1, "assumed"),
     Column("overlap", "overlap", "", "what runs at the same time", "text", 1, "assumed"),
     Column("network", "network", "", "messages take their bytes' time, or none", "text", 1, "assumed"),
     Column("compute", "compute", "", "format of linear operations", "text", 1, "assumed"),

@@ -1,19 +1,20 @@
 """A table for people: what all rows share above it, what was assumed beneath it, as wide as the terminal allows."""
 
-import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from roofcalc.report.people import LEFT, arranged, readable
 from roofcalc.report.table import Column, Table
 
 PADDING = 2
-NEVER = 9
+NEVER = 9  # the `keep` of columns that are never left out
+MIN_WRAP = 80
 
 
-def lines(table: Table, width: int | None, whole: bool = False) -> Iterator[str]:
+def lines(table: Table, width: int | None, whole: bool = False, colour: bool = True) -> Iterator[str]:
     """The table as text.
 
     Parameters
@@ -22,6 +23,8 @@ def lines(table: Table, width: int | None, whole: bool = False) -> Iterator[str]
         Of the terminal; None is as wide as it needs to be.
     whole : bool
         Show every column as it is: nothing above, nothing beneath, nothing left out.
+    colour : bool
+        Whether the environment may ask for colour (NO_COLOR, FORCE_COLOR, TERM); False for files.
     """
     columns, above, beneath = arranged(table, whole)
     shown, dropped = list(columns), list[str]()
@@ -29,17 +32,18 @@ def lines(table: Table, width: int | None, whole: bool = False) -> Iterator[str]
     rows = [list(map(readable, cells, kinds)) for cells in table.select([column.name for column in shown]).cells()]
     if width is not None and not whole:
         shown, rows, dropped = _fitted(shown, rows, width)
+    natural = sum(_widths(shown, rows)) + PADDING * len(shown)
     if above:
         yield above
-    yield from _drawn(shown, rows, width)
+    yield from _drawn(shown, rows, width, natural, colour)
     if beneath:
-        yield from _wrapped(beneath, width)
-    if dropped:
+        yield from _wrapped(beneath, width or max(natural, MIN_WRAP))
+    if dropped and width:
         yield from _wrapped(f"left out to fit {width} columns: {', '.join(dropped)} (--columns, --format csv or a wider terminal shows them)", width)
 
 
-def _wrapped(text: str, width: int | None) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False) if width else [text]
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
@@ -67,7 +71,8 @@ def _fitted(columns: list[Column], rows: list[list[str]], width: int) -> tuple[l
     return [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], left_out
 
 
-def _drawn(columns: list[Column], rows: list[list[str]], width: int | None) -> Iterator[str]:
+def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, natural: int, colour: bool) -> Iterator[str]:
+    """The grid itself; long words fold where the terminal is too narrow, numbers never do."""
     from rich import box
     from rich.console import Console
     from rich.table import Table as RichTable
@@ -76,20 +81,20 @@ def _drawn(columns: list[Column], rows: list[list[str]], width: int | None) -> I
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, PADDING - 1, 0, 0))
     headers = [_header(column) for column in columns]
     height = max(map(len, headers), default=0)
+    fold = width is not None and width < natural and any(column.kind == "any" for column in columns)
     for column, header in zip(columns, headers, strict=True):
         text = Text("\n".join([""] * (height - len(header)) + header))
-        drawn.add_column(text, justify="left" if column.kind in LEFT else "right", no_wrap=True, overflow="crop")
+        justify: Literal["left", "right"] = "left" if column.kind in LEFT else "right"
+        drawn.add_column(text, justify=justify, no_wrap=not (fold and column.kind == "any"), overflow="fold" if fold else "crop")
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
-    natural = sum(_widths(columns, rows)) + PADDING * len(columns) + 2
-    console = Console(width=max(width or 0, natural), force_terminal=None if width else False, highlight=False, file=sys.stdout)
+    total = width if fold and width else max(width or 0, natural + 2)
+    console = Console(width=total, force_terminal=None if colour else False, highlight=False, file=sys.stdout)
     with console.capture() as captured:
-        console.print(drawn, soft_wrap=False)
+        console.print(drawn)
     yield from (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
 
 
-def terminal_width(to_terminal: bool) -> int | None:
-    """Columns of the terminal; None where the output goes elsewhere."""
-    if not to_terminal and not os.environ.get("FORCE_COLOR"):
-        return None
-    return shutil.get_terminal_size((80, 24)).columns
+def terminal_width() -> int | None:
+    """Columns of the terminal; None where standard output is none."""
+    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None

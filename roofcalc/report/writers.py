@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -67,14 +67,14 @@ def write(lines: Iterator[str], output: Path | None) -> None:
         _put(lines, sys.stdout)
         sys.stdout.flush()
         return
-    if output.exists() and not output.is_file() and not output.is_dir():  # /dev/null, a pipe: nothing to replace
-        with _opened(output, lambda: output.open("w", encoding="utf-8", newline="\n")) as file:
-            _put(lines, file)
-        return
     if output.is_dir():
         raise RoofcalcError(f"{output}: is a directory, not a file to write")
-    handle, name = -1, ""
+    name = ""
     try:
+        if output.exists() and not output.is_file():  # /dev/null, a pipe: nothing to replace
+            with output.open("w", encoding="utf-8", newline="\n") as file:
+                _put(lines, file)
+            return
         handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             _put(lines, file)
@@ -85,13 +85,6 @@ def write(lines: Iterator[str], output: Path | None) -> None:
     finally:
         if name and os.path.exists(name):
             os.unlink(name)
-
-
-def _opened(output: Path, opener: Callable[[], TextIO]) -> TextIO:
-    try:
-        return opener()
-    except OSError as error:
-        raise RoofcalcError(f"{output}: cannot be written: {error.strerror or error}") from None
 
 
 def _umask() -> int:
