@@ -128,6 +128,31 @@ def test_large_batches_take_flops_over_peak() -> None:
     assert decode(on("llama-3.1-8b", "h100-sxm"), 1).seconds(4096) == pytest.approx(expected, rel=1e-12)
 
 
+def test_without_overlap_all_times_add_up() -> None:
+    # Llama 3.1 8B on one H100, one user at 100,000 tokens: 2 · 7,504,658,432 FLOPs of products and
+    # 4 · 32 heads · 128 · 32 layers = 524,288 FLOPs per token of context, beside 15,009,316,864 + 100,000 · 131,072 bytes
+    expected = (2 * 7_504_658_432 + 524_288 * 100_000) / 989.4e12 + (15_009_316_864 + 131_072 * 100_000) / 3350e9
+    assert decode(on("llama-3.1-8b", "h100-sxm", overlap="none"), 100_000).seconds(1) == pytest.approx(expected, rel=1e-12)
+
+
+def test_everything_overlapped_takes_the_longest() -> None:
+    # The same at 4,096 sequences of one token: FLOPs take 62.1 ms + 2.2 µs, bytes 4.6 ms
+    expected = (2 * 7_504_658_432 + 524_288) * 4096 / 989.4e12
+    assert decode(on("llama-3.1-8b", "h100-sxm", overlap="full"), 1).seconds(4096) == pytest.approx(expected, rel=1e-12)
+
+
+def test_qwen3_32b_by_hand() -> None:
+    # 32,762,123,264 parameters − embedding 777,912,320 − norms 676,864, two bytes each, and 1,000 · 262,144 of cache
+    expected = (31_983_534_080 * 2 + 262_144_000) / 4800e9
+    assert decode(on("qwen3-32b", "h200-sxm"), 1000).seconds(1) == pytest.approx(expected, rel=1e-12)
+
+
+def test_sixteen_tensor_ranks_hold_fewer_sequences_than_eight() -> None:
+    # Llama 3.1 70B, one of 16 ranks: 80 · (8,192 · 768 + 512 · 8,192 + 3 · 8,192 · 1,792) + 2 · 8,016 · 8,192 + 161 · 8,192
+    # = 4,494,729,216 weights of two bytes; (80e9 − 8,989,458,432) / (80 · 256 · 2 · 4,000) = 433.4
+    assert capacity.batch_memory(on("llama-3.1-70b", "16xh100-sxm", weights="bf16", tp=16), 4_000) == 433
+
+
 def test_all_reduce_in_the_switch() -> None:
     # 126 layers · 2 messages of 16,384 · 2 bytes, each moved 1 + 1/8 times at 450 GB/s
     with_network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="fp8"), 775).seconds(1)
