@@ -75,13 +75,17 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
-        if not 0 < value <= 1:
-            raise RoofcalcError(f"{name}: {value:g} is not a fraction above 0 and at most 1")
-    if not 0 <= built.reserve_gb <= 1e6:
-        raise RoofcalcError(f"reserve: {built.reserve_gb:g} is not a number of GB per device from 0 up")
+        if not (_is_number(value) and 0 < value <= 1):
+            raise RoofcalcError(f"{name}: {value!r} is not a fraction above 0 and at most 1")
+    if not (_is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
+        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 up")
     if not (isinstance(built.kv_block, int) and 1 <= built.kv_block <= 10**9):
-        raise RoofcalcError(f"kv_block: {built.kv_block:g} is not a whole number of tokens from 1 up")
+        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 up")
     return built
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 NAMES = tuple(field.name for field in Assumptions.fields_)

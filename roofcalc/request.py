@@ -13,7 +13,7 @@ from roofcalc.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.assumptions import assumptions
 from roofcalc.catalog import Change
 from roofcalc.deployment import NATIVE, Deployment, deploy, notes
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, Table
@@ -72,6 +72,9 @@ class Request:
     """One question under way: crosses its lists, keeps notes and rows."""
 
     def __init__(self, command: str, results: tuple[Column, ...], model: Any, hardware: Any, options: Options) -> None:
+        for name in options:
+            if name not in Options.__annotations__:
+                raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
         self.models, self.machines = _names(model, "model"), _names(hardware, "hardware")
         self.options = options
         optional = [columns.COMM] if options.get("comm_dtype") else []
@@ -89,12 +92,12 @@ class Request:
 
     def deployments(self) -> Iterator[tuple[Deployment, tuple[Change, ...]]]:
         """Every combination, in the order in which the lists were given."""
-        degrees = [_degrees(self.options.get(name), name) for name in ("tp", "pp", "dp")]
-        weights = _names(self.options.get("weights", NATIVE), "weights")
+        weights = _words(self.options.get("weights", NATIVE), "weights")
         kv_given = self.options.get("kv")
-        kinds = [None] if kv_given is None else _names(kv_given, "kv")
+        caches: list[str | None] = [None] if kv_given is None else [*_words(kv_given, "kv")]
+        tps, pps, dps = (_degrees(self.options.get(name), name) for name in ("tp", "pp", "dp"))
         for model_name, machine_name in product(self.models, self.machines):
-            for wanted, kv, tp, pp, dp, changes in product(weights, kinds, *degrees, self.sweeps):
+            for wanted, kv, (tp, pp, dp), changes in product(weights, caches, list(product(tps, pps, dps)), self.sweeps):
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
                 deployment = deploy(
                     model,
@@ -172,6 +175,13 @@ def _names(given: Any, what: str) -> list[Any]:
     if not items or any(isinstance(item, str) and not item for item in items):
         raise RoofcalcError(f"{what}: an empty name in {given!r}")
     return items
+
+
+def _words(given: Any, what: str) -> list[str]:
+    words = _names(given, what)
+    if not all(isinstance(word, str) for word in words):
+        raise RoofcalcError(f"{what}: expected names, got {given!r}")
+    return words
 
 
 def _sweeps(given: Names) -> list[tuple[Change, ...]]:

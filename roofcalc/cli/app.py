@@ -23,6 +23,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
+INTERRUPTED = 130
+
+
 class LazyGroup(TyperGroup):
     """A group that knows its commands by name and module, and imports one when it is asked for."""
 
@@ -68,15 +71,21 @@ def guarded(run: Callable[[], Any]) -> int:
                 stream.reconfigure(errors="replace")
         result = run()
         sys.stdout.flush()
+        if result == INTERRUPTED:
+            _complain("interrupted")
         return result if isinstance(result, int) else 0
     except RoofcalcError as error:
         return _complain(*error.lines)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
         return 0
+    except SystemExit as ended:  # typer's own answer to a closed pipe
+        if isinstance(ended.__context__, BrokenPipeError):
+            return 0
+        raise
     except (KeyboardInterrupt, typer.Abort):
         _complain("interrupted")
-        return 130
+        return INTERRUPTED
     except MemoryError:
         return _complain("out of memory: ask for fewer rows")
     except OSError as error:

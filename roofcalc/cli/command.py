@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.report.table import Table
+from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
@@ -82,8 +82,8 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]
-    shown = table.select([name.strip() for name in columns.split(",")]) if columns else table
-    lines = _lines(shown, chosen, to_file=path is not None, whole=columns is not None)
+    shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
+    lines = _lines(table, chosen, shown, to_file=path is not None)
     if not quiet:
         for note in table.notes:
             print(f"note: {note}", file=sys.stderr)
@@ -95,20 +95,20 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise typer.Exit(3)
 
 
-def _lines(table: Table, format: str, to_file: bool, whole: bool) -> Iterator[str]:
+def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) -> Iterator[str]:
     """The writer of a format, imported when it is used."""
     if format == "csv":
         from roofcalc.report.writers import csv_lines
 
-        return csv_lines(table)
+        return csv_lines(table, columns)
     if format == "json":
         from roofcalc.report.writers import json_lines
 
-        return json_lines(table)
+        return json_lines(table, columns)
     if format == "md":
         from roofcalc.report import markdown
 
-        return markdown.lines(table, whole)
+        return markdown.lines(table, columns)
     from roofcalc.report import terminal
 
-    return terminal.lines(table, None if to_file else terminal.terminal_width(), whole, colour=not to_file)
+    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file)

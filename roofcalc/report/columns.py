@@ -36,7 +36,7 @@ CHANGES = Column("changes", "changes", "", "figures overridden with --set", "tex
 SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
 BATCH = Column("batch", "batch", "", "sequences in flight over the whole system", "count", 9)
 LIMITED_BY = Column("limited_by", "limited by", "", "what runs out first", "text", 9)
-INTERACTIVITY = Column("interactivity_tok_s", "speed", "tok/s/user", "tokens per second for each user", "number", 8)
+INTERACTIVITY = Column("interactivity_tok_s", "interactivity", "tok/s/user", "tokens per second for each user", "number", 8)
 STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
 THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "tokens per second of the whole system", "number", 5)
 PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "throughput of one device", "number", 3)
@@ -46,7 +46,7 @@ WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, re
 
 MAX_BATCH = (
     SEQ,
-    Column("min_interactivity_tok_s", "at least", "tok/s/user", "interactivity asked for", "number", 7),
+    Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "interactivity asked for", "number", 7),
     Column("max_batch", "max batch", "", "most sequences that fit and stay fast enough", "count", 9),
     LIMITED_BY,
     BATCH_MEMORY,

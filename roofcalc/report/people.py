@@ -1,5 +1,6 @@
 """What a table looks like to people: cells in words, what all rows share above it, what was assumed beneath it."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from roofcalc.report.table import Cell, Column, Table
@@ -16,18 +17,18 @@ class Arranged(NamedTuple):
     beneath: str
 
 
-def arranged(table: Table, whole: bool = False) -> Arranged:
+def arranged(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
     """Takes the model, hardware and dtypes that all rows share out of the columns, and the assumptions likewise.
 
-    `whole` keeps every column where it is.
+    Columns that were `chosen` stand in the table as they are; what moves the answer stands around it all the same.
     """
-    if whole or not len(table):
-        return Arranged(table.columns, "", "")
-    shared = [column for column in table.columns if column.role != "result" and table.constant(column)]
+    if not len(table):
+        return Arranged(tuple(chosen) or table.columns, "", "")
+    shared = [column for column in table.columns if column.role != "result" and column not in chosen and table.constant(column)]
     first = next(table.rows())
     case = {column.name: first[column.name] for column in shared if column.role == "case"}
     assumed = [_assumption(column, first[column.name]) for column in shared if column.role == "assumed"]
-    rest = tuple(column for column in table.columns if column not in shared)
+    rest = tuple(chosen) or tuple(column for column in table.columns if column not in shared)
     return Arranged(rest, _title(case), "assumed: " + ", ".join(assumed) if assumed else "")
 
 

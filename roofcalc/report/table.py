@@ -71,9 +71,9 @@ class Table:
         names = [column.name for column in self.columns]
         raise RoofcalcError(f"unknown column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names)}")
 
-    def select(self, names: Sequence[str]) -> "Table":
-        """The same rows with only the named columns, in that order."""
-        selected = Table(self.command, tuple(self.column(name) for name in names))
+    def select(self, columns: Sequence[Column]) -> "Table":
+        """The same rows with only these columns, in that order."""
+        selected = Table(self.command, tuple(columns))
         selected.blocks, selected.notes, selected.catalog = self.blocks, self.notes, self.catalog
         return selected
 

@@ -1,5 +1,6 @@
 """A table for people: what all rows share above it, what was assumed beneath it, as wide as the terminal allows."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -14,23 +15,23 @@ NEVER = 9  # the `keep` of columns that are never left out
 MIN_WRAP = 80
 
 
-def lines(table: Table, width: int | None, whole: bool = False, colour: bool = True) -> Iterator[str]:
+def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour: bool = True) -> Iterator[str]:
     """The table as text.
 
     Parameters
     ----------
     width : int or None
         Of the terminal; None is as wide as it needs to be.
-    whole : bool
-        Show every column as it is: nothing above, nothing beneath, nothing left out.
+    chosen : sequence of Column
+        Show these, all of them, whatever the width.
     colour : bool
         Whether the environment may ask for colour (NO_COLOR, FORCE_COLOR, TERM); False for files.
     """
-    columns, above, beneath = arranged(table, whole)
+    columns, above, beneath = arranged(table, chosen)
     shown, dropped = list(columns), list[str]()
     kinds = [column.kind for column in shown]
-    rows = [list(map(readable, cells, kinds)) for cells in table.select([column.name for column in shown]).cells()]
-    if width is not None and not whole:
+    rows = [list(map(readable, cells, kinds)) for cells in table.select(shown).cells()]
+    if width is not None and not chosen:
         shown, rows, dropped = _fitted(shown, rows, width)
     natural = sum(_widths(shown, rows)) + PADDING * len(shown)
     if above:
@@ -89,7 +90,8 @@ def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, natu
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     total = width if fold and width else max(width or 0, natural + 2)
-    console = Console(width=total, force_terminal=None if colour else False, highlight=False, file=sys.stdout)
+    system: Literal["auto"] | None = "auto" if colour and not os.environ.get("NO_COLOR") else None
+    console = Console(width=total, color_system=system, force_terminal=None if colour else False, highlight=False, file=sys.stdout)
     with console.capture() as captured:
         console.print(drawn)
     yield from (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))

@@ -4,20 +4,21 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from roofcalc import __version__
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.table import Cell, Table
+from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import plain
 
 SCHEMA = 1
 
 
-def csv_lines(table: Table) -> Iterator[str]:
-    """RFC 4180 quoting, LF, one header row, full precision, missing cells empty."""
+def csv_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
+    """RFC 4180 quoting, LF, one header row, full precision, missing cells empty; only the columns `chosen`, if any."""
+    table = table.select(chosen) if chosen else table
     yield ",".join(column.name for column in table.columns)
     for cells in table.cells():
         yield ",".join(map(_csv_cell, cells))
@@ -34,8 +35,8 @@ def _csv_cell(value: Cell) -> str:
     return f'"{quoted}"' if any(mark in value for mark in ',"\n\r') else value
 
 
-def json_lines(table: Table) -> Iterator[str]:
-    """One object, its rows one per line; `assumptions` holds those that all rows share."""
+def json_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
+    """One object, its rows (of the columns `chosen`, if any) one per line; `assumptions` holds those that all rows share."""
     first = next(table.rows(), {})
     head = {
         "schema": SCHEMA,
@@ -47,7 +48,7 @@ def json_lines(table: Table) -> Iterator[str]:
     }
     yield json.dumps(head)[:-1] + ', "rows": ['
     before = ""
-    for row in table.rows():
+    for row in (table.select(chosen) if chosen else table).rows():
         if before:
             yield before + ","
         before = "  " + json.dumps(row)

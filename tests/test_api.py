@@ -1,0 +1,72 @@
+"""The Python side of the same questions."""
+
+import numpy as np
+import pytest
+
+import roofcalc as rc
+from roofcalc import catalog
+
+
+def test_arrays_lists_and_text_are_the_same_question() -> None:
+    ways = [[775, 7661], (775, 7661), "775,7661", np.array([775, 7661]), [775.0, 7661.0]]
+    answers = [rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=seq, interactivity=30, weights="fp8") for seq in ways]
+    assert all(table["max_batch"].tolist() == [385, 59] for table in answers)
+    assert all(list(table.rows()) == list(answers[0].rows()) for table in answers)
+
+
+def test_records_stand_for_names() -> None:
+    model, hardware = catalog.model("llama-3.1-8b")[0], catalog.hardware("2xh100-sxm")[0]
+    by_record = rc.interactivity(model, hardware, seq=1000, batch=[1, 2])
+    by_name = rc.interactivity("llama-3.1-8b", "2xh100-sxm", seq=1000, batch=[1, 2])
+    assert list(by_record.rows()) == list(by_name.rows())
+    with pytest.raises(rc.RoofcalcError, match="only entries that are named"):
+        rc.interactivity(model, hardware, seq=1000, changes="model.vocab=1000")
+
+
+def test_lists_of_everything_cross() -> None:
+    table = rc.memory(
+        ["llama-3.1-8b", "qwen3-8b"], ["h100-sxm", "2xh100-sxm"], seq=[1000, 2000], batch=[1, 8], weights=["bf16", "fp8"], kv=["bf16", "fp8"]
+    )
+    assert len(table) == 64 and table["seq"].shape == (64,)
+    assert table["fits_memory"].dtype == bool and table["max_context"].dtype == float
+
+
+def test_every_tensor_degree_of_a_list() -> None:
+    table = rc.max_batch("llama-3.1-70b", "8xh100-sxm", seq=4000, weights="fp8", tp=[1, 2, 4, 8])
+    assert [(row["tp"], row["pp"]) for row in table.rows()] == [(1, 8), (2, 4), (4, 2), (8, 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"seq": 0}, "seq: expected 1 to"),
+        ({"seq": "abc"}, "not a number"),
+        ({"seq": []}, "seq: expected"),
+        ({"seq": float("nan")}, "seq: expected"),
+        ({"seq": None, "interactivity": -1}, "interactivity: expected"),
+        ({"weights": ["bf16", ""]}, "an empty name"),
+        ({"weights": 8}, "weights: expected names"),
+        ({"tp": 1.5}, "tp: expected a whole number"),
+        ({"mbu": 2}, "mbu: 2 is not a fraction"),
+        ({"mbu": "much"}, "mbu: 'much' is not a fraction"),
+        ({"kv_block": 2.5}, "kv_block: 2.5 is not a whole number"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_bad_requests(given: dict[str, object], complaint: str) -> None:
+    with pytest.raises((rc.RoofcalcError, TypeError), match=complaint):
+        rc.max_batch("llama-3.1-8b", "h100-sxm", **given)  # type: ignore[arg-type]
+
+
+def test_the_command_memory_is_no_module() -> None:
+    rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
+    assert callable(rc.memory) and callable(rc.interactivity)
+    with pytest.raises(AttributeError):
+        _ = rc.nothing  # type: ignore[attr-defined]
+
+
+def test_a_table_names_its_columns() -> None:
+    table = rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
+    assert table.column("step_ms").unit == "ms" and all(column.meaning for column in table.columns)
+    with pytest.raises(rc.RoofcalcError, match="did you mean max_batch"):
+        table["max_bach"]

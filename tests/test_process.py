@@ -1,0 +1,110 @@
+"""What only a real process shows: pipes, closed streams, encodings, the terminal, and what a start imports."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOFCALC = [sys.executable, "-c", "from roofcalc.cli.app import main; main()"]
+LINE = ["max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k:64k:100", "-f", "csv", "-q"]
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    process = subprocess.Popen([*ROOFCALC, *LINE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert (process.wait(30), process.stderr.read()) == (0, b"")
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(("redirect", "complaint"), [(">/dev/full", "No space left on device"), (">&-", "standard output is closed")])
+def test_output_that_goes_nowhere(redirect: str, complaint: str) -> None:
+    command = " ".join(f"'{word}'" for word in [*ROOFCALC, *LINE])
+    result = subprocess.run(["sh", "-c", f"{command} {redirect}"], capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr.startswith("error: ") and complaint in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_an_interrupt_leaves_nothing(tmp_path: object) -> None:
+    target = f"{tmp_path}/out.csv"
+    long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:100k:1", "--batch", "1:100:1", "-o", target]
+    process = subprocess.Popen([*ROOFCALC, *long], stderr=subprocess.PIPE, text=True)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 130 and complaint == "error: interrupted\n"
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_an_ascii_terminal_gets_question_marks_not_a_traceback() -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    result = subprocess.run([*ROOFCALC, "max-batch", "llama-3.1-405b", "h100-sxm"], capture_output=True, env=environment)
+    assert result.returncode == 0 and b"weights" in result.stdout
+
+
+@pytest.mark.parametrize("environment", [{}, {"GITHUB_ACTIONS": "true"}, {"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_pipes_carry_no_escapes(environment: dict[str, str]) -> None:
+    for arguments in (LINE[:-3], ["--help"], ["max-batch", "--help"], ["nope"]):
+        result = subprocess.run([*ROOFCALC, *arguments], capture_output=True, env={**os.environ, **environment})
+        assert b"\x1b" not in result.stdout + result.stderr
+
+
+def in_terminal(columns: int, *arguments: str, **environment: str) -> str:
+    """What a terminal of that width shows."""
+    parent, child = pty.openpty()
+    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    process = subprocess.Popen([*ROOFCALC, *arguments], stdout=child, stderr=subprocess.PIPE, env={**kept, "COLUMNS": str(columns), **environment})
+    os.close(child)
+    found = b""
+    try:
+        while block := os.read(parent, 65536):
+            found += block
+    except OSError:  # the terminal closed
+        pass
+    process.communicate()
+    os.close(parent)
+    return found.decode()
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_tables_fit_the_terminal(columns: int) -> None:
+    arguments = ("max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661")
+    shown = in_terminal(columns, *arguments, NO_COLOR="1", TERM="xterm")
+    rows = [line for line in shown.splitlines() if line.strip()]
+    assert all(len(line) <= max(columns, 50) for line in rows)  # the heading line alone is 50 wide
+    assert "385" in shown and "capacity" in shown
+    assert ("left out to fit" in shown) == (columns < 120)
+
+
+def test_colour_only_on_a_terminal_that_wants_it() -> None:
+    arguments = ("max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k")
+    assert "\x1b[1m" in in_terminal(120, *arguments, TERM="xterm")
+    assert "\x1b" not in in_terminal(120, *arguments, TERM="dumb")
+    assert "\x1b[1m" not in in_terminal(120, *arguments, TERM="xterm", NO_COLOR="1")
+
+
+def imported(*arguments: str) -> set[str]:
+    """Modules that a run imports, by the interpreter's own account."""
+    result = subprocess.run([sys.executable, "-X", "importtime", *ROOFCALC[1:], *arguments], capture_output=True, text=True)
+    assert result.returncode == 0
+    return {line.rsplit("|", 1)[1].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+
+
+def test_a_start_imports_only_what_it_uses() -> None:
+    version = imported("--version")
+    assert not {"numpy", "yaml", "rich", "roofcalc.api"} & version
+    plain = imported(*LINE)
+    assert "numpy" in plain
+    heavy = {"pydantic", "matplotlib", "rich.table", "rich.console", "importlib.metadata", "dataclasses", "numpy.testing"}
+    assert not heavy & plain
+    assert not {name for name in plain if name.startswith(("roofcalc.listing", "roofcalc.cli.hardware", "roofcalc.cli.memory"))}
+    assert "pydantic" not in imported(*LINE[:-3])
+
+
+def test_importing_the_package_is_cheap() -> None:
+    code = "import sys, roofcalc; print(sorted(n for n in sys.modules if n.partition('.')[0] in ('numpy', 'yaml', 'typer', 'rich', 'roofcalc')))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "['roofcalc']"
