@@ -9,7 +9,7 @@ Names are loaded when they are first used, so that importing the package costs n
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from roofcalc.api import interactivity as interactivity

@@ -51,7 +51,7 @@ def max_batch(
 
     Notes
     -----
-    Formulas: PHYSICS §2–§6, in `roofcalc.operations`, `roofcalc.roofline`, `roofcalc.capacity` and `roofcalc.limits`.
+    Formulas and their sources: `roofcalc.operations`, `roofcalc.roofline`, `roofcalc.collectives`, `roofcalc.capacity`.
     """
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options)
     if interactivity is None:

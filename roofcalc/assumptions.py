@@ -22,7 +22,7 @@ class Assumptions(Record):
     assume : "roofline" or "bound"
         The preset; `bound` is a floor on time for any engine.
     overlap : "full", "net", "op" or "none"
-        What runs at the same time (PHYSICS §4).
+        What runs at the same time (`roofcalc.roofline`).
     network : "bandwidth" or "ideal"
         Messages take their bytes' time, or none.
     mbu, mfu, link : float

@@ -1,4 +1,4 @@
-"""What fills the memory: weights and caches per device, what is left, and the longest context that fits (PHYSICS §5)."""
+"""What fills the memory: weights and caches per device, what is left, and the longest context that fits."""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""Message sizes -> seconds on the links of a machine (PHYSICS §3). Bandwidth alone: no latency."""
+"""Message sizes -> seconds on the links of a machine. Bandwidth alone: no latency.
+
+Sources: a ring all-reduce moves 2(g-1)/g of the message (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the
+network moves it up once and down once (SHARP, doi.org/10.1109/COMHPC.2016.006).
+"""
 
 from typing import NamedTuple
 

@@ -32,7 +32,7 @@ class Deployment(Record):
     kv : Dtype
         The KV cache's dtype.
     compute : str or None
-        The format asked for in linear operations; None follows the weights (PHYSICS §1).
+        The format asked for in linear operations; None follows the weights (`linear_format`).
     comm : Dtype or None
         The all-reduce's elements; None is 16-bit (in `bound`, half a byte).
     """
@@ -162,7 +162,7 @@ def deploy(
     dp: int | None = None,
     assumptions: Assumptions | None = None,
 ) -> Deployment:
-    """A checked Deployment; whatever is left out follows the checkpoint and PHYSICS §1 and §3.
+    """A checked Deployment; whatever is left out follows the checkpoint, and `roofcalc.layout.choose`.
 
     Raises
     ------

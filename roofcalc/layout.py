@@ -1,6 +1,6 @@
 """How a model spreads over devices: tensor, pipeline and data parallel degrees, and the stages of a pipeline.
 
-Ranks are laid out tensor innermost, then data, then pipeline (PHYSICS §3).
+Ranks are laid out tensor innermost, then data, then pipeline.
 """
 
 from roofcalc.architecture.feedforward import Experts

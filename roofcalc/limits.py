@@ -1,4 +1,4 @@
-"""The solvers: the largest batch that is fast enough and fits, and what would make a model fit (PHYSICS §6)."""
+"""The solvers: the largest batch that is fast enough and fits, and what would make a model fit."""
 
 from typing import Any, NamedTuple
 

@@ -1,7 +1,17 @@
-"""Operations -> seconds: each on its roofs, put together by what overlaps, and which resource limits (PHYSICS §4).
+"""Operations -> seconds: each on its roofs, put together by what overlaps, and which resource limits.
 
 A step's time is `fixed(B) + B_r · per_sequence(S)` for every resource, so that a grid of batch × context costs one
 product and one sum per point: what depends on the batch is computed per batch, what depends on the context per context.
+
+Source: S. Williams, A. Waterman, D. Patterson, "Roofline", doi.org/10.1145/1498765.1498785: time = max(FLOPs / peak,
+bytes / bandwidth). What overlaps with what:
+
+- `op`: Σ max(compute, memory) + Σ communication: each operation on its own roof, one after another.
+- `net`: max(Σ max(compute, memory), Σ communication): communication behind another micro-batch.
+- `full`: max(Σ compute, Σ memory, Σ communication): everything behind the slowest resource.
+- `none`: Σ (compute + memory + communication).
+
+In `bound`, the links' times overlap one another too, and memory is spared what the last-level cache can keep.
 """
 
 from collections.abc import Iterable

@@ -49,7 +49,7 @@ def test_every_entry_has_sources_that_open(kind: catalog.Kind, name: str) -> Non
 
 @pytest.mark.parametrize("name", HARDWARE)
 def test_plausible_devices(name: str) -> None:
-    # The bands of HARDWARE.md §5: a thousandfold slip, a sparse peak or a duplex link falls outside
+    # A thousandfold slip, a sparse peak or a duplex link falls outside
     hardware = catalog.hardware(name)[0]
     device = hardware.device
     peaks, memory = device.peak_tflop_s, device.memory

@@ -1,4 +1,4 @@
-"""Products by a weight matrix: FLOPs 2·T·K·N, bytes K·N·w (PHYSICS §2)."""
+"""Products by a weight matrix: FLOPs 2·T·K·N (one multiply-add is two), bytes K·N·w."""
 
 from collections.abc import Callable, Sequence
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from roofcalc import __version__
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import plain
+from roofcalc.version import __version__
 
 SCHEMA = 1
 
