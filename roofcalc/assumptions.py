@@ -1,9 +1,14 @@
 """What a calculation takes for granted: presets, and the single choices that override them."""
 
+import math
+import numbers
 from typing import Any
 
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.record import Record
+
+LEAST_FRACTION = 1e-6
+MAX_KV_BLOCK = 1_000_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound"),
@@ -75,17 +80,17 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
-        if not (_is_number(value) and 0 < value <= 1):
-            raise RoofcalcError(f"{name}: {value!r} is not a fraction above 0 and at most 1")
+        if not (_is_number(value) and LEAST_FRACTION <= value <= 1):
+            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1")
     if not (_is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
-        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 up")
-    if not (isinstance(built.kv_block, int) and 1 <= built.kv_block <= 10**9):
-        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 up")
+        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
+    if not (_is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
+        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
     return built
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 NAMES = tuple(field.name for field in Assumptions.fields_)

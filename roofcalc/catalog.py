@@ -33,7 +33,8 @@ class Change(Record):
     value: Any
 
     def __str__(self) -> str:
-        return f"{self.target.removesuffix('s')}.{'.'.join(self.path)}={self.value}"
+        value = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return f"{self.target.removesuffix('s')}.{'.'.join(self.path)}={value}"
 
 
 class Found(Record):
@@ -63,20 +64,26 @@ def normal(name: str) -> str:
 
 
 def entries(kind: Kind) -> dict[str, Path]:
-    """Every entry's name and file, the first of a name winning. Reads directories, no files."""
-    return dict(_entries(kind, tuple(map(str, directories(kind)))))
+    """Every entry's normalised name and file, the first of a name winning. Reads directories, no files."""
+    return {name: paths[0] for name, paths in _entries(kind, tuple(map(str, directories(kind)))).items()}
+
+
+def unreadable_directories() -> list[str]:
+    """Directories that ROOFCALC_PATH names and that cannot be looked into."""
+    named = [part for part in os.environ.get("ROOFCALC_PATH", "").split(os.pathsep) if part]
+    return [part for part in named if not (os.path.isdir(part) and os.access(part, os.R_OK | os.X_OK))]
 
 
 @lru_cache(maxsize=8)
-def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
     for place in places:
         for folder, subfolders, files in os.walk(place):
             subfolders[:] = sorted(one for one in subfolders if not one.startswith("."))
             for file in sorted(files):
                 stem, suffix = os.path.splitext(file)
                 if suffix in (".yaml", ".yml"):
-                    found.setdefault(stem, Path(folder, file))
+                    found.setdefault(normal(stem), []).append(Path(folder, file))
     return found
 
 
@@ -84,10 +91,17 @@ _ALIASES = re.compile(r"^aliases:(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def aliases(path: Path) -> list[str]:
-    """The aliases written in a file, by a scan of its text: a tenth of the time that parsing takes."""
-    match = _ALIASES.search(yamlfile.read_text(path))
-    text = re.sub(r"#.*", "", match.group(1)) if match else ""
-    return [word for word in re.findall(r"[^,\[\]\s'\"]+", text) if word != "-"]
+    """The aliases written in a file, by a scan of its text: a tenth of the time that parsing takes.
+
+    A file that cannot be read has none: whoever names it is told why.
+    """
+    try:
+        match = _ALIASES.search(yamlfile.read_text(path))
+    except RoofcalcError:
+        return []
+    text = re.sub(r"(^|\s)#.*", "", match.group(1)) if match else ""
+    words = (re.sub(r"^\s*-\s", "", part).strip(" \t[]'\"") for part in re.split(r"[,\n]", text))
+    return [word for word in words if word]
 
 
 def find(kind: Kind, text: str) -> Found:
@@ -98,18 +112,22 @@ def find(kind: Kind, text: str) -> Found:
     RoofcalcError
         No entry has that name, or several begin with it; names the nearest.
     """
-    if text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text)):
+    if _is_path(text):
         return Found(Path(text).stem, Path(text))
     known = entries(kind)
     wanted = normal(text)
     if wanted in known:
-        return Found(wanted, known[wanted])
+        return Found(known[wanted].stem, known[wanted])
     also = {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
     if wanted in also:
         name = also[wanted]
         note = None if "/" in wanted else f"{text.strip()} stands for {name}"
-        return Found(name, known[name], note)
+        return Found(known[name].stem, known[name], note)
     raise RoofcalcError(_unknown(kind, text, wanted, known, also))
+
+
+def _is_path(text: str) -> bool:
+    return text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text))
 
 
 def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: dict[str, str]) -> str:
@@ -132,13 +150,20 @@ def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines
         return value, lines
     if not isinstance(name, str) or depth > 4:
         raise RoofcalcError(f"{lines[('like',)]}: like: expected the name of another entry, without a circle")
-    base, base_lines = raw(kind, find(kind, name), depth + 1)
+    base, base_lines = raw(kind, _other(kind, name, found), depth + 1)
     merged = {key: copy.deepcopy(item) for key, item in base.items() if key not in _NOT_INHERITED}
-    sources = [*merged.get("sources", []), *(value.get("sources") or [])]
+    sources, own = merged.get("sources"), value.get("sources")
     merged.update({key: item for key, item in value.items() if key != "like"})
-    if sources:
-        merged["sources"] = sources
+    if isinstance(sources, list) and isinstance(own, list):
+        merged["sources"] = [*sources, *own]
     return merged, {**base_lines, **lines}
+
+
+def _other(kind: Kind, name: str, found: Found) -> Found:
+    """The entry called `name`, and not the file that says so: an entry may be like the one that it stands before."""
+    paths = _entries(kind, tuple(map(str, directories(kind)))).get(normal(name), [])
+    behind = [path for path in paths if path != found.path]
+    return Found(behind[0].stem, behind[0]) if behind else find(kind, name)
 
 
 def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
@@ -165,8 +190,8 @@ def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[
     RoofcalcError
         Unknown name, unreadable file, a count without links, or every problem of the file at once.
     """
-    match = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(.+)", text, re.IGNORECASE)
-    times, name = (int(match.group(1)), match.group(2)) if match else (1, text)
+    match = None if os.path.isfile(text) else re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*(.+)", text, re.IGNORECASE)
+    times, name = (int(match.group(1)[:8]), match.group(2)) if match else (1, text)
     if not 1 <= times <= _MAX_COUNT:
         raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
     found = find("hardware", name)
@@ -217,7 +242,8 @@ def _check_stem(name: str, found: Found) -> None:
 
 
 def _notes(found: Found, record: Model | Device | System) -> list[str]:
-    notes = [found.note] if found.note else []
+    notes = [f"ROOFCALC_PATH: {place} is no directory that can be read" for place in unreadable_directories()]
+    notes += [found.note] if found.note else []
     if record.announced:
         notes.append(f"{record.name} is announced: its figures are the maker's plans")
     if record.unverified:
@@ -229,6 +255,8 @@ def _apply(value: dict[str, Any], lines: Lines, changes: Sequence[Change]) -> No
     """Sets each change's figure in the plain values; a misspelt path is an error with the nearest."""
     for change in changes:
         *parents, last = change.path
+        if change.path == ("name",):
+            raise RoofcalcError(f"--set {change}: a name is no figure; copy the file to give it another")
         place: Any = value
         for depth, key in enumerate(parents):
             inner = place.get(key)

@@ -1,7 +1,7 @@
 """Message sizes -> seconds on the links of a machine. Bandwidth alone: no latency.
 
 Sources: a ring all-reduce moves 2(g-1)/g of the message (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the
-network moves it up once and down once (SHARP, doi.org/10.1109/COMHPC.2016.006).
+network moves it up once and down once (NVIDIA SHARP, docs.nvidia.com/networking).
 """
 
 from typing import NamedTuple

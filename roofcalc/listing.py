@@ -52,14 +52,14 @@ _MODELS = (
 def hardware_list() -> Table:
     """Every device and system of the catalogs, one line each."""
     table = Table("hardware list", _HARDWARE)
-    rows = [_hardware_row(catalog.hardware(str(path))[0]) for path in catalog.entries("hardware").values()]
+    rows = [_hardware_row(found) for found in _readable(table, "hardware", catalog.hardware)]
     return _filled(table, sorted(rows, key=lambda row: (row["kind"], row["vendor"] or "", _natural(row["name"]))))
 
 
 def models_list() -> Table:
     """Every model of the catalogs, one line each."""
     table = Table("models list", _MODELS)
-    models = [catalog.model(str(path))[0] for path in catalog.entries("models").values()]
+    models = list(_readable(table, "models", catalog.model))
     return _filled(table, [_model_row(model) for model in sorted(models, key=lambda model: _natural(model.name))])
 
 
@@ -111,7 +111,7 @@ def _hardware_figures(found: Hardware) -> Iterator[Figure]:
     if device.year:
         yield "year", str(device.year), ""
     if system and system.hosts:
-        cpu = f"{system.hosts.count:g} × {system.hosts.cpu or 'CPU'}"
+        cpu = f"{system.hosts.count:g} x {system.hosts.cpu or 'CPU'}"
         yield "hosts", cpu, ""
         yield "host memory", system.hosts.memory_gb, "GB"
     for name, size in device.memory.readings().items():
@@ -124,7 +124,7 @@ def _hardware_figures(found: Hardware) -> Iterator[Figure]:
     if device.best.bandwidth_gb_s:
         yield "highest published bandwidth (bound)", device.best.bandwidth_gb_s, "GB/s"
     if device.best.clock != 1:
-        yield "highest clock over the sheet's (bound)", device.best.clock, "×"
+        yield "highest clock over the sheet's (bound)", device.best.clock, "ratio"
     if device.cache_mb:
         yield "last-level cache", device.cache_mb, "MB"
     for name in (name for name in FORMATS if name in device.peak_tflop_s):
@@ -151,7 +151,7 @@ def _link_figures(link: Link | None) -> Iterator[Figure]:
     if link.pair_gb_s:
         yield "link of one pair", link.pair_gb_s, "GB/s"
     if link.axes:
-        yield "torus", " × ".join(map(str, link.axes)), "devices"
+        yield "torus", " x ".join(map(str, link.axes)), "devices"
     yield "domain", link.domain, "devices"
     yield "sums in the network", "yes" if link.reduce else "no", ""
 
@@ -255,6 +255,16 @@ def _dtype(model: Model) -> str:
     named = model.dtypes
     others = {value for value in (named.attention, named.mlp, named.experts, named.shared, named.embed, named.head) if value}
     return named.default if others <= {named.default} else "+".join(dict.fromkeys([named.default, *sorted(others)]))
+
+
+def _readable(table: Table, kind: catalog.Kind, load: Any) -> Iterator[Any]:
+    """Every entry that can be read; a note for each that cannot, with its first problem."""
+    table.notes += [f"ROOFCALC_PATH: {place} is no directory that can be read" for place in catalog.unreadable_directories()]
+    for path in catalog.entries(kind).values():
+        try:
+            yield load(str(path))[0]
+        except RoofcalcError as error:
+            table.notes.append(f"left out: {error.lines[0]}")
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

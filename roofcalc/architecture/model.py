@@ -8,6 +8,8 @@ from roofcalc.architecture.attention import Attention
 from roofcalc.architecture.feedforward import FeedForward
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.architecture.state import State
+from roofcalc.errors import RoofcalcError
+from roofcalc.precision import dtype
 from roofcalc.record import Record
 from roofcalc.schema import Count, Whole
 
@@ -50,6 +52,20 @@ class Dtypes(Record):
     embed: str | None = None
     head: str | None = None
     kv: str | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        for field in self.fields_:
+            if complaint := _unknown_dtype(getattr(self, field.name)):
+                yield field.name, complaint
+
+
+def _unknown_dtype(name: str | None) -> str | None:
+    try:
+        if name is not None:
+            dtype(name)
+    except RoofcalcError as error:
+        return str(error)
+    return None
 
 
 class MultiToken(Record):
@@ -124,6 +140,8 @@ class Model(Record):
     notes: str | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        if isinstance(self.dtype, str) and (complaint := _unknown_dtype(self.dtype)):
+            yield "dtype", complaint
         try:
             runs = expression.parse(self.layers)
         except ValueError as error:

@@ -1,6 +1,6 @@
 """Attention over a cache: how many entries a sequence holds and reads, and the FLOPs per entry.
 
-Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2001.08361, table 1; KV heads: arXiv 2305.13245; windows:
+Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2307.08691, section 4.1; KV heads: arXiv 2305.13245; windows:
 arXiv 2310.06825.
 """
 

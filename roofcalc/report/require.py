@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Cell, Column, Table
-from roofcalc.units import number
+from roofcalc.units import number, plain
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -64,10 +64,12 @@ def failures(table: Table, conditions: list[Condition]) -> list[str]:
         for condition in conditions:
             got = row[condition.column.name]
             if not condition.holds(got):
-                where = ", ".join(f"{name} {row[name]}" for name in marks if row.get(name) is not None and name != condition.column.name)
-                found.append(f"required {condition.column.name} {condition.operator} {condition.value}, got {_shown(got)} ({where})")
+                where = ", ".join(f"{name} {_shown(row[name])}" for name in marks if row.get(name) is not None and name != condition.column.name)
+                found.append(f"required {condition.column.name} {condition.operator} {_shown(condition.value)}, got {_shown(got)} ({where})")
     return found
 
 
 def _shown(got: Cell) -> str:
-    return "nothing" if got is None else str(got).lower() if isinstance(got, bool) else str(got)
+    if isinstance(got, (int, float)) and not isinstance(got, bool):
+        return plain(got)
+    return "nothing" if got is None else str(got).lower() if isinstance(got, bool) else got

@@ -35,7 +35,7 @@ def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour
         shown, rows, dropped = _fitted(shown, rows, width)
     natural = sum(_widths(shown, rows)) + PADDING * len(shown)
     if above:
-        yield above
+        yield from _wrapped(above, width or max(natural, MIN_WRAP))
     yield from _drawn(shown, rows, width, natural, colour)
     if beneath:
         yield from _wrapped(beneath, width or max(natural, MIN_WRAP))
@@ -90,11 +90,28 @@ def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, natu
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     total = width if fold and width else max(width or 0, natural + 2)
-    system: Literal["auto"] | None = "auto" if colour and not os.environ.get("NO_COLOR") else None
-    console = Console(width=total, color_system=system, force_terminal=None if colour else False, highlight=False, file=sys.stdout)
+    styled = colour and _wants_colour()
+    console = Console(
+        width=total,
+        height=100,  # without it a dumb terminal is taken for 80 columns, whatever the width
+        color_system="standard" if styled else None,
+        force_terminal=styled,
+        highlight=False,
+        file=sys.stdout,
+    )
     with console.capture() as captured:
         console.print(drawn)
     yield from (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+
+
+def _wants_colour() -> bool:
+    """NO_COLOR, then FORCE_COLOR, then TERM=dumb decide; else a terminal has colour, anything else none."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    forced = os.environ.get("FORCE_COLOR", "")
+    if forced:
+        return forced.lower() not in ("0", "false", "no")
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def terminal_width() -> int | None:

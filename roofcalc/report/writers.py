@@ -1,5 +1,6 @@
 """A table as CSV or JSON for machines, line by line; and a file that appears whole or not at all."""
 
+import errno
 import json
 import os
 import sys
@@ -68,21 +69,26 @@ def write(lines: Iterator[str], output: Path | None) -> None:
         _put(lines, sys.stdout)
         sys.stdout.flush()
         return
-    if output.is_dir():
-        raise RoofcalcError(f"{output}: is a directory, not a file to write")
     name = ""
     try:
-        if output.exists() and not output.is_file():  # /dev/null, a pipe: nothing to replace
-            with output.open("w", encoding="utf-8", newline="\n") as file:
+        target = output.resolve()  # a link stays a link
+        if target.is_dir():
+            raise RoofcalcError(f"{output}: is a directory, not a file to write")
+        if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
+            with target.open("w", encoding="utf-8", newline="\n") as file:
                 _put(lines, file)
             return
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        if target.exists() and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".roofcalc.")
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             _put(lines, file)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, output)
-    except OSError as error:
-        raise RoofcalcError(f"{output}: cannot be written: {error.strerror or error}") from None
+        os.chmod(name, mode)
+        os.replace(name, target)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
+        reason = getattr(error, "strerror", None) or error
+        raise RoofcalcError(f"{output}: cannot be written: {reason}") from None
     finally:
         if name and os.path.exists(name):
             os.unlink(name)
