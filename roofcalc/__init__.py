@@ -30,6 +30,10 @@ _HOMES = {
 __all__ = ["Options", "RoofcalcError", "Table", "__version__", "interactivity", "max_batch", "memory"]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

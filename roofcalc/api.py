@@ -59,7 +59,7 @@ def max_batch(
     rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment, seq)
-        grid, rate = (axis.ravel() for axis in np.meshgrid(contexts, rates, indexing="ij"))
+        grid, rate = request.grid(contexts, rates)
         found = limits.max_batch(deployment, grid, rate)
         if not found.batch_memory.all():
             request.note(limits.what_would_fit(deployment, float(grid[np.argmin(found.batch_memory)])))
@@ -100,7 +100,7 @@ def interactivity(
     request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options)
     batches = whole(DEFAULT_BATCHES if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        grid, size = (axis.ravel() for axis in np.meshgrid(request.contexts(deployment, seq), batches, indexing="ij"))
+        grid, size = request.grid(request.contexts(deployment, seq), batches)
         fits = capacity.batch_memory(deployment, grid) >= size
         if deployment.has_time:
             step = decode(deployment, grid)
@@ -137,7 +137,7 @@ def memory(
     request = Request("memory", columns.MEMORY, model, hardware, options)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        grid, size = (axis.ravel() for axis in np.meshgrid(request.contexts(deployment, seq), batches, indexing="ij"))
+        grid, size = request.grid(request.contexts(deployment, seq), batches)
         fitting = capacity.batch_memory(deployment, grid)
         if not fitting.all():
             request.note(limits.what_would_fit(deployment, float(grid[np.argmin(fitting)])))

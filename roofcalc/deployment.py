@@ -9,7 +9,7 @@ from roofcalc import precision
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.model import Model
 from roofcalc.assumptions import Assumptions
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
 from roofcalc.layout import Layout, Stage, choose, stages
 from roofcalc.precision import Dtype
@@ -175,12 +175,13 @@ def deploy(
     kv_dtype = precision.dtype(kv or model.dtypes.kv or default)
     if weights != NATIVE:
         precision.dtype(weights)
-    if compute is not None and compute not in precision.widest_known(device):
-        raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak; it has {', '.join(precision.widest_known(device))}")
+    compute = compute.strip().lower() if compute is not None else None
+    if compute is not None and compute not in (known := precision.widest_known(device)):
+        raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
     if assumed.capacity not in (*readings, "largest"):
-        known = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
-        raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {known}")
+        sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
+        raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
     layout = choose(model, hardware, tp, pp, dp)
     built = Deployment(model, hardware, layout, assumed, weights, kv_dtype, compute, precision.dtype(comm) if comm else None)
     if built.usable_bytes <= 0:

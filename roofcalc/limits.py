@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roofcalc import capacity, precision
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import Hardware
+from roofcalc.deployment import Deployment
+from roofcalc.layout import Layout, head_counts
+from roofcalc.record import replace
 from roofcalc.roofline import Step, decode
 from roofcalc.solve import largest
 
@@ -79,50 +79,56 @@ def _why_nothing_fits(deployment: Deployment) -> str:
 def what_would_fit(deployment: Deployment, seq: float) -> str:
     """One sentence: the fewest devices, and the widest weights on these, that hold the model and one sequence."""
     model, hardware = deployment.model, deployment.hardware
-    devices = fewest_devices(deployment, seq)
-    dtype = widest_weights(deployment, seq)
-    ways = [f"from {devices} devices on" if devices else f"not on up to {MAX_DEVICES} devices"]
-    ways.append(f"on {'this one' if hardware.count == 1 else f'these {hardware.count}'} with {dtype} weights" if dtype else "on these in no dtype")
-    size = capacity.system_weight_bytes(deployment) / 1e9
-    room = capacity.system_capacity_bytes(deployment) / 1e9
-    what = f"{size:.1f} GB of {deployment.weights_label} weights against {room:.1f} GB"
-    return f"{model.name} does not fit {hardware.name} ({what}); with one sequence of {seq:g} tokens it fits {', '.join(ways)}"
+    weights = capacity.system_weight_bytes(deployment)
+    cache = float(capacity.system_kv_bytes(deployment, seq))
+    room = capacity.system_capacity_bytes(deployment)
+    holds = f"{weights / 1e9:.1f} GB of {deployment.weights_label} weights"
+    one = f"one sequence of {seq:.0f} tokens"
+    if capacity.weights_fit(deployment):
+        holds, condition = f"{holds} and {cache / 1e9:.1f} GB of cache for {one}", ""
+    else:
+        condition = f"with {one} "
+    fewest, dtype = fewest_devices(deployment, seq), widest_weights(deployment, seq)
+    if fewest is not None:
+        place = f"these {hardware.count} in another layout" if fewest.devices == hardware.count else f"{fewest.devices} such devices"
+        ways = f"{condition}it fits {place} (--tp {fewest.tp} --pp {fewest.pp})"
+    elif hardware.scale_out_bytes_per_s is None:
+        ways = f"no more than {hardware.domain} such devices can be joined, and it fits none of these"
+    else:
+        ways = f"it fits no number of such devices up to {MAX_DEVICES}"
+    ways += f", or {hardware.name} as it is with {dtype} weights" if dtype else "; narrower weights alone do not help"
+    return f"{model.name} does not fit {hardware.name} ({holds} against {room / 1e9:.1f} GB): {ways}"
 
 
-def fewest_devices(deployment: Deployment, seq: float) -> int | None:
-    """The smallest number of such devices on which some layout without replicas holds the model and one sequence."""
+def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
+    """The layout with the smallest number of such devices, no replicas, that holds the model and one sequence.
+
+    Enumerated, since more devices do not always fit what fewer did: heads and layers divide badly over some numbers.
+    """
     hardware = deployment.hardware
-    least = capacity.system_weight_bytes(deployment) / deployment.layout.dp / deployment.usable_bytes
-    for count in range(max(1, int(np.ceil(least))), MAX_DEVICES + 1):
-        other = Hardware(hardware.name, hardware.device, count, hardware.link, hardware.scale_out_bytes_per_s)
-        if count > hardware.domain and hardware.scale_out_bytes_per_s is None:
-            return None
-        for tp in (t for t in range(1, count + 1) if count % t == 0):
-            if _fits(deployment, other, deployment.weights, seq, tp, count // tp):
-                return count
+    whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # dividing it only adds copies
+    needed = capacity.system_weight_bytes(whole) + float(capacity.system_kv_bytes(whole, seq))
+    least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
+    most = MAX_DEVICES if hardware.scale_out_bytes_per_s is not None else min(MAX_DEVICES, hardware.domain)
+    for count in range(least, most + 1):
+        degrees = [t for t in range(1, count + 1) if count % t == 0]
+        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # within a domain the widest first
+            layout = Layout(tp, count // tp)
+            if _fits(deployment, layout, deployment.weights, seq):
+                return layout
     return None
 
 
 def widest_weights(deployment: Deployment, seq: float) -> str | None:
     """The widest of the common weight dtypes that fits the same devices and layout with one sequence."""
-    layout = deployment.layout
-    for name in sorted(NARROWER, key=lambda one: -precision.dtype(one).bytes_per_element):
-        if _fits(deployment, deployment.hardware, name, seq, layout.tp, layout.pp):
-            return name
-    return None
+    widest_first = sorted(NARROWER, key=lambda one: -precision.dtype(one).bytes_per_element)
+    return next((name for name in widest_first if _fits(deployment, deployment.layout, name, seq)), None)
 
 
-def _fits(deployment: Deployment, hardware: Hardware, weights: str, seq: float, tp: int, pp: int) -> bool:
-    try:
-        other = deploy(
-            deployment.model,
-            hardware,
-            weights=weights,
-            kv=deployment.kv.name,
-            tp=tp,
-            pp=pp,
-            assumptions=deployment.assumptions,
-        )
-    except RoofcalcError:  # no such layout
+def _fits(deployment: Deployment, layout: Layout, weights: str, seq: float) -> bool:
+    model = deployment.model
+    if layout.pp > model.depth or any(heads % layout.tp for heads in head_counts(model)):
         return False
+    hardware = replace(deployment.hardware, count=layout.devices)
+    other = replace(deployment, hardware=hardware, layout=layout, weights=weights)
     return bool(capacity.batch_memory(other, seq) >= 1)

@@ -1,5 +1,8 @@
 """A question under way: its lists crossed into deployments, its numbers checked, its rows and notes kept."""
 
+import math
+import os
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, TypedDict
@@ -20,6 +23,8 @@ from roofcalc.report.table import Block, Column, Table
 
 DEFAULT_SEQ = "1k:128k:x2"
 MAX_TOKENS = 10**9
+MAX_ROWS = 20_000_000
+MAX_SWEEPS = 100_000
 
 Names = str | Sequence[str]
 Numbers = str | float | Sequence[float] | ArrayLike
@@ -79,12 +84,14 @@ class Request:
         self.options = options
         optional = [columns.COMM] if options.get("comm_dtype") else []
         optional += [columns.CHANGES] if options.get("changes") else []
-        self.sweeps = _sweeps(options.get("changes", ()))
+        self.sweeps = _sweeps(options.get("changes") or ())
         self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional))
         self.table.catalog = {"models": {}, "hardware": {}}
-        self.assumptions = assumptions(
-            options.get("assume", "roofline"), **{name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        )
+        chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
+        if isinstance(chosen["kv_block"], str):
+            block = units.number(chosen["kv_block"], "kv_block")
+            chosen["kv_block"] = int(block) if block.is_integer() else block
+        self.assumptions = assumptions(options.get("assume") or "roofline", **chosen)
 
     def note(self, text: str) -> None:
         if text not in self.table.notes:
@@ -92,9 +99,8 @@ class Request:
 
     def deployments(self) -> Iterator[tuple[Deployment, tuple[Change, ...]]]:
         """Every combination, in the order in which the lists were given."""
-        weights = _words(self.options.get("weights", NATIVE), "weights")
-        kv_given = self.options.get("kv")
-        caches: list[str | None] = [None] if kv_given is None else [*_words(kv_given, "kv")]
+        weights = _words(self.options.get("weights"), "weights")
+        caches = _words(self.options.get("kv"), "kv")
         tps, pps, dps = (_degrees(self.options.get(name), name) for name in ("tp", "pp", "dp"))
         for model_name, machine_name in product(self.models, self.machines):
             for wanted, kv, (tp, pp, dp), changes in product(weights, caches, list(product(tps, pps, dps)), self.sweeps):
@@ -103,9 +109,9 @@ class Request:
                     model,
                     machine,
                     weights=wanted,
-                    kv=kv,
-                    compute=self.options.get("compute"),
-                    comm=self.options.get("comm_dtype"),
+                    kv=None if kv == NATIVE else kv,
+                    compute=_word(self.options.get("compute"), "compute"),
+                    comm=_word(self.options.get("comm_dtype"), "comm_dtype"),
                     tp=tp,
                     pp=pp,
                     dp=dp,
@@ -147,6 +153,13 @@ class Request:
             self.note(f"{deployment.model.name}: contexts beyond the model's {own} tokens are computed all the same")
         return asked
 
+    def grid(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:
+        """Every combination of the axes' values, the first axis slowest."""
+        rows = math.prod(axis.size for axis in axes)
+        if rows > MAX_ROWS:
+            raise RoofcalcError(f"{rows:,} rows of one model on one machine; at most {MAX_ROWS:,} are computed at once")
+        return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+
     def add(self, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows, with what they assumed."""
         assumed = {name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES}
@@ -170,23 +183,38 @@ def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
 
 
 def _names(given: Any, what: str) -> list[Any]:
-    """One name, a comma list or a list -> a list without blanks around."""
-    items = [part.strip() for part in given.split(",")] if isinstance(given, str) else list(given) if isinstance(given, (list, tuple)) else [given]
+    """One name, a comma list, a list, a path or a record -> a list without blanks around."""
+    if isinstance(given, str) and not os.path.isfile(given):
+        items: list[Any] = [part.strip() for part in given.split(",")]
+    elif isinstance(given, (list, tuple, np.ndarray)):
+        items = [str(item) if isinstance(item, (str, os.PathLike)) else item for item in given]
+    else:
+        items = [str(given) if isinstance(given, (str, os.PathLike)) else given]
     if not items or any(isinstance(item, str) and not item for item in items):
         raise RoofcalcError(f"{what}: an empty name in {given!r}")
+    kind = {"model": Model, "hardware": Hardware}.get(what, str)
+    if not all(isinstance(item, (str, kind)) for item in items):
+        raise RoofcalcError(f"{what}: expected names, got {given!r}")
     return items
 
 
 def _words(given: Any, what: str) -> list[str]:
-    words = _names(given, what)
-    if not all(isinstance(word, str) for word in words):
-        raise RoofcalcError(f"{what}: expected names, got {given!r}")
-    return words
+    return [NATIVE] if given is None else _names(given, what)
+
+
+def _word(given: Any, what: str) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise RoofcalcError(f"{what}: expected a name, got {given!r}")
+    return given
 
 
 def _sweeps(given: Names) -> list[tuple[Change, ...]]:
     """Every combination of the overrides' values."""
+    if not isinstance(given, (str, list, tuple)) or not all(isinstance(text, str) for text in given):
+        raise RoofcalcError(f"changes: expected text such as model.vocab=32000, got {given!r}")
     each = [_changes(text) for text in ([given] if isinstance(given, str) else given)]
+    if math.prod(map(len, each)) > MAX_SWEEPS:
+        raise RoofcalcError(f"--set: {math.prod(map(len, each)):,} combinations; at most {MAX_SWEEPS:,} are computed at once")
     return list(product(*each)) if each else [()]
 
 
@@ -200,14 +228,14 @@ def _changes(text: str) -> list[Change]:
 
 
 def _figures(text: str, what: str) -> list[Any]:
+    """The values that an override takes: numbers and ranges, true or false, else the text itself."""
     if text in ("true", "false"):
         return [text == "true"]
-    if text and (text[0].isdigit() or text[0] in "+-."):
-        try:
-            return [int(value) if float(value).is_integer() else value for value in units.numbers(text, f"--set {what}")]
-        except RoofcalcError:
-            if any(mark in text for mark in ":,") or (" " not in text and not any(c.isalpha() or c == "*" for c in text)):
-                raise
+    try:
+        return [int(value) if float(value).is_integer() else value for value in units.numbers(text, f"--set {what}")]
+    except RoofcalcError:
+        if re.fullmatch(r"[-+.0-9][-+.:,0-9a-z]*", text, re.IGNORECASE) and not re.search(r"[a-z]{3}", text, re.IGNORECASE):
+            raise  # meant as a number or a range, and is none
     return [text]
 
 
@@ -219,15 +247,18 @@ def positive(given: Any, what: str, low: float, high: float) -> NDArray[Any]:
     RoofcalcError
         Anything else.
     """
-    values = units.numbers(given, what) if isinstance(given, str) else given
+    values = given
+    if isinstance(given, str):
+        values = units.numbers(given, what)
+    elif isinstance(given, (list, tuple)) and any(isinstance(item, str) for item in given):
+        values = [value for item in given for value in units.numbers(str(item), what)]
     try:
         array = np.atleast_1d(np.asarray(values, dtype=float)).ravel()
-    except (TypeError, ValueError):
-        raise RoofcalcError(f"{what}: expected numbers, got {given!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        raise RoofcalcError(f"{what}: expected numbers, got {given!r}"[:200]) from None
     wrong = array[~((array >= low) & (array <= high))]
     if wrong.size or not array.size:
-        got = units.plain(wrong[0]) if wrong.size and np.isfinite(wrong[0]) else "nothing usable"
-        raise RoofcalcError(f"{what}: expected {units.plain(low)} to {units.plain(high)}, got {got}")
+        raise RoofcalcError(f"{what}: expected {units.plain(low)} to {units.plain(high)}, got {units.plain(wrong[0]) if wrong.size else 'nothing'}")
     return array
 
 

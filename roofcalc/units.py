@@ -63,7 +63,7 @@ def _range(text: str, what: str) -> list[float]:
 
 def plain(value: float) -> str:
     """A number as short as it can be without loss: 4000.0 -> `4000`, 0.1 -> `0.1`."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value))
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value)).replace("inf", "infinity")
 
 
 def significant(value: float, digits: int = 4) -> str:

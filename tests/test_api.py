@@ -50,12 +50,32 @@ def test_every_tensor_degree_of_a_list() -> None:
         ({"mbu": 2}, "mbu: 2 is not a fraction"),
         ({"mbu": "much"}, "mbu: 'much' is not a fraction"),
         ({"kv_block": 2.5}, "kv_block: 2.5 is not a whole number"),
-        ({"nonsense": 1}, "nonsense"),
+        ({"nonsense": 1}, "unknown option 'nonsense'"),
+        ({"mbu": "0.5"}, "mbu: '0.5' is not a fraction"),
+        ({"mbu": [0.5, 0.6]}, "is not a fraction"),
+        ({"kv_block": "x"}, "kv_block: 'x' is not a number"),
+        ({"comm_dtype": 3}, "comm_dtype: expected a name"),
+        ({"changes": 5}, "changes: expected text"),
+        ({"seq": 10**400}, "seq: expected numbers"),
     ],
 )
 def test_bad_requests(given: dict[str, object], complaint: str) -> None:
-    with pytest.raises((rc.RoofcalcError, TypeError), match=complaint):
+    with pytest.raises(rc.RoofcalcError, match=complaint):
         rc.max_batch("llama-3.1-8b", "h100-sxm", **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", [None, 5, {"a"}, catalog.hardware("h100-sxm")[0], [["llama-3.1-8b"]], ""])
+def test_what_is_no_model(model: object) -> None:
+    with pytest.raises(rc.RoofcalcError, match="model: "):
+        rc.max_batch(model, "h100-sxm")  # type: ignore[arg-type]
+
+
+def test_paths_arrays_of_names_and_whole_floats() -> None:
+    names = np.array(["llama-3.1-8b", "qwen3-8b"])
+    table = rc.memory(names, "h100-sxm", seq=["4k", "8k"], kv_block=np.int64(16), weights=None, kv=None, changes=None)
+    assert table["seq"].tolist() == [4000, 8000] * 2
+    assert rc.memory(catalog.entries("models")["qwen3-8b"], "h100-sxm", seq=1000, kv_block=16.0)["model"].tolist() == ["qwen3-8b"]
+    assert "max_batch" in dir(rc)
 
 
 def test_the_command_memory_is_no_module() -> None:

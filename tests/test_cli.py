@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shlex
 from pathlib import Path
 
@@ -121,8 +122,8 @@ def test_defaults_are_said() -> None:
         ("max-batch llama-2-7b h100 --seq 1k", "h100 stands for h100-sxm"),
         (
             "max-batch llama-3.1-405b 8xh100-sxm --seq 1k",
-            "llama-3.1-405b does not fit 8xh100-sxm (811.8 GB of bf16 weights against 640.0 GB); "
-            "with one sequence of 1000 tokens it fits from 12 devices on, on these 8 with fp8 weights",
+            "llama-3.1-405b does not fit 8xh100-sxm (811.8 GB of bf16 weights against 640.0 GB): "
+            "with one sequence of 1000 tokens it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights",
         ),
         ("memory llama-2-7b h100-sxm --seq 1k", "the model itself ends at 4096 tokens"),
     ],
@@ -133,11 +134,32 @@ def test_notes(line: str, note: str) -> None:
     assert run(line + " --quiet").stderr == ""
 
 
-def test_what_would_fit_does() -> None:
-    assert rows("max-batch llama-3.1-405b 12xh100-sxm --tp 4 --seq 1k")[0]["batch_memory"] != "0"
-    for tp in (1, 11):
-        result = run(f"max-batch llama-3.1-405b 11xh100-sxm --tp {tp} --seq 1k -f csv")
-        assert result.exit_code == 2 or next(csv.DictReader(io.StringIO(result.stdout)))["batch_memory"] == "0"
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("llama-3.1-405b 8xh100-sxm --seq 1k", "it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights"),
+        ("llama-2-7b 12xl40s --seq 1M", "it fits these 12 in another layout (--tp 4 --pp 3); narrower weights alone do not help"),
+        ("llama-3.1-70b rtx-4090 --seq 1k", "no more than 1 such devices can be joined, and it fits none of these; narrower weights alone"),
+        (
+            "llama-3.1-405b 8xh100-sxm --weights fp8 --seq 1M",
+            "(405.9 GB of fp8 weights and 516.1 GB of cache for one sequence of 1000000 tokens against 640.0 GB): it fits 12",
+        ),
+        ("llama-3.1-405b 8xh100-sxm --seq 1G", "it fits no number of such devices up to 4096"),
+    ],
+)
+def test_what_would_fit(line: str, advice: str) -> None:
+    assert advice in run(f"memory {line}").stderr
+
+
+def test_what_would_fit_does_and_one_fewer_does_not() -> None:
+    def fits(model: str, hardware: str, seq: str) -> bool:
+        count = int(hardware.partition("x")[0])
+        layouts = [(t, count // t) for t in range(1, count + 1) if count % t == 0]
+        answers = [run(f"memory {model} {hardware} --tp {t} --pp {p} --seq {seq} -f json") for t, p in layouts]
+        return any(result.exit_code == 0 and json.loads(result.stdout)["rows"][0]["batch_memory"] for result in answers)
+
+    assert fits("llama-3.1-405b", "12xh100-sxm", "1k") and not fits("llama-3.1-405b", "11xh100-sxm", "1k")
+    assert fits("llama-3.1-405b", "18xl40s", "8k") and not fits("llama-3.1-405b", "17xl40s", "8k")
 
 
 def test_a_device_without_a_peak_has_memory_and_no_time(tmp_path: Path) -> None:
@@ -164,8 +186,8 @@ def test_columns_and_require() -> None:
     result = run(f"max-batch {LLAMA} --seq 775,7661 --require 'max_batch>=60' -q")
     assert result.exit_code == 3 and result.stdout.startswith("llama")
     assert result.stderr == (
-        "failed: required max_batch >= 60.0, got 59 (model llama-3.1-405b, hardware 8xh100-sxm, weights fp8, kv bf16, "
-        "seq 7661, min_interactivity_tok_s 30.0)\n"
+        "failed: required max_batch >= 60, got 59 (model llama-3.1-405b, hardware 8xh100-sxm, weights fp8, kv bf16, "
+        "seq 7661, min_interactivity_tok_s 30)\n"
     )
     assert run("max-batch llama-3.1-405b h100-sxm --seq 1k --require step_ms<50").exit_code == 3  # no figure satisfies nothing
     assert run("interactivity llama-2-7b h100-sxm --seq 1k --batch 1 --require fits_memory==true").exit_code == 0
@@ -248,6 +270,19 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b 8xrtx-4090", "the device has no link to others"),
         ("max-batch /nonexistent/m.yaml h100-sxm", "cannot be read: No such file or directory"),
         ("max-batch llama-3.1-8b ./h.json", "not a roofcalc YAML file"),
+        ("max-batch llama-3.1-8b h100-sxm --util 1e-310", "util: 1e-310 is not a fraction"),
+        ("max-batch llama-3.1-8b h100-sxm --kv-block 1e10", "from 1 to 1,000,000,000"),
+        ("max-batch llama-3.1-8b h100-sxm --compute fp7", "has no 'fp7' peak; did you mean fp"),
+        ("max-batch llama-3.1-8b h100-sxm --columns ''", "unknown column ''"),
+        ("max-batch llama-3.1-8b h100-sxm -f ''", "format: '' is none of"),
+        ("max-batch llama-3.1-8b h100-sxm -o ''", "output: a file's name is missing"),
+        ("max-batch llama-3.1-8b h100-sxm --set hardware.name=x", "a name is no figure"),
+        ("max-batch llama-3.1-8b h100-sxm --set hardware.memory.capacity_gb=1e400", "'1e400' is not a number"),
+        ("max-batch llama-3.1-8b h100-sxm --set model.dtype=foo", "--set model.dtype: dtype: unknown dtype 'foo'"),
+        ("max-batch llama-3.1-8b h100-sxm --set model.vocab=1:1M:1 --set model.hidden=1:1M:1", "combinations; at most 100,000"),
+        ("interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1000:1", "rows of one model on one machine; at most 20,000,000"),
+        (f"max-batch llama-3.1-8b {'9' * 5000}xh100-sxm", "expected 1 to 1000000 devices"),
+        (f"max-batch llama-3.1-8b h100-sxm -o /tmp/{'x' * 300}", "cannot be written: File name too long"),
         ("hardware show nope", "unknown hardware 'nope'"),
         ("models show llama-3.1-8b,", "an empty name"),
         ("models sho llama-3.1-8b", "unknown command 'sho'; did you mean show?"),
@@ -255,6 +290,65 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 )
 def test_bad_input(line: str, complaint: str) -> None:
     assert complaint in refused(line)
+
+
+def test_numbers_and_names_in_every_spelling() -> None:
+    line = "max-batch llama-3.1-8b h100-sxm --seq 4k"
+    assert rows(f"{line} --kv-block 4Ki")[0]["kv_block"] == "4096"
+    assert rows(f"{line} --compute FP8 --kv native")[0]["compute"] == "fp8"
+    assert run(f"{line} -f csv -o - -q").stdout.startswith("model,")
+    assert rows(f"{line} --set model.tied=true")[0]["changes"] == "model.tied=true"
+    assert run("max-batch -h").exit_code == 0 and "Usage: roofcalc max-batch [OPTIONS] MODEL HARDWARE" in run("max-batch -h").stdout
+
+
+def test_links_and_modes_of_outputs_are_kept(tmp_path: Path) -> None:
+    target, link, locked = tmp_path / "a.csv", tmp_path / "link.csv", tmp_path / "locked.csv"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    assert run(f"max-batch {LLAMA} --seq 775 -o {link}").exit_code == 0
+    assert link.is_symlink() and target.read_text().startswith("model,") and target.stat().st_mode & 0o777 == 0o600
+    locked.write_text("old")
+    locked.chmod(0o444)
+    if not os.access(locked, os.W_OK):  # the superuser may write anything
+        assert "Permission denied" in refused(f"max-batch {LLAMA} --seq 775 -o {locked}")
+
+
+def test_a_broken_file_harms_only_those_who_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "binary.yaml").write_bytes(b"\xff\x00")
+    (folder / "dangling.yaml").symlink_to("/nonexistent")
+    (folder / "loop.yaml").symlink_to(folder / "loop.yaml")
+    os.mkfifo(folder / "fifo.yaml")
+    (folder / "My_Model.yaml").write_text("name: My_Model\nlike: llama-3.1-8b\naliases: ['Big Model 3', other]\n")
+    (folder / "qwen3-8b.yaml").write_text("name: qwen3-8b\nlike: qwen3-8b\ncontext: 1234\n")
+    (folder / "odd.yaml").write_text("name: odd\nlike: llama-3.1-8b\nsources: 5\n")
+    monkeypatch.setenv("ROOFCALC_PATH", f"{tmp_path}{os.pathsep}/nonexistent")
+    for name in ("meta-llama/Llama-3.1-8B", "my-model", "MY MODEL", "Big Model 3"):
+        assert len(rows(f"max-batch '{name}' h100-sxm --seq 1k")) == 1
+    assert "did you mean" in refused("max-batch my-modell h100-sxm") and "unknown model '3'" in refused("max-batch 3 h100-sxm")
+    assert {row["figure"]: row["value"] for row in rows("models show qwen3-8b")}["context"] == "1234"
+    assert "ROOFCALC_PATH: /nonexistent is no directory" in run("max-batch my-model h100-sxm").stderr
+    for name, complaint in {
+        "binary": "byte 0 is not UTF-8",
+        "dangling": "No such file",
+        "loop": "symbolic links",
+        "fifo": "not a regular file",
+        "odd": "expected a list, got 5",
+    }.items():
+        assert complaint in refused(f"max-batch {name} h100-sxm")
+    listed = run("models list")
+    assert listed.exit_code == 0 and "My_Model" in listed.stdout and listed.stderr.count("left out: ") == 5
+
+
+def test_paths_before_counts_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("2x4", "a,b"):
+        Path(f"{name}.yaml").write_text(
+            f"name: '{name}'\nvendor: x\nmemory: {{capacity_gb: 80, bandwidth_gb_s: 1000}}\npeak_tflop_s: {{bf16: 100}}\n"
+        )
+        assert rows(f"max-batch llama-3.1-8b {name}.yaml --seq 1k")[0]["hardware"] == name
 
 
 def test_every_problem_of_a_file_at_once(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-ROOFCALC = [sys.executable, "-c", "from roofcalc.cli.app import main; main()"]
+ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]
 LINE = ["max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k:64k:100", "-f", "csv", "-q"]
 
 
@@ -29,14 +29,15 @@ def test_output_that_goes_nowhere(redirect: str, complaint: str) -> None:
     assert result.returncode == 2 and result.stderr.startswith("error: ") and complaint in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-def test_an_interrupt_leaves_nothing(tmp_path: object) -> None:
+@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "")])
+def test_an_interrupt_leaves_nothing(tmp_path: object, sent: signal.Signals, code: int, said: str) -> None:
     target = f"{tmp_path}/out.csv"
     long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:100k:1", "--batch", "1:100:1", "-o", target]
     process = subprocess.Popen([*ROOFCALC, *long], stderr=subprocess.PIPE, text=True)
     time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, complaint = process.communicate(timeout=30)
-    assert process.returncode == 130 and complaint == "error: interrupted\n"
+    assert process.returncode == code and complaint == said
     assert os.listdir(str(tmp_path)) == []
 
 
@@ -51,6 +52,29 @@ def test_pipes_carry_no_escapes(environment: dict[str, str]) -> None:
     for arguments in (LINE[:-3], ["--help"], ["max-batch", "--help"], ["nope"]):
         result = subprocess.run([*ROOFCALC, *arguments], capture_output=True, env={**os.environ, **environment})
         assert b"\x1b" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(("environment", "styled"), [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "0"}, False), ({"TTY_COMPATIBLE": "1"}, False)])
+def test_forced_colour(environment: dict[str, str], styled: bool) -> None:
+    result = subprocess.run([*ROOFCALC, *LINE[:3]], capture_output=True, env={**os.environ, **environment})
+    assert (b"\x1b[" in result.stdout) is styled
+
+
+def test_a_dumb_terminal_shows_whole_numbers() -> None:
+    shown = in_terminal(200, "max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "4k", TERM="dumb")
+    assert "4,000" in shown and "bandwidth" in shown and "…" not in shown
+
+
+def test_errors_that_nobody_hears_still_count() -> None:
+    command = " ".join(f"'{word}'" for word in [*ROOFCALC, "nope", "nope"])
+    for redirect in ("2>/dev/full", "2>&-"):
+        assert subprocess.run(["sh", "-c", f"{command} {redirect}"], capture_output=True).returncode == 2
+
+
+def test_a_file_needs_no_standard_output(tmp_path: object) -> None:
+    command = " ".join(f"'{word}'" for word in [*ROOFCALC, *LINE, "-o", f"{tmp_path}/a.csv"])
+    assert subprocess.run(["sh", "-c", f"{command} >&-"]).returncode == 0
+    assert os.listdir(str(tmp_path)) == ["a.csv"]
 
 
 def in_terminal(columns: int, *arguments: str, **environment: str) -> str:
@@ -107,4 +131,4 @@ def test_a_start_imports_only_what_it_uses() -> None:
 
 def test_importing_the_package_is_cheap() -> None:
     code = "import sys, roofcalc; print(sorted(n for n in sys.modules if n.partition('.')[0] in ('numpy', 'yaml', 'typer', 'rich', 'roofcalc')))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "['roofcalc']"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "['roofcalc', 'roofcalc.version']"

@@ -18,7 +18,7 @@ def printed(line: str) -> str:
     """What a shell shows: standard error and output as they come."""
     words = shlex.split(line)
     assert words[0] == "roofcalc"
-    run = [sys.executable, "-c", "from roofcalc.cli.app import main; main()", *words[1:]]
+    run = [sys.executable, "-c", "from roofcalc.__main__ import main; main()", *words[1:]]
     return subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", timeout=60).stdout
 
 

@@ -3,6 +3,8 @@
 Exit codes: 0 answered, 2 wrong use or bad input, 3 a requirement failed, 1 the unexpected.
 """
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -65,7 +67,7 @@ def guarded(run: Callable[[], Any]) -> int:
 
     try:
         if sys.stdout is None:
-            return _complain("standard output is closed")
+            sys.stdout = _Closed()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # a dash or a line that the terminal's encoding lacks becomes a question mark
                 stream.reconfigure(errors="replace")
@@ -101,9 +103,19 @@ def guarded(run: Callable[[], Any]) -> int:
         return 1
 
 
+class _Closed(io.TextIOBase):
+    """Stands for a standard output that was closed before the start: an error only once something is written."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
+
+
 def _complain(*lines: str) -> int:
-    for line in lines:
-        print(f"error: {line}", file=sys.stderr)
+    try:
+        for line in lines:
+            print(f"error: {line}", file=sys.stderr)
+    except OSError:  # nobody listens; the exit code still tells
+        pass
     return 2
 
 
@@ -130,8 +142,3 @@ def roofcalc(
 ) -> None:
     """How many users fit, how fast each is served, and what runs out first: rooflines for LLM inference."""
     help_if_alone(ctx)
-
-
-def main() -> None:
-    """Runs the command line; never returns."""
-    app()

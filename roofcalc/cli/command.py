@@ -22,6 +22,9 @@ class GroupedHelp(TyperCommand):
 
     examples: tuple[str, ...] = ()
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(str(p.name).upper() for p in self.get_params(ctx) if p.param_type_name == "argument")]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
@@ -60,7 +63,7 @@ def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...]
     callback.__annotations__ = {}
     callback.__doc__ = help
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=GroupedHelp)(callback)
+    app.command(name, cls=GroupedHelp, context_settings={"help_option_names": ["-h", "--help"]})(callback)
     built = typer.main.get_command(app)
     built.examples = examples  # type: ignore[attr-defined]
     return built
@@ -77,17 +80,19 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     from roofcalc.report import require as requirements
     from roofcalc.report.writers import write
 
-    path = Path(output) if output else None
-    chosen = format or (SUFFIXES.get(path.suffix.lower(), "table") if path else "table")
+    if output == "":
+        raise RoofcalcError("output: a file's name is missing")
+    path = Path(output) if output and output != "-" else None
+    chosen = format if format is not None else SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
     lines = _lines(table, chosen, shown, to_file=path is not None)
+    write(lines, path)
     if not quiet:
         for note in table.notes:
             print(f"note: {note}", file=sys.stderr)
-    write(lines, path)
     failed = requirements.failures(table, conditions)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

@@ -90,7 +90,7 @@ ASSUMPTIONS = (
         "Windowed layers hold their window, or the whole context. [architectural]",
         metavar=_one_of("kv_policy"),
     ),
-    _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", int, "N"),
+    _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),
 )
 WHAT_IF = (
     _option(
@@ -104,7 +104,7 @@ WHAT_IF = (
 )
 OUTPUT = (
     _option("format", "Output", "--format|-f", "How to print. [table, or what --output's name says]", metavar="table|csv|json|md"),
-    _option("output", "Output", "--output|-o", "Write to a file: whole or not at all.", metavar="FILE"),
+    _option("output", "Output", "--output|-o", "Write to a file: whole or not at all; - is standard output.", metavar="FILE"),
     _option("columns", "Output", "--columns", "Only these columns, in this order.", metavar="A,B"),
     _option("require", "Output", "--require", "Exit 3 unless every row satisfies it: 'max_batch>=64'. Repeatable.", metavar="CONDITION", many=True),
     _option("quiet", "Output", "--quiet|-q", "No notes.", bool),

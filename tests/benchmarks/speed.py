@@ -27,7 +27,7 @@ def command(*arguments: str) -> Callable[[], object]:
 
 
 def roofcalc(*arguments: str) -> Callable[[], object]:
-    return command("-c", "from roofcalc.cli.app import main; main()", *arguments)
+    return command("-c", "from roofcalc.__main__ import main; main()", *arguments)
 
 
 def seconds(run: Callable[[], object]) -> float:
