@@ -4,6 +4,8 @@ The command line is a thin shell over these. Each returns a `Table`: `table["max
 row carries what it assumed.
 """
 
+from __future__ import annotations
+
 from typing import Unpack
 
 import numpy as np

@@ -1,15 +1,19 @@
 """What fills the memory: weights and caches per device, what is left, and the longest context that fits."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
 from roofcalc.operations.attention import holds
 from roofcalc.operations.kinds import attention_of
 from roofcalc.solve import largest
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 MAX_CONTEXT = 2**40
 

@@ -4,6 +4,8 @@ Sources: a ring all-reduce moves 2(g-1)/g of the message (NVIDIA/nccl-tests, doc
 network moves it up once and down once (NVIDIA SHARP, docs.nvidia.com/networking).
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from roofcalc.deployment import Deployment

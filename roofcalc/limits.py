@@ -1,9 +1,10 @@
 """The solvers: the largest batch that is fast enough and fits, and what would make a model fit."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roofcalc import capacity, precision
 from roofcalc.deployment import Deployment
@@ -11,6 +12,9 @@ from roofcalc.layout import Layout, head_counts
 from roofcalc.record import replace
 from roofcalc.roofline import Step, decode
 from roofcalc.solve import largest
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 MAX_BATCH = 2**40
 MAX_DEVICES = 4096

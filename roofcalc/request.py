@@ -1,14 +1,15 @@
 """A question under way: its lists crossed into deployments, its numbers checked, its rows and notes kept."""
 
+from __future__ import annotations
+
 import math
 import os
 import re
 from collections.abc import Iterator, Sequence
 from itertools import product
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from roofcalc import catalog, units
 from roofcalc.architecture.model import Model
@@ -21,13 +22,16 @@ from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, Table
 
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import ArrayLike, NDArray
+
 DEFAULT_SEQ = "1k:128k:x2"
 MAX_TOKENS = 10**9
 MAX_ROWS = 20_000_000
 MAX_SWEEPS = 100_000
 
 Names = str | Sequence[str]
-Numbers = str | float | Sequence[float] | ArrayLike
+Numbers: TypeAlias = "str | float | Sequence[float] | ArrayLike"
 
 
 class Options(TypedDict, total=False):

@@ -14,12 +14,13 @@ bytes / bandwidth). What overlaps with what:
 In `bound`, the links' times overlap one another too, and memory is spared what the last-level cache can keep.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roofcalc import collectives
 from roofcalc.deployment import Deployment
@@ -27,6 +28,9 @@ from roofcalc.layout import Stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Operation, Share
 from roofcalc.record import Record
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 RESOURCES = ("bandwidth", "compute", "network")  # in the order in which ties go
 WIRES = ("link", "scale_out")

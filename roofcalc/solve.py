@@ -1,10 +1,14 @@
 """The largest whole number for which a condition holds, for whole arrays at once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 
 def largest(holds: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...], limit: int) -> NDArray[Any]:

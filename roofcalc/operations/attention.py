@@ -4,6 +4,8 @@ Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2307.08691, section
 arXiv 2310.06825.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from roofcalc.architecture.attention import GQA

@@ -1,13 +1,16 @@
 """The words that every kind of layer speaks: its share of the work, operations, messages."""
 
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofcalc.record import Record
 
-Array = NDArray[np.floating[Any]] | float
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    import numpy as np
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
 
 class Share(Record):

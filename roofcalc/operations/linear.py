@@ -1,5 +1,7 @@
 """Products by a weight matrix: FLOPs 2·T·K·N (one multiply-add is two), bytes K·N·w."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 
 from roofcalc.architecture.matrix import Matrix

@@ -1,5 +1,7 @@
 """A stage's whole step: the operations and messages of its groups of equal layers, head and embedding included."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from roofcalc.deployment import Deployment

@@ -1,13 +1,17 @@
 """The one type that every command returns: declared columns, and rows in blocks of arrays."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roofcalc.errors import RoofcalcError, did_you_mean
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 Cell = str | int | float | bool | None
 
@@ -71,7 +75,7 @@ class Table:
         names = [column.name for column in self.columns]
         raise RoofcalcError(f"unknown column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names)}")
 
-    def select(self, columns: Sequence[Column]) -> "Table":
+    def select(self, columns: Sequence[Column]) -> Table:
         """The same rows with only these columns, in that order."""
         selected = Table(self.command, tuple(columns))
         selected.blocks, selected.notes, selected.catalog = self.blocks, self.notes, self.catalog

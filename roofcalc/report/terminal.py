@@ -5,14 +5,14 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from roofcalc.report.people import LEFT, arranged, readable
 from roofcalc.report.table import Column, Table
 
-PADDING = 2
+PADDING = 2  # between columns
 NEVER = 9  # the `keep` of columns that are never left out
 MIN_WRAP = 80
+MIN_FOLD = 20
 
 
 def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour: bool = True) -> Iterator[str]:
@@ -36,7 +36,7 @@ def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour
     natural = sum(_widths(shown, rows)) + PADDING * len(shown)
     if above:
         yield from _wrapped(above, width or max(natural, MIN_WRAP))
-    yield from _drawn(shown, rows, width, natural, colour)
+    yield from _drawn(shown, rows, width, bold=colour and _wants_colour())
     if beneath:
         yield from _wrapped(beneath, width or max(natural, MIN_WRAP))
     if dropped and width:
@@ -72,36 +72,27 @@ def _fitted(columns: list[Column], rows: list[list[str]], width: int) -> tuple[l
     return [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], left_out
 
 
-def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, natural: int, colour: bool) -> Iterator[str]:
+def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold: bool) -> Iterator[str]:
     """The grid itself; long words fold where the terminal is too narrow, numbers never do."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
+    widths = _widths(columns, rows)
+    spare = (width or sum(widths) + PADDING * len(columns)) - sum(widths) - PADDING * (len(columns) - 1)
+    for i, column in enumerate(columns):
+        if column.kind == "any" and spare < 0:
+            widths[i], spare = max(MIN_FOLD, widths[i] + spare), min(0, spare + widths[i] - MIN_FOLD)
 
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, PADDING - 1, 0, 0))
+    def line(cells: Sequence[str]) -> str:
+        aligned = (cell.ljust(w) if column.kind in LEFT else cell.rjust(w) for cell, w, column in zip(cells, widths, columns, strict=True))
+        return (" " * PADDING).join(aligned).rstrip()
+
     headers = [_header(column) for column in columns]
     height = max(map(len, headers), default=0)
-    fold = width is not None and width < natural and any(column.kind == "any" for column in columns)
-    for column, header in zip(columns, headers, strict=True):
-        text = Text("\n".join([""] * (height - len(header)) + header))
-        justify: Literal["left", "right"] = "left" if column.kind in LEFT else "right"
-        drawn.add_column(text, justify=justify, no_wrap=not (fold and column.kind == "any"), overflow="fold" if fold else "crop")
+    for words in zip(*([""] * (height - len(header)) + header for header in headers), strict=True):
+        yield f"\x1b[1m{line(words)}\x1b[0m" if bold else line(words)
+    yield "─" * (sum(widths) + PADDING * (len(columns) - 1))
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    total = width if fold and width else max(width or 0, natural + 2)
-    styled = colour and _wants_colour()
-    console = Console(
-        width=total,
-        height=100,  # without it a dumb terminal is taken for 80 columns, whatever the width
-        color_system="standard" if styled else None,
-        force_terminal=styled,
-        highlight=False,
-        file=sys.stdout,
-    )
-    with console.capture() as captured:
-        console.print(drawn)
-    yield from (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+        folded = [[cell] if len(cell) <= w else textwrap.wrap(cell, w) for cell, w in zip(row, widths, strict=True)]
+        for n in range(max(map(len, folded), default=0)):
+            yield line([part[n] if n < len(part) else "" for part in folded])
 
 
 def _wants_colour() -> bool:
