@@ -104,6 +104,12 @@ def test_tables_fit_the_terminal(columns: int) -> None:
     assert ("left out to fit" in shown) == (columns < 120)
 
 
+def test_long_words_fold_and_stay_whole() -> None:
+    shown = in_terminal(80, "models", "show", "llama-3.1-405b", TERM="dumb")
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert "405,853,388,800" in shown and "126*block" in shown
+
+
 def test_colour_only_on_a_terminal_that_wants_it() -> None:
     arguments = ("max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k")
     assert "\x1b[1m" in in_terminal(120, *arguments, TERM="xterm")

@@ -77,8 +77,9 @@ def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold
     widths = _widths(columns, rows)
     spare = (width or sum(widths) + PADDING * len(columns)) - sum(widths) - PADDING * (len(columns) - 1)
     for i, column in enumerate(columns):
-        if column.kind == "any" and spare < 0:
-            widths[i], spare = max(MIN_FOLD, widths[i] + spare), min(0, spare + widths[i] - MIN_FOLD)
+        if column.kind == "any" and spare < 0 and widths[i] > MIN_FOLD:
+            narrower = max(MIN_FOLD, widths[i] + spare)
+            widths[i], spare = narrower, spare + widths[i] - narrower
 
     def line(cells: Sequence[str]) -> str:
         aligned = (cell.ljust(w) if column.kind in LEFT else cell.rjust(w) for cell, w, column in zip(cells, widths, columns, strict=True))
