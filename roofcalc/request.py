@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 
 DEFAULT_SEQ = "1k:128k:x2"
 MAX_TOKENS = 10**9
-MAX_ROWS = 20_000_000
+MAX_ROWS = 10_000_000
 MAX_SWEEPS = 100_000
 
 Names = str | Sequence[str]

@@ -32,9 +32,11 @@ def test_output_that_goes_nowhere(redirect: str, complaint: str) -> None:
 @pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "")])
 def test_an_interrupt_leaves_nothing(tmp_path: object, sent: signal.Signals, code: int, said: str) -> None:
     target = f"{tmp_path}/out.csv"
-    long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:100k:1", "--batch", "1:100:1", "-o", target]
+    long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:40k:1", "--batch", "1:50:1", "-o", target]
     process = subprocess.Popen([*ROOFCALC, *long], stderr=subprocess.PIPE, text=True)
-    time.sleep(1.5)
+    until = time.monotonic() + 30
+    while not os.listdir(str(tmp_path)) and time.monotonic() < until:  # its unfinished file appears
+        time.sleep(0.02)
     process.send_signal(sent)
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == code and complaint == said
