@@ -1,6 +1,7 @@
 """Published and hand-worked figures: each expected literal says where it comes from."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,3 +220,37 @@ def test_published_comparison_of_two_contexts_as_the_shell_asks_it() -> None:
     assert table["model"].tolist() == ["llama-3.1-405b"] * 2 and table["hardware"].tolist() == ["8xh100-sxm"] * 2
     assert table["limited_by"].tolist() == ["capacity", "compute"]
     assert math.isclose(table["throughput_tok_s"][1], 368 * table["interactivity_tok_s"][1])
+
+
+def test_bound_by_hand() -> None:
+    # B200: 15,140,388,864 bytes less the 126.5 MB that its cache may keep, at the 8,000 GB/s of the highest sheet
+    seconds = decode(on("llama-3.1-8b", "b200-sxm", assume="bound"), 1000).seconds(1)
+    assert seconds == pytest.approx((15_140_388_864 - 126.5e6) / 8000e9, rel=1e-12)
+    # 8 H100: 64 messages of 4,096 half bytes, each moved once at 450 GB/s; 5 tokens
+    network = decode(on("llama-3.1-8b", "8xh100-sxm", assume="bound"), 1000).resources(5)["network"]
+    assert network == pytest.approx(64 * 5 * 4096 * 0.5 / 450e9, rel=1e-12)
+
+
+def test_bound_has_no_copies_of_cache_heads() -> None:
+    # Llama 3.1 70B, 16 ranks: 327,680 bytes per token spread over 16, where engines hold 655,360; memory-bound, no network
+    step = [decode(on("llama-3.1-70b", "16xh100-sxm", tp=16, network="ideal", assume="bound"), seq).seconds(64) for seq in (1000, 2000)]
+    assert step[1] - step[0] == pytest.approx(64 * 1000 * 327_680 / 16 / 3350e9, rel=1e-9)
+
+
+def test_narrower_messages_take_less() -> None:
+    # fp8 all-reduces halve the 252 · 32,768 · 1.125 bytes of the 16-bit ones
+    network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="fp8", comm="fp8"), 775).resources(1)["network"]
+    assert network == pytest.approx(252 * 16_384 * 1.125 / 450e9, rel=1e-12)
+
+
+def test_parallel_blocks_reduce_once() -> None:
+    # Falcon 40B: 60 layers, one message of 8,192 · 2 bytes each, attention beside the network
+    path = str(Path(__file__).parent / "examples" / "models" / "parallel.yaml")
+    network = decode(on(path, "8xh100-sxm"), 100).resources(1)["network"]
+    assert network == pytest.approx(60 * 16_384 * 1.125 / 450e9, rel=1e-12)
+
+
+def test_usable_memory() -> None:
+    # 8 · (80 GB · 0.9 − 2 GB)
+    assert capacity.system_capacity_bytes(on("llama-3.1-8b", "8xh100-sxm", util=0.9, reserve_gb=2)) == pytest.approx(560e9)
+    assert capacity.system_kv_bytes(on("llama-3.1-8b", "h100-sxm", kv_block=16), 17) == 32 * 131_072
