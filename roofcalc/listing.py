@@ -10,7 +10,7 @@ from roofcalc import catalog
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
 from roofcalc.architecture.model import Block, Model
-from roofcalc.architecture.parameters import count
+from roofcalc.architecture.parameters import as_published, count
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import FORMATS, Hardware, Link
 from roofcalc.report.table import Block as Rows
@@ -168,12 +168,17 @@ def _model_figures(model: Model) -> Iterator[Figure]:
     for name, layers in model.groups.items():
         for part in model.blocks[name].parts:
             yield f"{name} ({layers}): {part.type}", _described(part), ""
+    total, active = as_published(model)
     yield "parameters, counted", counted.total, ""
     if model.published and model.published.params:
+        if model.published.includes:
+            yield f"counted with {', '.join(model.published.includes)}".replace("_", " "), total, ""
         yield "parameters, published", model.published.params, ""
-        yield "difference", counted.total - model.published.params, ""
+        yield "difference", total - model.published.params, ""
     yield "parameters active per token", counted.active, ""
     if model.published and model.published.active:
+        if model.published.active_embedding:
+            yield "active, the input embedding too", active, ""
         yield "active, published", model.published.active, ""
     if counted.mtp:
         yield "multi-token prediction, apart", counted.mtp, ""
@@ -186,7 +191,9 @@ def _model_figures(model: Model) -> Iterator[Figure]:
     if model.published and model.published.source:
         yield "published at", model.published.source, ""
     if model.known_difference:
-        yield "known difference", model.known_difference, ""
+        for what, params in model.known_difference.params.items():
+            yield f"known difference: {what}", params, ""
+        yield "known difference, cause", model.known_difference.cause, ""
     yield from _words(model)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Annotated, Literal
 
 from roofcalc.architecture import layers as expression
 from roofcalc.architecture.attention import Attention
@@ -11,7 +12,7 @@ from roofcalc.architecture.state import State
 from roofcalc.errors import RoofcalcError
 from roofcalc.precision import dtype
 from roofcalc.record import Record
-from roofcalc.schema import Count, Whole
+from roofcalc.schema import Count, Range, Whole
 
 
 class Block(Record):
@@ -84,11 +85,35 @@ class ExtraEmbedding(Record):
 
 
 class Published(Record):
-    """What the publisher prints, only to be compared with the count from the fields."""
+    """What the publisher prints, only to be compared with the count from the fields.
+
+    Attributes
+    ----------
+    params, active : int
+        Parameters in all, and those that one token uses.
+    params_to, active_to : int
+        The unit of the last digit that is published: 1 for a count, 1000000000 for "284B". A count agrees within half of it.
+    includes : tuple
+        What `params` counts besides the language model: the multi-token-prediction layers, the towers of `excluded`, or a
+        second copy of the embedding (tied, or the MTP layer's own).
+    active_embedding : bool
+        `active` counts the input embedding too, which a token only looks up.
+    """
 
     params: Whole | None = None
     active: Whole | None = None
     source: str | None = None
+    params_to: Count = 1
+    active_to: Count = 1
+    includes: tuple[Literal["mtp", "towers", "embedding_copy"], ...] = ()
+    active_embedding: bool = False
+
+
+class KnownDifference(Record):
+    """Why the published count is not the one counted: `params` names what to add to it, in numbers that sum to the difference."""
+
+    cause: str
+    params: dict[str, Annotated[int, Range(-(10**13), 10**13)]]
 
 
 class Model(Record):
@@ -134,7 +159,7 @@ class Model(Record):
     mtp: MultiToken | None = None
     excluded: dict[str, Whole] = {}  # noqa: RUF012  (never changed: records are frozen)
     published: Published | None = None
-    known_difference: str | None = None
+    known_difference: KnownDifference | None = None
     unverified: tuple[str, ...] = ()
     announced: bool = False
     notes: str | None = None

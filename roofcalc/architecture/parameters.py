@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from roofcalc.architecture.feedforward import Experts
-from roofcalc.architecture.model import Block, Model
+from roofcalc.architecture.model import Block, Model, Published
 
 
 class Parameters(NamedTuple):
@@ -40,6 +40,20 @@ def count(model: Model) -> Parameters:
         total += layers * block_total(model, block)
         active += layers * _block_active(model, block)
     return Parameters(total, active, embedding, _multi_token(model), sum(model.excluded.values()))
+
+
+def as_published(model: Model) -> tuple[int, int]:
+    """Parameters in all and active, counted as the model's `published` figures count them; a known difference is added."""
+    counted, published = count(model), model.published or Published()
+    also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding}
+    known = sum(model.known_difference.params.values()) if model.known_difference else 0
+    total = counted.total + sum(also[name] for name in published.includes) + known
+    return total, counted.active + (counted.embedding if published.active_embedding else 0)
+
+
+def agrees(value: int, published: int, unit: int) -> bool:
+    """Whether `value` rounds to the published digits, whose last one counts `unit`s."""
+    return abs(value - published) * 2 <= (unit if unit > 1 else 0)
 
 
 def block_total(model: Model, block: Block) -> int:
