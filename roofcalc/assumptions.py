@@ -9,6 +9,7 @@ from roofcalc.record import Record
 
 LEAST_FRACTION = 1e-6
 MAX_KV_BLOCK = 1_000_000_000
+MAX_COPIES = 1_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound"),
@@ -42,6 +43,12 @@ class Assumptions(Record):
         Windowed layers hold their window, or the whole context as engines with one page table do.
     kv_block : int
         The context is rounded up to a multiple of this for capacity.
+    imbalance : float
+        Load of the busiest expert rank over the mean; 1 is uniform routing.
+    redundant_experts : int
+        Copies of experts held beside a layer's experts.
+    activations : bool
+        Products by weights also move what goes in and comes out of them.
     """
 
     assume: str = "roofline"
@@ -55,6 +62,9 @@ class Assumptions(Record):
     capacity: str = "nominal"
     kv_policy: str = "architectural"
     kv_block: int = 1
+    imbalance: float = 1.0
+    redundant_experts: int = 0
+    activations: bool = False
 
     @property
     def is_bound(self) -> bool:
@@ -86,6 +96,13 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (_is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
         raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
+    if not (_is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
+        raise RoofcalcError(f"imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
+    copies = built.redundant_experts
+    if not (_is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
+        raise RoofcalcError(f"redundant_experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+    if not isinstance(built.activations, bool):
+        raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
     return built
 
 

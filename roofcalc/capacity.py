@@ -8,8 +8,9 @@ import numpy as np
 
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
-from roofcalc.operations.attention import holds
-from roofcalc.operations.kinds import attention_of
+from roofcalc.operations.feedforward import held_experts
+from roofcalc.operations.kinds import parts
+from roofcalc.operations.step import held_place
 from roofcalc.solve import largest
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -19,18 +20,28 @@ MAX_CONTEXT = 2**40
 
 
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits."""
-    model, tp = deployment.model, deployment.layout.tp
+    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits.
+
+    Replicated KV heads, latent projections and routers weigh on each rank; experts as `held_experts` says.
+
+    Formulas
+    --------
+    weights = Σ layers·(Σ K·N·w + experts held·W3·w + norms·2)
+    """
+    model, tp, place = deployment.model, deployment.layout.tp, held_place(deployment)
 
     def bytes_of(tensor: str) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
 
     total = 0.0
     for name, layers in stage.groups:
-        attention_of(model, name)
         block = model.blocks[name]
-        total += layers * sum(m.elements * bytes_of(m.tensor) for one in block.parts for m in one.matrices(model.hidden, tp))
-        total += layers * model.block_vectors(block, tp) * bytes_of("norm")
+        total += layers * model.norm_vectors(block) * bytes_of("norm")
+        for part in parts(block, model.hidden, place):
+            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in part.matrices) + part.vectors * bytes_of("norm")
+            if part.routed:
+                one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+            total += layers * one
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
@@ -42,15 +53,23 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
-    """Bytes of cache that one sequence of `seq` tokens keeps on one device of a stage."""
+    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+
+    Formulas
+    --------
+    KV = Σ layers·(holds(S)·entry + N_s·b + kept)
+    """
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     total = np.zeros_like(kept)
     for name, layers in stage.groups:
-        attention = attention_of(deployment.model, name)
-        if attention is not None:
-            entry = attention.entry_elements(deployment.layout.tp) * deployment.kv.bytes_per_element
-            total = total + layers * entry * holds(attention, kept, deployment.assumptions.kv_policy)
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
+            fixed = part.kept_bytes
+            if part.recurrence is not None:
+                fixed += part.recurrence.elements * part.recurrence.bytes_per_element
+            total = total + layers * fixed
+            for cache in part.caches:
+                total = total + layers * (cache.entry_bytes * cache.span.holds(kept))
     return total
 
 

@@ -1,13 +1,15 @@
 """Message sizes -> seconds on the links of a machine. Bandwidth alone: no latency.
 
-Sources: a ring all-reduce moves 2(g-1)/g of the message (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the
-network moves it up once and down once (NVIDIA SHARP, docs.nvidia.com/networking).
+Sources: bytes that each collective moves (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the network moves a
+message up once and down once (NVIDIA SHARP, docs.nvidia.com/networking); tori: jax-ml/scaling-book, sharding.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+from roofcalc import torus
 from roofcalc.deployment import Deployment
 from roofcalc.hardware import Link
 from roofcalc.operations.base import Array, Message
@@ -22,30 +24,85 @@ class WireTime(NamedTuple):
 
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime:
     """Time of one message for `tokens` tokens of a rank: `message.elements` each, at the wire's bytes per element."""
-    size = tokens * (message.elements * deployment.comm_bytes)
-    if message.kind == "all_reduce":
-        return all_reduce(deployment, size, deployment.layout.tp)
-    if message.wire == "link":
-        return WireTime(size / (_link(deployment).bytes_per_s(2) * deployment.assumptions.link), 0.0)
-    return WireTime(0.0, size / _scale_out(deployment))
+    return _KINDS[message.kind](deployment, message, tokens * (message.elements * deployment.wire_bytes(message.dtype)))
 
 
-def all_reduce(deployment: Deployment, size: Array, group: int) -> WireTime:
-    """All-reduce of `size` bytes held by each of `group` devices.
+def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTime:
+    """All-reduce of `size` bytes held by each of a group of g devices.
 
     Within one domain a ring moves 2·M·(g−1)/g over the link; a switch that sums in the network moves M·(1+1/g) where
-    that is less (M·min(1, 2(g−1)/g) in `bound`). Wider groups reduce-scatter and all-gather inside each domain of D
-    devices and all-reduce M/D across the domains.
+    that is less (M·min(1, 2(g−1)/g) in `bound`). Wider groups reduce-scatter and all-gather inside each domain of D_s
+    devices and all-reduce M/D_s across the domains.
+
+    Formulas
+    --------
+    ring = 2·M·(g − 1)/(g·λ)
+    in the switch = M·(1 + 1/g)/λ
+    in the switch, bound = M·min(1, 2·(g − 1)/g)/λ
+    inside each domain = 2·M·(D_s − 1)/(D_s·λ)
+    across m domains = 2·M/D_s·(m − 1)/(m·λ_out)
     """
-    if group == 1:
-        return WireTime(0.0, 0.0)
-    domain = deployment.hardware.domain
-    if group <= domain:
-        return WireTime(size * (_factor(deployment, group) / _link_rate(deployment, group)), 0.0)
+    group, domain = message.group, deployment.hardware.domain
     inside = min(group, domain)
+    if group <= domain:
+        return WireTime(size * (_factor(deployment, group) / _rate(deployment, group)), 0.0)
     across = -(-group // domain)
-    link = size * (2 * (inside - 1) / inside / _link_rate(deployment, inside)) if inside > 1 else 0.0
+    link = size * (2 * (inside - 1) / inside / _rate(deployment, inside)) if inside > 1 else 0.0
     return WireTime(link, size * (2 * (across - 1) / across / inside / _scale_out(deployment)))
+
+
+def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
+    """Tokens to the ranks that need them, or back: `copies` of `size` bytes inside the domain, `across` to other domains.
+
+    Formulas
+    --------
+    inside the domain = T/t·copies·h_x·a/λ
+    across = T/t·across·h_x·a/λ_out
+    """
+    out = size * message.across / _scale_out(deployment) if message.across else 0.0
+    inside = min(message.group, deployment.hardware.domain)
+    if inside == 1:
+        return WireTime(0.0, out)
+    link = _link(deployment)
+    if link.shape == "torus":
+        return WireTime(torus.exchange_seconds(link, inside, size, message.copies) / deployment.assumptions.link, out)
+    return WireTime(size * (message.copies / _rate(deployment, inside)), out)
+
+
+def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
+    """All-gather, or reduce-scatter, of `size` bytes from each of g devices: each receives those of the others.
+
+    Formulas
+    --------
+    inside the domain = (g − 1)·M/λ
+    across m domains = (m − 1)·M/λ_out
+    """
+    inside = min(message.group, deployment.hardware.domain)
+    across = -(-message.group // inside)
+    link = size * ((inside - 1) / _rate(deployment, inside)) if inside > 1 else 0.0
+    return WireTime(link, size * ((across - 1) / _scale_out(deployment)) if across > 1 else 0.0)
+
+
+def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
+    """One message to the next stage.
+
+    Formulas
+    --------
+    send = T·h·a/(t·λ)
+    """
+    if message.wire == "scale_out":
+        return WireTime(0.0, size / _scale_out(deployment))
+    link = _link(deployment)
+    rate = torus.port_bytes_per_s(link) if link.shape == "torus" else link.bytes_per_s(2)
+    return WireTime(size / (rate * deployment.assumptions.link), 0.0)
+
+
+_KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
+    "all_reduce": all_reduce,
+    "exchange": exchange,
+    "gather": gather,
+    "send": send,
+}
 
 
 def _factor(deployment: Deployment, group: int) -> float:
@@ -61,8 +118,11 @@ def _link(deployment: Deployment) -> Link:
     return deployment.hardware.link
 
 
-def _link_rate(deployment: Deployment, group: int) -> float:
-    return _link(deployment).bytes_per_s(group) * deployment.assumptions.link
+def _rate(deployment: Deployment, group: int) -> float:
+    """Bytes per second and direction that one device of a group moves in a ring or through a switch."""
+    link = _link(deployment)
+    rate = torus.ring_bytes_per_s(link, group) if link.shape == "torus" else link.bytes_per_s(group)
+    return rate * deployment.assumptions.link
 
 
 def _scale_out(deployment: Deployment) -> float:

@@ -4,9 +4,10 @@ Everything below (operations, time, memory, solvers) takes a Deployment and arra
 """
 
 from functools import cached_property
+from typing import Any
 
 from roofcalc import precision
-from roofcalc.architecture.attention import GQA
+from roofcalc.architecture.attention import GQA, MLA
 from roofcalc.architecture.model import Model
 from roofcalc.assumptions import Assumptions
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -33,8 +34,8 @@ class Deployment(Record):
         The KV cache's dtype.
     compute : str or None
         The format asked for in linear operations; None follows the weights (`linear_format`).
-    comm : Dtype or None
-        The all-reduce's elements; None is 16-bit (in `bound`, half a byte).
+    comm, dispatch, combine : Dtype or None
+        Elements of all-reduces, and of tokens to and from experts; None as `wire_bytes` says.
     """
 
     model: Model
@@ -45,6 +46,8 @@ class Deployment(Record):
     kv: Dtype
     compute: str | None = None
     comm: Dtype | None = None
+    dispatch: Dtype | None = None
+    combine: Dtype | None = None
 
     @property
     def sixteen_bit(self) -> str:
@@ -65,7 +68,7 @@ class Deployment(Record):
         """The format that products by weights of a class run at; None where the device has none for it."""
         device = self.hardware.device
         if tensor in SIXTEEN_BIT_CLASSES:
-            return precision.usable(device, "bf16")
+            return precision.fastest(device, 16) if self.assumptions.is_bound else precision.usable(device, "bf16")
         if self.compute is not None:
             return self.compute
         stored = self.weight_dtype(tensor)
@@ -78,8 +81,28 @@ class Deployment(Record):
         """The format of products with the KV cache: bf16, or fp8 where cache and device are."""
         if self.assumptions.is_bound:
             return precision.fastest(self.hardware.device, 8)
-        eight_bit = self.kv.compute == "fp8" and self.kv.bits == 8 and "fp8" in self.hardware.device.peak_tflop_s
+        eight_bit = self.kv_is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
         return precision.usable(self.hardware.device, "fp8" if eight_bit else "bf16")
+
+    @property
+    def kv_is_fp8(self) -> bool:
+        return self.kv.compute == "fp8" and self.kv.bits == 8
+
+    @property
+    def index_format(self) -> str | None:
+        """The format that indexers score at: fp8 where the device has it."""
+        return precision.fastest(self.hardware.device, 8) if self.assumptions.is_bound else precision.usable(self.hardware.device, "fp8")
+
+    @property
+    def state_format(self) -> str | None:
+        """The format of recurrent updates: bf16."""
+        return precision.fastest(self.hardware.device, 16) if self.assumptions.is_bound else precision.usable(self.hardware.device, "bf16")
+
+    def format_of(self, role: str, tensor: str) -> str | None:
+        """The format that an operation of a role runs at; None where the device has none for it."""
+        if role == "linear":
+            return self.linear_format(tensor)
+        return {"attention": self.attention_format, "index": self.index_format, "state": self.state_format}[role]
 
     def flop_per_s(self, name: str | None) -> float | None:
         """Rate of one device in a format, the achieved fraction included."""
@@ -97,8 +120,10 @@ class Deployment(Record):
     @property
     def has_time(self) -> bool:
         """Whether every operation has a peak to run at."""
+        blocks = [self.model.blocks[name] for name in self.model.groups]
         needed = [self.linear_format(name) for name in self.linear_classes]
-        needed += [self.attention_format] if any(self.model.blocks[name].attention for name in self.model.groups) else []
+        needed += [self.attention_format] if any(block.attention for block in blocks) else []
+        needed += [self.state_format] if any(block.state for block in blocks) else []
         return all(name is not None for name in needed)
 
     @property
@@ -125,10 +150,15 @@ class Deployment(Record):
         """What the last-level cache may spare the memory in one step: nothing, but in `bound`."""
         return (self.hardware.device.cache_mb or 0) * 1e6 if self.assumptions.is_bound else 0.0
 
-    @property
-    def comm_bytes(self) -> float:
-        """Bytes per element on the wire."""
-        return self.comm.bytes_per_element if self.comm else 0.5 if self.assumptions.is_bound else 2.0
+    def wire_bytes(self, message: str) -> float:
+        """Bytes per element on the wire: 16-bit, 1 to experts that compute in fp8 or narrower; half a byte in `bound`."""
+        given = {"comm": self.comm, "dispatch": self.dispatch, "combine": self.combine}[message]
+        if given is not None:
+            return given.bytes_per_element
+        if self.assumptions.is_bound:
+            return 0.5
+        computed = self.linear_format("experts") if message == "dispatch" else None
+        return 1.0 if computed is not None and precision.WIDTH_BITS[computed] <= 8 and computed.startswith("fp") else 2.0
 
     @property
     def capacity_bytes(self) -> float:
@@ -157,9 +187,13 @@ def deploy(
     kv: str | None = None,
     compute: str | None = None,
     comm: str | None = None,
+    dispatch: str | None = None,
+    combine: str | None = None,
     tp: int | None = None,
     pp: int | None = None,
     dp: int | None = None,
+    ep: int | None = None,
+    dcp: int | None = None,
     assumptions: Assumptions | None = None,
 ) -> Deployment:
     """A checked Deployment; whatever is left out follows the checkpoint, and `roofcalc.layout.choose`.
@@ -182,12 +216,11 @@ def deploy(
     if assumed.capacity not in (*readings, "largest"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
-    layout = choose(model, hardware, tp, pp, dp)
-    built = Deployment(model, hardware, layout, assumed, weights, kv_dtype, compute, precision.dtype(comm) if comm else None)
+    layout = choose(model, hardware, tp, pp, dp, ep, dcp)
+    wires = [precision.dtype(name) if name else None for name in (comm, dispatch, combine)]
+    built = Deployment(model, hardware, layout, assumed, weights, kv_dtype, compute, *wires)
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
-    if hardware.link and hardware.link.shape == "torus" and hardware.count > 1 and assumed.network != "ideal":
-        raise RoofcalcError(f"{hardware.name}: collectives on a torus are not modelled yet; --network ideal leaves them out")
     return built
 
 
@@ -204,9 +237,19 @@ def notes(deployment: Deployment) -> list[str]:
             found.append(f"{device.name} has no {stored.compute}: {stored.name} weights compute at {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8: attention over the {deployment.kv.name} cache computes at {deployment.attention_format}")
-    for name in model.groups:
-        attention = model.blocks[name].attention
-        if isinstance(attention, GQA) and deployment.layout.tp > attention.kv_heads:
-            copies = deployment.layout.tp * attention.kv_heads_on_device(deployment.layout.tp) // attention.kv_heads
-            found.append(f"{model.name}: {attention.kv_heads} KV heads on {deployment.layout.tp} tensor ranks: each is held {copies} times")
-    return list(dict.fromkeys(found))
+    found += [_replicated(deployment, name, model.blocks[name].attention) for name in model.groups]
+    return [text for text in dict.fromkeys(found) if text]
+
+
+def _replicated(deployment: Deployment, name: str, attention: Any) -> str:
+    """A sentence on cache entries that several tensor ranks hold."""
+    layout, model = deployment.layout, deployment.model
+    if attention is None or layout.tp == 1:
+        return ""
+    if isinstance(attention, GQA):
+        copies = layout.tp * attention.kv_heads_on_device(layout.tp) // attention.kv_heads // layout.dcp
+        what = f"{attention.kv_heads} KV heads on {layout.tp} tensor ranks: each is held {copies} times"
+    else:
+        copies = layout.tp // layout.dcp
+        what = f"the {'latent' if isinstance(attention, MLA) else 'pooled'} cache is whole on each tensor rank: held {copies} times"
+    return f"{model.name}: {what} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""

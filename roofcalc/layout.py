@@ -1,8 +1,11 @@
-"""How a model spreads over devices: tensor, pipeline and data parallel degrees, and the stages of a pipeline.
+"""How a model spreads over devices: tensor, pipeline, data, expert and context degrees, and the stages of a pipeline.
 
 Ranks are laid out tensor innermost, then data, then pipeline.
 """
 
+import math
+
+from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError
@@ -11,7 +14,11 @@ from roofcalc.record import Record
 
 
 class Layout(Record):
-    """Degrees of parallelism; tensor × pipeline × data = devices."""
+    """Degrees of parallelism; tensor × pipeline × data = devices.
+
+    Experts are split over all tensor and data ranks of a stage (ep 1), or spread over them (ep = tp·dp). Decode context
+    parallel ranks, within the tensor group, share the cache entries that they would all hold.
+    """
 
     tp: int = 1
     pp: int = 1
@@ -51,49 +58,123 @@ def head_counts(model: Model) -> tuple[int, ...]:
     return tuple(sorted({attention.heads for attention in found if attention is not None}))
 
 
-def choose(model: Model, hardware: Hardware, tp: int | None = None, pp: int | None = None, dp: int | None = None) -> Layout:
+def expert_counts(model: Model) -> tuple[int, ...]:
+    """The different numbers of experts that compute among the layers in use."""
+    parts = (model.blocks[name].mlp for name in model.groups)
+    return tuple(sorted({part.experts for part in parts if isinstance(part, Experts)}))
+
+
+def copies_of_entries(model: Model, tp: int) -> int:
+    """How many of `tp` tensor ranks hold each cache entry: all of them for latents, t/n_kv for heads; the fewest among the layers."""
+    found = []
+    for name in model.groups:
+        attention = model.blocks[name].attention
+        if attention is not None:
+            found.append(max(1, tp // attention.kv_heads) if isinstance(attention, GQA) else tp)
+    return min(found, default=1)
+
+
+def legal_tp(model: Model, devices: int) -> list[int]:
+    """Tensor parallel degrees that divide both the devices and the query heads."""
+    return [t for t in range(1, devices + 1) if devices % t == 0 and not any(heads % t for heads in head_counts(model))]
+
+
+def legal_ep(model: Model, tp: int, dp: int) -> list[int]:
+    """Expert parallel degrees: 1, or all tensor and data ranks of a stage where each gets an expert."""
+    experts = expert_counts(model)
+    return [1, tp * dp] if experts and 1 < tp * dp <= min(experts) else [1]
+
+
+def legal_dcp(model: Model, tp: int) -> list[int]:
+    """Decode context parallel degrees: what divides both tp and the copies that its ranks hold of each entry."""
+    copies = copies_of_entries(model, tp)
+    return [c for c in range(1, copies + 1) if copies % c == 0 and tp % c == 0]
+
+
+def choose(
+    model: Model,
+    hardware: Hardware,
+    tp: int | None = None,
+    pp: int | None = None,
+    dp: int | None = None,
+    ep: int | None = None,
+    dcp: int | None = None,
+) -> Layout:
     """The layout asked for; what is left open is filled in.
 
     Tensor parallel takes the largest power of two within the domain that divides the devices and the heads; the rest
-    goes to data parallel for models with experts or a latent cache, else to the pipeline.
+    goes to data parallel for models with experts or a latent cache, else to the pipeline. Experts spread over all ranks of
+    a stage where there are enough of them.
 
     Raises
     ------
     RoofcalcError
-        The degrees do not multiply to the devices, tensor parallel does not divide the heads, or there are more stages
-        than layers; names what is possible.
+        The degrees do not multiply to the devices, tensor parallel does not divide the heads, there are more stages than
+        layers, or expert or context parallel degrees that cannot be; names the nearest that can.
     """
+    tp, pp, dp = _degrees(model, hardware, tp, pp, dp)
+    if pp > model.depth:
+        raise RoofcalcError(
+            f"pp {pp}: {model.name} has only {model.depth} layers; give --tp, --pp, --dp so that tp × pp × dp = {hardware.count}"
+        )
+    experts = legal_ep(model, tp, dp)
+    if ep is not None and ep not in experts:
+        raise RoofcalcError(f"ep {ep} is not possible for {model.name} with tp {tp}, dp {dp}: {_experts_reason(model, tp, dp, experts)}")
+    contexts = legal_dcp(model, tp)
+    if dcp is not None and dcp not in contexts:
+        held = "each cache entry is held once" if contexts == [1] else f"each cache entry is held {copies_of_entries(model, tp)} times"
+        raise RoofcalcError(f"dcp {dcp} is not possible for {model.name} with tp {tp}, where {held}; possible: {_listed(contexts)}")
+    return Layout(tp, pp, dp, experts[-1] if ep is None else ep, dcp or 1)
+
+
+def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, dp: int | None) -> tuple[int, int, int]:
     count, heads = hardware.count, head_counts(model)
     fixed = (tp or 1) * (pp or 1) * (dp or 1)
     if count % fixed or (tp and pp and dp and fixed != count):
         asked = " × ".join(f"{name} {value}" for name, value in (("tp", tp), ("pp", pp), ("dp", dp)) if value)
-        raise RoofcalcError(f"{asked} does not make up the {count} devices of {hardware.name}: tp × pp × dp must be {count}")
+        raise RoofcalcError(
+            f"{asked} does not make up the {count} devices of {hardware.name}: tp × pp × dp must be {count}{_nearest(model, count, tp, pp, dp)}"
+        )
     if tp is None:
         rest = count // fixed
         fits = [2**n for n in range(20) if 2**n <= hardware.domain and rest % 2**n == 0 and not any(h % 2**n for h in heads)]
         tp = rest if pp and dp else max(fits)
     if any(h % tp for h in heads):
-        legal = [t for t in range(1, count + 1) if count % t == 0 and not any(h % t for h in heads)]
         raise RoofcalcError(
             f"tp {tp} does not divide the {' and '.join(map(str, heads))} query heads of {model.name}; "
-            f"possible on {hardware.name}: {', '.join(map(str, legal))}"
+            f"possible on {hardware.name}: {_listed(legal_tp(model, count))}"
         )
     left = count // (tp * (pp or 1) * (dp or 1))
     if pp is None and dp is None:
-        pp, dp = (1, left) if _prefers_data(model) else (left, 1)
-    elif pp is None:
-        pp = left
-    elif dp is None:
-        dp = left
-    assert dp is not None
-    if pp > model.depth:
-        raise RoofcalcError(f"pp {pp}: {model.name} has only {model.depth} layers; give --tp, --pp, --dp so that tp × pp × dp = {count}")
-    return Layout(tp, pp, dp)
+        return (tp, 1, left) if prefers_data(model) else (tp, left, 1)
+    return tp, left if pp is None else pp, left if dp is None else dp
 
 
-def _prefers_data(model: Model) -> bool:
+def _nearest(model: Model, count: int, tp: int | None, pp: int | None, dp: int | None) -> str:
+    """The possible layouts that change the degrees asked for the least, in words."""
+    asked = [(value, place) for place, value in enumerate((tp, pp, dp)) if value]
+    possible = [(t, p, count // t // p) for t in legal_tp(model, count) for p in range(1, min(count // t, model.depth) + 1) if count // t % p == 0]
+    possible.sort(key=lambda one: (sum(abs(math.log(one[place] / value)) for value, place in asked), one[1], one[2]))
+    return ", for instance " + " or ".join(f"--tp {t} --pp {p} --dp {d}" for t, p, d in possible[:2]) if possible else ""
+
+
+def _experts_reason(model: Model, tp: int, dp: int, legal: list[int]) -> str:
+    experts = expert_counts(model)
+    if not experts:
+        return "it has no experts; possible: 1"
+    if legal == [1] and tp * dp > 1:
+        return f"its {experts[0]} experts do not reach {tp * dp} ranks; possible: 1"
+    return f"experts are split over all ranks (1) or spread over them (tp × dp); possible: {_listed(legal)}"
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def prefers_data(model: Model) -> bool:
+    """Whether devices beyond the tensor group serve better as data ranks: models with experts or a latent cache."""
     blocks = [model.blocks[name] for name in model.groups]
-    return any(isinstance(b.mlp, Experts) or (b.attention is not None and b.attention.type == "mla") for b in blocks)
+    return any(isinstance(b.mlp, Experts) or (b.attention is not None and not isinstance(b.attention, GQA)) for b in blocks)
 
 
 def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import ArrayLike, NDArray
 
 DEFAULT_SEQ = "1k:128k:x2"
+DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 MAX_TOKENS = 10**9
 MAX_ROWS = 10_000_000
 MAX_SWEEPS = 100_000
@@ -42,16 +43,19 @@ class Options(TypedDict, total=False):
     weights, kv : str or list of str
         Dtypes of weights (default "native", the checkpoint's own) and of the KV cache (default: the checkpoint's
         16-bit type).
-    compute, comm_dtype : str
-        Format of linear operations (default: what the weights ask for); dtype of all-reduces (default: 16-bit).
-    tp, pp, dp : int or list of int
-        Tensor, pipeline and data parallel degrees; what is left out is filled in.
+    compute : str
+        Format of linear operations (default: what the weights ask for).
+    comm_dtype, dispatch_dtype, combine_dtype : str
+        Dtypes on the wire: of all-reduces (default: 16-bit), of tokens to experts (fp8 where these compute in fp8 or
+        narrower, else 16-bit) and back (16-bit).
+    tp, pp, dp, ep, dcp : int or list of int
+        Tensor, pipeline, data, expert and decode context parallel degrees; what is left out is filled in.
     assume : "roofline" or "bound"
         The preset that the following override one by one.
     overlap, network, capacity, kv_policy : str
         See `roofcalc.assumptions.Assumptions`, also for the next two lines.
     mbu, mfu, link, util : float
-    reserve_gb : float; kv_block : int
+    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000"; a range sweeps.
     """
@@ -60,9 +64,13 @@ class Options(TypedDict, total=False):
     kv: Names | None
     compute: str | None
     comm_dtype: str | None
+    dispatch_dtype: str | None
+    combine_dtype: str | None
     tp: Numbers | None
     pp: Numbers | None
     dp: Numbers | None
+    ep: Numbers | None
+    dcp: Numbers | None
     assume: str
     overlap: str | None
     network: str | None
@@ -74,6 +82,9 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     kv_block: int | None
+    imbalance: float | None
+    redundant_experts: int | None
+    activations: bool | None
     changes: Names
 
 
@@ -86,15 +97,15 @@ class Request:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
         self.models, self.machines = _names(model, "model"), _names(hardware, "hardware")
         self.options = options
-        optional = [columns.COMM] if options.get("comm_dtype") else []
-        optional += [columns.CHANGES] if options.get("changes") else []
+        optional = [column for column in columns.WHERE_GIVEN if options.get(column.name)]
         self.sweeps = _sweeps(options.get("changes") or ())
         self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional))
         self.table.catalog = {"models": {}, "hardware": {}}
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        if isinstance(chosen["kv_block"], str):
-            block = units.number(chosen["kv_block"], "kv_block")
-            chosen["kv_block"] = int(block) if block.is_integer() else block
+        for name in ("kv_block", "redundant_experts"):
+            if isinstance(chosen[name], str):
+                number = units.number(chosen[name], name)
+                chosen[name] = int(number) if number.is_integer() else number
         self.assumptions = assumptions(options.get("assume") or "roofline", **chosen)
 
     def note(self, text: str) -> None:
@@ -105,9 +116,9 @@ class Request:
         """Every combination, in the order in which the lists were given."""
         weights = _words(self.options.get("weights"), "weights")
         caches = _words(self.options.get("kv"), "kv")
-        tps, pps, dps = (_degrees(self.options.get(name), name) for name in ("tp", "pp", "dp"))
+        degrees = list(product(*(_degrees(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for wanted, kv, (tp, pp, dp), changes in product(weights, caches, list(product(tps, pps, dps)), self.sweeps):
+            for wanted, kv, layout, changes in product(weights, caches, degrees, self.sweeps):
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
                 deployment = deploy(
                     model,
@@ -116,10 +127,10 @@ class Request:
                     kv=None if kv == NATIVE else kv,
                     compute=_word(self.options.get("compute"), "compute"),
                     comm=_word(self.options.get("comm_dtype"), "comm_dtype"),
-                    tp=tp,
-                    pp=pp,
-                    dp=dp,
+                    dispatch=_word(self.options.get("dispatch_dtype"), "dispatch_dtype"),
+                    combine=_word(self.options.get("combine_dtype"), "combine_dtype"),
                     assumptions=self.assumptions,
+                    **dict(zip(DEGREES, layout, strict=True)),
                 )
                 for text in notes(deployment):
                     self.note(text)
@@ -167,14 +178,15 @@ class Request:
     def add(self, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows, with what they assumed."""
         assumed = {name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES}
-        layout = {name: getattr(deployment.layout, name) for name in ("tp", "pp", "dp", "ep", "dcp")}
+        layout = {name: getattr(deployment.layout, name) for name in DEGREES}
+        wires = {"comm_dtype": deployment.comm, "dispatch_dtype": deployment.dispatch, "combine_dtype": deployment.combine}
         case = {
             "model": deployment.model.name,
             "hardware": deployment.hardware.name,
             "weights": deployment.weights_label,
             "kv": deployment.kv.name,
             "compute": deployment.compute_label,
-            "comm_dtype": deployment.comm.name if deployment.comm else None,
+            **{name: wire.name for name, wire in wires.items() if wire},
             "changes": "; ".join(map(str, changes)),
         }
         self.table.blocks.append(Block(int(values["seq"].size), {**case, **values, **assumed, **layout}))

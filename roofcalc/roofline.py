@@ -47,6 +47,7 @@ class Step(Record):
 
     deployment: Deployment
     per_sequence: tuple[Terms, ...]  # of each kind of stage, in the shape of the context
+    tokens: float = 1.0  # new ones of each sequence
 
     def seconds(self, batch: Any) -> Any:
         """Seconds of one step, for global batches of any shape that broadcasts with the context.
@@ -94,7 +95,7 @@ class Step(Record):
         return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network]), axis=0)])
 
     def _totals(self, index: int, batch: NDArray[Any]) -> tuple[Terms, Terms, Array]:
-        share, sequences = work.share_of(self.deployment, batch)
+        share, sequences = work.share_of(self.deployment, batch, self.tokens)
         return batch_terms(self.deployment, self.deployment.stages[index], share), self.per_sequence[index], sequences
 
     def _stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
@@ -126,22 +127,19 @@ class Step(Record):
         return {"bandwidth": np.asarray(each["bandwidth"]), "compute": np.asarray(each["compute"]), "network": np.asarray(network)}
 
 
-def decode(deployment: Deployment, seq: Any) -> Step:
-    """The step that produces one token for each sequence of `seq` tokens (any shape), in any batch.
+def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
+    """The step that works on `tokens` new tokens of each sequence of `seq` tokens (any shape), in any batch.
 
-    Raises
-    ------
-    RoofcalcError
-        A part of the model whose step is not modelled yet.
+    `seq` counts the tokens whose entries the newest one attends to: one in plain decode, drafts + 1 in verification.
     """
     seq = np.asarray(seq, dtype=float)
-    return Step(deployment, tuple(sequence_terms(deployment, stage, seq) for stage in deployment.stages))
+    return Step(deployment, tuple(sequence_terms(deployment, stage, seq, tokens) for stage in deployment.stages), tokens)
 
 
-def sequence_terms(deployment: Deployment, stage: Stage, seq: NDArray[Any]) -> Terms:
-    """Seconds per sequence of a rank, by resource: attention over the caches."""
+def sequence_terms(deployment: Deployment, stage: Stage, seq: NDArray[Any], tokens: float = 1.0) -> Terms:
+    """Seconds per sequence of a rank, by resource: attention over the caches and recurrent updates."""
     terms: Terms = {}
-    for operation in work.sequence_operations(deployment, stage, seq):
+    for operation in work.sequence_operations(deployment, stage, seq, tokens):
         _add(deployment, terms, operation)
     return terms
 
@@ -165,8 +163,7 @@ def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
 
 def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
     """Compute and memory time of one operation: FLOPs/(mfu·F) and bytes/(mbu·β)."""
-    name = deployment.attention_format if operation.role == "attention" else deployment.linear_format(operation.tensor)
-    rate = deployment.flop_per_s(name)
+    rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first
     return operation.flops / rate, operation.bytes / deployment.memory_bytes_per_s
 

@@ -222,6 +222,13 @@ class Pooled(Record):
     def entry_elements(self, tp: int = 1) -> int:
         return self.head_dim
 
+    @property
+    def compressed_widths(self) -> tuple[int, ...]:
+        """Widths of what a compressor makes: pool entries, and the indexer's keys."""
+        index = self.pool.index
+        own = (index.dim,) if index and not index.shared else ()
+        return (self.head_dim, *own) if self.pool.ratio else own
+
     def compressor(self, hidden: int, name: str, width: int) -> tuple[Matrix, ...]:
         """2·h·o·x weights that squeeze `ratio` tokens into one entry of `width`."""
         return (Matrix(name, hidden, 2 * self.pool.overlap * width, "index"),) if self.pool.ratio else ()
@@ -251,9 +258,7 @@ class Pooled(Record):
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Norms, sinks, and each compressor's positions and norm."""
-        widths = [self.head_dim] if self.pool.ratio else []
-        widths += [self.pool.index.dim] if self.pool.index and not self.pool.index.shared else []
-        squeeze = sum(self.pool.ratio * self.pool.overlap * width + width for width in widths)
+        squeeze = sum(self.pool.ratio * self.pool.overlap * width + width for width in self.compressed_widths)
         return self.q_rank + self.head_dim + squeeze + (part(self.heads, tp) if self.sinks else 0)
 
 

@@ -76,23 +76,34 @@ class Experts(Record):
         """Experts that the router chooses from, those that compute nothing included."""
         return self.experts + self.zero_experts
 
-    def around(self, hidden: int) -> tuple[Matrix, ...]:
-        """What every token passes besides its experts: router, latent projections, shared part."""
+    def around(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        """What every token passes besides its experts: router and latent projections, whole on each rank, and the shared part."""
         latent = (Matrix("latent_down", hidden, self.latent, "experts"), Matrix("latent_up", self.latent, hidden, "experts")) if self.latent else ()
-        shared = _network("shared_", hidden, self.shared, self.plain, "shared") if self.shared else ()
+        shared = _network("shared_", hidden, part(self.shared, tp), self.plain, "shared") if self.shared else ()
         return (Matrix("router", hidden, self.routed, "router"), *latent, *shared)
+
+    def expert(self, hidden: int, copies: int = 1) -> tuple[Matrix, ...]:
+        """The matrices of one expert, or of `copies` of them."""
+        return _network("expert_", self.latent or hidden, self.width, self.plain, "experts", copies)
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """All weights, undivided: how experts spread over devices is a matter of the layout."""
-        return (*self.around(hidden), *_network("expert_", self.latent or hidden, self.width, self.plain, "experts", self.experts))
+        return (*self.around(hidden), *self.expert(hidden, self.experts))
+
+    def expert_vectors(self, hidden: int) -> int:
+        """Biases of one expert."""
+        return self.width * (1 if self.plain else 2) + hidden if self.bias else 0
+
+    def common_vectors(self, hidden: int) -> int:
+        """The router's biases, and the shared part's gate."""
+        return self.routed * (self.bias + self.router_bias) + (hidden if self.shared_gate else 0)
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
-        own = self.experts * (self.width * (1 if self.plain else 2) + hidden) + self.routed if self.bias else 0
-        return own + (self.routed if self.router_bias else 0) + (hidden if self.shared_gate else 0)
+        return self.experts * self.expert_vectors(hidden) + self.common_vectors(hidden)
 
     def active(self, hidden: int) -> int:
         """Weights that one token uses, zero-compute experts by their expected share."""
-        one = sum(matrix.elements for matrix in _network("", self.latent or hidden, self.width, self.plain, "experts"))
+        one = sum(matrix.elements for matrix in self.expert(hidden))
         real = self.top_k * self.experts / self.routed
         return round(sum(matrix.elements for matrix in self.around(hidden)) + real * one)
 

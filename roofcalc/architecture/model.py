@@ -209,11 +209,14 @@ class Model(Record):
         """The projection from hidden state to logits."""
         return Matrix("head", self.hidden, -(-self.vocab // tp), "head")
 
-    def block_vectors(self, block: Block, tp: int = 1) -> int:
-        """Norms, biases and other vectors of one block on a tensor rank."""
+    def norm_vectors(self, block: Block) -> int:
+        """Norms around one block's parts, and the mixing of residual streams."""
         count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
-        own = sum(one.vectors(self.hidden, tp) for one in block.parts)
-        return count * self.hidden * (2 if self.norm_bias else 1) + own + self._hyper_connection_parameters(block)
+        return count * self.hidden * (2 if self.norm_bias else 1) + self._hyper_connection_parameters(block)
+
+    def block_vectors(self, block: Block) -> int:
+        """Norms, biases and other vectors of one block."""
+        return self.norm_vectors(block) + sum(one.vectors(self.hidden) for one in block.parts)
 
     def outer_vectors(self) -> int:
         """The final norm, learned positions, and the mixing before the head."""

@@ -28,6 +28,10 @@ class Mamba1(Record):
         """Numbers of the recurrent state of one sequence on a device."""
         return part(self.inner, tp) * self.state
 
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return part(self.inner, tp) * (self.conv - 1)
+
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         inner = part(self.inner, tp)
         return (
@@ -62,6 +66,10 @@ class Mamba2(Record):
         """Width of the convolution: the inner channels, B and C."""
         return part(self.heads, tp) * self.head_dim + 2 * max(1, part(self.groups, tp)) * self.state
 
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return self.channels(tp) * (self.conv - 1)
+
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         inner = part(self.heads, tp) * self.head_dim
         return (
@@ -94,6 +102,10 @@ class GatedDeltaNet(Record):
         """Width of the convolution: queries, keys and values."""
         return 2 * part(self.k_heads, tp) * self.k_dim + part(self.v_heads, tp) * self.v_dim
 
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return self.channels(tp) * (self.conv - 1)
+
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         values = part(self.v_heads, tp) * self.v_dim
         return (
@@ -120,6 +132,10 @@ class KDA(Record):
     def elements(self, tp: int = 1) -> int:
         """Numbers of the recurrent state of one sequence on a device."""
         return part(self.heads, tp) * self.head_dim**2
+
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return 3 * part(self.heads, tp) * self.head_dim * (self.conv - 1)
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         wide = part(self.heads, tp) * self.head_dim
@@ -152,6 +168,10 @@ class Lightning(Record):
     def elements(self, tp: int = 1) -> int:
         """Numbers of the recurrent state of one sequence on a device."""
         return part(self.heads, tp) * self.head_dim**2
+
+    def convolution(self, tp: int = 1) -> int:
+        """There is none."""
+        return 0
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         wide = part(self.heads, tp) * self.head_dim

@@ -55,7 +55,7 @@ def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...]
     """
 
     def callback(**values: Any) -> None:
-        given = {key: value for key, value in values.items() if value is not None and key not in OUTPUT_NAMES}
+        given = {key: value for key, value in values.items() if value is not None and value is not False and key not in OUTPUT_NAMES}
         emit(answer(**given), **{key: values[key] for key in OUTPUT_NAMES})
 
     parameters = [option.parameter for option in (*options, *OUTPUT)]

@@ -61,11 +61,27 @@ PRECISION = (
     _option("kv", "Precision", "--kv", "Dtype of the KV cache. [the checkpoint's 16-bit type]", metavar="DTYPE"),
     _option("compute", "Precision", "--compute", "Format of linear operations. [what weights and activations ask for]", metavar="FORMAT"),
     _option("comm_dtype", "Precision", "--comm-dtype", "Dtype of all-reduces. [16-bit]", metavar="DTYPE"),
+    _option(
+        "dispatch_dtype",
+        "Precision",
+        "--dispatch-dtype",
+        "Dtype of tokens sent to experts. [fp8 where experts compute in fp8 or narrower, else 16-bit]",
+        metavar="DTYPE",
+    ),
+    _option("combine_dtype", "Precision", "--combine-dtype", "Dtype of tokens back from experts. [16-bit]", metavar="DTYPE"),
 )
 LAYOUT = (
     _option("tp", "Layout", "--tp", "Tensor parallel degree. [largest power of two that fits a domain and divides the heads]", metavar="N"),
-    _option("pp", "Layout", "--pp", "Pipeline stages. [what tp leaves over]", metavar="N"),
-    _option("dp", "Layout", "--dp", "Data parallel replicas. [1]", metavar="N"),
+    _option("pp", "Layout", "--pp", "Pipeline stages. [what tp leaves over; 1 with experts or a latent cache]", metavar="N"),
+    _option("dp", "Layout", "--dp", "Data parallel ranks. [1; with experts or a latent cache what tp leaves over]", metavar="N"),
+    _option(
+        "ep",
+        "Layout",
+        "--ep",
+        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole. [tp x dp, where there are as many experts]",
+        metavar="N",
+    ),
+    _option("dcp", "Layout", "--dcp", "Tensor ranks that share the cache entries which each would hold. [1]", metavar="N"),
 )
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
@@ -91,6 +107,9 @@ ASSUMPTIONS = (
         metavar=_one_of("kv_policy"),
     ),
     _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),
+    _option("imbalance", "Assumptions", "--imbalance", "Load of the busiest expert rank over the mean. [1]", float, "RATIO"),
+    _option("redundant_experts", "Assumptions", "--redundant-experts", "Copies of experts held beside those of each layer. [0]", metavar="N"),
+    _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off]", bool),
 )
 WHAT_IF = (
     _option(

@@ -1,4 +1,4 @@
-"""Attention over a cache: how many entries a sequence holds and reads, and the FLOPs per entry.
+"""Grouped-query, multi-head and multi-query attention: caches whole, windowed, chunked, by blocks, or borrowed.
 
 Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2307.08691, section 4.1; KV heads: arXiv 2305.13245; windows:
 arXiv 2310.06825.
@@ -6,39 +6,57 @@ arXiv 2310.06825.
 
 from __future__ import annotations
 
-import numpy as np
+from roofcalc.architecture.attention import GQA, Index
+from roofcalc.operations.base import Cache, Part, Place
+from roofcalc.operations.spans import Borrowed, Chunk, Full, Reserved, Span, Top, Window
 
-from roofcalc.architecture.attention import GQA
-from roofcalc.operations.base import Array, Operation, Share
-
-
-def reads(attention: GQA, seq: Array) -> Array:
-    """Cache entries that one sequence of `seq` tokens reads per step: S, min(S, W), or min(S, C)."""
-    limit = attention.window or attention.chunk
-    return seq if limit is None else np.minimum(seq, limit)
+INDEX_SCALE_BYTES = 4.0  # of an index key, one fp8 byte per element beside it
+LOG_SUM = 2.0  # a 32-bit logarithm of the sum, in 16-bit elements
 
 
-def holds(attention: GQA, seq: Array, kv_policy: str) -> Array:
-    """Cache entries that one sequence of `seq` tokens keeps; a borrower keeps none of its own."""
-    if attention.kv == "shared":
-        return 0.0 * seq
-    return seq if kv_policy == "reserved" else reads(attention, seq)
+def gqa(attention: GQA, hidden: int, place: Place) -> Part:
+    """What a device does for grouped-query attention.
 
-
-def gqa(attention: GQA, layers: int, seq: Array, share: Share, bytes_per_element: float, tokens_per_sequence: float = 1.0) -> Operation:
-    """Scores and weighted sum over the cache, of one sequence.
-
-    FLOPs 2·n·(d_k+d_v) per query token and entry read, the textbook 4·heads·head_dim·S; bytes: each entry once per
-    sequence, S−1 read and one written.
+    Formulas
+    --------
+    m = max(1, ceil(n_kv/t))
+    entry bytes = m·(d_k + d_v)·c
+    FLOPs per entry = 2·n·(d_k + d_v)
     """
-    heads = attention.heads // share.tp
-    entries = reads(attention, seq)
-    return Operation(
-        name="attention",
-        layers=layers,
-        flops=tokens_per_sequence * 2.0 * heads * (attention.head_dim + attention.value_dim) * entries / share.spread,
-        bytes=entries * (attention.entry_elements(share.tp) * bytes_per_element) / share.spread,
-        role="attention",
-        tensor="kv",
-        per_sequence=True,
+    n = attention.heads // place.tp
+    entry = attention.entry_elements(place.tp) * place.kv_bytes / place.dcp
+    caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim))]
+    blocks = attention.blocks
+    if blocks is not None and blocks.heads and blocks.dim:
+        caches.append(index_cache(Index(blocks.heads, blocks.dim, blocks.top_k), Full(), place))
+    return Part(
+        attention.matrices(hidden, place.tp),
+        attention.vectors(hidden, place.tp),
+        tuple(caches),
+        gathered=(n * attention.head_dim, n * (attention.value_dim + LOG_SUM)),
     )
+
+
+def span(attention: GQA, place: Place) -> Span:
+    """The entries that a layer holds and reads."""
+    found: Span = Full()
+    if attention.window is not None:
+        found = Window(attention.window)
+    elif attention.chunk is not None:
+        found = Chunk(attention.chunk, place.exact)
+    elif attention.blocks is not None:
+        found = Top(found, (attention.blocks.top_k + attention.blocks.local) * attention.blocks.size)
+    if attention.kv == "shared":
+        return Borrowed(found)
+    return Reserved(found) if place.reserved and isinstance(found, (Window, Chunk)) else found
+
+
+def index_cache(index: Index, candidates: Span, place: Place) -> Cache:
+    """An indexer scores every candidate for every query token; its keys are whole on every tensor rank.
+
+    Formulas
+    --------
+    entry bytes = d_i + 4
+    FLOPs per candidate = 2·n_i·d_i
+    """
+    return Cache("index", candidates, (index.dim + INDEX_SCALE_BYTES) / place.dcp, 2.0 * index.heads * index.dim / place.dcp, "index")

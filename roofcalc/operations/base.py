@@ -1,33 +1,180 @@
-"""The words that every kind of layer speaks: its share of the work, operations, messages."""
+"""The words that every kind of layer speaks: its share of the work, its caches, operations and messages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from roofcalc.architecture.matrix import Matrix
 from roofcalc.record import Record
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     import numpy as np
     from numpy.typing import NDArray
 
+    from roofcalc.operations.spans import Span
+
 Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
+ACTIVATION_BYTES = 2.0  # of one element that goes into or comes out of a product
 
-class Share(Record):
-    """What one device of a stage works on.
+
+class Place(Record):
+    """How a kind of layer is divided, and in what its caches are stored.
 
     Attributes
     ----------
     tp : int
         Tensor ranks that weights and heads divide over, the fullest share counting.
-    tokens : array
-        Tokens per step of one rank, T = B_r·q.
+    group, ep : int
+        Devices of a stage, t·d, that hold its experts together; their expert parallel degree, 1 or t·d.
+    dcp : int
+        Ranks that the entries which tensor ranks would replicate are striped over.
+    kv_bytes : float
+        Bytes of one cache element.
+    kv_scales : bool
+        fp8 latents keep their scales and their rotary part in 16 bits, as kernels do.
+    exact : bool
+        `bound`: the step's own position in a chunk instead of the fullest.
+    reserved : bool
+        Windowed layers hold the whole context.
+    imbalance : float
+        Load of the busiest expert rank over the mean.
+    redundant : int
+        Copies of experts held beside the experts.
+    """
+
+    tp: int = 1
+    group: int = 1
+    ep: int = 1
+    dcp: int = 1
+    kv_bytes: float = 2.0
+    kv_scales: bool = False
+    exact: bool = False
+    reserved: bool = False
+    imbalance: float = 1.0
+    redundant: int = 0
+
+
+class Cache(Record):
+    """One kind of entry that sequences keep and read, on one device.
+
+    Attributes
+    ----------
+    name : str
+        "attention" or "index".
+    span : Span
+        How many entries are held, read, and paired with queries.
+    entry_bytes : float
+        Bytes of one entry.
+    flops : float
+        Per query token and entry read.
+    role : str
+        Which peak the FLOPs run at.
+    """
+
+    name: str
+    span: Span
+    entry_bytes: float
+    flops: float
+    role: str = "attention"
+
+
+class Recurrence(Record):
+    """A state of `elements` numbers of `bytes_per_element`, read and written in every step; FLOPs per token and element."""
+
+    elements: int
+    bytes_per_element: float
+    flops: float
+
+
+class Rebuilt(Record):
+    """MLA's other form for prefill: keys and values of all heads rebuilt from the latents.
+
+    Attributes
+    ----------
+    flops : float
+        Per pair of query and entry.
+    entry_flops : float
+        To rebuild one entry, those of cached tokens included.
+    instead_of : tuple of str
+        Matrices that it does not multiply each token by.
+    """
+
+    flops: float
+    entry_flops: float
+    instead_of: tuple[str, ...]
+
+
+class Routed(Record):
+    """Experts of which each token meets `top_k`; what that costs depends on how many different ones a step hits.
+
+    Attributes
+    ----------
+    matrices : tuple of Matrix
+        Of one expert, undivided.
+    experts, routed, top_k : int
+        Experts that compute; those that the router chooses from, zero-compute ones included; choices per token.
+    width : int
+        The hidden size that experts work on and that messages carry.
+    """
+
+    matrices: tuple[Matrix, ...]
+    experts: int
+    routed: int
+    top_k: int
+    width: int
+
+
+class Part(Record):
+    """All that one part of a layer (attention, state or feed-forward) does and keeps on one device.
+
+    Attributes
+    ----------
+    matrices : tuple of Matrix
+        Weights that every token of the rank multiplies by.
+    vectors : float
+        Norms, biases and other vectors held.
+    caches : tuple of Cache
+        What grows with the context.
+    recurrence : Recurrence, optional
+        The state that replaces a cache.
+    kept_bytes : float
+        Bytes per sequence kept besides, whatever the context: convolutions, half-filled blocks.
+    rebuilt : Rebuilt, optional
+        Another form of the attention for prefill.
+    routed : Routed, optional
+        Experts.
+    gathered : tuple of float
+        Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
+        its partial outputs with their log-sums.
+    """
+
+    matrices: tuple[Matrix, ...]
+    vectors: float
+    caches: tuple[Cache, ...] = ()
+    recurrence: Recurrence | None = None
+    kept_bytes: float = 0.0
+    rebuilt: Rebuilt | None = None
+    routed: Routed | None = None
+    gathered: tuple[float, ...] = ()
+
+
+class Share(Record):
+    """What one device of a stage works on in a step.
+
+    Attributes
+    ----------
+    place : Place
+        How the weights are divided.
+    tokens, group_tokens : array
+        Tokens of one data-parallel rank, T = B_r·q, and of the whole expert group, T_g = B_m·q.
     spread : float
         In `bound`: devices over which all work divides perfectly, tensor and data ranks together; else 1.
     """
 
-    tp: int
+    place: Place
     tokens: Array
+    group_tokens: Array
     spread: float = 1.0
 
 
@@ -38,7 +185,7 @@ class Operation(Record):
     ----------
     flops, bytes : array
         Of the whole step, in the shape of the batch; where `per_sequence`, of one sequence, in the shape of the context.
-    role : "linear" or "attention"
+    role : "linear", "attention", "index" or "state"
         Which peak it runs at, with `tensor` the class of its weights.
     """
 
@@ -52,9 +199,30 @@ class Operation(Record):
 
 
 class Message(Record):
-    """A collective in `layers` equal layers: `elements` of it per token, over the tensor group or to the next stage."""
+    """A collective in `layers` equal layers, per token of a rank.
 
-    kind: str  # "all_reduce" or "send"
+    Attributes
+    ----------
+    kind : "all_reduce", "exchange", "gather" or "send"
+        Over the tensor group; between expert ranks; between context ranks; to the next stage.
+    elements : float
+        Per token: of the vector that is reduced, sent or gathered.
+    dtype : "comm", "dispatch" or "combine"
+        Which wire dtype the elements take.
+    group : int
+        Devices that take part.
+    copies, across : float
+        In an exchange: other ranks of its domain, and other domains, that a token goes to, on average.
+    wire : "link" or "scale_out"
+        What a send goes over.
+    """
+
+    name: str
+    kind: str
     layers: int
     elements: float
+    group: int = 1
+    dtype: str = "comm"
+    copies: float = 0.0
+    across: float = 0.0
     wire: str = "link"

@@ -1,30 +1,36 @@
-"""The one table of kinds whose step is modelled; every other kind is described in the catalog and refused here."""
+"""The one table of kinds: which function says what a part of a layer does. A new kind is one record and one line here."""
 
-from roofcalc.architecture.attention import GQA
-from roofcalc.architecture.feedforward import Dense
-from roofcalc.architecture.model import Model
-from roofcalc.errors import RoofcalcError
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from roofcalc.architecture.attention import GQA, MLA, Pooled
+from roofcalc.architecture.feedforward import Dense, Experts
+from roofcalc.architecture.model import Block
+from roofcalc.architecture.state import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2
+from roofcalc.operations.attention import gqa
+from roofcalc.operations.base import Part, Place
+from roofcalc.operations.feedforward import dense, experts
+from roofcalc.operations.latent import mla, pooled
+from roofcalc.operations.recurrent import recurrent
+
+KINDS: dict[type, Callable[[Any, int, Place], Part]] = {
+    GQA: gqa,
+    MLA: mla,
+    Pooled: pooled,
+    Mamba1: recurrent,
+    Mamba2: recurrent,
+    GatedDeltaNet: recurrent,
+    KDA: recurrent,
+    Lightning: recurrent,
+    Dense: dense,
+    Experts: experts,
+}
 
 
-def attention_of(model: Model, name: str) -> GQA | None:
-    """The attention of block `name`, None where it has none.
-
-    Raises
-    ------
-    RoofcalcError
-        A part of the block is of a kind whose step is not modelled yet.
-    """
-    block = model.blocks[name]
-    kind = None
-    if block.state is not None:
-        kind = f"recurrent state of kind {block.state.type!r}"
-    elif block.attention is not None and not isinstance(block.attention, GQA):
-        kind = f"attention of kind {block.attention.type!r}"
-    elif block.attention is not None and block.attention.blocks is not None:
-        kind = "attention over top-k blocks"
-    elif block.mlp is not None and not isinstance(block.mlp, Dense):
-        kind = "feed-forward of routed experts"
-    if kind is not None:
-        raise RoofcalcError(f"{model.name}: block {name!r}: {kind} is described, but its step is not modelled yet")
-    assert block.attention is None or isinstance(block.attention, GQA)
-    return block.attention
+@lru_cache(maxsize=1024)
+def parts(block: Block, hidden: int, place: Place) -> tuple[Part, ...]:
+    """What each part of a block does on one device: attention, state, feed-forward, those that it has."""
+    return tuple(KINDS[type(one)](one, hidden, place) for one in block.parts)

@@ -1,27 +1,36 @@
-"""Products by a weight matrix: FLOPs 2·T·K·N (one multiply-add is two), bytes K·N·w."""
+"""Products by a weight matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from roofcalc.architecture.matrix import Matrix
-from roofcalc.operations.base import Operation, Share
+from roofcalc.operations.base import ACTIVATION_BYTES, Operation, Share
 
 
-def linear(matrices: Sequence[Matrix], layers: int, share: Share, bytes_per_element: Callable[[str], float]) -> list[Operation]:
+def linear(
+    matrices: Sequence[Matrix], layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+) -> list[Operation]:
     """One operation per matrix: each weight is read once per step, however many tokens it serves.
 
-    Parameters
-    ----------
-    bytes_per_element : callable
-        Bytes of one weight, by class of tensor.
+    A multiply-add is two FLOPs. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
+    in and comes out, T·(K + N) 16-bit elements.
+
+    Formulas
+    --------
+    FLOPs = 2·T·K·N
+    bytes = K·N·w
     """
     return [
         Operation(
-            name=matrix.name,
+            name=prefix + matrix.name,
             layers=layers,
             flops=2.0 * matrix.elements * share.tokens / share.spread,
-            bytes=matrix.elements * bytes_per_element(matrix.tensor) / share.spread,
+            bytes=(
+                matrix.elements * bytes_of(matrix.tensor)
+                + (share.tokens * ((matrix.rows + matrix.cols) * matrix.copies * ACTIVATION_BYTES) if activations else 0.0)
+            )
+            / share.spread,
             role="linear",
             tensor=matrix.tensor,
         )

@@ -1,68 +1,178 @@
-"""A stage's whole step: the operations and messages of its groups of equal layers, head and embedding included."""
+"""A stage's whole decode step: the operations and messages of its groups of equal layers, head and embedding included."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
+from roofcalc.architecture.model import Block
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
-from roofcalc.operations.attention import gqa
-from roofcalc.operations.base import Array, Message, Operation, Share
-from roofcalc.operations.kinds import attention_of
+from roofcalc.operations.base import Array, Cache, Message, Operation, Place, Recurrence, Share
+from roofcalc.operations.feedforward import expert_operations, reached
+from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import linear
 
 
-def share_of(deployment: Deployment, batch: Array) -> tuple[Share, Array]:
-    """What one device works on for a global batch, and the sequences of one rank, B_r.
+def held_place(deployment: Deployment) -> Place:
+    """How weights and caches lie in memory."""
+    layout, assumed = deployment.layout, deployment.assumptions
+    return Place(
+        tp=layout.tp,
+        group=layout.tp * layout.dp,
+        ep=layout.ep,
+        dcp=layout.dcp,
+        kv_bytes=deployment.kv.bytes_per_element,
+        kv_scales=deployment.kv_is_fp8 and not assumed.is_bound,
+        reserved=assumed.kv_policy == "reserved",
+        imbalance=assumed.imbalance,
+        redundant=assumed.redundant_experts,
+    )
 
-    Micro-batches B_m = ceil(B/p), B_r = ceil(B_m/d). In `bound` no ceil: a stage's work divides over its t·d devices.
+
+def work_place(deployment: Deployment) -> Place:
+    """How the work of a step is divided: as the weights lie; in `bound` perfectly, nothing replicated (`Share.spread`)."""
+    if deployment.assumptions.is_bound:
+        return Place(kv_bytes=deployment.kv.bytes_per_element, exact=True)
+    return held_place(deployment)
+
+
+def share_of(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple[Share, Array]:
+    """What one device works on for a global batch with `tokens` new tokens per sequence, and the sequences of one rank, B_r.
+
+    In `bound` nothing is rounded up: a stage's work divides over its t·d devices.
+
+    Formulas
+    --------
+    B_m = ceil(B/p)
+    B_r = ceil(B_m/d)
+    T = B_r·q
+    T_g = B_m·q
     """
-    layout = deployment.layout
+    layout, place = deployment.layout, work_place(deployment)
     if deployment.assumptions.is_bound:
         sequences = np.maximum(batch / np.float64(layout.pp), 1.0)
-        return Share(1, sequences, float(layout.tp * layout.dp)), sequences
-    sequences = np.ceil(np.ceil(batch / np.float64(layout.pp)) / layout.dp)
-    return Share(layout.tp, sequences), sequences
+        return Share(place, sequences * tokens, sequences * tokens, float(layout.tp * layout.dp)), sequences
+    micro = np.ceil(batch / np.float64(layout.pp))
+    sequences = np.ceil(micro / layout.dp)
+    return Share(place, sequences * tokens, micro * tokens), sequences
 
 
 def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
     """Products by weights: they depend on the batch alone."""
-    hidden = deployment.model.hidden
+    model, activations = deployment.model, deployment.assumptions.activations
 
     def bytes_of(tensor: str) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
 
     found: list[Operation] = []
     for name, layers in stage.groups:
-        attention_of(deployment.model, name)
-        for one in deployment.model.blocks[name].parts:
-            found += linear(one.matrices(hidden, share.tp), layers, share, bytes_of)
+        for part in parts(model.blocks[name], model.hidden, share.place):
+            found += linear(part.matrices, layers, share, bytes_of, activations, f"{name}.")
+            found += expert_operations(part.routed, layers, share, bytes_of, activations, f"{name}.") if part.routed else []
     if stage.last:
-        found += linear([deployment.model.head(share.tp)], 1, share, bytes_of)
+        found += linear([model.head(share.place.tp)], 1, share, bytes_of, activations)
     return found
 
 
-def sequence_operations(deployment: Deployment, stage: Stage, seq: Array) -> list[Operation]:
-    """Attention over the caches: per sequence, they depend on the context alone."""
+def sequence_operations(deployment: Deployment, stage: Stage, seq: Array, tokens: float = 1.0) -> list[Operation]:
+    """Attention over the caches and recurrent updates: per sequence, they depend on the context alone."""
     share, _ = share_of(deployment, 1.0)
-    found = []
+    found: list[Operation] = []
     for name, layers in stage.groups:
-        attention = attention_of(deployment.model, name)
-        if attention is not None:
-            found.append(gqa(attention, layers, seq, share, deployment.kv.bytes_per_element))
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, share.place):
+            found += [attended(cache, layers, seq, tokens, share.spread, f"{name}.") for cache in part.caches]
+            found += [updated(part.recurrence, layers, tokens, share.spread, f"{name}.")] if part.recurrence else []
     return found
+
+
+def attended(cache: Cache, layers: int, seq: Array, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
+    """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, S−1 read and one written.
+
+    Formulas
+    --------
+    FLOPs = q·f·reads(S)
+    bytes = reads(S)·entry
+    """
+    return Operation(
+        name=prefix + cache.name,
+        layers=layers,
+        flops=tokens * cache.flops / spread * cache.span.reads(seq),
+        bytes=cache.entry_bytes / spread * cache.span.step(seq, tokens),
+        role=cache.role,
+        tensor="kv",
+        per_sequence=True,
+    )
+
+
+def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
+    """A recurrent state of one sequence, read and written once.
+
+    Formulas
+    --------
+    FLOPs = q·f·N_s
+    bytes = 2·N_s·b
+    """
+    return Operation(
+        name=f"{prefix}state",
+        layers=layers,
+        flops=np.float64(tokens * state.flops * state.elements / spread),
+        bytes=np.float64(2.0 * state.elements * state.bytes_per_element / spread),
+        role="state",
+        tensor="state",
+        per_sequence=True,
+    )
 
 
 def messages(deployment: Deployment, stage: Stage) -> list[Message]:
-    """An all-reduce after attention and one after the feed-forward part (one if parallel); a send to the next stage."""
-    found = []
-    hidden, layout = float(deployment.model.hidden), deployment.layout
+    """What a device sends and sums, per token of its rank.
+
+    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel). Experts over
+    t·d ranks with d > 1 exchange tokens instead of the second: the first is then a reduce-scatter before and an all-gather
+    after, at the same cost.
+    """
+    found: list[Message] = []
+    model, layout = deployment.model, deployment.layout
+    hidden = float(model.hidden)
     for name, layers in stage.groups:
-        block = deployment.model.blocks[name]
-        parts = (block.attention is not None) + (block.mlp is not None)
-        reductions = min(parts, 1) if deployment.model.parallel else parts
-        if layout.tp > 1 and reductions:
-            found.append(Message("all_reduce", layers * reductions, hidden))
+        block = model.blocks[name]
+        here = parts(block, model.hidden, held_place(deployment))
+        exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
+        if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
+            found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, hidden, layout.tp))
+        for routed in exchanged:
+            found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
+        if layout.dcp > 1:
+            for elements in (elements for part in here for elements in part.gathered):
+                found.append(Message(f"{name}.context_gather", "gather", layers, elements, layout.dcp))
     if stage.sends:
-        found.append(Message("send", 1, hidden / layout.tp, stage.sends))
+        streams = model.hyper_connections or 1
+        found.append(Message("send", "send", 1, hidden * streams / layout.tp, 2, wire=stage.sends))
     return found
+
+
+def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
+    mixing = block.attention is not None or block.state is not None
+    feeding = block.mlp is not None and not exchanged
+    return int(mixing or feeding) if parallel else int(mixing) + int(feeding)
+
+
+def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float]) -> list[Message]:
+    """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
+
+    Formulas
+    --------
+    copies inside the domain = (min(g, D_s) − 1)·P_hit(e)
+    other domains reached = (m − 1)·P_hit(m)
+    """
+    layout = deployment.layout
+    group = layout.tp * layout.dp
+    inside = min(group, deployment.hardware.domain)
+    domains = -(-group // deployment.hardware.domain)
+    copies, across = (inside - 1) * hit(layout.ep), (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    return [
+        Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across)
+        for kind in ("dispatch", "combine")
+    ]

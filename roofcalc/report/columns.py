@@ -29,9 +29,15 @@ ASSUMED = (
     Column("dcp", "dcp", "", "decode context parallel degree", "count", 1, "assumed"),
 )
 
-# Shown only where they were given.
-COMM = Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed")
-CHANGES = Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed")
+WHERE_GIVEN = (
+    Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
+    Column("dispatch_dtype", "dispatch", "", "dtype of tokens to experts", "text", 1, "assumed"),
+    Column("combine_dtype", "combine", "", "dtype of tokens from experts", "text", 1, "assumed"),
+    Column("imbalance", "imbalance", "", "load of the busiest expert rank over the mean", "number", 1, "assumed"),
+    Column("redundant_experts", "redundant experts", "", "copies held beside a layer's experts", "count", 1, "assumed"),
+    Column("activations", "activations", "", "products by weights also move what goes in and comes out", "flag", 1, "assumed"),
+    Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed"),
+)
 
 SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
 BATCH = Column("batch", "batch", "", "sequences in flight over the whole system", "count", 9)

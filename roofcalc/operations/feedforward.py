@@ -1,0 +1,98 @@
+"""Feed-forward parts: one dense network, or routed experts beside what every token passes.
+
+Source of the expected number of different experts: uniform routing of T tokens without replacement within a token, so
+that each expert is missed with probability (1 − k/E)^T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from roofcalc.architecture.feedforward import Dense, Experts
+from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Part, Place, Routed, Share
+
+
+def dense(network: Dense, hidden: int, place: Place) -> Part:
+    """A network whose width is divided over the tensor ranks."""
+    return Part(network.matrices(hidden, place.tp), network.vectors(hidden, place.tp))
+
+
+def experts(network: Experts, hidden: int, place: Place) -> Part:
+    """Router and latent projections whole on each rank, the shared part divided over t, the experts over t·d."""
+    routed = Routed(network.expert(hidden), network.experts, network.routed, network.top_k, network.latent or hidden)
+    held = held_experts(routed, place)
+    vectors = network.common_vectors(hidden) + held * network.expert_vectors(hidden)
+    return Part(network.around(hidden, place.tp), vectors, routed=routed)
+
+
+def held_experts(routed: Routed, place: Place) -> float:
+    """Experts' worth of weights on one device: whole ones of an expert rank, or its share of all.
+
+    Formulas
+    --------
+    experts held, spread = ceil((E + R)/e)
+    experts held, split = (E + R)/g
+    """
+    copies = routed.experts + place.redundant
+    return -(-copies // place.ep) if place.ep > 1 else copies / place.group
+
+
+def distinct(routed: Routed, tokens: Array) -> Array:
+    """Different experts that `tokens` tokens hit together, on average.
+
+    Formulas
+    --------
+    D = E·(1 − (1 − k/E)^T_g)
+    """
+    return routed.experts * -np.expm1(tokens * _log_missed(routed))
+
+
+def _log_missed(routed: Routed) -> float:
+    """log(1 − k/E): of the chance that one token does not hit a given expert."""
+    return math.log1p(-routed.top_k / routed.routed) if routed.top_k < routed.routed else -math.inf
+
+
+def expert_operations(
+    routed: Routed, layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+) -> list[Operation]:
+    """One operation per expert matrix: the whole group's tokens, over the g devices that hold the experts together.
+
+    Formulas
+    --------
+    FLOPs = 2·T_g·k·K·N/g·x
+    bytes = min(x·D, E)·K·N·w/g
+    """
+    place = share.place
+    load = place.imbalance if place.ep > 1 else 1.0
+    choices = share.group_tokens * (routed.top_k * routed.experts / routed.routed * load / place.group)
+    read = np.minimum(load * distinct(routed, share.group_tokens), routed.experts) / place.group
+    return [
+        Operation(
+            name=prefix + matrix.name,
+            layers=layers,
+            flops=2.0 * matrix.elements * choices / share.spread,
+            bytes=(matrix.elements * bytes_of(matrix.tensor) * read + choices * ((matrix.rows + matrix.cols) * ACTIVATION_BYTES * activations))
+            / share.spread,
+            role="linear",
+            tensor=matrix.tensor,
+        )
+        for matrix in routed.matrices
+    ]
+
+
+def reached(routed: Routed, shards: float) -> float:
+    """Probability that a token needs a given one of `shards` equal shards of the experts; 1 for one shard.
+
+    Formulas
+    --------
+    P_hit = 1 − C(E − E/e, k)/C(E, k)
+    """
+    if shards <= 1:
+        return 1.0
+    missed = 1.0
+    for i in range(routed.top_k):  # C(E−s, k)/C(E, k), for any s
+        missed *= max(0.0, routed.routed - routed.experts / shards - i) / (routed.routed - i)
+    return 1.0 - missed

@@ -1,0 +1,169 @@
+"""Spans: which cache entries a token may look at; how many a sequence holds, reads in a step, and pairs up in prefill.
+
+Knows counts of entries alone: no bytes, no FLOPs. Every function takes and returns arrays of any shape. Sources: sliding
+windows arXiv 2310.06825 and 2004.05150; chunks: the Llama 4 configs; compressed pools: DeepSeek V4; top-k arXiv 2512.02556.
+
+S is a sequence's context, the token being produced included; C tokens are cached before P new ones are computed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roofcalc.operations.base import Array
+from roofcalc.record import Record
+
+
+def triangle(x: Array) -> Array:
+    """tri(x) = x·(x+1)/2 = 1 + 2 + … + x."""
+    return x * (x + 1) / 2
+
+
+class Span(Record):
+    """Base: what a span must answer."""
+
+    def reads(self, seq: Array) -> Array:
+        """Entries that the newest token of a context of `seq` attends to."""
+        raise NotImplementedError
+
+    def holds(self, seq: Array) -> Array:
+        """Entries that a sequence of `seq` tokens keeps."""
+        return self.reads(seq)
+
+    def step(self, seq: Array, tokens: float) -> Array:
+        """Different entries that `tokens` newest tokens read together: each is loaded once per sequence."""
+        return self.reads(seq)
+
+    def summed(self, x: Array) -> Array:
+        """Σ reads(i) for i = 1 … x, in closed form."""
+        raise NotImplementedError
+
+    def pairs(self, cached: Array, new: Array) -> Array:
+        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C."""
+        return self.summed(cached + new) - self.summed(cached)
+
+
+class Full(Span):
+    """Every token before."""
+
+    def reads(self, seq: Array) -> Array:
+        return seq
+
+    def summed(self, x: Array) -> Array:
+        return triangle(x)
+
+
+class Window(Span):
+    """The last `size` tokens: min(S, W)."""
+
+    size: int
+
+    def reads(self, seq: Array) -> Array:
+        return np.minimum(seq, self.size)
+
+    def step(self, seq: Array, tokens: float) -> Array:
+        return np.minimum(seq, self.size + tokens - 1)
+
+    def summed(self, x: Array) -> Array:
+        """G(x) = tri(min(x, W)) + W·max(0, x − W)."""
+        return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
+
+
+class Chunk(Span):
+    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own."""
+
+    size: int
+    exact: bool = False
+
+    def reads(self, seq: Array) -> Array:
+        return (seq - 1) % self.size + 1 if self.exact else np.minimum(seq, self.size)
+
+    def holds(self, seq: Array) -> Array:
+        return np.minimum(seq, self.size)
+
+    def summed(self, x: Array) -> Array:
+        """H(x) = floor(x/Q)·tri(Q) + tri(x mod Q)."""
+        return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
+
+
+class Pool(Span):
+    """Entries that stand for `ratio` tokens each: floor(S/r)."""
+
+    ratio: int
+
+    def reads(self, seq: Array) -> Array:
+        return np.floor(seq / self.ratio)
+
+    def summed(self, x: Array) -> Array:
+        """J(x) = r·tri(floor(x/r) − 1) + floor(x/r)·(x mod r + 1)."""
+        blocks = np.floor(x / self.ratio)
+        return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
+
+
+class Top(Span):
+    """The `count` best of the candidates of `among`, picked by an indexer: min(candidates, k); all are held."""
+
+    among: Span
+    count: int
+
+    def reads(self, seq: Array) -> Array:
+        return np.minimum(self.among.reads(seq), self.count)
+
+    def holds(self, seq: Array) -> Array:
+        return self.among.holds(seq)
+
+    def step(self, seq: Array, tokens: float) -> Array:
+        return np.minimum(self.among.reads(seq), tokens * self.count)
+
+    def summed(self, x: Array) -> Array:
+        """As a window over entries: beyond the token at which there are k candidates, k each."""
+        full = self.first_full
+        return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
+
+    @property
+    def first_full(self) -> int:
+        """The shortest context that has k candidates."""
+        return self.count * (self.among.ratio if isinstance(self.among, Pool) else 1)
+
+
+class Sum(Span):
+    """Several spans of one cache: a pool beside a raw window."""
+
+    parts: tuple[Span, ...]
+
+    def reads(self, seq: Array) -> Array:
+        return sum((one.reads(seq) for one in self.parts), start=0.0 * seq)
+
+    def holds(self, seq: Array) -> Array:
+        return sum((one.holds(seq) for one in self.parts), start=0.0 * seq)
+
+    def step(self, seq: Array, tokens: float) -> Array:
+        return sum((one.step(seq, tokens) for one in self.parts), start=0.0 * seq)
+
+    def summed(self, x: Array) -> Array:
+        return sum((one.summed(x) for one in self.parts), start=0.0 * x)
+
+
+class Reserved(Span):
+    """Reads as `span` does, but holds the whole context, as engines with one page table for all layers do."""
+
+    span: Span
+
+    def reads(self, seq: Array) -> Array:
+        return self.span.reads(seq)
+
+    def holds(self, seq: Array) -> Array:
+        return seq
+
+    def step(self, seq: Array, tokens: float) -> Array:
+        return self.span.step(seq, tokens)
+
+    def summed(self, x: Array) -> Array:
+        return self.span.summed(x)
+
+
+class Borrowed(Reserved):
+    """Reads another layer's cache and holds nothing of its own."""
+
+    def holds(self, seq: Array) -> Array:
+        return 0.0 * seq
