@@ -31,10 +31,6 @@ class Dense(Record):
     def vectors(self, hidden: int, tp: int = 1) -> int:
         return (part(self.width, tp) * (1 if self.plain else 2) + hidden) if self.bias else 0
 
-    def active(self, hidden: int) -> int:
-        """Weights that one token uses."""
-        return sum(matrix.elements for matrix in self.matrices(hidden))
-
 
 class Experts(Record):
     """`experts` networks of `width`, `top_k` of them per token.
@@ -87,14 +83,17 @@ class Experts(Record):
         return (*self.around(hidden), *_network("expert_", self.latent or hidden, self.width, self.plain, "experts", self.experts))
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
-        own = self.experts * (self.width * (1 if self.plain else 2) + hidden) + self.routed if self.bias else 0
+        own = self.experts * self._expert_bias(hidden) + self.routed if self.bias else 0
         return own + (self.routed if self.router_bias else 0) + (hidden if self.shared_gate else 0)
 
-    def active(self, hidden: int) -> int:
-        """Weights that one token uses, zero-compute experts by their expected share."""
+    def idle(self, hidden: int) -> int:
+        """Weights and biases of the experts that one token does not use, zero-compute experts by their expected share."""
         one = sum(matrix.elements for matrix in _network("", self.latent or hidden, self.width, self.plain, "experts"))
-        real = self.top_k * self.experts / self.routed
-        return round(sum(matrix.elements for matrix in self.around(hidden)) + real * one)
+        one += self._expert_bias(hidden) if self.bias else 0
+        return round((self.experts - self.top_k * self.experts / self.routed) * one)
+
+    def _expert_bias(self, hidden: int) -> int:
+        return self.width * (1 if self.plain else 2) + (self.latent or hidden)
 
 
 FeedForward = Annotated[Dense | Experts, Kinds("type", {"dense": Dense, "experts": Experts}, default="dense", markers={"experts": "experts"})]

@@ -63,10 +63,7 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    if not isinstance(block.mlp, Experts):
-        return block_total(model, block)
-    routed = sum(matrix.elements for matrix in block.mlp.matrices(model.hidden))
-    return block_total(model, block) - routed + block.mlp.active(model.hidden)
+    return block_total(model, block) - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 
 def _multi_token(model: Model) -> int:
