@@ -67,8 +67,8 @@ def _block_active(model: Model, block: Block) -> int:
 
 
 def _multi_token(model: Model) -> int:
-    """Per head: one layer, a projection of two hidden states to one, three norms (DeepSeek-V3's module)."""
+    """Per head: one layer, a projection of two hidden states to one, two norms before and what follows (DeepSeek-V3's module)."""
     if model.mtp is None:
         return 0
-    joined = 2 * model.hidden * model.hidden + 3 * model.hidden
+    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.positions * model.hidden
     return model.mtp.heads * (block_total(model, model.blocks[model.mtp.layers]) + joined)
