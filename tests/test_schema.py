@@ -47,8 +47,8 @@ BY_HAND = {
     "irregular": 128_000 + 64 + 61_568 + 2 * 29_568 + 786_496 + 16_448,
     # three dense: qkv 64·128, o 4096, qk norms 32, mlp 3·64·128, norms 128 = 37,024
     # five sparse: attention as before plus index 64·(4+1)·128; router 512 and 8 biases;
-    #   experts 8·3·64·32, shared 3·64·32, norms 128 = 12,320 + 40,960 + 520 + 49,152 + 6,144 + 128
-    "block-choice": 128_000 + 64 + 3 * 37_024 + 5 * 109_224,
+    #   experts 8·3·64·32, shared 3·64·32, norms 128, of index queries and keys 256 = 12,320 + 40,960 + 520 + 49,152 + 6,144 + 128 + 256
+    "block-choice": 128_000 + 64 + 3 * 37_024 + 5 * 109_480,
     # tied: 64,000; look-up table 80,000; final norm 64; five local: qkv 64·128, o 4096, norms 32 and 4·64, mlp 24,576
     # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576
     "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328,
@@ -81,14 +81,20 @@ def test_counted_parameters_round_to_the_headline(name: str, figures: tuple[floa
 def test_multi_token_layers_are_counted_apart() -> None:
     # Qwen3-Next's safetensors hold 81,324,862,720 parameters with the MTP layer, 79,674,391,296 without.
     assert count(model("gated-deltanet-mtp")).mtp == 81_324_862_720 - 79_674_391_296
+    # DeepSeek-V4-Flash's module: attention without a pool 4096·1024 + 1024·32,768 + 4096·512 + 8·4096·1024 + 8192·4096 + 1024 + 512 + 64;
+    # router, its bias, 256 experts and one shared; norms; mixing of each part 24·(4·4096 + 1) + 3; then 2·4096² of projections,
+    # three norms, and the mixing before the head 16·4096 + 5.
+    attention = 4_194_304 + 33_554_432 + 2_097_152 + 33_554_432 + 33_554_432 + 1_024 + 512 + 64
+    experts = 4_096 * 256 + 256 + 257 * 3 * 4_096 * 2_048
+    assert count(model("compressed")).mtp == attention + experts + 2 * 4_096 + 2 * (24 * 16_385 + 3) + 2 * 4_096**2 + 3 * 4_096 + 65_541
     # LongCat-Flash's 561,862,880,256 hold the MTP layer and its own copy of the embedding.
     longcat = count(model("zero-experts"))
     assert longcat.total + longcat.mtp + longcat.embedding == 561_862_880_256
 
 
 def test_active_parameters() -> None:
-    # gpt-oss-120b: 5.13B, arXiv 2508.10925, which leaves norms and router aside; biases of unused experts counted here.
-    assert count(model("windowed-mixed-dtypes")).active == pytest.approx(5.13e9, rel=0.01)
+    # gpt-oss-120b: 5.13B, arXiv 2508.10925: four of 128 experts with their biases, and no input embedding.
+    assert count(model("windowed-mixed-dtypes")).active == pytest.approx(5.13e9, abs=0.005e9)
     assert count(model("latent-dense-beginning")).active == pytest.approx(37e9, abs=0.5e9)  # DeepSeek-V3: 37B
     assert count(model("zero-experts")).active == pytest.approx(27e9, abs=0.5e9)  # LongCat: 27B on average
 

@@ -124,6 +124,8 @@ class GQA(Record):
         count = 0 if self.bias == "none" else queries + (self.entry_elements(tp) if self.kv_proj else 0)
         count += hidden if self.bias == "qkvo" else 0
         count += {"none": 0, "head": 2 * self.head_dim, "full": queries + keys}[self.qk_norm]
+        if self.blocks and self.blocks.heads and self.blocks.dim and self.qk_norm == "head":
+            count += 2 * self.blocks.dim
         return count + (part(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
 
 

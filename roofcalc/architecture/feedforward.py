@@ -31,10 +31,6 @@ class Dense(Record):
     def vectors(self, hidden: int, tp: int = 1) -> int:
         return (part(self.width, tp) * (1 if self.plain else 2) + hidden) if self.bias else 0
 
-    def active(self, hidden: int) -> int:
-        """Weights that one token uses."""
-        return sum(matrix.elements for matrix in self.matrices(hidden))
-
 
 class Experts(Record):
     """`experts` networks of `width`, `top_k` of them per token.
@@ -92,7 +88,7 @@ class Experts(Record):
 
     def expert_vectors(self, hidden: int) -> int:
         """Biases of one expert."""
-        return self.width * (1 if self.plain else 2) + hidden if self.bias else 0
+        return self.width * (1 if self.plain else 2) + (self.latent or hidden) if self.bias else 0
 
     def common_vectors(self, hidden: int) -> int:
         """The router's biases, and the shared part's gate."""
@@ -101,11 +97,10 @@ class Experts(Record):
     def vectors(self, hidden: int, tp: int = 1) -> int:
         return self.experts * self.expert_vectors(hidden) + self.common_vectors(hidden)
 
-    def active(self, hidden: int) -> int:
-        """Weights that one token uses, zero-compute experts by their expected share."""
-        one = sum(matrix.elements for matrix in self.expert(hidden))
-        real = self.top_k * self.experts / self.routed
-        return round(sum(matrix.elements for matrix in self.around(hidden)) + real * one)
+    def idle(self, hidden: int) -> int:
+        """Weights and biases of the experts that one token does not use, zero-compute experts by their expected share."""
+        one = sum(matrix.elements for matrix in self.expert(hidden)) + self.expert_vectors(hidden)
+        return round((self.experts - self.top_k * self.experts / self.routed) * one)
 
 
 FeedForward = Annotated[Dense | Experts, Kinds("type", {"dense": Dense, "experts": Experts}, default="dense", markers={"experts": "experts"})]

@@ -84,6 +84,9 @@ class ExtraEmbedding(Record):
     offload: bool = False
 
 
+Unit = Annotated[int, Range(1, 10**12)]
+
+
 class Published(Record):
     """What the publisher prints, only to be compared with the count from the fields.
 
@@ -92,10 +95,11 @@ class Published(Record):
     params, active : int
         Parameters in all, and those that one token uses.
     params_to, active_to : int
-        The unit of the last digit that is published: 1 for a count, 1000000000 for "284B". A count agrees within half of it.
+        The unit of the last digit that is published: 1 for a count, 1000000000 for "284B", 100000000000 for "1.6T".
+        A count agrees within half of it.
     includes : tuple
         What `params` counts besides the language model: the multi-token-prediction layers, the towers of `excluded`, or a
-        second copy of the embedding (tied, or the MTP layer's own).
+        second copy of the embedding or the head (tied, or the MTP layer's own).
     active_embedding : bool
         `active` counts the input embedding too, which a token only looks up.
     """
@@ -103,9 +107,9 @@ class Published(Record):
     params: Whole | None = None
     active: Whole | None = None
     source: str | None = None
-    params_to: Count = 1
-    active_to: Count = 1
-    includes: tuple[Literal["mtp", "towers", "embedding_copy"], ...] = ()
+    params_to: Unit = 1
+    active_to: Unit = 1
+    includes: tuple[Literal["mtp", "towers", "embedding_copy", "head_copy"], ...] = ()
     active_embedding: bool = False
 
 

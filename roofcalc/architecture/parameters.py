@@ -45,7 +45,7 @@ def count(model: Model) -> Parameters:
 def as_published(model: Model) -> tuple[int, int]:
     """Parameters in all and active, counted as the model's `published` figures count them; a known difference is added."""
     counted, published = count(model), model.published or Published()
-    also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding}
+    also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding, "head_copy": model.head().elements}
     known = sum(model.known_difference.params.values()) if model.known_difference else 0
     total = counted.total + sum(also[name] for name in published.includes) + known
     return total, counted.active + (counted.embedding if published.active_embedding else 0)
@@ -63,15 +63,12 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    if not isinstance(block.mlp, Experts):
-        return block_total(model, block)
-    routed = sum(matrix.elements for matrix in block.mlp.matrices(model.hidden))
-    return block_total(model, block) - routed + block.mlp.active(model.hidden)
+    return block_total(model, block) - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 
 def _multi_token(model: Model) -> int:
-    """Per head: one layer, a projection of two hidden states to one, three norms (DeepSeek-V3's module)."""
+    """Per head: one layer, a projection of two hidden states to one, two norms before and what follows (DeepSeek-V3's module)."""
     if model.mtp is None:
         return 0
-    joined = 2 * model.hidden * model.hidden + 3 * model.hidden
+    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.positions * model.hidden
     return model.mtp.heads * (block_total(model, model.blocks[model.mtp.layers]) + joined)
