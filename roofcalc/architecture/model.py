@@ -98,6 +98,8 @@ class Published(Record):
         second copy of the embedding (tied, or the MTP layer's own).
     active_embedding : bool
         `active` counts the input embedding too, which a token only looks up.
+    active_head : bool
+        False where `active` leaves the head out as well: Qwen3-Next's 3B, MiniMax-Text-01's 45.9B.
     """
 
     params: Whole | None = None
@@ -107,6 +109,7 @@ class Published(Record):
     active_to: Count = 1
     includes: tuple[Literal["mtp", "towers", "embedding_copy"], ...] = ()
     active_embedding: bool = False
+    active_head: bool = True
 
 
 class KnownDifference(Record):
