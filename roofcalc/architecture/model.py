@@ -128,6 +128,8 @@ class Model(Record):
         Named blocks, and the expression that repeats them: `3*dense 58*moe`.
     norms : int, optional
         Norm vectors per block where all have the same unusual number (Gemma: 4).
+    layer_scale : bool
+        One number per layer that scales its output (Gemma 4).
     parallel : bool
         Attention and feed-forward side by side, so that one all-reduce serves both.
     positions : int
@@ -155,6 +157,7 @@ class Model(Record):
     tied: bool = False
     norms: Whole | None = None
     norm_bias: bool = False
+    layer_scale: bool = False
     parallel: bool = False
     positions: Whole = 0
     hyper_connections: Count | None = None
@@ -216,7 +219,8 @@ class Model(Record):
         """Norms, biases and other vectors of one block on a tensor rank."""
         count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
         own = sum(one.vectors(self.hidden, tp) for one in block.parts)
-        return count * self.hidden * (2 if self.norm_bias else 1) + own + self._hyper_connection_parameters(block)
+        norms = count * self.hidden * (2 if self.norm_bias else 1)
+        return norms + own + self.layer_scale + self._hyper_connection_parameters(block)
 
     def outer_vectors(self) -> int:
         """The final norm, learned positions, and the mixing before the head."""
