@@ -179,6 +179,8 @@ def _model_figures(model: Model) -> Iterator[Figure]:
     if model.published and model.published.active:
         if model.published.active_embedding:
             yield "active, the input embedding too", active, ""
+        if not model.published.active_head:
+            yield "active, the head left out", active, ""
         yield "active, published", model.published.active, ""
     if counted.mtp:
         yield "multi-token prediction, apart", counted.mtp, ""

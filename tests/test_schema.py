@@ -50,12 +50,12 @@ BY_HAND = {
     #   experts 8·3·64·32, shared 3·64·32, norms 128, of index queries and keys 256 = 12,320 + 40,960 + 520 + 49,152 + 6,144 + 128 + 256
     "block-choice": 128_000 + 64 + 3 * 37_024 + 5 * 109_480,
     # tied: 64,000; look-up table 80,000; final norm 64; five local: qkv 64·128, o 4096, norms 32 and 4·64, mlp 24,576
-    # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576
-    "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328,
+    # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576; a scale in each of six
+    "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328 + 6,
     # experts part: router 512, 8 biases, latent 2·64·32, shared 3·64·48, experts 8·3·32·24 = 32,264
-    # kda: qkv 3·64·64, gates 2·64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 25,684
+    # kda: qkv 3·64·64, forget 64·16 and 16·64, gate 64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 23,636
     # mla: 64·24 + 24·96 + 64·24 + 16·64 + 16·64 + gate 4096 + out 4096, norms 24+16 = 15,656; two norms 128 everywhere
-    "latent-experts": 128_000 + 64 + 6 * (25_684 + 32_264 + 128) + 2 * (15_656 + 32_264 + 128),
+    "latent-experts": 128_000 + 64 + 6 * (23_636 + 32_264 + 128) + 2 * (15_656 + 32_264 + 128),
 }
 
 # Headlines: the published digits are all there is.

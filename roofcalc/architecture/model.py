@@ -102,6 +102,8 @@ class Published(Record):
         second copy of the embedding or the head (tied, or the MTP layer's own).
     active_embedding : bool
         `active` counts the input embedding too, which a token only looks up.
+    active_head : bool
+        False where `active` leaves the head out as well: Qwen3-Next's 3B, MiniMax-Text-01's 45.9B.
     """
 
     params: Whole | None = None
@@ -111,6 +113,7 @@ class Published(Record):
     active_to: Unit = 1
     includes: tuple[Literal["mtp", "towers", "embedding_copy", "head_copy"], ...] = ()
     active_embedding: bool = False
+    active_head: bool = True
 
 
 class KnownDifference(Record):
@@ -129,6 +132,8 @@ class Model(Record):
         Named blocks, and the expression that repeats them: `3*dense 58*moe`.
     norms : int, optional
         Norm vectors per block where all have the same unusual number (Gemma: 4).
+    layer_scale : bool
+        One number per layer that scales its output (Gemma 4).
     parallel : bool
         Attention and feed-forward side by side, so that one all-reduce serves both.
     positions : int
@@ -156,6 +161,7 @@ class Model(Record):
     tied: bool = False
     norms: Whole | None = None
     norm_bias: bool = False
+    layer_scale: bool = False
     parallel: bool = False
     positions: Whole = 0
     hyper_connections: Count | None = None
@@ -216,7 +222,7 @@ class Model(Record):
     def norm_vectors(self, block: Block) -> int:
         """Norms around one block's parts, and the mixing of residual streams."""
         count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
-        return count * self.hidden * (2 if self.norm_bias else 1) + self._hyper_connection_parameters(block)
+        return count * self.hidden * (2 if self.norm_bias else 1) + self.layer_scale + self._hyper_connection_parameters(block)
 
     def block_vectors(self, block: Block) -> int:
         """Norms, biases and other vectors of one block."""

@@ -48,7 +48,9 @@ def as_published(model: Model) -> tuple[int, int]:
     also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding, "head_copy": model.head().elements}
     known = sum(model.known_difference.params.values()) if model.known_difference else 0
     total = counted.total + sum(also[name] for name in published.includes) + known
-    return total, counted.active + (counted.embedding if published.active_embedding else 0)
+    table = counted.embedding if published.active_embedding else 0
+    head = 0 if published.active_head else model.head().elements
+    return total, counted.active + table - head
 
 
 def agrees(value: int, published: int, unit: int) -> bool:

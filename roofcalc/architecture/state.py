@@ -120,7 +120,7 @@ class GatedDeltaNet(Record):
 
 
 class KDA(Record):
-    """Kimi delta attention: the delta rule with a gate per channel; `full_gate` has full-rank gates (Kimi K3)."""
+    """Kimi delta attention: the delta rule with a gate per channel; `full_gate`: the output's gate has full rank (Kimi K3)."""
 
     type: ClassVar[str] = "kda"
     heads: Count
@@ -139,14 +139,13 @@ class KDA(Record):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         wide = part(self.heads, tp) * self.head_dim
-        gates: tuple[Matrix, ...]
-        if self.full_gate:
-            gates = (Matrix("forget", hidden, wide, "state"), Matrix("gate", hidden, wide, "state"))
-        else:
-            gates = (Matrix("gates_down", hidden, 2 * self.head_dim, "state"), Matrix("gates_up", self.head_dim, wide, "state", 2))
+        low = 1 if self.full_gate else 2
+        gate = (Matrix("gate", hidden, wide, "state"),) if self.full_gate else ()
         return (
             Matrix("qkv", hidden, 3 * wide, "state"),
-            *gates,
+            Matrix("gates_down", hidden, low * self.head_dim, "state"),
+            Matrix("gates_up", self.head_dim, wide, "state", low),
+            *gate,
             Matrix("beta", hidden, part(self.heads, tp), "state"),
             Matrix("out", wide, hidden, "state"),
         )
