@@ -12,22 +12,24 @@ from typing import TYPE_CHECKING, Any
 from roofcalc.version import __version__
 
 if TYPE_CHECKING:
-    from roofcalc.api import interactivity as interactivity
-    from roofcalc.api import max_batch as max_batch
-    from roofcalc.api import memory as memory
     from roofcalc.errors import RoofcalcError as RoofcalcError
+    from roofcalc.questions.interactivity import interactivity as interactivity
+    from roofcalc.questions.max_batch import max_batch as max_batch
+    from roofcalc.questions.memory import memory as memory
+    from roofcalc.questions.ops import ops as ops
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
 _HOMES = {
-    "max_batch": "roofcalc.api",
-    "interactivity": "roofcalc.api",
-    "memory": "roofcalc.api",
+    "max_batch": "roofcalc.questions.max_batch",
+    "interactivity": "roofcalc.questions.interactivity",
+    "memory": "roofcalc.questions.memory",
+    "ops": "roofcalc.questions.ops",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }
-__all__ = ["Options", "RoofcalcError", "Table", "__version__", "interactivity", "max_batch", "memory"]
+__all__ = ["Options", "RoofcalcError", "Table", "__version__", "interactivity", "max_batch", "memory", "ops"]
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ Ranks are laid out tensor innermost, then data, then pipeline.
 """
 
 import math
+from collections.abc import Iterator
 
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
@@ -179,9 +180,16 @@ def prefers_data(model: Model) -> bool:
 
 def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:
     """The pipeline's stages, equal ones merged: consecutive layers, the first L mod p stages one more."""
+    merged: dict[Stage, int] = {}
+    for stage in each_stage(model, layout, domain):
+        merged[stage] = merged.get(stage, 0) + 1
+    return [Stage(s.groups, s.first, s.last, s.sends, count) for s, count in merged.items()]
+
+
+def each_stage(model: Model, layout: Layout, domain: int) -> Iterator[Stage]:
+    """Every stage in order, one by one."""
     base, longer = divmod(model.depth, layout.pp)
     names, lefts = [name for name, _ in model.runs], [count for _, count in model.runs]
-    merged: dict[Stage, int] = {}
     at = 0
     for number in range(layout.pp):
         wanted = base + (number < longer)
@@ -194,9 +202,7 @@ def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:
             at += lefts[at] == 0
         last = number == layout.pp - 1
         wire = "" if last else "scale_out" if _crosses(layout, number, domain) else "link"
-        stage = Stage(tuple(sorted(groups.items())), number == 0, last, wire)
-        merged[stage] = merged.get(stage, 0) + 1
-    return [Stage(s.groups, s.first, s.last, s.sends, count) for s, count in merged.items()]
+        yield Stage(tuple(sorted(groups.items())), number == 0, last, wire)
 
 
 def _crosses(layout: Layout, number: int, domain: int) -> bool:

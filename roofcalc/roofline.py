@@ -54,6 +54,11 @@ class Step(Record):
 
         A token passes every stage: once there are as many sequences as stages, that takes as many times the slowest
         stage; with fewer, the sum of the stages.
+
+        Formulas
+        --------
+        T_step, B ≥ p = p·slowest stage
+        T_step, B < p = Σ stages
         """
         batch = np.asarray(batch, dtype=float)
         each = [self._stage_seconds(index, batch) for index in range(len(self.per_sequence))]
@@ -66,24 +71,24 @@ class Step(Record):
         depth = self.deployment.layout.pp
         return np.where(batch >= depth, depth * reduce(np.maximum, each), through)
 
+    def passes(self, batch: Any) -> list[NDArray[Any]]:
+        """How often a token's step takes each kind of stage: p times the slowest, or each as often as there is."""
+        batch = np.asarray(batch, dtype=float)
+        stages = self.deployment.stages
+        times = np.stack(np.broadcast_arrays(*(self._stage_seconds(index, batch) for index in range(len(stages)))))
+        slowest = np.argmax(times, axis=0)
+        depth = self.deployment.layout.pp
+        paced = (batch >= depth) & (depth > 1) & (not self.deployment.assumptions.is_bound)
+        return [np.where(paced, np.where(slowest == index, float(depth), 0.0), float(stage.count)) for index, stage in enumerate(stages)]
+
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of a step by the resource that takes them, in the order of `RESOURCES`."""
         batch = np.asarray(batch, dtype=float)
-        stages = self.deployment.stages
-        parts = [self._by_resource(index, batch) for index in range(len(stages))]
-        if len(parts) == 1 and stages[0].count == 1:
+        parts = [self._by_resource(index, batch) for index in range(len(self.deployment.stages))]
+        if len(parts) == 1 and self.deployment.stages[0].count == 1:
             return parts[0]
-        through = {name: sum(s.count * part[name] for s, part in zip(stages, parts, strict=True)) for name in RESOURCES}
-        if self.deployment.assumptions.is_bound:
-            return {name: np.asarray(value) for name, value in through.items()}
-        times = np.stack(np.broadcast_arrays(*(self._stage_seconds(index, batch) for index in range(len(stages)))))
-        slowest = np.argmax(times, axis=0)[np.newaxis]
-        depth = self.deployment.layout.pp
-        found = {}
-        for name in RESOURCES:
-            each = np.stack([np.broadcast_to(part[name], times.shape[1:]) for part in parts])
-            found[name] = np.where(batch >= depth, depth * np.take_along_axis(each, slowest, axis=0)[0], through[name])
-        return found
+        passes = self.passes(batch)
+        return {name: np.asarray(sum(n * part[name] for n, part in zip(passes, parts, strict=True))) for name in RESOURCES}
 
     def limited_by(self, batch: Any) -> NDArray[np.str_]:
         """The resource whose operations take the largest part of the step; ties go to bandwidth."""
@@ -149,8 +154,8 @@ def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
     terms: Terms = {}
     for operation in work.batch_operations(deployment, stage, share):
         _add(deployment, terms, operation)
-    if deployment.assumptions.overlap == "full" and deployment.cache_bytes:
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) - deployment.cache_bytes / deployment.memory_bytes_per_s
+    if spared := spared_seconds(deployment):
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     if deployment.assumptions.network == "ideal":
         return terms
     tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
@@ -161,8 +166,20 @@ def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
     return terms
 
 
+def spared_seconds(deployment: Deployment) -> float:
+    """Memory time that the last-level cache may spare a stage in `bound`, where everything overlaps."""
+    return deployment.cache_bytes / deployment.memory_bytes_per_s if deployment.assumptions.overlap == "full" else 0.0
+
+
 def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
-    """Compute and memory time of one operation: FLOPs/(mfu·F) and bytes/(mbu·β)."""
+    """Compute and memory time of one operation.
+
+    Formulas
+    --------
+    compute = FLOPs/(mfu·F)
+    memory = bytes/(mbu·β)
+    time = max(compute, memory)
+    """
     rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first
     return operation.flops / rate, operation.bytes / deployment.memory_bytes_per_s

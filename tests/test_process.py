@@ -128,7 +128,7 @@ def imported(*arguments: str) -> set[str]:
 
 def test_a_start_imports_only_what_it_uses() -> None:
     version = imported("--version")
-    assert not {"numpy", "yaml", "rich", "roofcalc.api"} & version
+    assert not {"numpy", "yaml", "rich", "roofcalc.questions"} & version
     plain = imported(*LINE)
     assert "numpy" in plain
     heavy = {"pydantic", "matplotlib", "rich", "importlib.metadata", "dataclasses", "numpy.testing"}

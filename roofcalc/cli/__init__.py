@@ -1,1 +1,1 @@
-"""The shell's side of `roofcalc.api`: options, streams, exit codes. Computes nothing."""
+"""The shell's side of `roofcalc.questions`: options, streams, exit codes. Computes nothing."""

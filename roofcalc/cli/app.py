@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
+    "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show."),
 }

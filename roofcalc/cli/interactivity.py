@@ -1,8 +1,8 @@
 """`roofcalc interactivity`."""
 
-from roofcalc.api import interactivity
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCHES, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.questions.interactivity import interactivity
 
 COMMAND = command(
     "interactivity",

@@ -1,8 +1,8 @@
 """`roofcalc max-batch`."""
 
-from roofcalc.api import max_batch
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.questions.max_batch import max_batch
 
 COMMAND = command(
     "max-batch",

@@ -1,8 +1,8 @@
 """`roofcalc memory`."""
 
-from roofcalc.api import memory
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.questions.memory import memory
 
 COMMAND = command(
     "memory",

@@ -49,6 +49,7 @@ SEQ = _option(
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
+PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
 
 PRECISION = (
     _option(

@@ -78,3 +78,19 @@ MEMORY = (
     Column("max_context", "max context", "tokens", "most tokens per sequence at which this batch fits", "count", 8),
     BATCH_MEMORY,
 )
+
+OPS = (
+    SEQ,
+    BATCH,
+    Column("op", "operation", "", "block and operation, or message", "text", 9),
+    Column("layers", "layers", "", "how often it runs on a token's way", "count", 8),
+    Column("gflop", "compute", "GFLOP", "of one device, in all these layers", "number", 7),
+    Column("mb", "memory", "MB", "read and written by one device, in all these layers", "number", 7),
+    Column("intensity_flop_per_byte", "intensity", "FLOP/B", "FLOPs per byte of memory traffic", "number", 5),
+    Column("compute_us", "compute", "us", "at the peak", "number", 6),
+    Column("memory_us", "memory", "us", "at the bandwidth", "number", 6),
+    Column("network_us", "network", "us", "on the links", "number", 6),
+    Column("time_us", "time", "us", "what it adds to the step", "number", 9),
+    Column("share", "share", "", "of the step's time, a fraction", "number", 8),
+    LIMITED_BY._replace(meaning="the resource that takes the most of it", keep=8),
+)

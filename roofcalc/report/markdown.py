@@ -15,8 +15,8 @@ def lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
     yield "|" + "|".join(" :--- " if c.kind in LEFT else " ---: " for c in columns) + "|"
     for cells in table.select(columns).cells():
         yield "| " + " | ".join(_escaped(readable(cell, c.kind)) for c, cell in zip(columns, cells, strict=True)) + " |"
-    if beneath:
-        yield from ("", _escaped(beneath))
+    for text in (*table.sums, *([beneath] if beneath else [])):
+        yield from ("", _escaped(text))
 
 
 def _escaped(text: str) -> str:

@@ -57,6 +57,7 @@ class Table:
         self.columns = columns
         self.blocks: list[Block] = []
         self.notes: list[str] = []
+        self.sums: list[str] = []  # for people, beneath the rows
         self.catalog: dict[str, Any] = {}
 
     def __len__(self) -> int:
@@ -78,7 +79,7 @@ class Table:
     def select(self, columns: Sequence[Column]) -> Table:
         """The same rows with only these columns, in that order."""
         selected = Table(self.command, tuple(columns))
-        selected.blocks, selected.notes, selected.catalog = self.blocks, self.notes, self.catalog
+        selected.blocks, selected.notes, selected.sums, selected.catalog = self.blocks, self.notes, self.sums, self.catalog
         return selected
 
     def cells(self) -> Iterator[tuple[Cell, ...]]:

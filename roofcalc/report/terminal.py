@@ -37,6 +37,8 @@ def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour
     if above:
         yield from _wrapped(above, width or max(natural, MIN_WRAP))
     yield from _drawn(shown, rows, width, bold=colour and _wants_colour())
+    for text in table.sums:
+        yield from _wrapped(text, width or max(natural, MIN_WRAP))
     if beneath:
         yield from _wrapped(beneath, width or max(natural, MIN_WRAP))
     if dropped and width:

@@ -1,0 +1,164 @@
+"""A step taken apart: what each operation and message computes, moves and takes, adding up to the step's own time.
+
+Each row is an operation in all the layers that have it, on one device of the stages that a token passes: with as many
+sequences as stages, the slowest stage as often as there are stages, since that one sets the pace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc import collectives
+from roofcalc.layout import each_stage
+from roofcalc.operations import step as work
+from roofcalc.operations.base import Array, Operation
+from roofcalc.roofline import Step, operation_seconds, spared_seconds
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+CACHE = "kept in cache"
+
+
+class Line(NamedTuple):
+    """One operation or message. Arrays in the shape of the grid; figures of all its layers together.
+
+    Attributes
+    ----------
+    op : str
+        `block.operation`, or `layer.block.operation`.
+    layers : array
+        How often it runs on a token's way.
+    flops, bytes : array
+        Of one device; a message's bytes are not counted here.
+    compute_s, memory_s, network_s : array
+        What it takes of each resource.
+    time_s : array
+        What it adds to the step.
+    """
+
+    op: str
+    layers: NDArray[Any]
+    flops: NDArray[Any]
+    bytes: NDArray[Any]
+    compute_s: NDArray[Any]
+    memory_s: NDArray[Any]
+    network_s: NDArray[Any]
+    time_s: NDArray[Any]
+
+    @property
+    def limited_by(self) -> NDArray[np.str_]:
+        """The resource that takes the most of it."""
+        names = np.array(["bandwidth", "compute", "network"])
+        return np.asarray(names[np.argmax(np.stack([self.memory_s, self.compute_s, self.network_s]), axis=0)])
+
+
+def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
+    """The operations of a step at contexts and batches of one shape, block by block.
+
+    The context must be the one that the step was built for.
+    """
+    seq, batch = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(batch, dtype=float))
+    stages = step.deployment.stages
+    each = [_of_stage(step, index, seq, batch) for index in range(len(stages))]
+    passes = step.passes(batch)
+    if per_layer:
+        return _by_layer(step, each, passes)
+    merged: dict[str, Line] = {}
+    for found, times in zip(each, passes, strict=True):
+        for line in found:
+            part = _scaled(line, times)
+            merged[line.op] = _added(merged[line.op], part) if line.op in merged else part
+    return list(merged.values())
+
+
+def _of_stage(step: Step, index: int, seq: NDArray[Any], batch: NDArray[Any]) -> list[Line]:
+    """One pass through one stage."""
+    deployment, stage = step.deployment, step.deployment.stages[index]
+    share, sequences = work.share_of(deployment, batch, step.tokens)
+    zero = np.zeros(seq.shape)
+    rows: list[tuple[str, int, Array, Array, Array, Array, Array, Array]] = []
+    operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
+    operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, seq, step.tokens)]
+    order = {name: place for place, (name, _) in enumerate(stage.groups)}
+    for operation, times in operations:
+        compute, memory = operation_seconds(deployment, operation)
+        n = operation.layers * times
+        rows.append((operation.name, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n, zero, zero))
+    if deployment.assumptions.network != "ideal":
+        tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+        for message in work.messages(deployment, stage):
+            wire = collectives.seconds(deployment, message, tokens)
+            rows.append((message.name, message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
+    spared = spared_seconds(deployment)
+    if spared:
+        rows.append((CACHE, 1, zero, zero - spared * deployment.memory_bytes_per_s, zero, zero - spared, zero, zero))
+    rows.sort(key=lambda row: order.get(row[0].split(".")[0], len(order)))
+    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], seq.shape) for row in rows]) for i in (4, 5, 6, 7))
+    times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs)
+    network = np.maximum(links, outs) if deployment.assumptions.is_bound else links + outs
+    return [
+        Line(
+            row[0],
+            np.full(seq.shape, float(row[1])),
+            np.broadcast_to(row[2], seq.shape),
+            np.broadcast_to(row[3], seq.shape),
+            computes[i],
+            memories[i],
+            network[i],
+            times_s[i],
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def _attributed(
+    overlap: str, bound: bool, compute: NDArray[Any], memory: NDArray[Any], link: NDArray[Any], scale_out: NDArray[Any]
+) -> NDArray[Any]:
+    """What each row adds to the stage's time: where resources overlap, its part of the one that outlasts the others."""
+    wires = link + scale_out
+    if overlap == "op":
+        return np.asarray(np.maximum(compute, memory) + wires)
+    if overlap == "none":
+        return np.asarray(compute + memory + wires)
+    work_time = np.maximum(compute, memory)
+    resources = [work_time, wires] if overlap == "net" else [memory, compute, link, scale_out] if bound else [memory, compute, wires]
+    longest = np.argmax(np.stack([one.sum(axis=0) for one in resources]), axis=0)
+    return np.asarray(np.choose(longest[np.newaxis], np.stack(resources)))
+
+
+def _scaled(line: Line, times: NDArray[Any]) -> Line:
+    return Line(line.op, *(value * times for value in line[1:]))
+
+
+def _added(one: Line, other: Line) -> Line:
+    return Line(one.op, *(a + b for a, b in zip(one[1:], other[1:], strict=True)))
+
+
+def _by_layer(step: Step, each: list[list[Line]], passes: list[NDArray[Any]]) -> list[Line]:
+    """One row per layer and operation. Of stages that are alike, the first stands for a pace that all share."""
+    model, layout, stages = step.deployment.model, step.deployment.layout, step.deployment.stages
+    names = [name for name, count in model.runs for _ in range(count)]
+    kinds = [(stage.groups, stage.first, stage.last, stage.sends) for stage in stages]
+    found: list[Line] = []
+    at, met = 0, set[int]()
+    for one in each_stage(model, layout, step.deployment.hardware.domain):
+        index = kinds.index((one.groups, one.first, one.last, one.sends))
+        stage_passes = passes[index]
+        paced = stage_passes > stages[index].count
+        times = np.where(paced, stage_passes if index not in met else 0.0, np.where(stage_passes > 0, 1.0, 0.0))
+        met.add(index)
+        depth = sum(count for _, count in one.groups)
+        for number in range(at, at + depth):
+            own = [line for line in each[index] if line.op.startswith(f"{names[number]}.")]
+            found += [_scaled(_one(line, f"{number}.{line.op}", dict(one.groups)[names[number]]), times) for line in own]
+        found += [_scaled(line, times) for line in each[index] if "." not in line.op]
+        at += depth
+    return found
+
+
+def _one(line: Line, name: str, layers: int) -> Line:
+    """A layer's part of a line."""
+    return Line(name, *(value / layers for value in line[1:]))
