@@ -26,7 +26,8 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
     Formulas
     --------
-    weights = Σ layers·(Σ K·N·w + experts held·W3·w + norms·2)
+    weights = layers·N·w
+    experts = layers·held·N·w
     """
     model, tp, place = deployment.model, deployment.layout.tp, held_place(deployment)
 
@@ -57,7 +58,9 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
 
     Formulas
     --------
-    KV = Σ layers·(holds(S)·entry + N_s·b + kept)
+    cache = layers·holds·entry
+    state = layers·N_s·b
+    kept = layers·kept
     """
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
@@ -96,7 +99,13 @@ def weights_fit(deployment: Deployment) -> bool:
 
 
 def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
-    """Sequences that fit: d · floor(room / KV per sequence) of the fullest stage; inf where nothing is kept per token."""
+    """Sequences that fit the fullest stage; inf where nothing is kept per token.
+
+    Formulas
+    --------
+    usable = M·util − reserve
+    batch_memory = d·floor((usable − weights)/KV)
+    """
     seq = np.asarray(seq, dtype=float)
     if not weights_fit(deployment):
         return np.zeros_like(seq)

@@ -23,7 +23,12 @@ class WireTime(NamedTuple):
 
 
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime:
-    """Time of one message for `tokens` tokens of a rank: `message.elements` each, at the wire's bytes per element."""
+    """Time of one message for `tokens` tokens of a rank: e elements each, at the wire's bytes per element.
+
+    Formulas
+    --------
+    M = T·e·a
+    """
     return _KINDS[message.kind](deployment, message, tokens * (message.elements * deployment.wire_bytes(message.dtype)))
 
 
@@ -40,7 +45,7 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
     in the switch = M·(1 + 1/g)/λ
     in the switch, bound = M·min(1, 2·(g − 1)/g)/λ
     inside each domain = 2·M·(D_s − 1)/(D_s·λ)
-    across m domains = 2·M/D_s·(m − 1)/(m·λ_out)
+    across domains = 2·M/D_s·(m − 1)/(m·λ_out)
     """
     group, domain = message.group, deployment.hardware.domain
     inside = min(group, domain)
@@ -56,8 +61,9 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
 
     Formulas
     --------
-    inside the domain = T/t·copies·h_x·a/λ
-    across = T/t·across·h_x·a/λ_out
+    inside the domain = copies·M/λ
+    inside the domain, torus = M·min(copies/λ_x, (g_in − 1)/λ)
+    across domains = across·M/λ_out
     """
     out = size * message.across / _scale_out(deployment) if message.across else 0.0
     inside = min(message.group, deployment.hardware.domain)
@@ -65,7 +71,8 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
         return WireTime(0.0, out)
     link = _link(deployment)
     if link.shape == "torus":
-        return WireTime(torus.exchange_seconds(link, inside, size, message.copies) / deployment.assumptions.link, out)
+        rate = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
+        return WireTime(size * min(message.copies / rate, (inside - 1) / _rate(deployment, inside)), out)
     return WireTime(size * (message.copies / _rate(deployment, inside)), out)
 
 
@@ -74,8 +81,8 @@ def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
 
     Formulas
     --------
-    inside the domain = (g − 1)·M/λ
-    across m domains = (m − 1)·M/λ_out
+    inside the domain = (g_in − 1)·M/λ
+    across domains = (m − 1)·M/λ_out
     """
     inside = min(message.group, deployment.hardware.domain)
     across = -(-message.group // inside)
@@ -88,13 +95,12 @@ def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
 
     Formulas
     --------
-    send = T·h·a/(t·λ)
+    to the next stage = M/λ
+    to the next stage, scale-out = M/λ_out
     """
     if message.wire == "scale_out":
         return WireTime(0.0, size / _scale_out(deployment))
-    link = _link(deployment)
-    rate = torus.port_bytes_per_s(link) if link.shape == "torus" else link.bytes_per_s(2)
-    return WireTime(size / (rate * deployment.assumptions.link), 0.0)
+    return WireTime(size / _send_rate(deployment), 0.0)
 
 
 _KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
@@ -103,6 +109,37 @@ _KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
     "gather": gather,
     "send": send,
 }
+
+
+def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[..., WireTime], str, dict[str, float]]]:
+    """The formulas that a message's time follows, one per wire: function, name, and the letters that it takes."""
+    hardware, group = deployment.hardware, message.group
+    inside = min(group, hardware.domain)
+    domains = -(-group // hardware.domain)
+    letters = {"g": group, "D_s": hardware.domain, "m": domains, "g_in": inside, "copies": message.copies, "across": message.across}
+    if hardware.scale_out_bytes_per_s is not None:
+        letters["λ_out"] = _scale_out(deployment)
+    function = _KINDS[message.kind]
+    if message.kind == "send":
+        if message.wire == "scale_out":
+            return [(function, "to the next stage, scale-out", letters)]
+        return [(function, "to the next stage", {**letters, "λ": _send_rate(deployment)})]
+    found = []
+    if inside > 1:
+        link = _link(deployment)
+        name = "inside the domain"
+        letters["λ"] = _rate(deployment, inside)
+        if message.kind == "all_reduce":
+            ring = 2 * (group - 1) / group
+            summed = "in the switch, bound" if deployment.assumptions.is_bound else "in the switch"
+            name = "inside each domain" if group > inside else summed if _factor(deployment, group) < ring else "ring"
+        elif message.kind == "exchange" and link.shape == "torus":
+            name = "inside the domain, torus"
+            letters["λ_x"] = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
+        found.append((function, name, letters))
+    if domains > 1:
+        found.append((function, "across domains", letters))
+    return found
 
 
 def _factor(deployment: Deployment, group: int) -> float:
@@ -122,6 +159,12 @@ def _rate(deployment: Deployment, group: int) -> float:
     """Bytes per second and direction that one device of a group moves in a ring or through a switch."""
     link = _link(deployment)
     rate = torus.ring_bytes_per_s(link, group) if link.shape == "torus" else link.bytes_per_s(group)
+    return rate * deployment.assumptions.link
+
+
+def _send_rate(deployment: Deployment) -> float:
+    link = _link(deployment)
+    rate = torus.port_bytes_per_s(link) if link.shape == "torus" else link.bytes_per_s(2)
     return rate * deployment.assumptions.link
 
 

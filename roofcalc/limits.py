@@ -45,7 +45,12 @@ class MaxBatch(NamedTuple):
 
 
 def batch_interactivity(step: Step, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The largest batch whose step takes no longer than 1/interactivity: exact, since a step never gets shorter with B."""
+    """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B.
+
+    Formulas
+    --------
+    T_allowed = 1/r
+    """
     rate = np.asarray(interactivity, dtype=float)
     return largest(lambda batch: step.seconds(batch) * rate <= 1 + TOLERANCE, shape, MAX_BATCH)
 

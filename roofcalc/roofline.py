@@ -57,11 +57,10 @@ class Step(Record):
 
         Formulas
         --------
-        T_step, B ≥ p = p·slowest stage
-        T_step, B < p = Σ stages
+        T_step, B ≥ p = p·slowest_stage
         """
         batch = np.asarray(batch, dtype=float)
-        each = [self._stage_seconds(index, batch) for index in range(len(self.per_sequence))]
+        each = [self.stage_seconds(index, batch) for index in range(len(self.per_sequence))]
         stages = self.deployment.stages
         if len(each) == 1 and stages[0].count == 1:
             return each[0]
@@ -75,7 +74,7 @@ class Step(Record):
         """How often a token's step takes each kind of stage: p times the slowest, or each as often as there is."""
         batch = np.asarray(batch, dtype=float)
         stages = self.deployment.stages
-        times = np.stack(np.broadcast_arrays(*(self._stage_seconds(index, batch) for index in range(len(stages)))))
+        times = np.stack(np.broadcast_arrays(*(self.stage_seconds(index, batch) for index in range(len(stages)))))
         slowest = np.argmax(times, axis=0)
         depth = self.deployment.layout.pp
         paced = (batch >= depth) & (depth > 1) & (not self.deployment.assumptions.is_bound)
@@ -103,7 +102,16 @@ class Step(Record):
         share, sequences = work.share_of(self.deployment, batch, self.tokens)
         return batch_terms(self.deployment, self.deployment.stages[index], share), self.per_sequence[index], sequences
 
-    def _stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
+    def stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
+        """Seconds of one pass through a kind of stage.
+
+        Formulas
+        --------
+        op = work + network
+        net = max(work, network)
+        full = max(compute, memory, network)
+        full, bound = max(compute, memory, link, scale_out)
+        """
         fixed, per_sequence, sequences = self._totals(index, batch)
         overlap = self.deployment.assumptions.overlap
 
@@ -179,6 +187,7 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
     compute = FLOPs/(mfu·F)
     memory = bytes/(mbu·β)
     time = max(compute, memory)
+    time, nothing overlapped = compute + memory
     """
     rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first

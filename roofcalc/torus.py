@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from roofcalc.hardware import Link
-from roofcalc.operations.base import Array
 
 OPEN = 0.5  # what an axis without wrap-around keeps of a ring's bandwidth
 
@@ -40,18 +39,17 @@ def ring_bytes_per_s(link: Link, group: int) -> float:
     return max(sum(axis_bytes_per_s(link, size) for size in shape if size > 1) for shape in shapes(link.axes, group))
 
 
-def exchange_seconds(link: Link, group: int, size: Array, copies: float) -> Array:
-    """Each device sends `copies` messages of `size` bytes to others of its group: all-to-all, or all-gather if that is less.
+def exchange_bytes_per_s(link: Link, group: int) -> float:
+    """The rate at which each device of a group sends to all others evenly.
 
-    An axis of n devices carries each byte n/4 hops on average over both directions of its ring.
+    An axis of n devices carries each byte n/4 hops on average over both directions of its ring: the slowest axis of the
+    best shape sets the pace.
 
     Formulas
     --------
-    all-to-all = max(copies·M·n/4/W)
-    all-gather = (g − 1)·M/Σ W
+    all-to-all = 4·W/n
     """
-    exchanged = min(max(n / 4 / axis_bytes_per_s(link, n) for n in shape if n > 1) for shape in shapes(link.axes, group))
-    return size * min(copies * exchanged, (group - 1) / ring_bytes_per_s(link, group))
+    return max(min(4 * axis_bytes_per_s(link, n) / n for n in shape if n > 1) for shape in shapes(link.axes, group))
 
 
 @lru_cache(maxsize=256)

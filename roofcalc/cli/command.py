@@ -9,11 +9,12 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, Option
+from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
+TEXT_FORMATS = ("text", "md")
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
 
 
@@ -54,12 +55,37 @@ def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...]
         Whole command lines that run.
     """
 
-    def callback(**values: Any) -> None:
-        given = {key: value for key, value in values.items() if value is not None and value is not False and key not in OUTPUT_NAMES}
-        emit(answer(**given), **{key: values[key] for key in OUTPUT_NAMES})
 
-    parameters = [option.parameter for option in (*options, *OUTPUT)]
-    callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    def callback(**values: Any) -> None:
+        emit(answer(**_given(values)), **{key: values[key] for key in OUTPUT_NAMES})
+
+    return _built(name, callback, (*options, *OUTPUT), help, examples)
+
+
+def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+    """The command `name` whose answer is a text: it has `text()`, `markdown()`, and a table with notes."""
+
+    def callback(format: str | None, output: str | None, quiet: bool, **values: Any) -> None:
+        from roofcalc.report.writers import write
+
+        path = _path(output)
+        chosen = format if format is not None else "md" if path and path.suffix.lower() == ".md" else "text"
+        if chosen not in TEXT_FORMATS:
+            raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(TEXT_FORMATS)}{did_you_mean(chosen, TEXT_FORMATS)}")
+        found = answer(**_given(values))
+        write(found.markdown() if chosen == "md" else found.text(), path)
+        _print_notes(found.table, quiet)
+
+    return _built(name, callback, (*options, TEXT_FORMAT, *(option for option in OUTPUT if option.name in ("output", "quiet"))), help, examples)
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None and value is not False and key not in OUTPUT_NAMES}
+
+
+def _built(name: str, callback: Any, options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+    parameters = [option.parameter for option in options]
+    callback.__signature__ = inspect.Signature(parameters)
     callback.__annotations__ = {}
     callback.__doc__ = help
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -67,6 +93,17 @@ def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...]
     built = typer.main.get_command(app)
     built.examples = examples  # type: ignore[attr-defined]
     return built
+
+
+def _path(output: str | None) -> Path | None:
+    if output == "":
+        raise RoofcalcError("output: a file's name is missing")
+    return Path(output) if output and output != "-" else None
+
+
+def _print_notes(table: Table, quiet: bool) -> None:
+    for note in () if quiet else table.notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
@@ -80,9 +117,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     from roofcalc.report import require as requirements
     from roofcalc.report.writers import write
 
-    if output == "":
-        raise RoofcalcError("output: a file's name is missing")
-    path = Path(output) if output and output != "-" else None
+    path = _path(output)
     chosen = format if format is not None else SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
@@ -90,9 +125,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
-    if not quiet:
-        for note in table.notes:
-            print(f"note: {note}", file=sys.stderr)
+    _print_notes(table, quiet)
     failed = requirements.failures(table, conditions)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)

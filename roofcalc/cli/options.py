@@ -130,3 +130,4 @@ OUTPUT = (
     _option("quiet", "Output", "--quiet|-q", "No notes.", bool),
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
+TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")

@@ -21,6 +21,7 @@ def gqa(attention: GQA, hidden: int, place: Place) -> Part:
     --------
     m = max(1, ceil(n_kv/t))
     entry bytes = m·(d_k + d_v)·c
+    entry bytes, one vector for both = m·d_k·c
     FLOPs per entry = 2·n·(d_k + d_v)
     """
     n = attention.heads // place.tp

@@ -41,11 +41,11 @@ def held_experts(routed: Routed, place: Place) -> float:
 
 
 def distinct(routed: Routed, tokens: Array) -> Array:
-    """Different experts that `tokens` tokens hit together, on average.
+    """Different experts that `tokens` tokens hit together, on average, of E that compute among E_all to choose from.
 
     Formulas
     --------
-    D = E·(1 − (1 − k/E)^T_g)
+    D = E·(1 − (1 − k/E_all)^T_g)
     """
     return routed.experts * -np.expm1(tokens * _log_missed(routed))
 
@@ -62,8 +62,9 @@ def expert_operations(
 
     Formulas
     --------
-    FLOPs = 2·T_g·k·K·N/g·x
+    FLOPs = 2·T_g·k·E/E_all·K·N/g·x
     bytes = min(x·D, E)·K·N·w/g
+    bytes with activations = min(x·D, E)·K·N·w/g + 2·T_g·k·E/E_all/g·x·(K + N)
     """
     place = share.place
     load = place.imbalance if place.ep > 1 else 1.0
@@ -88,7 +89,7 @@ def reached(routed: Routed, shards: float) -> float:
 
     Formulas
     --------
-    P_hit = 1 − C(E − E/e, k)/C(E, k)
+    P_hit = 1 − C(E_all − E/e, k)/C(E_all, k)
     """
     if shards <= 1:
         return 1.0

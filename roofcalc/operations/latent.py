@@ -21,7 +21,6 @@ def mla(attention: MLA, hidden: int, place: Place) -> Part:
 
     Formulas
     --------
-    entry bytes = (r_kv + d_rope)·c
     FLOPs per entry = 2·n·(2·r_kv + d_rope)
     FLOPs per pair, expanded = 2·n·(d_nope + d_rope + d_v)
     FLOPs per entry rebuilt = 2·r_kv·n·(d_nope + d_v)
@@ -46,7 +45,13 @@ def mla(attention: MLA, hidden: int, place: Place) -> Part:
 
 
 def latent_bytes(attention: MLA, place: Place) -> float:
-    """Bytes of one entry: (r_kv + d_rope)·c; in fp8 the scales of 128 latents each, and the rotary part in 16 bits."""
+    """Bytes of one entry; in fp8 the scales of 128 latents each, and the rotary part in 16 bits.
+
+    Formulas
+    --------
+    entry bytes = (r_kv + d_rope)·c
+    entry bytes in fp8 = r_kv + 4·ceil(r_kv/128) + 2·d_rope
+    """
     if place.kv_scales:
         return attention.kv_rank + SCALE_BYTES * -(-attention.kv_rank // LATENTS_PER_SCALE) + 2.0 * attention.rope_dim
     return (attention.kv_rank + attention.rope_dim) * place.kv_bytes
@@ -57,8 +62,8 @@ def pooled(attention: Pooled, hidden: int, place: Place) -> Part:
 
     Formulas
     --------
-    entry bytes = d·c
-    FLOPs per entry = 4·n·d
+    entry bytes = d_k·c
+    FLOPs per entry = 4·n·d_k
     bytes of a block that is not full = 2·(o·r)·(o·x)·4
     """
     n, pool = attention.heads // place.tp, attention.pool

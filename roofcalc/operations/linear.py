@@ -20,6 +20,7 @@ def linear(
     --------
     FLOPs = 2·T·K·N
     bytes = K·N·w
+    bytes with activations = K·N·w + T·(K + N)·2
     """
     return [
         Operation(

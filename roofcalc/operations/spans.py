@@ -44,7 +44,12 @@ class Span(Record):
 
 
 class Full(Span):
-    """Every token before."""
+    """Every token before.
+
+    Formulas
+    --------
+    reads = S
+    """
 
     def reads(self, seq: Array) -> Array:
         return seq
@@ -54,7 +59,12 @@ class Full(Span):
 
 
 class Window(Span):
-    """The last `size` tokens: min(S, W)."""
+    """The last `size` tokens.
+
+    Formulas
+    --------
+    reads = min(S, W)
+    """
 
     size: int
 
@@ -70,7 +80,13 @@ class Window(Span):
 
 
 class Chunk(Span):
-    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own."""
+    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own.
+
+    Formulas
+    --------
+    reads = min(S, Q)
+    reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1
+    """
 
     size: int
     exact: bool = False
@@ -87,7 +103,12 @@ class Chunk(Span):
 
 
 class Pool(Span):
-    """Entries that stand for `ratio` tokens each: floor(S/r)."""
+    """Entries that stand for `ratio` tokens each.
+
+    Formulas
+    --------
+    reads = floor(S/r)
+    """
 
     ratio: int
 
@@ -101,7 +122,12 @@ class Pool(Span):
 
 
 class Top(Span):
-    """The `count` best of the candidates of `among`, picked by an indexer: min(candidates, k); all are held."""
+    """The `count` best of the candidates of `among`, picked by an indexer; all are held.
+
+    Formulas
+    --------
+    reads = min(candidates, k)
+    """
 
     among: Span
     count: int

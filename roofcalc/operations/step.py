@@ -89,12 +89,12 @@ def sequence_operations(deployment: Deployment, stage: Stage, seq: Array, tokens
 
 
 def attended(cache: Cache, layers: int, seq: Array, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
-    """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, S−1 read and one written.
+    """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, the newest written.
 
     Formulas
     --------
-    FLOPs = q·f·reads(S)
-    bytes = reads(S)·entry
+    FLOPs = q·f·reads
+    bytes = entry·loaded
     """
     return Operation(
         name=prefix + cache.name,
@@ -164,8 +164,8 @@ def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: 
 
     Formulas
     --------
-    copies inside the domain = (min(g, D_s) − 1)·P_hit(e)
-    other domains reached = (m − 1)·P_hit(m)
+    copies = (min(g, D_s) − 1)·P_hit
+    across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp

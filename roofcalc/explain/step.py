@@ -1,0 +1,250 @@
+"""The time of a step worked out: each operation's FLOPs, bytes and times, each message, their sum, and the speed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roofcalc import collectives, roofline
+from roofcalc.architecture.matrix import Matrix
+from roofcalc.architecture.model import Block
+from roofcalc.deployment import Deployment
+from roofcalc.explain import caches
+from roofcalc.explain.working import Line, Section, line, total
+from roofcalc.formulas import Worked, evaluate, filled, formulas, number, work
+from roofcalc.layout import Stage
+from roofcalc.operations import feedforward
+from roofcalc.operations import step as operations
+from roofcalc.operations.base import Cache, Message, Recurrence, Routed
+from roofcalc.operations.kinds import parts
+from roofcalc.operations.linear import linear
+from roofcalc.operations.recurrent import recurrent
+
+
+class Sums:
+    """Seconds by resource, term by term, as the lines that give them are written."""
+
+    def __init__(self) -> None:
+        self.work: list[float] = []
+        self.compute: list[float] = []
+        self.memory: list[float] = []
+        self.link: list[float] = []
+        self.scale_out: list[float] = []
+
+
+class StepWorking:
+    """Works one stage of one step out, for one context and batch."""
+
+    def __init__(self, deployment: Deployment, stage: Stage, seq: float, batch: float, tokens: float = 1.0) -> None:
+        self.deployment = deployment
+        self.stage = stage
+        self.seq = seq
+        self.tokens = tokens
+        self.share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        self.sequences = float(sequences)
+        self.sums = Sums()
+        self.wire_tokens = float(self.share.tokens)
+        if deployment.assumptions.is_bound:
+            self.wire_tokens /= deployment.layout.dp
+
+    def sections(self) -> list[Section]:
+        """The stage's operations, messages and their sum."""
+        model = self.deployment.model
+        found: list[Section] = []
+        for name, layers in self.stage.groups:
+            block = model.blocks[name]
+            for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
+                found += [self._product(f"{name}.{matrix.name}", matrix, layers) for matrix in part.matrices]
+                found += [self._attention(f"{name}.{cache.name}", record, cache, layers) for cache in part.caches]
+                found += [self._state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
+                found += self._experts(name, part.routed, layers) if part.routed else []
+        if self.stage.last:
+            found.append(self._product("head", model.head(self.share.place.tp), 1))
+        if self.deployment.assumptions.network != "ideal":
+            found += [self._message(message) for message in operations.messages(self.deployment, self.stage)]
+        return [*found, self._sum()]
+
+    def _product(self, name: str, matrix: Matrix, layers: int) -> Section:
+        tensor = matrix.tensor
+        letters = {
+            "T": float(self.share.tokens),
+            "K": matrix.rows,
+            "N": matrix.cols * matrix.copies,
+            "w": self.deployment.weight_dtype(tensor).bytes_per_element,
+        }
+        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
+        lines = [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
+        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, "linear", tensor, layers)))
+
+    def _attention(self, name: str, record: object, cache: Cache, layers: int) -> Section:
+        place = self.share.place
+        lines = caches.entry(self.deployment, record, cache, place)
+        lines += caches.reads(cache.span, self.seq)
+        reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
+        loaded = float(np.asarray(cache.span.step(np.float64(self.seq), self.tokens)))
+        if loaded != reads:
+            lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
+        letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        lines += [line(work(operations.attended, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, cache.role, "kv", layers, self.sequences)))
+
+    def _state(self, name: str, state: Recurrence, layers: int) -> Section:
+        letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
+        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, "state", "state", layers, self.sequences)), words)
+
+    def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
+        place = self.share.place
+        letters = {
+            "T_g": float(self.share.group_tokens),
+            "k": routed.top_k,
+            "E": routed.experts,
+            "E_all": routed.routed,
+            "g": place.group,
+            "x": place.imbalance if place.ep > 1 else 1.0,
+        }
+        hit = line(work(feedforward.distinct, "D", letters), "different experts")
+        letters["D"] = float(hit.value)
+        found = [Section(f"{block}: experts that the step hits", (hit,))]
+        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
+        for matrix in routed.matrices:
+            w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
+            all_ = {**letters, "K": matrix.rows, "N": matrix.cols, "w": w}
+            lines = [line(work(feedforward.expert_operations, name, all_, name.split(" with")[0])) for name in ("FLOPs", moved)]
+            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self._times(lines, "linear", matrix.tensor, layers))))
+        return found
+
+    def _times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
+        """Seconds on both roofs, and in all layers and sequences together."""
+        deployment = self.deployment
+        name = deployment.format_of(role, tensor)
+        mfu, mbu, spread = deployment.assumptions.mfu, deployment.assumptions.mbu, self.share.spread
+        flops, moved = (float(one.value) for one in lines[-2:])
+        letters = {
+            "FLOPs": flops,
+            "bytes": moved,
+            "mfu": mfu,
+            "F": (deployment.flop_per_s(name) or 0.0) / mfu * spread,
+            "mbu": mbu,
+            "β": deployment.memory_bytes_per_s / mbu * spread,
+        }
+        both = [line(work(roofline.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
+        compute, memory = (float(one.value) * layers * sequences for one in both)
+        self.sums.compute.append(compute)
+        self.sums.memory.append(memory)
+        times = [number(count) for count in (layers, sequences) if count != 1]
+        overlap = deployment.assumptions.overlap
+        both[0] = both[0]._replace(unit=f"s in {name}" + (f", F of {spread:g} devices" if spread > 1 else ""))
+        if overlap == "full":
+            shown = [Line(f"{what} in all", value, "s", "", "·".join([*times, what])) for what, value in (("compute", compute), ("memory", memory))]
+            return [*both, *shown] if times else both
+        formula = "time" if overlap != "none" else "time, nothing overlapped"
+        taken = work(roofline.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")
+        all_ = taken.value * layers * sequences
+        self.sums.work.append(all_)
+        return [*both, line(taken, "s"), *([Line("in all", all_, "s", "", "·".join([*times, number(taken.value)]))] if times else [])]
+
+    def _message(self, message: Message) -> Section:
+        deployment = self.deployment
+        size = line(
+            work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B"
+        )
+        lines = [*self._reached(message), size]
+        for function, name, letters in collectives.worked_by(deployment, message):
+            worked = work(function, name, {**letters, "M": float(size.value)})
+            seconds = worked.value * message.layers
+            lines.append(line(worked, "s"))
+            if message.layers > 1:
+                lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
+            (self.sums.scale_out if "λ_out" in formulas(function)[name] else self.sums.link).append(seconds)
+        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
+
+    def _reached(self, message: Message) -> list[Line]:
+        """How many ranks a token's exchange reaches."""
+        if message.kind != "exchange":
+            return []
+        layout, domain = self.deployment.layout, self.deployment.hardware.domain
+        block: Block = self.deployment.model.blocks[message.name.split(".")[0]]
+        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.held_place(self.deployment)) if part.routed]
+        domains = -(-message.group // domain)
+        found: list[Line] = []
+        for letter, shards in (("P_hit", layout.ep), ("P_hit_m", domains if layout.ep > 1 else 1)):
+            formula = formulas(feedforward.reached)["P_hit"]
+            letters = {"E": routed.experts, "E_all": routed.routed, "k": routed.top_k, "e": shards}
+            value = feedforward.reached(routed, shards)
+            shown = Worked(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
+            found.append(line(shown) if shown else Line(letter, value, "every rank holds a part of each expert"))
+        letters_ = {"g": message.group, "D_s": domain, "m": domains, "P_hit": float(found[0].value), "P_hit_m": float(found[1].value)}
+        copies = [line(work(operations.exchange, name, letters_)) for name in ("copies", "across")]
+        return [found[0], copies[0]] if domains == 1 else [*found, *copies]
+
+    def _sum(self) -> Section:
+        """The stage's time, as the overlap in force puts its resources together."""
+        assumed, sums = self.deployment.assumptions, self.sums
+        network = sums.link + sums.scale_out
+        lines: list[Line] = []
+        letters: dict[str, float] = {}
+
+        def add(name: str, terms: list[float]) -> None:
+            letters[name] = sum(terms)
+            lines.append(total(name, terms, "s") if terms else Line(name, 0.0, "s"))
+
+        if assumed.overlap == "full":
+            add("compute", sums.compute)
+            spared = roofline.spared_seconds(self.deployment)
+            add("memory", [*sums.memory, *([-spared] if spared else [])])
+            for name, terms in (("link", sums.link), ("scale_out", sums.scale_out)) if assumed.is_bound else (("network", network),):
+                add(name, terms)
+        else:
+            add("work", sums.work)
+            add("network", network)
+        formula = "full, bound" if assumed.overlap == "full" and assumed.is_bound else "op" if assumed.overlap == "none" else assumed.overlap
+        worked = work(roofline.Step.stage_seconds, formula, letters, "stage")
+        self.seconds = worked.value
+        return Section("Stage", (*lines, line(worked, "s")), f"overlap {assumed.overlap}")
+
+
+def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
+    """The working of one decode step, and its seconds as worked out."""
+    layout = deployment.layout
+    sections = [_shares(deployment, seq, batch)]
+    stages = deployment.stages
+    paced = layout.pp > 1 and batch >= layout.pp and not deployment.assumptions.is_bound
+    seconds: list[float] = []
+    for index, stage in enumerate(stages):
+        working = StepWorking(deployment, stage, seq, batch)
+        own = working.sections()
+        if len(stages) > 1 or stage.count > 1:
+            holds = ", ".join(f"{count} {name}" for name, count in stage.groups)
+            ends = ", the embedding" * stage.first + ", the head" * stage.last
+            own.insert(0, Section(f"Stage kind {index + 1} of {len(stages)}: {holds}{ends}; {stage.count} alike", ()))
+        sections += own
+        seconds.append(working.seconds)
+    if len(stages) == 1 and stages[0].count == 1:
+        return sections, seconds[0]
+    if paced:
+        formula = "T_step, B ≥ p"
+        worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
+        sections.append(Section("Pipeline", (line(worked, "s"),), "as many sequences as stages: the slowest one sets the pace"))
+        return sections, worked.value
+    terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
+    sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))
+    return sections, sum(terms)
+
+
+def _shares(deployment: Deployment, seq: float, batch: float) -> Section:
+    """How the batch divides over ranks."""
+    layout = deployment.layout
+    first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
+    if deployment.assumptions.is_bound:
+        share, sequences = operations.share_of(deployment, np.float64(batch))
+        words = "bound: nothing is rounded up, and a stage's work divides perfectly over its t·d devices"
+        of_stage = (Line("B_r", float(sequences)), Line("T", float(share.tokens)), Line("T_g", float(share.group_tokens)))
+        return Section("Batch", (*first, *of_stage), words)
+    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": 1.0}
+    for what in ("B_m", "B_r", "T", "T_g"):
+        worked = work(operations.share_of, what, letters)
+        letters[what] = worked.value
+        first.append(line(worked))
+    return Section("Batch", tuple(first))
