@@ -114,9 +114,7 @@ def _of_stage(step: Step, index: int, seq: NDArray[Any], batch: NDArray[Any]) ->
     ]
 
 
-def _attributed(
-    overlap: str, bound: bool, compute: NDArray[Any], memory: NDArray[Any], link: NDArray[Any], scale_out: NDArray[Any]
-) -> NDArray[Any]:
+def _attributed(overlap: str, bound: bool, compute: NDArray[Any], memory: NDArray[Any], link: NDArray[Any], scale_out: NDArray[Any]) -> NDArray[Any]:
     """What each row adds to the stage's time: where resources overlap, its part of the one that outlasts the others."""
     wires = link + scale_out
     if overlap == "op":

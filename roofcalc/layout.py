@@ -115,9 +115,7 @@ def choose(
     """
     tp, pp, dp = _degrees(model, hardware, tp, pp, dp)
     if pp > model.depth:
-        raise RoofcalcError(
-            f"pp {pp}: {model.name} has only {model.depth} layers; give --tp, --pp, --dp so that tp × pp × dp = {hardware.count}"
-        )
+        raise RoofcalcError(f"pp {pp}: {model.name} has only {model.depth} layers; give --tp, --pp, --dp so that tp × pp × dp = {hardware.count}")
     experts = legal_ep(model, tp, dp)
     if ep is not None and ep not in experts:
         raise RoofcalcError(f"ep {ep} is not possible for {model.name} with tp {tp}, dp {dp}: {_experts_reason(model, tp, dp, experts)}")

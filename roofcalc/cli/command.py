@@ -55,7 +55,6 @@ def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...]
         Whole command lines that run.
     """
 
-
     def callback(**values: Any) -> None:
         emit(answer(**_given(values)), **{key: values[key] for key in OUTPUT_NAMES})
 

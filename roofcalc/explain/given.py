@@ -14,7 +14,8 @@ def sections(deployment: Deployment) -> list[Section]:
     for name, layers in model.groups.items():
         for part in model.blocks[name].parts:
             shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
-            words = ", ".join(f"{key} {str(value).lower() if isinstance(value, bool) else value}" for key, value, default in shown if value != default)
+            said = {key: str(value).lower() if isinstance(value, bool) else value for key, value, default in shown if value != default}
+            words = ", ".join(f"{key} {value}" for key, value in said.items())
             of_model.append(Line(f"{name}, {layers} layers", f"{part.type}: {words}"))
     formats = dict.fromkeys(deployment.linear_format(name) for name in deployment.linear_classes)
     of_machine = [Line("devices", hardware.count)]

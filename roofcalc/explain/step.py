@@ -146,9 +146,7 @@ class StepWorking:
 
     def _message(self, message: Message) -> Section:
         deployment = self.deployment
-        size = line(
-            work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B"
-        )
+        size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
         lines = [*self._reached(message), size]
         for function, name, letters in collectives.worked_by(deployment, message):
             worked = work(function, name, {**letters, "M": float(size.value)})
