@@ -13,6 +13,7 @@ from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
+    from roofcalc.questions.attention import attention as attention
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
@@ -26,12 +27,13 @@ _HOMES = {
     "interactivity": "roofcalc.questions.interactivity",
     "memory": "roofcalc.questions.memory",
     "ops": "roofcalc.questions.ops",
+    "attention": "roofcalc.questions.attention",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }
-__all__ = ["Options", "RoofcalcError", "Table", "__version__", "explain", "interactivity", "max_batch", "memory", "ops"]
+__all__ = ["Options", "RoofcalcError", "Table", "__version__", "attention", "explain", "interactivity", "max_batch", "memory", "ops"]
 
 
 def __dir__() -> list[str]:

@@ -52,7 +52,7 @@ class Deployment(Record):
     @property
     def sixteen_bit(self) -> str:
         """The checkpoint's own 16-bit type."""
-        return "fp16" if self.model.dtypes.default == "fp16" else "bf16"
+        return sixteen_bit(self.model)
 
     def weight_dtype(self, tensor: str) -> Dtype:
         """How tensors of a class are stored: under `native` as in the checkpoint, else as `weights` says."""
@@ -81,12 +81,8 @@ class Deployment(Record):
         """The format of products with the KV cache: bf16, or fp8 where cache and device are."""
         if self.assumptions.is_bound:
             return precision.fastest(self.hardware.device, 8)
-        eight_bit = self.kv_is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
+        eight_bit = self.kv.is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
         return precision.usable(self.hardware.device, "fp8" if eight_bit else "bf16")
-
-    @property
-    def kv_is_fp8(self) -> bool:
-        return self.kv.compute == "fp8" and self.kv.bits == 8
 
     @property
     def index_format(self) -> str | None:
@@ -179,6 +175,16 @@ class Deployment(Record):
         return stages(self.model, self.layout, self.hardware.domain)
 
 
+def sixteen_bit(model: Model) -> str:
+    """A checkpoint's own 16-bit type."""
+    return "fp16" if model.dtypes.default == "fp16" else "bf16"
+
+
+def cache_dtype(model: Model, kv: str | None) -> Dtype:
+    """The dtype of a KV cache: the one asked for, the checkpoint's own, or its 16-bit type."""
+    return precision.dtype(kv or model.dtypes.kv or sixteen_bit(model))
+
+
 def deploy(
     model: Model,
     hardware: Hardware,
@@ -205,8 +211,6 @@ def deploy(
     """
     assumed = assumptions or Assumptions()
     device = hardware.device
-    default = "fp16" if model.dtypes.default == "fp16" else "bf16"
-    kv_dtype = precision.dtype(kv or model.dtypes.kv or default)
     if weights != NATIVE:
         precision.dtype(weights)
     compute = compute.strip().lower() if compute is not None else None
@@ -218,7 +222,7 @@ def deploy(
         raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
     layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     wires = [precision.dtype(name) if name else None for name in (comm, dispatch, combine)]
-    built = Deployment(model, hardware, layout, assumed, weights, kv_dtype, compute, *wires)
+    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, *wires)
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
     return built

@@ -45,6 +45,10 @@ class Dtype(Record):
     compute: str
     bits: int
 
+    @property
+    def is_fp8(self) -> bool:
+        return self.compute == "fp8" and self.bits == 8
+
 
 def _gguf(name: str, bits_per_weight: float) -> Dtype:
     return Dtype(name, bits_per_weight / 8, "bf16", int(bits_per_weight))

@@ -16,9 +16,11 @@ from roofcalc.architecture.model import Model
 from roofcalc.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.assumptions import assumptions
 from roofcalc.catalog import Change
-from roofcalc.deployment import NATIVE, Deployment, deploy, notes
+from roofcalc.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
+from roofcalc.operations.base import Place
+from roofcalc.precision import Dtype
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, Table
 
@@ -95,7 +97,7 @@ class Request:
         for name in options:
             if name not in Options.__annotations__:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
-        self.models, self.machines = _names(model, "model"), _names(hardware, "hardware")
+        self.models, self.machines = _names(model, "model"), [] if hardware is None else _names(hardware, "hardware")
         self.options = options
         optional = [column for column in columns.WHERE_GIVEN if options.get(column.name)]
         self.sweeps = _sweeps(options.get("changes") or ())
@@ -136,6 +138,27 @@ class Request:
                     self.note(text)
                 yield deployment, changes
 
+    def models_alone(self) -> Iterator[tuple[Model, str | None, tuple[Change, ...]]]:
+        """Every model, KV dtype and change, for questions that need no machine."""
+        caches = _words(self.options.get("kv"), "kv")
+        for name, kv, changes in product(self.models, caches, self.sweeps):
+            yield self._model(name, changes), None if kv == NATIVE else kv, changes
+
+    def cache_dtype(self, model: Model, kv: str | None) -> Dtype:
+        """The dtype of a model's cache: the one asked for, or the checkpoint's."""
+        return cache_dtype(model, kv)
+
+    def whole_place(self, model: Model, kv: str | None) -> Place:
+        """A model on one place that holds all of it."""
+        dtype = cache_dtype(model, kv)
+        reserved = self.assumptions.kv_policy == "reserved"
+        return Place(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=reserved)
+
+    def add_alone(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
+        """Adds a block of rows of a question without a machine: only what moved it is said to be assumed."""
+        case = {"model": model.name, "kv_policy": self.assumptions.kv_policy, "changes": "; ".join(map(str, changes))}
+        self.table.blocks.append(Block(int(values["seq"].size), {**case, **values}))
+
     def _model(self, name: str | Model, changes: tuple[Change, ...]) -> Model:
         if isinstance(name, Model):
             _refuse_changes(changes, "models")
@@ -157,15 +180,15 @@ class Request:
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
         return machine
 
-    def contexts(self, deployment: Deployment, seq: Numbers | None) -> NDArray[Any]:
+    def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
         """The contexts asked for, or the default ones up to the model's own; a note where they go beyond it."""
-        own = deployment.model.context
+        own = model.context
         if seq is None:
             some = np.array([n for n in units.numbers(DEFAULT_SEQ) if n <= own])
             return some if some.size else np.array([float(own)])
         asked = whole(seq, "seq", MAX_TOKENS)
         if (asked > own).any():
-            self.note(f"{deployment.model.name}: contexts beyond the model's {own} tokens are computed all the same")
+            self.note(f"{model.name}: contexts beyond the model's {own} tokens are computed all the same")
         return asked
 
     def grid(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:

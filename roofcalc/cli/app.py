@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
+    "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show."),

@@ -49,6 +49,14 @@ SEQ = _option(
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
+VARIANT = _option(
+    "variant",
+    WORKLOAD,
+    "--variant",
+    "window=1024:5of6, chunk=8192:3of4, kv_heads=1, mla=512, top_k=2048, linear=lightning:7of8, shared:1of2, kv=fp8; several with commas.",
+    metavar="CHANGE",
+    many=True,
+)
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
 
 PRECISION = (

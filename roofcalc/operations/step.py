@@ -25,7 +25,7 @@ def held_place(deployment: Deployment) -> Place:
         ep=layout.ep,
         dcp=layout.dcp,
         kv_bytes=deployment.kv.bytes_per_element,
-        kv_scales=deployment.kv_is_fp8 and not assumed.is_bound,
+        kv_scales=deployment.kv.is_fp8 and not assumed.is_bound,
         reserved=assumed.kv_policy == "reserved",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,

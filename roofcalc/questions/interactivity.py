@@ -32,7 +32,7 @@ def interactivity(
     request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options)
     batches = whole(DEFAULT_BATCHES if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        grid, size = request.grid(request.contexts(deployment, seq), batches)
+        grid, size = request.grid(request.contexts(deployment.model, seq), batches)
         fits = capacity.batch_memory(deployment, grid) >= size
         if deployment.has_time:
             step = decode(deployment, grid)

@@ -54,7 +54,7 @@ def max_batch(
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
     rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
     for deployment, changes in request.deployments():
-        contexts = request.contexts(deployment, seq)
+        contexts = request.contexts(deployment.model, seq)
         grid, rate = request.grid(contexts, rates)
         found = limits.max_batch(deployment, grid, rate)
         if not found.batch_memory.all():

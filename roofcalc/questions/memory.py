@@ -29,7 +29,7 @@ def memory(
     request = Request("memory", columns.MEMORY, model, hardware, options)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        grid, size = request.grid(request.contexts(deployment, seq), batches)
+        grid, size = request.grid(request.contexts(deployment.model, seq), batches)
         fitting = capacity.batch_memory(deployment, grid)
         if not fitting.all():
             request.note(limits.what_would_fit(deployment, float(grid[np.argmin(fitting)])))

@@ -34,7 +34,7 @@ def ops(
     for deployment, changes in request.deployments():
         if not deployment.has_time:
             continue
-        grid, size = request.grid(request.contexts(deployment, seq), batches)
+        grid, size = request.grid(request.contexts(deployment.model, seq), batches)
         step = decode(deployment, grid)
         found = lines(step, grid, size, per_layer)
         request.grid(grid, np.arange(len(found)))  # refuses what is too long

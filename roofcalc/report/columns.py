@@ -94,3 +94,15 @@ OPS = (
     Column("share", "share", "", "of the step's time, a fraction", "number", 8),
     LIMITED_BY._replace(meaning="the resource that takes the most of it", keep=8),
 )
+
+ATTENTION = (
+    Column("variant", "variant", "", "what was changed in the model's attention", "text", 9),
+    SEQ,
+    Column("kv_gb_per_seq", "KV", "GB/seq", "kept for one sequence, states included", "number", 9),
+    Column("kv_mb_per_token", "KV", "MB/token", "the same over the context", "number", 7),
+    Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention, indexers and recurrent updates of one token", "number", 9),
+    Column("relative_kv", "relative KV", "", "KV over that of the model as it is", "number", 8),
+    Column("relative_flop", "relative FLOPs", "", "FLOPs over those of the model as it is", "number", 8),
+    Column("kv_exponent", "KV grows as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
+    Column("flop_exponent", "FLOPs grow as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
+)

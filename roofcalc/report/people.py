@@ -27,7 +27,7 @@ def arranged(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
     shared = [column for column in table.columns if column.role != "result" and column not in chosen and table.constant(column)]
     first = next(table.rows())
     case = {column.name: first[column.name] for column in shared if column.role == "case"}
-    assumed = [_assumption(column, first[column.name]) for column in shared if column.role == "assumed"]
+    assumed = [_assumption(column, first[column.name]) for column in shared if column.role == "assumed" and first[column.name] is not None]
     rest = tuple(chosen) or tuple(column for column in table.columns if column not in shared)
     return Arranged(rest, _title(case), "assumed: " + ", ".join(assumed) if assumed else "")
 

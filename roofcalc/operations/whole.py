@@ -1,0 +1,55 @@
+"""A model by itself, undivided: what a token computes and a sequence keeps, whatever it runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.architecture.model import Model
+from roofcalc.operations.base import Place
+from roofcalc.operations.kinds import parts
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+
+def kept_bytes(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+    """Bytes that one sequence of `seq` tokens keeps: cache entries, states, and what is kept besides."""
+    seq = np.asarray(seq, dtype=float)
+    total = np.zeros_like(seq)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
+            total = total + layers * (part.kept_bytes + state)
+            for cache in part.caches:
+                total = total + layers * cache.entry_bytes * cache.span.holds(seq)
+    return np.asarray(total)
+
+
+def attention_flops(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+    """FLOPs of one token at a context of `seq` besides its products by weights: attention, indexers, recurrent updates.
+
+    4·heads·head_dim·S per layer for full attention (arXiv 2307.08691, section 4.1).
+    """
+    seq = np.asarray(seq, dtype=float)
+    total = np.zeros_like(seq)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            for cache in part.caches:
+                total = total + layers * cache.flops * cache.span.reads(seq)
+    return np.asarray(total)
+
+
+def linear_flops(model: Model, head: bool = True) -> float:
+    """FLOPs of one token's products by weights: two per weight that it multiplies by; experts by the k that it meets."""
+    total = 2.0 * model.head().elements if head else 0.0
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, Place()):
+            elements = float(sum(matrix.elements for matrix in part.matrices))
+            if part.routed:
+                met = part.routed.top_k * part.routed.experts / part.routed.routed
+                elements += met * sum(matrix.elements for matrix in part.routed.matrices)
+            total += 2.0 * layers * elements
+    return total
