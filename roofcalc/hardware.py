@@ -55,7 +55,7 @@ class Link(Record):
     topology, axes
         "torus" and the devices along each axis; a mesh where pair_gb_s is given; else a switch.
     wrap : int, optional
-        In a torus, the shortest axis that closes into a ring; shorter slices are lines.
+        In a torus, the shortest axis that closes into a ring; shorter ones are lines.
     """
 
     gb_s: Positive
@@ -78,8 +78,10 @@ class Link(Record):
                 size *= axis
             if size != self.domain:
                 yield "axes", f"a torus needs its axes, and their product must be the domain of {self.domain}"
-        elif self.axes or self.wrap:
-            yield "axes" if self.axes else "wrap", "only a torus has axes"
+        elif self.axes:
+            yield "axes", "only a torus has axes"
+        if self.wrap is not None and self.shape != "torus":
+            yield "wrap", "only a torus closes into rings"
         if self.reduce and self.shape != "switch":
             yield "reduce", "only a switch can sum in the network"
 
