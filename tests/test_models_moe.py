@@ -151,6 +151,9 @@ V32_SCALES = V3_SCALES + 62 * (768 + 56)
 K2_SCALES = 6_200 + 24_192 + 60 * (6_200 + 385 * 2_688)
 # MiniMax-M2: qkv 24·64, o 48·24, 256 experts of 3·24·12
 M2_SCALES = 62 * (1_536 + 1_152 + 256 * 864)
+# MiMo-V2-Flash, without the output projections, which are 16-bit: 9 layers of q 32·96, k 32·6, v 32·4; 39 of q 32·96, k 32·12,
+# v 32·8 = 3,712; one dense network 3·32·128, 47 times 256 experts of 3·32·16; three MTP layers with dense networks
+MIMO_SCALES = 9 * 3_392 + 39 * 3_712 + 12_288 + 47 * 256 * 1_536 + 3 * (3_712 + 12_288)
 # V4 Flash: 8·32, 8·256, 32·4, groups 8·32·8, o 64·32 = 6,528; 257 experts of 3·32·16; 44 layers; index queries 8·64 in 21; MTP's two projections
 V4_FLASH = 44 * (6_528 + 257 * 1_536) + 21 * 512 + 2 * 32 * 32
 # V4 Pro: 56·12, 12·512, 56·4, groups 16·32·8, o 128·56 = 18,304; 385 experts of 3·56·24; 62 layers; index queries 12·64 in 30
@@ -176,6 +179,7 @@ ELEMENTS = {
     "kimi-k2": (1_026_470_731_056, K2_SCALES + 61 * 56),  # 56 numbers more in each layer: not known what they are
     "kimi-k2.5": (1_058_589_420_528, 471_143_920 + K25_EXPERTS // 32 + 60 * 384 * 3 * 2 * 8),
     "minimax-m2": (228_703_644_928, M2_SCALES),
+    "mimo-v2-flash": (309_785_318_400, MIMO_SCALES + 576),  # 576 numbers more: not known what they are
     "deepseek-v4-flash": (158_069_433_298, V4_FLASH_ALSO + packed(V4_FLASH_EXPERTS)),
     "deepseek-v4-pro": (861_608_274_846, V4_PRO_ALSO + packed(V4_PRO_EXPERTS)),
 }
