@@ -49,6 +49,8 @@ BY_HAND = {
     # five sparse: attention as before plus index 64·(4+1)·128; router 512 and 8 biases;
     #   experts 8·3·64·32, shared 3·64·32, norms 128, of index queries and keys 256 = 12,320 + 40,960 + 520 + 49,152 + 6,144 + 128 + 256
     "block-choice": 128_000 + 64 + 3 * 37_024 + 5 * 109_480,
+    # full: qkv 64·128, gate 64·4, o 4096, mlp 3·64·128, norms 128 = 37,248; local: qkv 64·160, gate 64·6, o 96·64, mlp, norms = 41,472
+    "head-gate": 128_000 + 64 + 37_248 + 3 * 41_472,
     # tied: 64,000; look-up table 80,000; final norm 64; five local: qkv 64·128, o 4096, norms 32 and 4·64, mlp 24,576
     # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576; a scale in each of six
     "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328 + 6,
@@ -87,6 +89,8 @@ def test_multi_token_layers_are_counted_apart() -> None:
     attention = 4_194_304 + 33_554_432 + 2_097_152 + 33_554_432 + 33_554_432 + 1_024 + 512 + 64
     experts = 4_096 * 256 + 256 + 257 * 3 * 4_096 * 2_048
     assert count(model("compressed")).mtp == attention + experts + 2 * 4_096 + 2 * (24 * 16_385 + 3) + 2 * 4_096**2 + 3 * 4_096 + 65_541
+    # Twice a local layer, 2·64² of projection and three norms, whatever the heads they share.
+    assert count(model("head-gate")).mtp == 2 * (41_472 + 2 * 64 * 64 + 3 * 64)
     # LongCat-Flash's 561,862,880,256 hold the MTP layer and its own copy of the embedding.
     longcat = count(model("zero-experts"))
     assert longcat.total + longcat.mtp + longcat.embedding == 561_862_880_256

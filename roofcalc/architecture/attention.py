@@ -61,8 +61,9 @@ class GQA(Record):
         One vector serves as key and value (Gemma 4's global layers).
     q_rank : int, optional
         Low-rank query projection (Step3).
-    gate, sinks, bias, qk_norm
-        Output gate; one learned sink per head; which projections have biases; norms on queries and keys.
+    gate, head_gate, sinks, bias, qk_norm
+        Output gate of a number per value; of one per head (Step 3.5 Flash); one learned sink per head; which projections
+        have biases; norms on queries and keys.
     """
 
     type: ClassVar[str] = "gqa"
@@ -78,6 +79,7 @@ class GQA(Record):
     shared_kv: bool = False
     q_rank: Count | None = None
     gate: bool = False
+    head_gate: bool = False
     sinks: bool = False
     bias: Literal["none", "qkv", "qkvo"] = "none"
     qk_norm: Literal["none", "head", "full"] = "none"
@@ -114,6 +116,8 @@ class GQA(Record):
         outputs = part(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
+        if self.head_gate:
+            into.append(Matrix("head_gate", hidden, part(self.heads, tp), "attention"))
         if self.blocks and self.blocks.heads and self.blocks.dim:
             into.append(Matrix("index", hidden, (self.blocks.heads + 1) * self.blocks.dim, "index"))
         return (*into, Matrix("o", outputs, hidden, "attention"))

@@ -99,7 +99,7 @@ class Published(Record):
         A count agrees within half of it.
     includes : tuple
         What `params` counts besides the language model: the multi-token-prediction layers, the towers of `excluded`, or a
-        second copy of the embedding or the head (tied, or the MTP layer's own).
+        second copy of the embedding (tied, or the MTP layer's own) or of the head (one per MTP layer).
     active_embedding : bool
         `active` counts the input embedding too, which a token only looks up.
     active_head : bool

@@ -45,7 +45,8 @@ def count(model: Model) -> Parameters:
 def as_published(model: Model) -> tuple[int, int]:
     """Parameters in all and active, counted as the model's `published` figures count them; a known difference is added."""
     counted, published = count(model), model.published or Published()
-    also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding, "head_copy": model.head().elements}
+    heads = model.head().elements * (model.mtp.heads if model.mtp else 1)
+    also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding, "head_copy": heads}
     known = sum(model.known_difference.params.values()) if model.known_difference else 0
     total = counted.total + sum(also[name] for name in published.includes) + known
     table = counted.embedding if published.active_embedding else 0
