@@ -91,12 +91,7 @@ class Step(Record):
 
     def limited_by(self, batch: Any) -> NDArray[np.str_]:
         """The resource whose operations take the largest part of the step; ties go to bandwidth."""
-        parts = self.resources(batch)
-        work_time = parts["bandwidth"] + parts["compute"]
-        bandwidth, compute, network = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
-        if self.deployment.assumptions.overlap == "net":  # communication limits only where it outlasts all the work
-            network = np.where(network > work_time, np.inf, -np.inf)
-        return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network]), axis=0)])
+        return limit_of(self.deployment, self.resources(batch))
 
     def _totals(self, index: int, batch: NDArray[Any]) -> tuple[Terms, Terms, Array]:
         share, sequences = work.share_of(self.deployment, batch, self.tokens)
@@ -151,17 +146,12 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
 def sequence_terms(deployment: Deployment, stage: Stage, seq: NDArray[Any], tokens: float = 1.0) -> Terms:
     """Seconds per sequence of a rank, by resource: attention over the caches and recurrent updates."""
-    terms: Terms = {}
-    for operation in work.sequence_operations(deployment, stage, seq, tokens):
-        _add(deployment, terms, operation)
-    return terms
+    return operation_terms(deployment, work.sequence_operations(deployment, stage, seq, tokens))
 
 
 def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
     """Seconds of what the batch alone decides, by resource: products by weights, and messages."""
-    terms: Terms = {}
-    for operation in work.batch_operations(deployment, stage, share):
-        _add(deployment, terms, operation)
+    terms = operation_terms(deployment, work.batch_operations(deployment, stage, share))
     if spared := spared_seconds(deployment):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     if deployment.assumptions.network == "ideal":
@@ -172,6 +162,28 @@ def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
         for name, time in zip(WIRES, times, strict=True):
             terms[name] = terms.get(name, 0.0) + message.layers * time
     return terms
+
+
+def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
+    """The resource that takes the largest part; ties go to bandwidth."""
+    work_time = parts["bandwidth"] + parts["compute"]
+    bandwidth, compute, network = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
+    if deployment.assumptions.overlap == "net":  # communication limits only where it outlasts all the work
+        network = np.where(network > work_time, np.inf, -np.inf)
+    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network]), axis=0)])
+
+
+def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
+    """Seconds of a stage from those by resource, as `Step.stage_seconds` puts them together."""
+    zero = np.float64(0.0)
+    memory, compute, link, out = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *WIRES))
+    overlap = deployment.assumptions.overlap
+    if overlap in ("op", "none"):
+        return np.asarray(memory + compute + link + out)
+    if overlap == "net":
+        return np.asarray(np.maximum(memory + compute, link + out))
+    wires = [link, out] if deployment.assumptions.is_bound else [link + out]
+    return np.asarray(reduce(np.maximum, [memory, compute, *wires]))
 
 
 def spared_seconds(deployment: Deployment) -> float:
@@ -192,6 +204,14 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
     rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first
     return operation.flops / rate, operation.bytes / deployment.memory_bytes_per_s
+
+
+def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:
+    """Seconds of operations, by the resource that each goes to under the overlap in force."""
+    terms: Terms = {}
+    for operation in operations:
+        _add(deployment, terms, operation)
+    return terms
 
 
 def _add(deployment: Deployment, terms: Terms, operation: Operation) -> None:

@@ -34,6 +34,10 @@ class Span(Record):
         """Different entries that `tokens` newest tokens read together: each is loaded once per sequence."""
         return self.reads(seq)
 
+    def moved(self, cached: Array, new: Array) -> Array:
+        """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
+        raise NotImplementedError
+
     def summed(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x, in closed form."""
         raise NotImplementedError
@@ -54,6 +58,9 @@ class Full(Span):
     def reads(self, seq: Array) -> Array:
         return seq
 
+    def moved(self, cached: Array, new: Array) -> Array:
+        return cached + new
+
     def summed(self, x: Array) -> Array:
         return triangle(x)
 
@@ -73,6 +80,9 @@ class Window(Span):
 
     def step(self, seq: Array, tokens: float) -> Array:
         return np.minimum(seq, self.size + tokens - 1)
+
+    def moved(self, cached: Array, new: Array) -> Array:
+        return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
     def summed(self, x: Array) -> Array:
         """G(x) = tri(min(x, W)) + W·max(0, x − W)."""
@@ -97,6 +107,9 @@ class Chunk(Span):
     def holds(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
+    def moved(self, cached: Array, new: Array) -> Array:
+        return cached % self.size + np.minimum(new, self.size)
+
     def summed(self, x: Array) -> Array:
         """H(x) = floor(x/Q)·tri(Q) + tri(x mod Q)."""
         return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
@@ -114,6 +127,9 @@ class Pool(Span):
 
     def reads(self, seq: Array) -> Array:
         return np.floor(seq / self.ratio)
+
+    def moved(self, cached: Array, new: Array) -> Array:
+        return self.reads(cached + new)
 
     def summed(self, x: Array) -> Array:
         """J(x) = r·tri(floor(x/r) − 1) + floor(x/r)·(x mod r + 1)."""
@@ -141,6 +157,9 @@ class Top(Span):
     def step(self, seq: Array, tokens: float) -> Array:
         return np.minimum(self.among.reads(seq), tokens * self.count)
 
+    def moved(self, cached: Array, new: Array) -> Array:
+        return np.minimum(self.among.moved(cached, new), new * self.count)
+
     def summed(self, x: Array) -> Array:
         """As a window over entries: beyond the token at which there are k candidates, k each."""
         full = self.first_full
@@ -166,6 +185,9 @@ class Sum(Span):
     def step(self, seq: Array, tokens: float) -> Array:
         return sum((one.step(seq, tokens) for one in self.parts), start=0.0 * seq)
 
+    def moved(self, cached: Array, new: Array) -> Array:
+        return sum((one.moved(cached, new) for one in self.parts), start=0.0 * new)
+
     def summed(self, x: Array) -> Array:
         return sum((one.summed(x) for one in self.parts), start=0.0 * x)
 
@@ -183,6 +205,9 @@ class Reserved(Span):
 
     def step(self, seq: Array, tokens: float) -> Array:
         return self.span.step(seq, tokens)
+
+    def moved(self, cached: Array, new: Array) -> Array:
+        return self.span.moved(cached, new)
 
     def summed(self, x: Array) -> Array:
         return self.span.summed(x)

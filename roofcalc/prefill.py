@@ -1,0 +1,138 @@
+"""Prefill: the time to the first token, of P new tokens per sequence after C cached ones, whole or in chunks.
+
+A chunk is a step of its own: it reads the weights, what came before it, and the states again. Sources: chunked prefill
+arXiv 2308.16369; the forms of latent attention in `roofcalc.operations.prefill`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc import collectives
+from roofcalc.deployment import Deployment
+from roofcalc.operations import step as work
+from roofcalc.operations.base import Array, Operation, Share
+from roofcalc.operations.prefill import prefill_operations
+from roofcalc.roofline import RESOURCES, WIRES, Terms, combined, limit_of, operation_terms, spared_seconds
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+MAX_POINTS = 50_000_000
+
+
+class Prefill(NamedTuple):
+    """Prefills in one shape.
+
+    Attributes
+    ----------
+    ttft_s : array
+        Seconds until the first token: the sum of the stages; in `bound` pipelined over them.
+    pace_s : array
+        Seconds in which the system takes in the whole batch: as many times the slowest stage as there are stages, once
+        there are as many sequences.
+    limited_by : array of str
+        The resource that takes the largest part.
+    """
+
+    ttft_s: NDArray[Any]
+    pace_s: NDArray[Any]
+    limited_by: NDArray[np.str_]
+
+
+class Chunks(NamedTuple):
+    """The steps of a prefill, along a last axis: tokens computed, tokens cached before, tokens scored; 0 tokens is no step."""
+
+    new: NDArray[Any]
+    cached: NDArray[Any]
+    scored: NDArray[Any]
+
+
+def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunks:
+    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None."""
+    if size is None:
+        return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
+    count = int(np.ceil(new.max() / size))
+    begins = np.arange(count) * float(size)
+    part = np.clip(new[..., np.newaxis] - begins, 0.0, size)
+    last = begins + part >= new[..., np.newaxis]
+    return Chunks(part, cached[..., np.newaxis] + begins, np.where(last & (part > 0), 1.0, 0.0))
+
+
+def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> Prefill:
+    """Times of prefills; arguments broadcast.
+
+    Parameters
+    ----------
+    new, cached : tokens
+        P and C of each sequence.
+    batch : sequences
+        Over the whole system.
+    chunk : tokens, optional
+        Largest step.
+    """
+    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
+    steps = chunks(new, cached, chunk)
+    size = batch[..., np.newaxis]
+    each = [stage_terms(deployment, index, steps, size) for index in range(len(deployment.stages))]
+    runs = steps.new > 0
+    seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
+    through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
+    depth = deployment.layout.pp
+    if deployment.assumptions.is_bound:  # chunks small enough fill the pipeline
+        ttft = pace = through / np.minimum(depth, np.maximum(new, 1.0)) if depth > 1 else through
+    else:
+        ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
+    by_resource = {
+        name: np.asarray(
+            sum(
+                s.count * np.where(runs, np.asarray(_resource(terms, name)), 0.0).sum(axis=-1)
+                for s, terms in zip(deployment.stages, each, strict=True)
+            )
+        )
+        for name in RESOURCES
+    }
+    return Prefill(ttft, pace, limit_of(deployment, by_resource))
+
+
+def _resource(terms: Terms, name: str) -> Array:
+    return sum((terms.get(wire, 0.0) for wire in WIRES), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
+
+
+def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> Terms:
+    """Seconds of each step by resource, in one kind of stage."""
+    operations, tokens = stage_work(deployment, index, steps, batch)
+    terms = operation_terms(deployment, operations)
+    if spared := spared_seconds(deployment):
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+    if deployment.assumptions.network != "ideal":
+        for message in work.messages(deployment, deployment.stages[index]):
+            if message.kind == "gather":  # entries are striped for decode; prefill keeps its heads
+                continue
+            times = collectives.seconds(deployment, message, tokens)
+            for name, time in zip(WIRES, times, strict=True):
+                terms[name] = terms.get(name, 0.0) + message.layers * time
+    return terms
+
+
+def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
+    """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
+    one, sequences = work.share_of(deployment, batch)
+    safe = np.maximum(steps.new, 1.0)
+    share = Share(one.place, one.tokens * safe, one.group_tokens * safe, one.spread)
+    operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
+    return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+
+
+def flops(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> NDArray[Any]:
+    """FLOPs of a prefill over all devices, replicated work included."""
+    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
+    steps = chunks(new, cached, chunk)
+    total = np.zeros(new.shape)
+    for index, stage in enumerate(deployment.stages):
+        operations, _ = stage_work(deployment, index, steps, batch[..., np.newaxis])
+        of_step = sum((one.layers * np.asarray(one.flops) for one in operations), start=np.zeros(steps.new.shape))
+        total = total + stage.count * np.where(steps.new > 0, of_step, 0.0).sum(axis=-1)
+    return total * deployment.layout.tp * deployment.layout.dp
