@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
     from roofcalc.questions.explain import explain as explain
+    from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
+    from roofcalc.questions.prefill import prefill as prefill
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -27,13 +29,15 @@ _HOMES = {
     "interactivity": "roofcalc.questions.interactivity",
     "memory": "roofcalc.questions.memory",
     "ops": "roofcalc.questions.ops",
+    "prefill": "roofcalc.questions.prefill",
+    "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }
-__all__ = ["Options", "RoofcalcError", "Table", "__version__", "attention", "explain", "interactivity", "max_batch", "memory", "ops"]
+__all__ = ["__version__", *_HOMES]
 
 
 def __dir__() -> list[str]:

@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
+    "prefill": ("roofcalc.cli.prefill", "Time to the first token of a prompt."),
+    "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),

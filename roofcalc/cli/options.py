@@ -37,6 +37,7 @@ def _one_of(name: str) -> str:
 
 MODEL = _argument("model", "Catalog names, aliases or YAML files; several with commas between.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
+OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
 
 WORKLOAD = "Workload"
 SEQ = _option(
@@ -58,6 +59,21 @@ VARIANT = _option(
     many=True,
 )
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
+
+TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")
+GENERATION = (
+    _option("isl", WORKLOAD, "--isl", "Input tokens of whole generations, in place of --seq.", metavar="TOKENS"),
+    _option("osl", WORKLOAD, "--osl", "Output tokens of whole generations.", metavar="TOKENS"),
+    _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
+)
+CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
+CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
+SPECULATION = (
+    _option("draft", WORKLOAD, "--draft", "Tokens drafted per step. [with --mtp: the model's heads]", metavar="TOKENS"),
+    _option("acceptance", WORKLOAD, "--acceptance", "Rate at which each draft is accepted; never assumed.", float, "RATE"),
+    _option("draft_model", WORKLOAD, "--draft-model", "A smaller model that drafts. [none: drafts cost nothing]", metavar="MODEL"),
+    _option("mtp", WORKLOAD, "--mtp", "The model's own multi-token-prediction layer drafts.", bool),
+)
 
 PRECISION = (
     _option(
