@@ -104,7 +104,16 @@ class Request:
     results that stand behind all else.
     """
 
-    def __init__(self, command: str, results: tuple[Column, ...], model: Any, hardware: Any, options: Options, more: tuple[Column, ...] = ()) -> None:
+    def __init__(
+        self,
+        command: str,
+        results: tuple[Column, ...],
+        model: Any,
+        hardware: Any,
+        options: Options,
+        given: tuple[str, ...] = (),
+        more: tuple[Column, ...] = (),
+    ) -> None:
         for name in options:
             if name not in Options.__annotations__:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
