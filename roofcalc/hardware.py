@@ -54,6 +54,8 @@ class Link(Record):
         In a mesh, the link between two devices.
     topology, axes
         "torus" and the devices along each axis; a mesh where pair_gb_s is given; else a switch.
+    wrap : int, optional
+        In a torus, the shortest axis that closes into a ring; shorter ones are lines.
     """
 
     gb_s: Positive
@@ -63,6 +65,7 @@ class Link(Record):
     pair_gb_s: Positive | None = None
     topology: Literal["switch", "mesh", "torus"] | None = None
     axes: tuple[Count, ...] = ()
+    wrap: Count | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.shape == "mesh" and self.pair_gb_s is None:
@@ -77,6 +80,8 @@ class Link(Record):
                 yield "axes", f"a torus needs its axes, and their product must be the domain of {self.domain}"
         elif self.axes:
             yield "axes", "only a torus has axes"
+        if self.wrap is not None and self.shape != "torus":
+            yield "wrap", "only a torus closes into rings"
         if self.reduce and self.shape != "switch":
             yield "reduce", "only a switch can sum in the network"
 
