@@ -65,7 +65,7 @@ def normal(name: str) -> str:
 
 def entries(kind: Kind) -> dict[str, Path]:
     """Every entry's normalised name and file, the first of a name winning. Reads directories, no files."""
-    return {name: paths[0] for name, paths in _entries(kind, tuple(map(str, directories(kind)))).items()}
+    return {name: paths[0] for name, paths in files_in(*directories(kind)).items()}
 
 
 def unreadable_directories() -> list[str]:
@@ -75,7 +75,8 @@ def unreadable_directories() -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, list[Path]]:
+def files_in(*places: Path) -> dict[str, list[Path]]:
+    """Every YAML file of these directories by its normalised name, in their order."""
     found: dict[str, list[Path]] = {}
     for place in places:
         for folder, subfolders, files in os.walk(place):
@@ -87,21 +88,37 @@ def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, list[Path]]:
     return found
 
 
-_ALIASES = re.compile(r"^aliases:(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+_HEAD = 4096
+_ALIASES = re.compile(r"^aliases:(.*(?:\n(?:[\s#-].*|$))*)", re.MULTILINE)
+_COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
 
 
 def aliases(path: Path) -> list[str]:
-    """The aliases written in a file, by a scan of its text: a tenth of the time that parsing takes.
+    """The aliases written in a file, by a scan of its text: a small part of the time that parsing takes.
 
+    One read of the file's beginning, where they usually stand; of the whole where they may go on beyond it.
     A file that cannot be read has none: whoever names it is told why.
     """
     try:
-        match = _ALIASES.search(yamlfile.read_text(path))
-    except RoofcalcError:
+        text, whole = _beginning(path)
+        match = _ALIASES.search(text)
+        if not whole and (match is None or match.end() == len(text)):
+            match = _ALIASES.search(yamlfile.read_text(path))
+    except (OSError, RoofcalcError):
         return []
-    text = re.sub(r"(^|\s)#.*", "", match.group(1)) if match else ""
-    words = (re.sub(r"^\s*-\s", "", part).strip(" \t[]'\"") for part in re.split(r"[,\n]", text))
+    listed = match.group(1) if match else ""
+    words = (part.strip().removeprefix("- ").strip(" \t[]'\"") for part in _COMMENT.sub("", listed).replace("\n", ",").split(","))
     return [word for word in words if word]
+
+
+def _beginning(path: Path) -> tuple[str, bool]:
+    """The first bytes of a file as text, and whether that is all of it."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
+    try:
+        data = os.read(handle, _HEAD)
+    finally:
+        os.close(handle)
+    return data.decode("utf-8-sig", errors="replace"), len(data) < _HEAD
 
 
 def find(kind: Kind, text: str) -> Found:
@@ -161,7 +178,7 @@ def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines
 
 def _other(kind: Kind, name: str, found: Found) -> Found:
     """The entry called `name`, and not the file that says so: an entry may be like the one that it stands before."""
-    paths = _entries(kind, tuple(map(str, directories(kind)))).get(normal(name), [])
+    paths = files_in(*directories(kind)).get(normal(name), [])
     behind = [path for path in paths if path != found.path]
     return Found(behind[0].stem, behind[0]) if behind else find(kind, name)
 
