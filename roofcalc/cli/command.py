@@ -43,20 +43,35 @@ class GroupedHelp(TyperCommand):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+def command(
+    name: str,
+    answer: Callable[..., Table | list[str]],
+    options: tuple[Option, ...],
+    help: str,
+    examples: tuple[str, ...],
+    failed: Callable[[Table], bool] | None = None,
+) -> Any:
     """The command `name`: its options' values go to `answer`, whose table is printed.
 
     Parameters
     ----------
     answer : callable
-        Takes the options by their API names, those not given left out; returns a Table.
+        Takes the options by their API names, those not given left out; returns a Table, or lines of finished text.
     examples : tuple of str
         Whole command lines that run.
+    failed : callable, optional
+        Whether a table that is printed tells of an error: exit code 2.
     """
 
     def callback(**values: Any) -> None:
         given = {key: value for key, value in values.items() if value is not None and key not in OUTPUT_NAMES}
-        emit(answer(**given), **{key: values[key] for key in OUTPUT_NAMES})
+        answered, output = answer(**given), {key: values[key] for key in OUTPUT_NAMES}
+        if isinstance(answered, Table):
+            emit(answered, **output)
+            if failed and failed(answered):
+                raise typer.Exit(2)
+        else:
+            emit_text(answered, **output)
 
     parameters = [option.parameter for option in (*options, *OUTPUT)]
     callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -80,9 +95,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     from roofcalc.report import require as requirements
     from roofcalc.report.writers import write
 
-    if output == "":
-        raise RoofcalcError("output: a file's name is missing")
-    path = Path(output) if output and output != "-" else None
+    path = _file(output)
     chosen = format if format is not None else SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
@@ -98,6 +111,28 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         print(f"failed: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
+
+
+def emit_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
+    """Prints finished text, which is no table.
+
+    Raises
+    ------
+    RoofcalcError
+        A table's format, columns or requirements are asked of it, or the file cannot be written.
+    """
+    from roofcalc.report.writers import write
+
+    if format is not None or columns is not None or require:
+        raise RoofcalcError("format, columns, require: they are of tables, and this is text")
+    write(iter(lines), _file(output))
+
+
+def _file(output: str | None) -> Path | None:
+    """Where to write; None is standard output."""
+    if output == "":
+        raise RoofcalcError("output: a file's name is missing")
+    return Path(output) if output and output != "-" else None
 
 
 def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) -> Iterator[str]:
