@@ -20,8 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
-    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show."),
+    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }
 
 
