@@ -113,7 +113,7 @@ def test_a_duplex_mesh(tmp_path: Path) -> None:
 
 def test_sources_that_are_missing(tmp_path: Path) -> None:
     assert [row[:3] for row in found(saved(tmp_path, "hardware/a-device", more=""))] == [("", "sources", "error")]
-    assert found(saved(tmp_path, "hardware/a-device", more="unverified: [memory, peak_tflop_s]\n")) == []
+    assert found(saved(tmp_path, "hardware/a-device", more="unverified: [memory, peak_tflop_s, link.pair_gb_s]\n")) == []
     (row,) = found(saved(tmp_path, "hardware/a-device", more="sources: [the data sheet]\n"))
     assert row[1:3] == ("sources", "warning") and "'the data sheet' is no https address" in row[3]
 

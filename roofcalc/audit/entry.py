@@ -12,6 +12,7 @@ from roofcalc.audit.issue import Issue, Issues
 from roofcalc.catalog import Found, Kind
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Device, System
+from roofcalc.record import Record
 from roofcalc.schema import attempt, place
 
 
@@ -39,15 +40,15 @@ def findings(kind: Kind, path: Path) -> Iterator[Finding]:
     if problems:
         yield from (Finding(problem.place, Issue(problem.field, problem.sentence)) for problem in problems)
         return
-    for issue in _excused(built, _issues(kind, found, built, value)):
+    for issue in _excused(built, _issues(kind, found, built)):
         yield Finding(place(tuple(issue.field.split(".")), lines, str(path)), issue)
 
 
-def _issues(kind: Kind, found: Found, built: Model | Device | System, value: dict[str, Any]) -> Issues:
+def _issues(kind: Kind, found: Found, built: Model | Device | System) -> Issues:
     if built.name != found.path.stem:
         yield Issue("name", f"{built.name!r} must equal the file's name {found.path.stem!r}")
         return
-    yield from _sources(built, value)
+    yield from _sources(built)
     if isinstance(built, Model):
         yield from models.issues(built)
     elif isinstance(built, Device):
@@ -63,20 +64,20 @@ def _issues(kind: Kind, found: Found, built: Model | Device | System, value: dic
             yield from systems.issues(hardware, built)
 
 
-def _sources(built: Model | Device | System, value: dict[str, Any]) -> Issues:
+def _sources(built: Model | Device | System) -> Issues:
     if not built.sources and not built.unverified:
         yield Issue("sources", "none: say where the figures are from, or list those without a source under `unverified`")
     for source in built.sources:
         if not re.fullmatch(r"https://\S+", source):
             yield Issue("sources", f"{source!r} is no https address that a reader can open", "warning")
     for field in built.unverified:
-        at: Any = value
+        at: Any = built
         for key in field.split("."):
-            known = tuple(at) if isinstance(at, dict) else ()
+            known = tuple(one.name for one in at.fields_) if isinstance(at, Record) else tuple(at) if isinstance(at, dict) else ()
             if key not in known:
                 yield Issue("unverified", f"{field!r} is no field of this entry{did_you_mean(key, known)}")
                 break
-            at = at[key]
+            at = at[key] if isinstance(at, dict) else getattr(at, key)
 
 
 def _excused(built: Model | Device | System, issues: Issues) -> Issues:
