@@ -95,7 +95,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     from roofcalc.report import require as requirements
     from roofcalc.report.writers import write
 
-    path = _file(output)
+    path = _path(output)
     chosen = format if format is not None else SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
@@ -125,10 +125,10 @@ def emit_text(lines: list[str], format: str | None, output: str | None, columns:
 
     if format is not None or columns is not None or require:
         raise RoofcalcError("format, columns, require: they are of tables, and this is text")
-    write(iter(lines), _file(output))
+    write(iter(lines), _path(output))
 
 
-def _file(output: str | None) -> Path | None:
+def _path(output: str | None) -> Path | None:
     """Where to write; None is standard output."""
     if output == "":
         raise RoofcalcError("output: a file's name is missing")
