@@ -25,8 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
-    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show."),
+    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }
 
 

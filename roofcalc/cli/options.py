@@ -24,10 +24,11 @@ def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, met
     return Option(name, heading, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
-def _argument(name: str, help: str, required: bool = True) -> Option:
+def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
     info = typer.Argument(help=help, metavar=name.upper(), show_default=False)
     default = inspect.Parameter.empty if required else None
-    hint: Any = str if required else str | None
+    one: Any = list[str] if many else str
+    hint: Any = one if required else one | None
     return Option(name, "", inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
@@ -155,3 +156,26 @@ OUTPUT = (
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
+
+CATALOG = "Catalog"
+MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)
+HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), one or several.", many=True)
+FILES = _argument("files", "YAML files, or directories of them. [the built-in catalogs and those of ROOFCALC_PATH]", required=False, many=True)
+FAMILY = _option("family", CATALOG, "--family", "Only these families, as the entries name them; several with commas between.", metavar="A,B")
+SORT = _option("sort", CATALOG, "--sort", "By this column; numbers from the largest down.", metavar="COLUMN")
+YAML = _option("yaml", CATALOG, "--yaml", "One entry as a whole file, ready to copy and edit.", bool)
+HARDWARE_FILTERS = (
+    _option("vendor", CATALOG, "--vendor", "Only by these makers, of the system or of its devices.", metavar="A,B"),
+    FAMILY,
+    _option("kind", CATALOG, "--kind", "Only devices, or only systems.", metavar="device|system"),
+    _option("dtype", CATALOG, "--dtype", "Only with peaks in all these formats.", metavar="FORMAT"),
+    _option("min_memory_gb", CATALOG, "--min-memory-gb", "Least nominal memory of all devices of an entry.", metavar="GB"),
+    _option("systems", CATALOG, "--systems", "Systems only, with their hosts: CPU packages and memory for each device.", bool),
+    SORT,
+)
+MODEL_FILTERS = (
+    FAMILY,
+    _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
+    _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
+    SORT,
+)
