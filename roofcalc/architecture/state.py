@@ -1,7 +1,7 @@
 """Kinds of recurrent layers as frozen records: their weights, and the state that a sequence keeps.
 
 Sources of the shapes: Mamba arXiv 2312.00752; Mamba-2 arXiv 2405.21060; gated delta net arXiv 2412.06464;
-Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313.
+Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313; short convolution arXiv 2511.23404.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -165,11 +165,43 @@ class Lightning(Record):
         return part(self.heads, tp) * self.head_dim
 
 
+class ShortConvolution(Record):
+    """A gated convolution over the last `conv` tokens and nothing else: no recurrent numbers (LFM2)."""
+
+    type: ClassVar[str] = "short_convolution"
+    width: Count
+    conv: Count
+    dtype: StateDtype = "bf16"
+
+    def elements(self, tp: int = 1) -> int:
+        """No numbers besides the convolution's own."""
+        return 0
+
+    def channels(self, tp: int) -> int:
+        """Width of the convolution."""
+        return part(self.width, tp)
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        width = part(self.width, tp)
+        return (Matrix("in", hidden, 3 * width, "state"), Matrix("out", width, hidden, "state"))
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Convolution without bias."""
+        return self.channels(tp) * self.conv
+
+
 State = Annotated[
-    Mamba1 | Mamba2 | GatedDeltaNet | KDA | Lightning,
+    Mamba1 | Mamba2 | GatedDeltaNet | KDA | Lightning | ShortConvolution,
     Kinds(
         "type",
-        {"mamba1": Mamba1, "mamba2": Mamba2, "gated_deltanet": GatedDeltaNet, "kda": KDA, "lightning": Lightning},
+        {
+            "mamba1": Mamba1,
+            "mamba2": Mamba2,
+            "gated_deltanet": GatedDeltaNet,
+            "kda": KDA,
+            "lightning": Lightning,
+            "short_convolution": ShortConvolution,
+        },
         default="",
     ),
 ]
