@@ -136,8 +136,8 @@ class MLA(Record):
         Rank of the query projection; absent where queries come straight from the hidden state.
     kv_rank, nope_dim, rope_dim, v_dim : int
         Latent size; key dimensions without and with rotary position; value dimension.
-    gate : bool
-        An output gate of heads × v_dim (Kimi K3).
+    gate, head_gate : bool
+        An output gate of heads × v_dim (Kimi K3), or of one number per head (Ling 3).
     """
 
     type: ClassVar[str] = "mla"
@@ -149,6 +149,7 @@ class MLA(Record):
     q_rank: Count | None = None
     index: Index | None = None
     gate: bool = False
+    head_gate: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.index is not None and self.q_rank is None:
@@ -170,6 +171,7 @@ class MLA(Record):
             Matrix("k_up", self.kv_rank, n * self.nope_dim, "attention"),
             Matrix("v_up", self.kv_rank, n * self.v_dim, "attention"),
             *((Matrix("gate", hidden, n * self.v_dim, "attention"),) if self.gate else ()),
+            *((Matrix("head_gate", hidden, n, "attention"),) if self.head_gate else ()),
             Matrix("o", n * self.v_dim, hidden, "attention"),
             *(self.index.matrices(hidden, self.q_rank or hidden) if self.index else ()),
         )

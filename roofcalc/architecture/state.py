@@ -108,13 +108,17 @@ class GatedDeltaNet(Record):
 
 
 class KDA(Record):
-    """Kimi delta attention: the delta rule with a gate per channel; `full_gate`: the output's gate has full rank (Kimi K3)."""
+    """Kimi delta attention: the delta rule with a gate per channel.
+
+    `full_gate`: the output's gate has full rank (Kimi K3); `full_forget`: the forget gate too (Ling 3).
+    """
 
     type: ClassVar[str] = "kda"
     heads: Count
     head_dim: Count
     conv: Count
     full_gate: bool = False
+    full_forget: bool = False
     dtype: StateDtype = "fp32"
 
     def elements(self, tp: int = 1) -> int:
@@ -123,13 +127,13 @@ class KDA(Record):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         wide = part(self.heads, tp) * self.head_dim
-        low = 1 if self.full_gate else 2
-        gate = (Matrix("gate", hidden, wide, "state"),) if self.full_gate else ()
+        full = [name for name, whole in (("forget", self.full_forget), ("gate", self.full_gate)) if whole]
+        low = 2 - len(full)
+        down_up = (Matrix("gates_down", hidden, low * self.head_dim, "state"), Matrix("gates_up", self.head_dim, wide, "state", low))
         return (
             Matrix("qkv", hidden, 3 * wide, "state"),
-            Matrix("gates_down", hidden, low * self.head_dim, "state"),
-            Matrix("gates_up", self.head_dim, wide, "state", low),
-            *gate,
+            *(down_up if low else ()),
+            *(Matrix(name, hidden, wide, "state") for name in full),
             Matrix("beta", hidden, part(self.heads, tp), "state"),
             Matrix("out", wide, hidden, "state"),
         )
@@ -180,6 +184,10 @@ class ShortConvolution(Record):
     def channels(self, tp: int) -> int:
         """Width of the convolution."""
         return part(self.width, tp)
+
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return self.channels(tp) * (self.conv - 1)
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         width = part(self.width, tp)
