@@ -65,7 +65,8 @@ BY_HAND = {
     "latent-experts": 128_000 + 64 + 6 * (23_636 + 32_264 + 128) + 2 * (15_656 + 32_264 + 128),
     # kda: qkv 3·64·64, forget and gate 2·64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 25,684
     # mla: q 64·4·24, down 64·24, up 16·64 twice, out 4096, gate 64·4, norm 16 = 14,096; mlp 24,576, norms 128 everywhere
-    "full-gates": 128_000 + 64 + 4 * (25_684 + 24_704) + 2 * (14_096 + 24_704),
+    # lightning: qkv 3·64·64, gate and out 2·64·64, output norm 64, query and key norms 32 = 20,576
+    "full-gates": 128_000 + 64 + 4 * (25_684 + 24_704) + 2 * (14_096 + 24_704) + 20_576 + 24_704,
     # tied: 64,000; final norm 64; mlp 24,576 and norms 128 everywhere
     # conv: in 64·192, out 64·64, convolution 64·3 = 16,576; full: qkv 64·128, o 4096, norms 32 = 12,320
     "short-convolutions": 64_000 + 64 + 4 * (16_576 + 24_704) + 2 * (12_320 + 24_704),

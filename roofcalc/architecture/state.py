@@ -145,11 +145,12 @@ class KDA(Record):
 
 
 class Lightning(Record):
-    """Linear attention with a fixed decay per head and an output gate (MiniMax-01)."""
+    """Linear attention with a fixed decay per head and an output gate (MiniMax-01); `qk_norm` as in Ring-linear."""
 
     type: ClassVar[str] = "lightning"
     heads: Count
     head_dim: Count
+    qk_norm: bool = False
     dtype: StateDtype = "fp32"
 
     def elements(self, tp: int = 1) -> int:
@@ -165,8 +166,8 @@ class Lightning(Record):
         )
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
-        """The output norm."""
-        return part(self.heads, tp) * self.head_dim
+        """The output norm, and norms of queries and keys."""
+        return part(self.heads, tp) * self.head_dim + (2 * self.head_dim if self.qk_norm else 0)
 
 
 class ShortConvolution(Record):
