@@ -67,6 +67,10 @@ BY_HAND = {
     # mla: q 64·4·24, down 64·24, up 16·64 twice, out 4096, gate 64·4, norm 16 = 14,096; mlp 24,576, norms 128 everywhere
     # lightning: qkv 3·64·64, gate and out 2·64·64, output norm 64, query and key norms 32 = 20,576
     "full-gates": 128_000 + 64 + 4 * (25_684 + 24_704) + 2 * (14_096 + 24_704) + 20_576 + 24_704,
+    # tied: 64,000; final norm 64; mamba: inner 128, channels 160: in 64·(128+160+4), out 128·64, convolution 160·5,
+    #   A, D and dt 12, gated norm 128, norm 64 = 27,884
+    # shared, twice: qkv 128·384, o 128·64, mlp 3·64·128, norms 3·64 = 82,112
+    "shared-weights": 64_000 + 64 + 10 * 27_884 + 2 * 82_112,
     # tied: 64,000; final norm 64; mlp 24,576 and norms 128 everywhere
     # conv: in 64·192, out 64·64, convolution 64·3 = 16,576; full: qkv 64·128, o 4096, norms 32 = 12,320
     "short-convolutions": 64_000 + 64 + 4 * (16_576 + 24_704) + 2 * (12_320 + 24_704),

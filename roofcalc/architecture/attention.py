@@ -61,6 +61,8 @@ class GQA(Record):
         One vector serves as key and value (Gemma 4's global layers).
     q_rank : int, optional
         Low-rank query projection (Step3).
+    inputs : int
+        Hidden vectors side by side that queries, keys and values come from (Zamba2: 2, the layer's and the embedding).
     gate, sinks, bias, qk_norm
         Output gate; one learned sink per head; which projections have biases; norms on queries and keys.
     """
@@ -77,6 +79,7 @@ class GQA(Record):
     kv_proj: bool = True
     shared_kv: bool = False
     q_rank: Count | None = None
+    inputs: Count = 1
     gate: bool = False
     sinks: bool = False
     bias: Literal["none", "qkv", "qkvo"] = "none"
@@ -106,11 +109,12 @@ class GQA(Record):
         """Weights on one of `tp` tensor ranks."""
         queries = part(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
+        source = self.inputs * hidden
         if self.q_rank is None:
-            into = [Matrix("qkv", hidden, queries + keys_values, "attention")]
+            into = [Matrix("qkv", source, queries + keys_values, "attention")]
         else:
-            into = [Matrix("q_down", hidden, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
-            into += [Matrix("kv", hidden, keys_values, "attention")] if keys_values else []
+            into = [Matrix("q_down", source, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
+            into += [Matrix("kv", source, keys_values, "attention")] if keys_values else []
         outputs = part(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))

@@ -19,12 +19,18 @@ class Block(Record):
     """One layer: up to three parts, all optional. Attention and state together run side by side (Falcon-H1).
 
     `norms` overrides the count of norm vectors: one before the mixing part and one before the feed-forward part.
+    `copies` says how many sets of weights all its layers share, where they have fewer than one each (Zamba2).
     """
 
     attention: Attention | None = None
     state: State | None = None
     mlp: FeedForward | None = None
     norms: Whole | None = None
+    copies: Count | None = None
+
+    def stored(self, layers: int) -> int:
+        """Sets of weights that `layers` of its layers hold."""
+        return layers if self.copies is None else min(layers, self.copies)
 
     @property
     def parts(self) -> tuple[Attention | State | FeedForward, ...]:
