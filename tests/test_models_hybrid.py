@@ -71,7 +71,7 @@ def test_layers_per_kind(name: str, layers: tuple[int, int, int]) -> None:
 PLACES = {
     "kimi-linear-48b-a3b": ("mla", [3, 7, 11, 15, 19, 23, 26]),
     "bamba-9b": ("attn", [9, 18, 27]),
-    "granite-4.0-h-tiny": ("attn", [5, 15, 25, 35]),
+    "granite-4.0-h-1b": ("attn", [5, 15, 25, 35]),
     "granite-4.0-h-350m": ("attn", [10, 13, 17, 27]),
     "lfm2-1.2b": ("full", [2, 5, 8, 10, 12, 14]),
     "lfm2-2.6b": ("full", [2, 5, 9, 13, 17, 21, 24, 27]),
