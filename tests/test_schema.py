@@ -52,6 +52,9 @@ BY_HAND = {
     # tied: 64,000; look-up table 80,000; final norm 64; five local: qkv 64·128, o 4096, norms 32 and 4·64, mlp 24,576
     # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576
     "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328,
+    # embedding and head 128,000, the head's bias 1000; a norm after the embedding and a final one, each 2·64
+    # three: qkv 64·192, o 4096, mlp 2·64·256 with biases 256 + 64, one norm 128 = 49,600
+    "head-bias": 128_000 + 1000 + 256 + 3 * 49_600,
     # experts part: router 512, 8 biases, latent 2·64·32, shared 3·64·48, experts 8·3·32·24 = 32,264
     # kda: qkv 3·64·64, gates 2·64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 25,684
     # mla: 64·24 + 24·96 + 64·24 + 16·64 + 16·64 + gate 4096 + out 4096, norms 24+16 = 15,656; two norms 128 everywhere

@@ -129,6 +129,8 @@ class Model(Record):
         Attention and feed-forward side by side, so that one all-reduce serves both.
     positions : int
         Rows of a learned position table.
+    embed_norm, head_bias : bool
+        A norm on the embedding's output (BLOOM); a bias on the logits (GPT-J, Phi-2).
     excluded : dict
         Parameters of towers that take memory but are not modelled (vision, audio).
     hyper_connections : int, optional
@@ -154,6 +156,8 @@ class Model(Record):
     norm_bias: bool = False
     parallel: bool = False
     positions: Whole = 0
+    embed_norm: bool = False
+    head_bias: bool = False
     hyper_connections: Count | None = None
     extra_embed: ExtraEmbedding | None = None
     mtp: MultiToken | None = None
@@ -216,10 +220,11 @@ class Model(Record):
         return count * self.hidden * (2 if self.norm_bias else 1) + own + self._hyper_connection_parameters(block)
 
     def outer_vectors(self) -> int:
-        """The final norm, learned positions, and the mixing before the head."""
+        """Norms outside the layers, learned positions, the mixing before the head, and the head's bias."""
         streams = self.hyper_connections or 0
         mixing = streams * streams * self.hidden + streams + 1 if streams else 0
-        return self.hidden * (2 if self.norm_bias else 1) + self.positions * self.hidden + mixing
+        norms = (1 + self.embed_norm) * self.hidden * (2 if self.norm_bias else 1)
+        return norms + self.positions * self.hidden + mixing + (self.vocab if self.head_bias else 0)
 
     def _hyper_connection_parameters(self, block: Block) -> int:
         """Per part, a (2+m)·m × m·h mixing map with bias, and three scales."""
