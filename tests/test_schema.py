@@ -55,6 +55,10 @@ BY_HAND = {
     # embedding and head 128,000, the head's bias 1000; a norm after the embedding and a final one, each 2·64
     # three: qkv 64·192, o 4096, mlp 2·64·256 with biases 256 + 64, one norm 128 = 49,600
     "head-bias": 128_000 + 1000 + 256 + 3 * 49_600,
+    # tied 64,000; look-up table 900·96, its projection 64·96 and norm 16; streams 2·3·64·64; final norm 64
+    # six: qkv 64·128, o 4096, qk norms 32, mlp 3·64·128, side 2·64·24, six norms 384,
+    #   streams: router and norm 5·64, scale 64, corrections 16, predictions 64 = 40,816
+    "alternating-updates": 64_000 + 86_400 + 6_144 + 16 + 24_576 + 64 + 6 * 40_816,
     # experts part: router 512, 8 biases, latent 2·64·32, shared 3·64·48, experts 8·3·32·24 = 32,264
     # kda: qkv 3·64·64, gates 2·64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 25,684
     # mla: 64·24 + 24·96 + 64·24 + 16·64 + 16·64 + gate 4096 + out 4096, norms 24+16 = 15,656; two norms 128 everywhere

@@ -77,11 +77,23 @@ class MultiToken(Record):
 
 
 class ExtraEmbedding(Record):
-    """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator."""
+    """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator.
+
+    `per_layer` is the slice of `dim` that one layer takes, where the hidden state is projected to `dim` and normed too.
+    """
 
     rows: Count
     dim: Count
     offload: bool = False
+    per_layer: Count | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.per_layer and self.dim % self.per_layer:
+            yield "per_layer", f"{self.dim} does not divide into slices of {self.per_layer}"
+
+    def projection(self, hidden: int) -> int:
+        """Weights that make the same from the hidden state, and the norm of a slice."""
+        return hidden * self.dim + self.per_layer if self.per_layer else 0
 
 
 class Published(Record):
@@ -135,6 +147,8 @@ class Model(Record):
         Parameters of towers that take memory but are not modelled (vision, audio).
     hyper_connections : int, optional
         Residual streams mixed around each part (DeepSeek V4).
+    altup : int, optional
+        Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, arXiv 2301.13310).
     """
 
     name: str
@@ -159,6 +173,7 @@ class Model(Record):
     embed_norm: bool = False
     head_bias: bool = False
     hyper_connections: Count | None = None
+    altup: Count | None = None
     extra_embed: ExtraEmbedding | None = None
     mtp: MultiToken | None = None
     excluded: dict[str, Whole] = {}  # noqa: RUF012  (never changed: records are frozen)
@@ -217,12 +232,17 @@ class Model(Record):
         """Norms, biases and other vectors of one block on a tensor rank."""
         count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
         own = sum(one.vectors(self.hidden, tp) for one in block.parts)
-        return count * self.hidden * (2 if self.norm_bias else 1) + own + self._hyper_connection_parameters(block)
+        mixing = self._hyper_connection_parameters(block) + self._alternating_parameters()
+        return count * self.hidden * (2 if self.norm_bias else 1) + own + mixing
 
     def outer_vectors(self) -> int:
-        """Norms outside the layers, learned positions, the mixing before the head, and the head's bias."""
+        """Norms outside the layers, learned positions, streams' mixing before and after the layers, the head's bias."""
         streams = self.hyper_connections or 0
         mixing = streams * streams * self.hidden + streams + 1 if streams else 0
+        if self.altup:
+            mixing += 2 * (self.altup - 1) * self.hidden * self.hidden
+        if self.extra_embed:
+            mixing += self.extra_embed.projection(self.hidden)
         norms = (1 + self.embed_norm) * self.hidden * (2 if self.norm_bias else 1)
         return norms + self.positions * self.hidden + mixing + (self.vocab if self.head_bias else 0)
 
@@ -232,3 +252,10 @@ class Model(Record):
             return 0
         m = self.hyper_connections
         return len(block.parts) * ((2 + m) * m * (m * self.hidden + 1) + 3)
+
+    def _alternating_parameters(self) -> int:
+        """Per layer: a norm and an m-way router of h, a scale of h, m × m corrections and m × m² predictions."""
+        if self.altup is None:
+            return 0
+        m = self.altup
+        return (m + 2) * self.hidden + m * m + m**3
