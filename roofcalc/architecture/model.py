@@ -148,7 +148,7 @@ class Model(Record):
     hyper_connections : int, optional
         Residual streams mixed around each part (DeepSeek V4).
     altup : int, optional
-        Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, arXiv 2301.13310).
+        Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, NeurIPS 2023).
     """
 
     name: str
