@@ -13,6 +13,7 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.explain import given, working
 from roofcalc.explain.memory import memory as memory_sections
+from roofcalc.explain.prefill import prefill as prefill_sections
 from roofcalc.explain.step import step as step_sections
 from roofcalc.explain.working import Line, Section
 from roofcalc.formulas import work
@@ -20,6 +21,7 @@ from roofcalc.hardware import Hardware
 from roofcalc.questions.interactivity import interactivity
 from roofcalc.questions.max_batch import max_batch
 from roofcalc.questions.memory import memory
+from roofcalc.questions.prefill import prefill
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Options, Request
 
@@ -49,11 +51,11 @@ class Explanation(NamedTuple):
 
 
 def explain(command: str, model: Names | Model, hardware: Names | Hardware, **options: Any) -> Explanation:
-    """The same request as `max_batch`, `interactivity` or `memory`, with its working.
+    """The same request as `max_batch`, `interactivity`, `memory` or `prefill`, with its working.
 
     Parameters
     ----------
-    command : "max-batch", "interactivity" or "memory"
+    command : "max-batch", "interactivity", "memory" or "prefill"
     model, hardware, options
         As the command of that name takes them.
 
@@ -139,8 +141,20 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     return [*sections, Section("Answer", answer)]
 
 
+def _prefill(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    if row.get("chunk") is not None:
+        raise RoofcalcError("chunk: explain shows a prefill in one step; leave --chunk out, or give each chunk with --seq and --cached")
+    if not deployment.has_time:
+        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
+    new, many = float(row["seq"]), float(row["batch"])
+    sections, seconds = prefill_sections(deployment, new, float(row["cached"]), many)
+    answer = [Line("TTFT", seconds, "s"), Line("limited_by", str(row["limited_by"]), "takes the largest part")]
+    return [*sections, Section("Answer", tuple(answer))]
+
+
 _ANSWERS: dict[str, tuple[Callable[..., Table], Callable[[Deployment, dict[str, Any]], list[Section]]]] = {
     "max-batch": (max_batch, _max_batch),
     "interactivity": (interactivity, _interactivity),
     "memory": (memory, _memory),
+    "prefill": (prefill, _prefill),
 }
