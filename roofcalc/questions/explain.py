@@ -72,12 +72,19 @@ def explain(command: str, model: Names | Model, hardware: Names | Hardware, **op
         raise RoofcalcError(f"explain: {len(table):,} rows; name one context and batch, at most {MAX_ROWS} rows are explained at once")
     kept: Options = {name: value for name, value in options.items() if name in Options.__annotations__}  # type: ignore[assignment]
     deployments = [one for one, _ in _request(command, model, hardware, **kept).deployments()]
+    if any(deployment.draft for deployment in deployments) or _is_generation(options):
+        raise RoofcalcError("explain: it shows plain steps at one context; leave drafts and generations out")
     rows = []
     for deployment, block in zip(deployments, table.blocks, strict=True):
         for place in range(block.size):
             row = {name: value[place] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
             rows.append([_title(command, row), *given.sections(deployment), *rows_of(deployment, row)])
     return Explanation(table, rows)
+
+
+def _is_generation(options: dict[str, Any]) -> bool:
+    """Whether a request is about whole generations."""
+    return options.get("isl") is not None or options.get("osl") is not None
 
 
 def _request(command: str, model: Any, hardware: Any, **options: Unpack[Options]) -> Request:
@@ -128,7 +135,7 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     most = float(row["batch_interactivity"])
     if not np.isfinite(most):
         return [*sections, Section("Batch by time", (Line("no time", "the device has no peak that these operations could run at"),))]
-    allowed = work(limits.batch_interactivity, "T_allowed", {"r": rate})
+    allowed = work(limits.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
     lines = [working.line(allowed, "s")]
     if most > 0:
         steps, seconds = step_sections(deployment, seq, most)
