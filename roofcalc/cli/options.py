@@ -59,6 +59,7 @@ VARIANT = _option(
     metavar="CHANGE",
     many=True,
 )
+PHASE = _option("phase", WORKLOAD, "--phase", "A decode step, or a prefill. [decode]", metavar="decode|prefill")
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
 
 TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")
