@@ -6,7 +6,8 @@ from typing import Any
 
 from roofcalc import precision
 from roofcalc.architecture.model import Model
-from roofcalc.deployment import NATIVE, Deployment, cache_dtype, deploy
+from roofcalc.assumptions import Assumptions, assumptions
+from roofcalc.deployment import NATIVE, Deployment, deploy
 from roofcalc.errors import RoofcalcError
 from roofcalc.evidence import spellings
 from roofcalc.evidence.metrics import METRICS, Metric, Work
@@ -59,14 +60,14 @@ class Case(Record):
     share: float
     work: Work
 
-    def deployment(self, assumptions: Any, kv: str | None = None, layout: dict[str, int | None] | None = None) -> Deployment:
+    def deployment(self, assumed: Assumptions, kv: str | None = None, layout: dict[str, Any] | None = None) -> Deployment:
         """The case deployed under assumptions: in the layout given, else in the one that `roofcalc.layout.choose` completes."""
         degrees = layout or self.degrees
-        compute = None if assumptions.is_bound else self.compute
-        return deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumptions, **degrees)
+        compute = None if assumed.is_bound else self.compute
+        return deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumed, **degrees)
 
     @property
-    def degrees(self) -> dict[str, int | None]:
+    def degrees(self) -> dict[str, Any]:
         """The degrees that are known; an expert degree between 1 and all ranks is left open."""
         known = {"tp": self.tp, "pp": self.pp, "dp": self.dp}
         layout = choose(self.model, self.hardware, **known)
@@ -157,8 +158,6 @@ def _batch(point: Point, unit: int, share: float) -> float:
 
 
 def _has_time(case: Case) -> bool:
-    from roofcalc.assumptions import assumptions
-
     return case.deployment(assumptions()).has_time
 
 
@@ -175,8 +174,3 @@ def _half_a_digit(value: float) -> float:
     """Half a unit of the last decimal that a figure is printed with; nothing for whole numbers of 100 and more, which are exact."""
     decimals = len(repr(value).partition(".")[2]) if value != int(value) else 0
     return 0.5 * 10.0**-decimals if decimals or value < 100 else 0.0
-
-
-def kv_name(case: Case) -> str:
-    """The KV dtype of a case, or that of its checkpoint."""
-    return cache_dtype(case.model, case.kv).name
