@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.prefill import prefill as prefill
+    from roofcalc.questions.validate import validate as validate
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -32,6 +33,7 @@ _HOMES = {
     "prefill": "roofcalc.questions.prefill",
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
+    "validate": "roofcalc.questions.validate",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",

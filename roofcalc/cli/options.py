@@ -180,3 +180,7 @@ MODEL_FILTERS = (
     _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
     SORT,
 )
+
+EVIDENCE = "Evidence"
+POINTS_FILE = _argument("file", "A CSV of measured points.")
+SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)

@@ -141,3 +141,43 @@ FLOPS = (
     Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
     Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
 )
+
+_POINT = (
+    Column("id", "point", "", "the row's own name in its file", "text", 9),
+    *CASE,
+    Column("tp", "tp", "", "tensor parallel degree", "count", 3),
+    Column("pp", "pp", "", "pipeline parallel degree", "count", 2),
+    Column("dp", "dp", "", "data parallel degree", "count", 2),
+    Column("ep", "ep", "", "expert parallel degree", "count", 2),
+    Column("n_devices", "devices", "", "of these the figure and the batch are, where they are a share of a larger unit", "count", 1),
+    Column("isl", "prompt", "tokens", "input tokens of each request, or the context", "count", 5),
+    Column("osl", "output", "tokens", "output tokens of each request", "count", 5),
+    BATCH._replace(keep=6),
+    Column("metric", "metric", "", "what was measured, with its unit", "text", 9),
+)
+VALIDATE = (
+    *_POINT,
+    Column("measured", "measured", "", "the published figure", "number", 9),
+    Column("bound", "bound", "", "the same by the bound: no engine is faster", "number", 7),
+    Column("roofline", "roofline", "", "the same by the roofline", "number", 7),
+    Column("predicted", "predicted", "", "the same by the calibrated preset", "number", 8),
+    Column("ratio", "predicted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
+    Column("roofline_ratio", "measured / roofline speed", "", "the fraction of the roofline that was reached", "number", 9),
+    Column("bound_ratio", "measured / bound speed", "", "never above 1", "number", 9),
+    Column("why_not", "why not", "", "why it is not compared", "text", 8),
+    Column("fits_memory", "fits", "", "whether the batch fits the largest reading of the memory", "flag", 1),
+    Column("bound_skewed", "bound, routed alike", "", "the bound if all tokens took the same experts", "number", 1),
+    Column("bound_skewed_ratio", "measured / bound speed, routed alike", "", "never above 1", "number", 1),
+    Column("source", "source", "", "who published it", "text", 1),
+)
+VALIDATE_SUMMARY = (
+    Column("by", "by", "", "what the points have in common", "text", 9),
+    Column("name", "", "", "and which", "any", 9),
+    Column("points", "points", "", "in the file", "count", 8),
+    Column("compared", "compared", "", "of these", "count", 9),
+    Column("beat_bound", "beat the bound", "", "points faster than the bound", "count", 9),
+    Column("worst_bound_ratio", "worst measured / bound speed", "", "of the point nearest to its bound", "number", 7),
+    Column("median_roofline_ratio", "median measured / roofline speed", "", "half of the points reach a smaller fraction", "number", 9),
+    Column("median_error", "median error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+    Column("worst_error", "worst error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+)
