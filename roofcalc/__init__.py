@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
     from roofcalc.questions.explain import explain as explain
+    from roofcalc.questions.fit import fit as fit
     from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
@@ -34,6 +35,7 @@ _HOMES = {
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "validate": "roofcalc.questions.validate",
+    "fit": "roofcalc.questions.fit",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "validate": ("roofcalc.cli.validate", "Measured points against the model."),
+    "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }

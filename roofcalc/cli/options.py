@@ -184,3 +184,13 @@ MODEL_FILTERS = (
 EVIDENCE = "Evidence"
 POINTS_FILE = _argument("file", "A CSV of measured points.")
 SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)
+
+FIT_NAMES = _argument("given", "A CSV of measured points; or a model and hardware, with --point.", many=True)
+FIT = (
+    _option(
+        "point", EVIDENCE, "--point", "seq=7661,batch=72,interactivity=30, or isl and osl in place of seq. Repeatable.", metavar="FIGURES", many=True
+    ),
+    _option("fix", EVIDENCE, "--fix", "Parameters that stay: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
+    _option("by", EVIDENCE, "--by", "One fit for each of these in a file. [one for all points]", metavar="hardware|model|kind|source"),
+    _option("residuals", EVIDENCE, "--residuals", "The points beside the fit instead of what was fitted.", bool),
+)

@@ -82,6 +82,15 @@ class Case(Record):
         """A figure as a speed, whose ratio to another is above 1 where it is faster."""
         return 1 / value if self.metric.is_time else value
 
+    def seconds(self, value: float) -> float:
+        """A figure as the seconds of one token, or of the one thing that was timed."""
+        return (1e-3 if self.metric.is_time else 1.0) / self.speed(value)
+
+    def passes(self, deployment: Deployment) -> float:
+        """Passes of the model in these seconds."""
+        whole = self.metric.passes(deployment, self.work)
+        return whole / self.share if self.metric.of_system else whole
+
 
 def cases(points: Iterable[Point]) -> list[Case | str]:
     """For each point its case, or the reason (of `REASONS`) why it has none."""

@@ -49,8 +49,8 @@ def bound(case: Case) -> Bound:
     return Bound(max(values, key=case.speed), max(skewed, key=case.speed, default=None), fits)
 
 
-def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
-    """The case as it is most likely run, and its figure: the default layout, a 16-bit cache where the batch fits with one.
+def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
+    """A case as it is most likely run, and deployed so: the default layout, a 16-bit cache where the batch fits with one.
 
     Of prompts that a prefill step cuts at its tokens, a rank takes whole ones.
     """
@@ -61,7 +61,7 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
     if case.point.batch is None:
         ranks = deployment.layout.dp
         case = replace(case, work=replace(case.work, batch=max(1, case.work.batch // ranks) * ranks))
-    return deployment, case.value(deployment)
+    return deployment, case
 
 
 def typical() -> Assumptions | None:

@@ -32,6 +32,8 @@ class Metric(Record):
     ----------
     of : callable
         The figure of all devices, in `unit`.
+    passes : callable
+        Passes of the model that one token, or one of the times, takes.
     needs : tuple of str
         Which of isl, osl, batch it cannot do without.
     of_system : bool
@@ -43,6 +45,7 @@ class Metric(Record):
     unit: str
     meaning: str
     of: Callable[[Deployment, Work], float]
+    passes: Callable[[Deployment, Work], float]
     needs: tuple[str, ...] = ("isl", "batch")
     of_system: bool = False
     is_time: bool = False
@@ -77,13 +80,37 @@ def _ttft_ms(deployment: Deployment, work: Work) -> float:
     return float(prefill(deployment, work.isl, 0.0, work.batch).ttft_s) * 1e3
 
 
+def _once(deployment: Deployment, work: Work) -> float:
+    return 1.0
+
+
+def _per_token(deployment: Deployment, work: Work) -> float:
+    return 1.0 / deployment.accepted
+
+
+def _per_batch(deployment: Deployment, work: Work) -> float:
+    return 1.0 / (deployment.accepted * work.batch)
+
+
+def _per_output(deployment: Deployment, work: Work) -> float:
+    """Of each of B·osl tokens: the decode steps, and a prefill of each rank's prompts at the pace of the stages."""
+    layout, tokens = deployment.layout, float(work.osl or 1)
+    return (tokens / deployment.accepted + work.batch / (layout.dp * layout.pp)) / (work.batch * tokens)
+
+
+def _per_prompt_token(deployment: Deployment, work: Work) -> float:
+    return 1.0 / (work.batch * work.isl)
+
+
 METRICS = {
-    "tok_s_user": Metric("tok/s/user", "tokens per second of each sequence while it decodes", lambda d, w: d.accepted / _step_s(d, w)),
-    "tpot_ms": Metric("ms", "time per output token of each sequence", lambda d, w: 1e3 * _step_s(d, w) / d.accepted, is_time=True),
-    "decode_tok_s_total": Metric("tok/s", "tokens of devices that decode alone", lambda d, w: w.batch * d.accepted / _step_s(d, w), of_system=True),
-    "output_tok_s_total": Metric(
-        "tok/s", "output tokens of devices that also take in the prompts", _output_tok_s, ("isl", "osl", "batch"), of_system=True
+    "tok_s_user": Metric("tok/s/user", "tokens per second of each sequence while it decodes", lambda d, w: d.accepted / _step_s(d, w), _per_token),
+    "tpot_ms": Metric("ms", "time per output token of each sequence", lambda d, w: 1e3 * _step_s(d, w) / d.accepted, _per_token, is_time=True),
+    "decode_tok_s_total": Metric(
+        "tok/s", "tokens of devices that decode alone", lambda d, w: w.batch * d.accepted / _step_s(d, w), _per_batch, of_system=True
     ),
-    "prefill_tok_s": Metric("tok/s", "prompt tokens computed", _prefill_tok_s, ("prompt", "batch"), of_system=True),
-    "ttft_ms": Metric("ms", "time to the first token of the batch", _ttft_ms, ("prompt", "batch"), is_time=True),
+    "output_tok_s_total": Metric(
+        "tok/s", "output tokens of devices that also take in the prompts", _output_tok_s, _per_output, ("isl", "osl", "batch"), of_system=True
+    ),
+    "prefill_tok_s": Metric("tok/s", "prompt tokens computed", _prefill_tok_s, _per_prompt_token, ("prompt", "batch"), of_system=True),
+    "ttft_ms": Metric("ms", "time to the first token of the batch", _ttft_ms, _once, ("prompt", "batch"), is_time=True),
 }

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from roofcalc.assumptions import Assumptions
+from roofcalc.deployment import Deployment
 from roofcalc.evidence import spellings
 from roofcalc.evidence.cases import REASONS, Case, cases
 from roofcalc.evidence.compare import ROOFLINE, bound, typical, usual
@@ -60,8 +62,9 @@ def _row(point: Point, case: Case | str) -> Row:
         given |= {"model": model.name, "kind": kind_of(model)} if model else {}
         given |= {"hardware": hardware.name, "device": hardware.device.name} if hardware else {}
         return {**given, "why_not": case}
-    floor, (deployment, roofline), calibrated = bound(case), usual(case, ROOFLINE), typical()
-    predicted = usual(case, calibrated)[1] if calibrated else None
+    floor, calibrated = bound(case), typical()
+    deployment, roofline = _figure(case, ROOFLINE)
+    predicted = _figure(case, calibrated)[1] if calibrated else None
     measured = case.speed(point.value)
     return {
         **given,
@@ -83,6 +86,11 @@ def _row(point: Point, case: Case | str) -> Row:
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
     }
+
+
+def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
+    deployment, run = usual(case, assumed)
+    return deployment, run.value(deployment)
 
 
 def _summary(points: list[Point], rows: list[Row]) -> list[Row]:

@@ -181,3 +181,33 @@ VALIDATE_SUMMARY = (
     Column("median_error", "median error", "", "|ln(predicted speed / measured speed)|", "number", 8),
     Column("worst_error", "worst error", "", "|ln(predicted speed / measured speed)|", "number", 8),
 )
+
+FIT = (
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),
+    Column("link", "link", "", "achieved fraction of link bandwidth", "number", 8),
+    Column("latency_us", "latency", "us", "of each collective, besides its bytes", "number", 8),
+    Column("layer_us", "layer", "us", "of each layer, that no roof accounts for", "number", 8),
+    Column("step_us", "step", "us", "of each pass through a stage, that no roof accounts for", "number", 8),
+    Column("points", "points", "", "fitted", "count", 7),
+    Column("median_error", "median error", "", "|ln(modelled / measured time)|", "number", 7),
+    Column("worst_error", "worst error", "", "|ln(modelled / measured time)|", "number", 7),
+)
+FIT_ASSUMED = tuple(one for one in ASSUMED if one.name in ("assume", "overlap", "network", "compute", "tp", "pp", "dp", "ep", "dcp"))
+FIT_ERRORS = tuple(
+    Column(f"{one.name}_error", f"{one.label} ±", one.unit, "standard deviation; none where it was not free or cannot be told", "number", 5)
+    for one in FIT
+    if one.name in ("mbu", "mfu", "link", "latency_us", "layer_us", "step_us")
+)
+FIT_GROUP = (
+    Column("by", "by", "", "what the points have in common", "text", 1),
+    Column("name", "", "", "and which", "any", 9),
+)
+FIT_RESIDUALS = (
+    *(one for one in _POINT if one.name in ("id", "model", "hardware", "weights", "kv", "tp", "pp", "dp", "ep")),
+    SEQ._replace(keep=6),
+    *(one for one in _POINT if one.name in ("isl", "osl", "batch", "metric")),
+    Column("measured", "measured", "", "the figure given", "number", 9),
+    Column("fitted", "fitted", "", "the same with the fitted parameters", "number", 9),
+    Column("ratio", "fitted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
+)
