@@ -7,6 +7,7 @@ time per layer and a time per stage. Residuals are logarithms of modelled over m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,9 +27,9 @@ TIMES = ("latency_us", "layer_us", "step_us")
 PARAMETERS = (*FRACTIONS, *TIMES)
 FIRST = ("mbu", "mfu", "layer_us", "link", "latency_us", "step_us")  # where the points cannot tell all apart, the later ones are left out
 NEUTRAL = {"mbu": 1.0, "mfu": 1.0, "link": 1.0, "latency_us": 0.0, "layer_us": 0.0, "step_us": 0.0}
-UNIT_US = 100.0  # the solver's unit of the times, so that parameters are of about the size of 1
+USUAL_US = {"latency_us": 10.0, "layer_us": 50.0, "step_us": 500.0}  # the solver's units, so that parameters are of about the size of 1
 MOST_US = 1e7
-LEAST_SHARE = 0.003  # root mean square of the share of the times that a parameter must move by itself
+LEAST_SHARE = 0.003  # of the times, in root mean square, that a parameter of about its usual size must move by itself
 START = 0.7
 
 
@@ -91,11 +92,14 @@ def fit(observations: Sequence[Observation], fixed: Mapping[str, float] | None =
     given = {name: _checked(name, value) for name, value in (fixed or {}).items()}
     times, counts = np.array([one.seconds for one in observations]), np.stack([_counts(one) for one in observations])
 
+    @cache
+    def roofs(*fractions: float) -> NDArray[Any]:
+        achieved = dict(zip(FRACTIONS, fractions, strict=True))
+        return np.array([one.modelled(_achieving(one.deployment, achieved)) for one in observations])
+
     def residuals(values: Mapping[str, float]) -> NDArray[Any]:
-        fractions = {name: values[name] for name in FRACTIONS}
-        roofs = np.array([one.modelled(_achieving(one.deployment, fractions)) for one in observations])
         extra = counts @ np.array([values[name] for name in TIMES]) * 1e-6
-        return np.asarray(np.log((roofs + extra) / times))
+        return np.asarray(np.log((roofs(*(values[name] for name in FRACTIONS)) + extra) / times))
 
     possible = tuple(name for name in FIRST if name not in given)
     start = {**NEUTRAL, **dict.fromkeys(FRACTIONS, START), **given}
@@ -119,20 +123,20 @@ def fit(observations: Sequence[Observation], fixed: Mapping[str, float] | None =
 def _errors(found: Minimum, free: tuple[str, ...], values: Mapping[str, float]) -> dict[str, float]:
     """Standard deviations in the parameters' own units."""
     own = dict(zip(free, found.errors.tolist(), strict=True))
-    return {name: own.get(name, np.nan) * (values[name] if name in FRACTIONS else UNIT_US) for name in PARAMETERS}
+    return {name: own.get(name, np.nan) * USUAL_US.get(name, values[name]) for name in PARAMETERS}
 
 
 def _inward(name: str, value: float) -> float:
-    return float(np.log(value)) if name in FRACTIONS else value / UNIT_US
+    return float(np.log(value)) if name in FRACTIONS else value / USUAL_US[name]
 
 
 def _outward(name: str, x: float) -> float:
-    return float(np.exp(x)) if name in FRACTIONS else float(x * UNIT_US)
+    return float(np.exp(x)) if name in FRACTIONS else float(x * USUAL_US[name])
 
 
 def _bounds(names: tuple[str, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
     low = [np.log(LEAST_FRACTION) if name in FRACTIONS else 0.0 for name in names]
-    high = [0.0 if name in FRACTIONS else MOST_US / UNIT_US for name in names]
+    high = [0.0 if name in FRACTIONS else MOST_US / USUAL_US[name] for name in names]
     return np.array(low), np.array(high)
 
 

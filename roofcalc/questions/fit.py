@@ -10,6 +10,7 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.architecture.model import Model
+from roofcalc.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.assumptions import Assumptions, assumptions
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -24,7 +25,7 @@ from roofcalc.limits import MAX_BATCH
 from roofcalc.listing.models import kind_of
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
-from roofcalc.request import MAX_TOKENS, Names, Options, Request, positive, whole
+from roofcalc.request import DEGREES, MAX_TOKENS, Names, Options, Request, positive, whole
 
 BY = ("hardware", "model", "kind", "source")
 OF_POINT = ("seq", "isl", "osl", "batch", "interactivity")
@@ -182,8 +183,8 @@ def _case(entries: list[_Entry]) -> dict[str, Any]:
             "weights": one.weights_label,
             "kv": one.kv.name,
             "compute": one.compute_label,
-            **{name: getattr(one.assumptions, name) for name in ("assume", "overlap", "network")},
-            **{name: getattr(one.layout, name) for name in ("tp", "pp", "dp", "ep", "dcp")},
+            **{name: getattr(one.assumptions, name) for name in ASSUMPTION_NAMES if name not in PARAMETERS},
+            **{name: getattr(one.layout, name) for name in DEGREES},
         }
         for one in deployments
     ]

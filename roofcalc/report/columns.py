@@ -172,7 +172,7 @@ VALIDATE = (
 )
 VALIDATE_SUMMARY = (
     Column("by", "by", "", "what the points have in common", "text", 9),
-    Column("name", "", "", "and which", "any", 9),
+    Column("name", "group", "", "and which", "any", 9),
     Column("points", "points", "", "in the file", "count", 8),
     Column("compared", "compared", "", "of these", "count", 9),
     Column("beat_bound", "beat the bound", "", "points faster than the bound", "count", 9),
@@ -193,7 +193,7 @@ FIT = (
     Column("median_error", "median error", "", "|ln(modelled / measured time)|", "number", 7),
     Column("worst_error", "worst error", "", "|ln(modelled / measured time)|", "number", 7),
 )
-FIT_ASSUMED = tuple(one for one in ASSUMED if one.name in ("assume", "overlap", "network", "compute", "tp", "pp", "dp", "ep", "dcp"))
+FIT_ASSUMED = tuple(one for one in ASSUMED if one.name not in ("mbu", "mfu", "link"))
 FIT_ERRORS = tuple(
     Column(f"{one.name}_error", f"{one.label} ±", one.unit, "standard deviation; none where it was not free or cannot be told", "number", 5)
     for one in FIT
@@ -201,7 +201,7 @@ FIT_ERRORS = tuple(
 )
 FIT_GROUP = (
     Column("by", "by", "", "what the points have in common", "text", 1),
-    Column("name", "", "", "and which", "any", 9),
+    Column("name", "group", "", "and which", "any", 9),
 )
 FIT_RESIDUALS = (
     *(one for one in _POINT if one.name in ("id", "model", "hardware", "weights", "kv", "tp", "pp", "dp", "ep")),
