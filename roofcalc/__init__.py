@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.max_batch import max_batch as max_batch
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
+    from roofcalc.questions.overtrain import overtrain as overtrain
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -28,12 +29,13 @@ _HOMES = {
     "memory": "roofcalc.questions.memory",
     "ops": "roofcalc.questions.ops",
     "attention": "roofcalc.questions.attention",
+    "overtrain": "roofcalc.questions.overtrain",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }
-__all__ = ["Options", "RoofcalcError", "Table", "__version__", "attention", "explain", "interactivity", "max_batch", "memory", "ops"]
+__all__ = ["Options", "RoofcalcError", "Table", "__version__", "attention", "explain", "interactivity", "max_batch", "memory", "ops", "overtrain"]
 
 
 def __dir__() -> list[str]:

@@ -310,5 +310,13 @@ def whole(given: Any, what: str, high: int) -> NDArray[Any]:
     return array
 
 
+def single(given: Any, what: str, low: float, high: float) -> float:
+    """One number in low … high."""
+    array = positive(given, what, low, high)
+    if array.size > 1:
+        raise RoofcalcError(f"{what}: expected one number, got {array.size}")
+    return float(array[0])
+
+
 def _degrees(given: Any, what: str) -> list[int | None]:
     return [None] if given is None else [int(value) for value in whole(given, what, 10**6)]

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
+    "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show."),

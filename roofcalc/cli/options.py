@@ -58,6 +58,13 @@ VARIANT = _option(
     many=True,
 )
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
+LAW = _option("law", WORKLOAD, "--law", "Scaling laws of the loss. [both]", metavar="hoffmann|besiroglu")
+TRAIN_FLOP_RATIO = _option(
+    "train_flop_ratio", WORKLOAD, "--train-flop-ratio", "Training FLOPs over the compute-optimal ones: 100, 1:1k:x10. [100]", metavar="RATIO"
+)
+PARAMS_RATIO = _option("params_ratio", WORKLOAD, "--params-ratio", "Parameters over the compute-optimal ones instead: 0.125.", metavar="FRACTION")
+PARAMS = _option("params", WORKLOAD, "--params", "Parameters of the compute-optimal model: gives the break-even.", metavar="N")
+OPTIMAL_TOKENS = _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Its training tokens. [the law's optimum]", metavar="TOKENS")
 
 PRECISION = (
     _option(

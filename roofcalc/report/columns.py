@@ -106,3 +106,11 @@ ATTENTION = (
     Column("kv_exponent", "KV grows as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
     Column("flop_exponent", "FLOPs grow as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
 )
+
+OVERTRAIN = (
+    Column("law", "law", "", "scaling law: how loss falls with parameters and tokens", "text", 9),
+    Column("params_ratio", "parameters", "", "over those of the compute-optimal model of equal loss", "number", 9),
+    Column("train_flop_ratio", "training FLOPs", "", "over those of the compute-optimal model", "number", 9),
+    Column("inference_flop_ratio", "inference FLOPs", "", "per token, over those of the compute-optimal model", "number", 9),
+    Column("break_even_tokens", "break even", "tokens", "served before the longer training has paid for itself, in FLOPs", "number", 9),
+)
