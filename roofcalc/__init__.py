@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
     from roofcalc.questions.explain import explain as explain
+    from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.overtrain import overtrain as overtrain
+    from roofcalc.questions.prefill import prefill as prefill
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -28,6 +30,8 @@ _HOMES = {
     "interactivity": "roofcalc.questions.interactivity",
     "memory": "roofcalc.questions.memory",
     "ops": "roofcalc.questions.ops",
+    "prefill": "roofcalc.questions.prefill",
+    "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "overtrain": "roofcalc.questions.overtrain",
     "explain": "roofcalc.questions.explain",
@@ -35,7 +39,7 @@ _HOMES = {
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }
-__all__ = ["Options", "RoofcalcError", "Table", "__version__", "attention", "explain", "interactivity", "max_batch", "memory", "ops", "overtrain"]
+__all__ = ["__version__", *_HOMES]
 
 
 def __dir__() -> list[str]:

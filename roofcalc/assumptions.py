@@ -90,23 +90,24 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
-        if not (_is_number(value) and LEAST_FRACTION <= value <= 1):
+        if not (is_number(value) and LEAST_FRACTION <= value <= 1):
             raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1")
-    if not (_is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
+    if not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
         raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
-    if not (_is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
+    if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
         raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
-    if not (_is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
+    if not (is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
         raise RoofcalcError(f"imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
     copies = built.redundant_experts
-    if not (_is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
+    if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
         raise RoofcalcError(f"redundant_experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
     if not isinstance(built.activations, bool):
         raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
     return built
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """A finite number, and not true or false."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

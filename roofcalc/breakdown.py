@@ -81,7 +81,7 @@ def _of_stage(step: Step, index: int, seq: NDArray[Any], batch: NDArray[Any]) ->
     zero = np.zeros(seq.shape)
     rows: list[tuple[str, int, Array, Array, Array, Array, Array, Array]] = []
     operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
-    operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, seq, step.tokens)]
+    operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
     order = {name: place for place, (name, _) in enumerate(stage.groups)}
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)

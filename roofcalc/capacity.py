@@ -50,7 +50,11 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         total += sum(model.excluded.values()) / tp * bytes_of("norm")
     if stage.last:
         total += model.outer_vectors() * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
-    return total
+    return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
+
+
+def _drafters(deployment: Deployment) -> list[Deployment]:
+    return [deployment.draft.deployment] if deployment.draft and deployment.draft.deployment else []
 
 
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
@@ -73,6 +77,8 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
             total = total + layers * fixed
             for cache in part.caches:
                 total = total + layers * (cache.entry_bytes * cache.span.holds(kept))
+    for drafter in _drafters(deployment):
+        total = total + kv_bytes(drafter, drafter.stages[0], seq)
     return total
 
 

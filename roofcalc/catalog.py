@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roofcalc import yamlfile
+from roofcalc.aliases import aliases
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError, did_you_mean, nearest
 from roofcalc.hardware import Device, Hardware, System
@@ -65,7 +66,7 @@ def normal(name: str) -> str:
 
 def entries(kind: Kind) -> dict[str, Path]:
     """Every entry's normalised name and file, the first of a name winning. Reads directories, no files."""
-    return {name: paths[0] for name, paths in _entries(kind, tuple(map(str, directories(kind)))).items()}
+    return {name: paths[0] for name, paths in files_in(*directories(kind)).items()}
 
 
 def unreadable_directories() -> list[str]:
@@ -75,7 +76,8 @@ def unreadable_directories() -> list[str]:
 
 
 @lru_cache(maxsize=8)
-def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, list[Path]]:
+def files_in(*places: Path) -> dict[str, list[Path]]:
+    """Every YAML file of these directories by its normalised name, in their order."""
     found: dict[str, list[Path]] = {}
     for place in places:
         for folder, subfolders, files in os.walk(place):
@@ -85,23 +87,6 @@ def _entries(kind: Kind, places: tuple[str, ...]) -> dict[str, list[Path]]:
                 if suffix in (".yaml", ".yml"):
                     found.setdefault(normal(stem), []).append(Path(folder, file))
     return found
-
-
-_ALIASES = re.compile(r"^aliases:(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-
-
-def aliases(path: Path) -> list[str]:
-    """The aliases written in a file, by a scan of its text: a tenth of the time that parsing takes.
-
-    A file that cannot be read has none: whoever names it is told why.
-    """
-    try:
-        match = _ALIASES.search(yamlfile.read_text(path))
-    except RoofcalcError:
-        return []
-    text = re.sub(r"(^|\s)#.*", "", match.group(1)) if match else ""
-    words = (re.sub(r"^\s*-\s", "", part).strip(" \t[]'\"") for part in re.split(r"[,\n]", text))
-    return [word for word in words if word]
 
 
 def find(kind: Kind, text: str) -> Found:
@@ -161,7 +146,7 @@ def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines
 
 def _other(kind: Kind, name: str, found: Found) -> Found:
     """The entry called `name`, and not the file that says so: an entry may be like the one that it stands before."""
-    paths = _entries(kind, tuple(map(str, directories(kind)))).get(normal(name), [])
+    paths = files_in(*directories(kind)).get(normal(name), [])
     behind = [path for path in paths if path != found.path]
     return Found(behind[0].stem, behind[0]) if behind else find(kind, name)
 

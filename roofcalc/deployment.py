@@ -21,6 +21,31 @@ LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
 NATIVE = "native"
 
 
+class Draft(Record):
+    """Speculation: `tokens` drafted per step, each accepted with a given probability, by a drafter or at no cost.
+
+    Attributes
+    ----------
+    deployment : Deployment or None
+        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer.
+    """
+
+    tokens: int
+    acceptance: float
+    deployment: "Deployment | None" = None
+
+    @property
+    def accepted(self) -> float:
+        """Tokens that a step yields on average: the accepted drafts and one of its own.
+
+        Formulas
+        --------
+        A = (1 − α^q)/(1 − α)
+        """
+        q = self.tokens + 1
+        return float(q) if self.acceptance == 1 else (1 - self.acceptance**q) / (1 - self.acceptance)
+
+
 class Deployment(Record):
     """One model on one machine, in one precision and layout, under one set of assumptions.
 
@@ -36,6 +61,8 @@ class Deployment(Record):
         The format asked for in linear operations; None follows the weights (`linear_format`).
     comm, dispatch, combine : Dtype or None
         Elements of all-reduces, and of tokens to and from experts; None as `wire_bytes` says.
+    draft : Draft or None
+        Speculation.
     """
 
     model: Model
@@ -48,6 +75,12 @@ class Deployment(Record):
     comm: Dtype | None = None
     dispatch: Dtype | None = None
     combine: Dtype | None = None
+    draft: Draft | None = None
+
+    @property
+    def accepted(self) -> float:
+        """Tokens per step and sequence: 1, or with drafts as many as are accepted on average."""
+        return self.draft.accepted if self.draft else 1.0
 
     @property
     def sixteen_bit(self) -> str:
@@ -222,7 +255,7 @@ def deploy(
         raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
     layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     wires = [precision.dtype(name) if name else None for name in (comm, dispatch, combine)]
-    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, *wires)
+    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2])
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
     return built

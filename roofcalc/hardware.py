@@ -104,7 +104,10 @@ class Best(Record):
 
 
 class Device(Record):
-    """One accelerator as software sees it. Peaks are dense; a format that is absent is one the device lacks."""
+    """One accelerator as software sees it. Peaks are dense; a format that is absent is one the device lacks.
+
+    `unusual` says of a field why its figure is right although `roofcalc hardware check` doubts it; a system has it too.
+    """
 
     name: str
     vendor: str
@@ -121,6 +124,7 @@ class Device(Record):
     scale_out_gb_s: Positive | None = None
     power_w: Positive | None = None
     unverified: tuple[str, ...] = ()
+    unusual: dict[str, str] = {}  # noqa: RUF012  (never changed: records are frozen)
     announced: bool = False
     notes: str | None = None
 
@@ -149,6 +153,7 @@ class System(Record):
     scale_out_gb_s: Positive | None = None
     power_kw: Positive | None = None
     unverified: tuple[str, ...] = ()
+    unusual: dict[str, str] = {}  # noqa: RUF012  (never changed: records are frozen)
     announced: bool = False
     notes: str | None = None
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from roofcalc import capacity, precision
 from roofcalc.deployment import Deployment
+from roofcalc.generation import Timed, limited_by, step_at
 from roofcalc.layout import Layout, head_counts
+from roofcalc.prefill import prefill
 from roofcalc.record import replace
-from roofcalc.roofline import Step, decode
 from roofcalc.solve import largest
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -18,6 +19,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 
 MAX_BATCH = 2**40
 MAX_DEVICES = 4096
+MAX_SEQ = 2**40
 TOLERANCE = 1e-12  # T·r ≤ 1 up to rounding
 NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # offered where weights do not fit, widest first
 
@@ -44,24 +46,27 @@ class MaxBatch(NamedTuple):
     step_s: NDArray[Any]
 
 
-def batch_interactivity(step: Step, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
     """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B.
 
     Formulas
     --------
-    T_allowed = 1/r
+    T_allowed = A/r
     """
     rate = np.asarray(interactivity, dtype=float)
-    return largest(lambda batch: step.seconds(batch) * rate <= 1 + TOLERANCE, shape, MAX_BATCH)
+    allowed = step.deployment.accepted * (1 + TOLERANCE)
+    return largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
 
 
-def max_batch(deployment: Deployment, seq: Any, interactivity: Any) -> MaxBatch:
+def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None) -> MaxBatch:
     """The largest batch that fits and gives every user `interactivity` tokens per second.
 
     Parameters
     ----------
     seq, interactivity : array_like
         Context in tokens, and tokens per second per user; they broadcast.
+    step : Timed, optional
+        What takes the time, in the broadcast shape: the mean over a generation; by default the step at `seq`.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
     fitting = capacity.batch_memory(deployment, seq)
@@ -69,16 +74,47 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any) -> MaxBatch:
         unknown = np.full(seq.shape, np.nan)
         limit = np.where(fitting > 0, "capacity", _why_nothing_fits(deployment))
         return MaxBatch(fitting, limit, fitting, unknown, unknown)
-    step = decode(deployment, seq)
+    step = step_at(deployment, seq) if step is None else step
     fast = batch_interactivity(step, rate, seq.shape)
     most = np.minimum(fitting, fast)
     served = np.maximum(most, 1)
-    limit = step.limited_by(served)
+    limit = limited_by(step, served)
     limit = np.where(fitting <= fast, "capacity", limit)
     limit = np.where(fast == 0, "interactivity", limit)
     limit = np.where(fitting == 0, _why_nothing_fits(deployment), limit)
     seconds = np.where(most > 0, step.seconds(served), np.nan)
     return MaxBatch(most, limit, fitting, fast, seconds)
+
+
+def flop_limited_context(deployment: Deployment, batch: Any, interactivity: Any) -> NDArray[Any]:
+    """The longest context at which the FLOPs that `batch` users want per second stay below the peak; nan where they always do.
+
+    0 where the products by weights alone want more. Bandwidth, network and memory are left aside.
+    """
+    batch, rate = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(interactivity, dtype=float))
+    alone = _compute_alone(deployment)
+    allowed = deployment.accepted * (1 + TOLERANCE)
+    found = largest(lambda seq: step_at(alone, seq).resources(batch)["compute"] * rate <= allowed, batch.shape, MAX_SEQ)
+    return np.where(found >= MAX_SEQ, np.nan, found)
+
+
+def flop_limited_prompt(deployment: Deployment, batch: Any, rate: Any) -> NDArray[Any]:
+    """The longest prompt whose FLOPs alone take no longer than 1/`rate` seconds; nan where none is too long."""
+    batch, rate = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(rate, dtype=float))
+    alone = _compute_alone(deployment)
+    found = largest(lambda seq: prefill(alone, np.maximum(seq, 1), 0.0, batch).ttft_s * rate <= 1 + TOLERANCE, batch.shape, MAX_SEQ)
+    return np.where(found >= MAX_SEQ, np.nan, found)
+
+
+def _compute_alone(deployment: Deployment) -> Deployment:
+    """The same with a memory that is never waited for, and no network."""
+    device = deployment.hardware.device
+    fast = replace(device, memory=replace(device.memory, bandwidth_gb_s=1e15))
+    assumed = replace(deployment.assumptions, overlap="full", network="ideal")
+    draft = deployment.draft
+    if draft and draft.deployment:
+        draft = replace(draft, deployment=_compute_alone(draft.deployment))
+    return replace(deployment, hardware=replace(deployment.hardware, device=fast), assumptions=assumed, draft=draft)
 
 
 def _why_nothing_fits(deployment: Deployment) -> str:
@@ -139,5 +175,10 @@ def _fits(deployment: Deployment, layout: Layout, weights: str, seq: float) -> b
     if layout.pp > model.depth or any(heads % layout.tp for heads in head_counts(model)):
         return False
     hardware = replace(deployment.hardware, count=layout.devices)
-    other = replace(deployment, hardware=hardware, layout=layout, weights=weights)
+    draft = deployment.draft
+    if draft and draft.deployment:
+        if layout.pp > 1:
+            return False
+        draft = replace(draft, deployment=replace(draft.deployment, hardware=hardware, layout=Layout(layout.tp, 1, layout.dp), weights=weights))
+    other = replace(deployment, hardware=hardware, layout=layout, weights=weights, draft=draft)
     return bool(capacity.batch_memory(other, seq) >= 1)

@@ -58,6 +58,9 @@ class Options(TypedDict, total=False):
         See `roofcalc.assumptions.Assumptions`, also for the next two lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
+    draft, acceptance, draft_model, mtp
+        Speculation: tokens drafted per step, the rate at which each is accepted (never assumed), and a smaller model, or the
+        model's own multi-token-prediction layer, that drafts; without either, drafts cost nothing.
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000"; a range sweeps.
     """
@@ -87,21 +90,40 @@ class Options(TypedDict, total=False):
     imbalance: float | None
     redundant_experts: int | None
     activations: bool | None
+    draft: int | None
+    acceptance: float | None
+    draft_model: str | Model | None
+    mtp: bool | None
     changes: Names
 
 
 class Request:
-    """One question under way: crosses its lists, keeps notes and rows."""
+    """One question under way: crosses its lists, keeps notes and rows.
 
-    def __init__(self, command: str, results: tuple[Column, ...], model: Any, hardware: Any, options: Options) -> None:
+    `given` names the assumptions of `columns.WHERE_GIVEN` that this question was given besides its options; `more` are
+    results that stand behind all else.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        results: tuple[Column, ...],
+        model: Any,
+        hardware: Any,
+        options: Options,
+        given: tuple[str, ...] = (),
+        more: tuple[Column, ...] = (),
+    ) -> None:
         for name in options:
             if name not in Options.__annotations__:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
         self.models, self.machines = _names(model, "model"), [] if hardware is None else _names(hardware, "hardware")
         self.options = options
-        optional = [column for column in columns.WHERE_GIVEN if options.get(column.name)]
+        asked = {*given, *(name for name in options if options.get(name))}
+        asked |= {"draft", "acceptance"} if asked & {"draft", "acceptance", "draft_model", "mtp"} else set()
+        optional = [column for column in columns.WHERE_GIVEN if column.name in asked]
         self.sweeps = _sweeps(options.get("changes") or ())
-        self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional))
+        self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
         for name in ("kv_block", "redundant_experts"):
@@ -134,9 +156,24 @@ class Request:
                     assumptions=self.assumptions,
                     **dict(zip(DEGREES, layout, strict=True)),
                 )
+                deployment = self._drafted(deployment)
                 for text in notes(deployment):
                     self.note(text)
                 yield deployment, changes
+
+    def _drafted(self, deployment: Deployment) -> Deployment:
+        drafts, acceptance = self.options.get("draft"), self.options.get("acceptance")
+        named, own_layer = self.options.get("draft_model"), bool(self.options.get("mtp"))
+        if drafts is None and acceptance is None and named is None and not own_layer:
+            return deployment
+        from roofcalc.speculation import with_drafts
+
+        drafter = self._model(named, ()) if named is not None else None
+        tokens = None if drafts is None else int(whole(drafts, "draft", 1000)[0])
+        found = with_drafts(deployment, tokens, acceptance, drafter, own_layer)
+        if found.draft and found.draft.deployment is None:
+            self.note(f"drafts cost nothing here ({found.draft.tokens} per step, looked up); --draft-model or --mtp lets one draft")
+        return found
 
     def models_alone(self) -> Iterator[tuple[Model, str | None, tuple[Change, ...]]]:
         """Every model, KV dtype and change, for questions that need no machine."""
@@ -203,7 +240,7 @@ class Request:
         assumed = {name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES}
         layout = {name: getattr(deployment.layout, name) for name in DEGREES}
         wires = {"comm_dtype": deployment.comm, "dispatch_dtype": deployment.dispatch, "combine_dtype": deployment.combine}
-        case = {
+        case: dict[str, Any] = {
             "model": deployment.model.name,
             "hardware": deployment.hardware.name,
             "weights": deployment.weights_label,
@@ -212,6 +249,10 @@ class Request:
             **{name: wire.name for name, wire in wires.items() if wire},
             "changes": "; ".join(map(str, changes)),
         }
+        if deployment.draft:
+            drafter = deployment.draft.deployment
+            case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
+            case |= {"draft_model": drafter.model.name if drafter and not case["mtp"] else None}
         self.table.blocks.append(Block(int(values["seq"].size), {**case, **values, **assumed, **layout}))
 
 

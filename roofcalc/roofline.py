@@ -140,13 +140,13 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
     `seq` counts the tokens whose entries the newest one attends to: one in plain decode, drafts + 1 in verification.
     """
-    seq = np.asarray(seq, dtype=float)
-    return Step(deployment, tuple(sequence_terms(deployment, stage, seq, tokens) for stage in deployment.stages), tokens)
+    return step_of(deployment, work.at(np.asarray(seq, dtype=float)), tokens)
 
 
-def sequence_terms(deployment: Deployment, stage: Stage, seq: NDArray[Any], tokens: float = 1.0) -> Terms:
-    """Seconds per sequence of a rank, by resource: attention over the caches and recurrent updates."""
-    return operation_terms(deployment, work.sequence_operations(deployment, stage, seq, tokens))
+def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0) -> Step:
+    """The step in which each cache is read as `reads` says."""
+    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens)) for stage in deployment.stages)
+    return Step(deployment, tuple(each), tokens)
 
 
 def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:

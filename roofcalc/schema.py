@@ -42,6 +42,17 @@ Whole = Annotated[int, Range(0, 10**16)]
 Positive = Annotated[float, Range(1e-9, 1e12)]
 
 
+class Problem(NamedTuple):
+    """What is wrong with a file: where, in which field, and what would be right."""
+
+    place: str
+    field: str
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.field + ': ' if self.field else ''}{self.sentence}"
+
+
 def build(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> T:
     """The record that `value` describes.
 
@@ -50,11 +61,21 @@ def build(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> T:
     RoofcalcError
         One line for each unknown key, missing field, wrong type, value out of range or contradiction.
     """
-    reader = _Reader(lines, file)
-    built: T = reader.read(record, value, ())
-    if reader.errors:
-        raise RoofcalcError(*reader.errors)
+    built, problems = attempt(record, value, lines, file)
+    if problems:
+        raise RoofcalcError(*map(str, problems))
     return built
+
+
+def attempt(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> tuple[T, list[Problem]]:
+    """The record that `value` describes, and what is wrong with it: where there is a problem, the record is no record."""
+    reader = _Reader(lines, file)
+    return reader.read(record, value, ()), reader.problems
+
+
+def place(path: Path_, lines: Lines, file: str) -> str:
+    """Where a field stands, or the nearest that it is part of: `file:line`."""
+    return lines.get(next((path[:n] for n in range(len(path), 0, -1) if path[:n] in lines), ()), file)
 
 
 class _Bad:
@@ -68,11 +89,10 @@ class _Reader:
     def __init__(self, lines: Lines, file: str) -> None:
         self.lines = lines
         self.file = file
-        self.errors: list[str] = []
+        self.problems: list[Problem] = []
 
     def refuse(self, path: Path_, sentence: str) -> Any:
-        known = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in self.lines), ())
-        self.errors.append(f"{self.lines.get(known, self.file)}: {'.'.join(path) + ': ' if path else ''}{sentence}")
+        self.problems.append(Problem(place(path, self.lines, self.file), ".".join(path), sentence))
         return _BAD
 
     def read(self, hint: Any, value: Any, path: Path_) -> Any:
@@ -164,10 +184,10 @@ class _Reader:
         if any(item is _BAD for item in given.values()):
             return _BAD
         built = cls(**given)
-        before = len(self.errors)
+        before = len(self.problems)
         for field_name, sentence in getattr(built, "problems", tuple)():
             self.refuse((*path, *field_name.split(".")) if field_name else path, sentence)
-        return built if len(self.errors) == before else _BAD
+        return built if len(self.problems) == before else _BAD
 
 
 def _is_record(hint: Any) -> bool:

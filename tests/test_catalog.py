@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from roofcalc import catalog, yamlfile
+from roofcalc.aliases import aliases
 from roofcalc.architecture.parameters import agrees, as_published
 from roofcalc.catalog import Change
 from roofcalc.errors import RoofcalcError
@@ -131,14 +132,14 @@ def test_figures_of_the_sheets(name: str, figures: tuple[float, float, float | N
 def test_names_and_aliases_are_unique() -> None:
     for kind in ("models", "hardware"):
         entries = catalog.entries(kind)  # type: ignore[arg-type]
-        names = [catalog.normal(alias) for path in entries.values() for alias in catalog.aliases(path)] + list(entries)
+        names = [catalog.normal(alias) for path in entries.values() for alias in aliases(path)] + list(entries)
         assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
 
 
 def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
     for kind in ("models", "hardware"):
         for path in catalog.entries(kind).values():  # type: ignore[arg-type]
-            assert catalog.aliases(path) == (yaml.safe_load(path.read_text()).get("aliases") or [])
+            assert aliases(path) == (yaml.safe_load(path.read_text()).get("aliases") or [])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from roofcalc.assumptions import assumptions
 from roofcalc.deployment import Deployment, deploy
 from roofcalc.layout import Layout
 from roofcalc.limits import max_batch
-from roofcalc.operations.step import sequence_operations
+from roofcalc.operations.step import at, sequence_operations
 from roofcalc.roofline import decode
 
 
@@ -108,7 +108,7 @@ def test_attention_flops_per_token() -> None:
     # 4 · 128 heads · 128 · 126 layers = 8,257,536 per token of context, on all devices together
     deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8")
     (stage,) = deployment.stages
-    (attention,) = sequence_operations(deployment, stage, np.float64(1000.0))
+    (attention,) = sequence_operations(deployment, stage, at(np.float64(1000.0)))
     assert attention.flops * attention.layers * 8 == 8_257_536 * 1000
     assert attention.bytes * attention.layers * 8 == 516_096 * 1000
 

@@ -25,6 +25,7 @@ def test_the_wheel_holds_both_catalogs(wheel: Path) -> None:
     for kind in ("hardware", "models"):
         for path in (ROOT / kind).rglob("*.yaml"):
             assert f"roofcalc/catalogs/{path.relative_to(ROOT).as_posix()}" in names
+    assert "roofcalc/catalogs/hardware/prices.csv" in names
     assert "roofcalc/py.typed" in names and any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith("tests") for name in names)
 

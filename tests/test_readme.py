@@ -1,5 +1,6 @@
 """The README's commands run, and print what it shows."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -39,6 +40,25 @@ def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
         path = tmp_path / f"{yaml.safe_load(block)['name']}.yaml"
         path.write_text(block)
         assert "my-70b on h200-sxm" in printed(f"roofcalc max-batch {path} h200-sxm --weights fp8 --seq 8k")
+
+
+def test_the_lines_that_add_a_device_and_a_model(tmp_path: Path) -> None:
+    section = README.read_text(encoding="utf-8").split("\n## Your own models and hardware\n")[1].split("\n## ")[0]
+    (model,), (script,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL), re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    (saved,) = re.findall(r"`(mine/models/\S+?\.yaml)`", section)
+    (tmp_path / saved).parent.mkdir(parents=True)
+    (tmp_path / saved).write_text(model)
+    shim = tmp_path / "bin" / "roofcalc"
+    shim.parent.mkdir()
+    shim.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m roofcalc \"$@\"\n")
+    shim.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(README.parent)}
+    run = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stderr.count("1 file: 0 errors") == 2  # one device, one model
+    # 8 x 96 GB less 2 bytes for each of 70.55e9 parameters, over 80 layers x 8 KV heads x 256 x 2 bytes x 8000 tokens
+    assert int((768e9 - 2 * 70_553_706_496) / (80 * 8 * 256 * 2 * 8000)) == 239
+    assert "my-70b on 8xmy-gpu" in run.stdout and " 239 " in run.stdout
 
 
 def test_the_commands_that_set_up() -> None:

@@ -20,12 +20,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
+    "prefill": ("roofcalc.cli.prefill", "Time to the first token of a prompt."),
+    "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
-    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show."),
+    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }
 
 

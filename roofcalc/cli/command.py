@@ -44,19 +44,34 @@ class GroupedHelp(TyperCommand):
                     formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def command(name: str, answer: Callable[..., Table], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+def command(
+    name: str,
+    answer: Callable[..., Table | list[str]],
+    options: tuple[Option, ...],
+    help: str,
+    examples: tuple[str, ...],
+    failed: Callable[[Table], bool] | None = None,
+) -> Any:
     """The command `name`: its options' values go to `answer`, whose table is printed.
 
     Parameters
     ----------
     answer : callable
-        Takes the options by their API names, those not given left out; returns a Table.
+        Takes the options by their API names, those not given left out; returns a Table, or lines of finished text.
     examples : tuple of str
         Whole command lines that run.
+    failed : callable, optional
+        Whether a table that is printed tells of an error: exit code 2.
     """
 
     def callback(**values: Any) -> None:
-        emit(answer(**_given(values)), **{key: values[key] for key in OUTPUT_NAMES})
+        answered, output = answer(**_given(values)), {key: values[key] for key in OUTPUT_NAMES}
+        if isinstance(answered, Table):
+            emit(answered, **output)
+            if failed and failed(answered):
+                raise typer.Exit(2)
+        else:
+            emit_text(answered, **output)
 
     return _built(name, callback, (*options, *OUTPUT), help, examples)
 
@@ -130,6 +145,21 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         print(f"failed: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
+
+
+def emit_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
+    """Prints finished text, which is no table.
+
+    Raises
+    ------
+    RoofcalcError
+        A table's format, columns or requirements are asked of it, or the file cannot be written.
+    """
+    from roofcalc.report.writers import write
+
+    if format is not None or columns is not None or require:
+        raise RoofcalcError("format, columns, require: they are of tables, and this is text")
+    write(iter(lines), _path(output))
 
 
 def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """`roofcalc interactivity`."""
 
 from roofcalc.cli.command import command
-from roofcalc.cli.options import ASSUMPTIONS, BATCHES, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, BATCHES, CHUNK, GENERATION, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
 from roofcalc.questions.interactivity import interactivity
 
 COMMAND = command(
     "interactivity",
     interactivity,
-    (MODEL, HARDWARE, SEQ, BATCHES, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
+    (MODEL, HARDWARE, SEQ, BATCHES, *GENERATION, CHUNK, *SPECULATION, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     "Tokens per second for each user at every batch and context, whether or not they fit the memory.",
     (
         "roofcalc interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 1k:128k:x2",

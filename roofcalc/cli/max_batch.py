@@ -1,13 +1,13 @@
 """`roofcalc max-batch`."""
 
 from roofcalc.cli.command import command
-from roofcalc.cli.options import ASSUMPTIONS, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, CHUNK, GENERATION, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
 from roofcalc.questions.max_batch import max_batch
 
 COMMAND = command(
     "max-batch",
     max_batch,
-    (MODEL, HARDWARE, SEQ, INTERACTIVITY, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
+    (MODEL, HARDWARE, SEQ, INTERACTIVITY, *GENERATION, CHUNK, *SPECULATION, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     "How many sequences fit and stay fast enough, and what runs out first. Every list crosses with every other.",
     (
         "roofcalc max-batch llama-3.1-405b 8xh100-sxm --weights fp8 --seq 775,7661 --interactivity 30",

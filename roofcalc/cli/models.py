@@ -1,29 +1,51 @@
-"""`roofcalc models list` and `show`."""
+"""`roofcalc models list`, `show` and `check`."""
 
 from typing import ClassVar
 
 import typer
 
+from roofcalc.audit.run import failed, models_check
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import command
-from roofcalc.cli.options import MODEL
-from roofcalc.listing import models_list, models_show
+from roofcalc.cli.options import FILES, MODEL_FILTERS, MODEL_NAMES, YAML
+from roofcalc.listing.models import models_list, models_show
+from roofcalc.listing.source import yaml_lines
+from roofcalc.report.table import Table
 
 
 class ModelsGroup(LazyGroup):
     table: ClassVar = {
-        "list": ("roofcalc.cli.models:LIST", "Every model."),
-        "show": ("roofcalc.cli.models:SHOW", "Layers, parameters counted and published, KV bytes per token, sources."),
+        "list": ("roofcalc.cli.models:LIST", "Every model, or those of a kind."),
+        "show": ("roofcalc.cli.models:SHOW", "Layers, parameters counted and published, KV bytes per token, sources; several side by side."),
+        "check": ("roofcalc.cli.models:CHECK", "Slips in the catalogs' files, or in your own."),
     }
 
 
-LIST = command("list", models_list, (), "Every model of the catalogs.", ("roofcalc models list",))
+def _show(model: list[str], yaml: bool = False) -> Table | list[str]:
+    return yaml_lines("models", model) if yaml else models_show(model)
+
+
+LIST = command(
+    "list",
+    models_list,
+    MODEL_FILTERS,
+    "Every model of the catalogs, or those that are asked for.",
+    ("roofcalc models list", "roofcalc models list --kind dense --sort params"),
+)
 SHOW = command(
     "show",
-    models_show,
-    (MODEL,),
-    "Layers, parameters counted from the fields beside the published number, KV bytes per token, and sources.",
-    ("roofcalc models show llama-3.1-405b", "roofcalc models show qwen3-8b,qwen3-32b -f json"),
+    _show,
+    (MODEL_NAMES, YAML),
+    "Layers, parameters counted from the fields beside the published number, KV bytes per token, and sources; two or more side by side.",
+    ("roofcalc models show llama-3.1-405b", "roofcalc models show qwen3-8b qwen3-32b -f json", "roofcalc models show llama-3.3-70b --yaml"),
+)
+CHECK = command(
+    "check",
+    models_check,
+    (FILES,),
+    "Schema, parameters counted against those published, names and sources. Exit code 2 where there is an error.",
+    ("roofcalc models check", "roofcalc models check -f csv --columns file,problem"),
+    failed,
 )
 
 _app = typer.Typer(cls=ModelsGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True)

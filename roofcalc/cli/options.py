@@ -24,10 +24,11 @@ def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, met
     return Option(name, heading, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
-def _argument(name: str, help: str, required: bool = True) -> Option:
+def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
     info = typer.Argument(help=help, metavar=name.upper(), show_default=False)
     default = inspect.Parameter.empty if required else None
-    hint: Any = str if required else str | None
+    one: Any = list[str] if many else str
+    hint: Any = one if required else one | None
     return Option(name, "", inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
@@ -37,6 +38,7 @@ def _one_of(name: str) -> str:
 
 MODEL = _argument("model", "Catalog names, aliases or YAML files; several with commas between.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
+OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
 
 WORKLOAD = "Workload"
 SEQ = _option(
@@ -65,6 +67,21 @@ TRAIN_FLOP_RATIO = _option(
 PARAMS_RATIO = _option("params_ratio", WORKLOAD, "--params-ratio", "Parameters over the compute-optimal ones instead: 0.125.", metavar="FRACTION")
 PARAMS = _option("params", WORKLOAD, "--params", "Parameters of the compute-optimal model: gives the break-even.", metavar="N")
 OPTIMAL_TOKENS = _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Its training tokens. [the law's optimum]", metavar="TOKENS")
+
+TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")
+GENERATION = (
+    _option("isl", WORKLOAD, "--isl", "Input tokens of whole generations, in place of --seq.", metavar="TOKENS"),
+    _option("osl", WORKLOAD, "--osl", "Output tokens of whole generations.", metavar="TOKENS"),
+    _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
+)
+CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
+CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
+SPECULATION = (
+    _option("draft", WORKLOAD, "--draft", "Tokens drafted per step. [with --mtp: the model's heads]", metavar="TOKENS"),
+    _option("acceptance", WORKLOAD, "--acceptance", "Rate at which each draft is accepted; never assumed.", float, "RATE"),
+    _option("draft_model", WORKLOAD, "--draft-model", "A smaller model that drafts. [none: drafts cost nothing]", metavar="MODEL"),
+    _option("mtp", WORKLOAD, "--mtp", "The model's own multi-token-prediction layer drafts.", bool),
+)
 
 PRECISION = (
     _option(
@@ -146,3 +163,26 @@ OUTPUT = (
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
+
+CATALOG = "Catalog"
+MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)
+HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), one or several.", many=True)
+FILES = _argument("files", "YAML files, or directories of them. [the built-in catalogs and those of ROOFCALC_PATH]", required=False, many=True)
+FAMILY = _option("family", CATALOG, "--family", "Only these families, as the entries name them; several with commas between.", metavar="A,B")
+SORT = _option("sort", CATALOG, "--sort", "By this column; numbers from the largest down.", metavar="COLUMN")
+YAML = _option("yaml", CATALOG, "--yaml", "One entry as a whole file, ready to copy and edit.", bool)
+HARDWARE_FILTERS = (
+    _option("vendor", CATALOG, "--vendor", "Only by these makers, of the system or of its devices.", metavar="A,B"),
+    FAMILY,
+    _option("kind", CATALOG, "--kind", "Only devices, or only systems.", metavar="device|system"),
+    _option("dtype", CATALOG, "--dtype", "Only with peaks in all these formats.", metavar="FORMAT"),
+    _option("min_memory_gb", CATALOG, "--min-memory-gb", "Least nominal memory of all devices of an entry.", metavar="GB"),
+    _option("systems", CATALOG, "--systems", "Systems only, with their hosts: CPU packages and memory for each device.", bool),
+    SORT,
+)
+MODEL_FILTERS = (
+    FAMILY,
+    _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
+    _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
+    SORT,
+)

@@ -6,7 +6,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 
 
 class ApiPrice(NamedTuple):
-    """US dollars per million tokens in and out, when they held, and where they stand."""
+    """US dollars per million tokens in and out, since when they held (the model version's date), and where they stand."""
 
     price_in: float
     price_out: float
@@ -14,11 +14,13 @@ class ApiPrice(NamedTuple):
     source: str
 
 
+_SOURCE = "https://github.com/svilupp/PromptingTools.jl/blob/03afe4c85f1619cf217ed0fb628698aef447c5f7/src/user_preferences.jl"
+
 API_PRICES = {
-    "o1-preview": ApiPrice(15.0, 60.0, "2024-12", "https://community.openai.com/t/how-to-correct-compute-the-cost-of-an-o1-model-api-call/1099176"),
-    "o1-mini": ApiPrice(3.0, 12.0, "2024-12", "https://github.com/svilupp/PromptingTools.jl/blob/main/src/user_preferences.jl"),
-    "gpt-4o": ApiPrice(2.5, 10.0, "2024-12", "https://losclouds.com/ai-models/gpt-4o"),
-    "gpt-4o-mini": ApiPrice(0.15, 0.6, "2024-12", "https://losclouds.com/ai-models/gpt-4o-mini"),
+    "o1-preview": ApiPrice(15.0, 60.0, "2024-09-12", _SOURCE),
+    "o1-mini": ApiPrice(3.0, 12.0, "2024-09-12", _SOURCE),
+    "gpt-4o": ApiPrice(2.5, 10.0, "2024-08-06", _SOURCE),
+    "gpt-4o-mini": ApiPrice(0.15, 0.6, "2024-07-18", _SOURCE),
 }
 
 

@@ -80,7 +80,7 @@ class StepWorking:
         lines = caches.entry(self.deployment, record, cache, place)
         lines += caches.reads(cache.span, self.seq)
         reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
-        loaded = float(np.asarray(cache.span.step(np.float64(self.seq), self.tokens)))
+        loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
         if loaded != reads:
             lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
         letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}

@@ -30,9 +30,9 @@ class Span(Record):
         """Entries that a sequence of `seq` tokens keeps."""
         return self.reads(seq)
 
-    def step(self, seq: Array, tokens: float) -> Array:
-        """Different entries that `tokens` newest tokens read together: each is loaded once per sequence."""
-        return self.reads(seq)
+    def together(self, tokens: float) -> Span:
+        """What `tokens` newest tokens read together: each entry is loaded once per sequence."""
+        return self
 
     def moved(self, cached: Array, new: Array) -> Array:
         """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
@@ -73,13 +73,13 @@ class Window(Span):
     reads = min(S, W)
     """
 
-    size: int
+    size: float
 
     def reads(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
-    def step(self, seq: Array, tokens: float) -> Array:
-        return np.minimum(seq, self.size + tokens - 1)
+    def together(self, tokens: float) -> Span:
+        return Window(self.size + tokens - 1)
 
     def moved(self, cached: Array, new: Array) -> Array:
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
@@ -146,7 +146,7 @@ class Top(Span):
     """
 
     among: Span
-    count: int
+    count: float
 
     def reads(self, seq: Array) -> Array:
         return np.minimum(self.among.reads(seq), self.count)
@@ -154,8 +154,8 @@ class Top(Span):
     def holds(self, seq: Array) -> Array:
         return self.among.holds(seq)
 
-    def step(self, seq: Array, tokens: float) -> Array:
-        return np.minimum(self.among.reads(seq), tokens * self.count)
+    def together(self, tokens: float) -> Span:
+        return Top(self.among, self.count * tokens)
 
     def moved(self, cached: Array, new: Array) -> Array:
         return np.minimum(self.among.moved(cached, new), new * self.count)
@@ -166,7 +166,7 @@ class Top(Span):
         return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
     @property
-    def first_full(self) -> int:
+    def first_full(self) -> float:
         """The shortest context that has k candidates."""
         return self.count * (self.among.ratio if isinstance(self.among, Pool) else 1)
 
@@ -182,8 +182,8 @@ class Sum(Span):
     def holds(self, seq: Array) -> Array:
         return sum((one.holds(seq) for one in self.parts), start=0.0 * seq)
 
-    def step(self, seq: Array, tokens: float) -> Array:
-        return sum((one.step(seq, tokens) for one in self.parts), start=0.0 * seq)
+    def together(self, tokens: float) -> Span:
+        return Sum(tuple(one.together(tokens) for one in self.parts))
 
     def moved(self, cached: Array, new: Array) -> Array:
         return sum((one.moved(cached, new) for one in self.parts), start=0.0 * new)
@@ -203,8 +203,8 @@ class Reserved(Span):
     def holds(self, seq: Array) -> Array:
         return seq
 
-    def step(self, seq: Array, tokens: float) -> Array:
-        return self.span.step(seq, tokens)
+    def together(self, tokens: float) -> Span:
+        return self.span.together(tokens)
 
     def moved(self, cached: Array, new: Array) -> Array:
         return self.span.moved(cached, new)

@@ -14,6 +14,9 @@ from roofcalc.operations.base import Array, Cache, Message, Operation, Place, Re
 from roofcalc.operations.feedforward import expert_operations, reached
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import linear
+from roofcalc.operations.spans import Span
+
+Reads = Callable[[Span], Array]
 
 
 def held_place(deployment: Deployment) -> Place:
@@ -77,18 +80,31 @@ def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list
     return found
 
 
-def sequence_operations(deployment: Deployment, stage: Stage, seq: Array, tokens: float = 1.0) -> list[Operation]:
-    """Attention over the caches and recurrent updates: per sequence, they depend on the context alone."""
+def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, tokens: float = 1.0) -> list[Operation]:
+    """Attention over the caches and recurrent updates: per sequence, they depend on the context alone.
+
+    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`).
+    """
     share, _ = share_of(deployment, 1.0)
     found: list[Operation] = []
     for name, layers in stage.groups:
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, share.place):
-            found += [attended(cache, layers, seq, tokens, share.spread, f"{name}.") for cache in part.caches]
+            found += [attended(cache, layers, reads, tokens, share.spread, f"{name}.") for cache in part.caches]
             found += [updated(part.recurrence, layers, tokens, share.spread, f"{name}.")] if part.recurrence else []
     return found
 
 
-def attended(cache: Cache, layers: int, seq: Array, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
+def at(seq: Array) -> Reads:
+    """Entries read at a context of `seq` tokens."""
+    return lambda span: span.reads(seq)
+
+
+def over(cached: Array, new: Array) -> Reads:
+    """Entries read on average over the contexts C+1 … C+P, exactly."""
+    return lambda span: span.pairs(cached, new) / new
+
+
+def attended(cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
     """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, the newest written.
 
     Formulas
@@ -96,11 +112,12 @@ def attended(cache: Cache, layers: int, seq: Array, tokens: float = 1.0, spread:
     FLOPs = q·f·reads
     bytes = entry·loaded
     """
+    read = reads(cache.span)
     return Operation(
         name=prefix + cache.name,
         layers=layers,
-        flops=tokens * cache.flops / spread * cache.span.reads(seq),
-        bytes=cache.entry_bytes / spread * cache.span.step(seq, tokens),
+        flops=tokens * cache.flops / spread * read,
+        bytes=cache.entry_bytes / spread * (read if tokens == 1 else reads(cache.span.together(tokens))),
         role=cache.role,
         tensor="kv",
         per_sequence=True,

@@ -9,6 +9,7 @@ import numpy as np
 from roofcalc.architecture.model import Model
 from roofcalc.operations.base import Place
 from roofcalc.operations.kinds import parts
+from roofcalc.operations.prefill import is_expanded, per_pair
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -53,3 +54,18 @@ def linear_flops(model: Model, head: bool = True) -> float:
                 elements += met * sum(matrix.elements for matrix in part.routed.matrices)
             total += 2.0 * layers * elements
     return total
+
+
+def prefill_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+    """FLOPs of computing P tokens of one sequence after C cached ones, the head once; latent attention in its cheaper form."""
+    new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
+    total = np.full(new.shape, 2.0 * model.head().elements) + linear_flops(model, head=False) * new
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            expanded = is_expanded(part, new, cached)
+            for cache in part.caches:
+                total = total + layers * per_pair(part, cache, expanded) * cache.span.pairs(cached, new)
+            if part.rebuilt is not None:
+                total = total + layers * expanded * part.rebuilt.entry_flops * cached
+    return np.asarray(total)

@@ -12,6 +12,7 @@ from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, positive
+from roofcalc.workload import axes, workload
 
 DEFAULT_INTERACTIVITY = 30.0
 
@@ -22,6 +23,10 @@ def max_batch(
     *,
     seq: Numbers | None = None,
     interactivity: Numbers | None = None,
+    isl: Numbers | None = None,
+    osl: Numbers | None = None,
+    kv_at: str | None = None,
+    chunk: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """How many sequences fit and stay fast enough, and what runs out first.
@@ -34,6 +39,12 @@ def max_batch(
         Contexts (default 1k to 128k, up to the model's own).
     interactivity : tok/s/user
         The least that each user must get (default 30).
+    isl, osl : tokens
+        Whole generations in place of contexts: the mean step counts, and throughput takes in the prompts.
+    kv_at : "end" or "mean"
+        Of the generation, for capacity (default "end").
+    chunk : tokens
+        Largest prefill step.
 
     Returns
     -------
@@ -49,23 +60,27 @@ def max_batch(
     -----
     Formulas and their sources: `roofcalc.operations`, `roofcalc.roofline`, `roofcalc.collectives`, `roofcalc.capacity`.
     """
-    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options)
+    generations = isl is not None or osl is not None
+    given = (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
+    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, columns.GENERATION if generations else ())
     if interactivity is None:
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
     rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
     for deployment, changes in request.deployments():
-        contexts = request.contexts(deployment.model, seq)
-        grid, rate = request.grid(contexts, rates)
-        found = limits.max_batch(deployment, grid, rate)
+        *points, rate = request.grid(*axes(request, deployment.model, seq, isl, osl), rates)
+        work = workload(points, kv_at, chunk)
+        step = work.step(deployment) if deployment.has_time else None
+        found = limits.max_batch(deployment, work.seq, rate, step)
         if not found.batch_memory.all():
-            request.note(limits.what_would_fit(deployment, float(grid[np.argmin(found.batch_memory)])))
+            request.note(limits.what_would_fit(deployment, float(work.seq[np.argmin(found.batch_memory)])))
         with np.errstate(divide="ignore", invalid="ignore"):
-            speed = 1 / found.step_s
-        throughput = speed * found.max_batch
+            speed = deployment.accepted / found.step_s
+        unknown = np.full(rate.shape, np.nan)
+        throughput = work.throughput(deployment, step, found.max_batch, found.step_s) if step else unknown
         request.add(
             deployment,
             changes,
-            seq=grid,
+            seq=work.seq,
             min_interactivity_tok_s=rate,
             max_batch=found.max_batch,
             limited_by=found.limited_by,
@@ -75,7 +90,8 @@ def max_batch(
             step_ms=found.step_s * 1e3,
             throughput_tok_s=throughput,
             throughput_tok_s_per_device=throughput / deployment.hardware.count,
-            kv_gb_per_seq=capacity.system_kv_bytes(deployment, grid) / 1e9,
+            kv_gb_per_seq=capacity.system_kv_bytes(deployment, work.seq) / 1e9,
             weights_gb=capacity.system_weight_bytes(deployment) / 1e9,
+            **(work.more(deployment, throughput) if step else {}),
         )
     return request.table

@@ -30,12 +30,20 @@ ASSUMED = (
 )
 
 WHERE_GIVEN = (
+    Column("isl", "prompt", "tokens", "input tokens of each request", "count", 1, "assumed"),
+    Column("osl", "output", "tokens", "output tokens of each request", "count", 1, "assumed"),
+    Column("kv_at", "KV at", "", "of the generation, for capacity", "text", 1, "assumed"),
+    Column("chunk", "chunk", "tokens", "largest prefill step", "count", 1, "assumed"),
     Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
     Column("dispatch_dtype", "dispatch", "", "dtype of tokens to experts", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of tokens from experts", "text", 1, "assumed"),
     Column("imbalance", "imbalance", "", "load of the busiest expert rank over the mean", "number", 1, "assumed"),
     Column("redundant_experts", "redundant experts", "", "copies held beside a layer's experts", "count", 1, "assumed"),
     Column("activations", "activations", "", "products by weights also move what goes in and comes out", "flag", 1, "assumed"),
+    Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),
+    Column("acceptance", "acceptance", "", "rate at which each draft is accepted", "number", 1, "assumed"),
+    Column("draft_model", "draft model", "", "what drafts", "text", 1, "assumed"),
+    Column("mtp", "mtp", "", "the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
     Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed"),
 )
 
@@ -50,9 +58,17 @@ FITS = Column("fits_memory", "fits", "", "whether this batch fits the memory", "
 BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "sequences that fit", "count", 7)
 WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, replicas included", "number", 2)
 
+GENERATION = (
+    Column("ttft_ms", "first token", "ms", "prefill of one prompt per data-parallel rank", "number", 5),
+    Column("requests_per_s", "requests", "1/s", "completed by the whole system, prompts on the same devices", "number", 5),
+)
+
+MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "interactivity asked for", "number", 7)
+TTFT_ASKED = Column("max_ttft_s", "max first token", "s", "time to first token asked for", "number", 7)
+
 MAX_BATCH = (
     SEQ,
-    Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "interactivity asked for", "number", 7),
+    MIN_INTERACTIVITY,
     Column("max_batch", "max batch", "", "most sequences that fit and stay fast enough", "count", 9),
     LIMITED_BY,
     BATCH_MEMORY,
@@ -105,6 +121,24 @@ ATTENTION = (
     Column("relative_flop", "relative FLOPs", "", "FLOPs over those of the model as it is", "number", 8),
     Column("kv_exponent", "KV grows as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
     Column("flop_exponent", "FLOPs grow as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
+)
+
+PREFILL = (
+    SEQ._replace(label="new", meaning="new tokens of each sequence"),
+    Column("cached", "cached", "tokens", "tokens of each sequence whose cache is there already", "count", 8),
+    BATCH,
+    Column("ttft_ms", "first token", "ms", "time to the first token", "number", 9),
+    Column("prefill_tok_s", "prefill", "tok/s", "computed tokens per second of the whole system", "number", 8),
+    LIMITED_BY,
+)
+
+FLOPS = (
+    SEQ,
+    Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention, indexers and recurrent updates of one token", "number", 9),
+    Column("linear_gflop_per_token", "linear", "GFLOP/token", "products by weights of one token", "number", 9),
+    Column("total_gflop_per_token", "total", "GFLOP/token", "of one token at this context", "number", 9),
+    Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
+    Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
 )
 
 OVERTRAIN = (

@@ -3,13 +3,17 @@
 Absolute times are of the machine at hand; the ratios hold elsewhere. Nothing here is a test.
 """
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from many_files import fill
 from numpy.typing import NDArray
 
 from roofcalc import catalog
@@ -22,12 +26,12 @@ MAX_BATCH = ["max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "-
 TABLE = [*MAX_BATCH[:-1], "table"]
 
 
-def command(*arguments: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+def command(*arguments: str, **environment: str) -> Callable[[], object]:
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **environment})
 
 
-def roofcalc(*arguments: str) -> Callable[[], object]:
-    return command("-c", "from roofcalc.__main__ import main; main()", *arguments)
+def roofcalc(*arguments: str, **environment: str) -> Callable[[], object]:
+    return command("-c", "from roofcalc.__main__ import main; main()", *arguments, **environment)
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -50,6 +54,7 @@ def main() -> None:
     ratio("max-batch, table, against the imports of its libraries", 1.25, roofcalc(*TABLE), imports)
     ratio("max-batch, CSV, against the same", 1.25, roofcalc(*MAX_BATCH), imports)
     ratio("--version against importing typer", 1.5, roofcalc("--version"), command("-c", "import typer"))
+    catalogs()
 
     deployment = deploy(catalog.model("llama-3.1-405b")[0], catalog.hardware("8xh100-sxm")[0], weights="fp8")
     batch, seq = np.arange(1.0, 2001.0)[:, None], np.linspace(1000, 128_000, 500)[None, :]
@@ -67,6 +72,19 @@ def main() -> None:
     contexts, rates = np.meshgrid(np.linspace(500, 128_000, 500), np.linspace(5, 100, 200))
     took = min(seconds(lambda: max_batch(deployment, contexts, rates)) for _ in range(3))
     print(f"      exact max-batch solves: {contexts.size / took:,.0f} per second")
+
+
+def catalogs() -> None:
+    """What 230 more files in the catalogs cost a start that names one model and one device."""
+    with tempfile.TemporaryDirectory() as place:
+        for files in (20, 250):
+            fill(Path(place) / str(files), files)
+        for what, model, hardware in (("name", "models-3", "hardware-3"), ("alias", "models-alias-3", "hardware-alias-3")):
+            many, few = (
+                roofcalc("max-batch", model, hardware, "--seq", "1k", "-f", "csv", ROOFCALC_PATH=os.path.join(place, str(files)))
+                for files in (250, 20)
+            )
+            ratio(f"a start with 250 files of one's own against 20, by {what}", 1.1, many, few)
 
 
 def closed_form() -> Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]:

@@ -1,0 +1,137 @@
+"""Whole generations: the mean step from isl+1 to isl+osl tokens, speculation, and the prompt's own work beside it.
+
+A step's attention grows with the context along closed-form sums (`roofcalc.operations.spans`), so that the mean is exact
+wherever operations run one after another; where they overlap, the mean of 64 pieces, each exact, decides piece by piece what
+is hidden. Sources: accepted tokens of speculative decoding arXiv 2211.17192, equation 1; Little's law doi.org/10.1287/opre.9.3.383.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from roofcalc.deployment import Deployment
+from roofcalc.operations import step as work
+from roofcalc.prefill import prefill
+from roofcalc.record import Record
+from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+PIECES = 64
+
+
+class Timed(Protocol):
+    """What the solvers ask of a step: `decode`, a mean over a generation, or either with drafts."""
+
+    @property
+    def deployment(self) -> Deployment:
+        """What the step runs on."""
+
+    def seconds(self, batch: Any) -> Any:
+        """Seconds of one step for global batches that broadcast with the context."""
+
+    def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
+        """Seconds by the resource that takes them."""
+
+
+class Mean(Record):
+    """The mean step over a generation: `step` has a last axis of pieces, `weights` how long each is."""
+
+    step: Step
+    weights: Any
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.step.deployment
+
+    def seconds(self, batch: Any) -> NDArray[Any]:
+        """Mean seconds of a step."""
+        return np.asarray((self.step.seconds(np.asarray(batch, dtype=float)[..., np.newaxis]) * self.weights).sum(axis=-1))
+
+    def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
+        """Mean seconds by resource."""
+        found = self.step.resources(np.asarray(batch, dtype=float)[..., np.newaxis])
+        return {name: np.asarray((value * self.weights).sum(axis=-1)) for name, value in found.items()}
+
+
+class Drafted(Record):
+    """Steps that verify drafts: the target's step on q tokens and γ steps of whatever drafts.
+
+    Formulas
+    --------
+    q = γ + 1
+    T_step = T_verify + γ·T_draft
+    """
+
+    verify: Timed
+    draft: Timed | None
+    tokens: int
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.verify.deployment
+
+    def seconds(self, batch: Any) -> NDArray[Any]:
+        """Seconds from one verification to the next."""
+        own = np.asarray(self.verify.seconds(batch))
+        return own if self.draft is None else np.asarray(own + self.tokens * self.draft.seconds(batch))
+
+    def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
+        """Seconds by resource."""
+        own = self.verify.resources(batch)
+        if self.draft is None:
+            return own
+        drafts = self.draft.resources(batch)
+        return {name: np.asarray(own[name] + self.tokens * drafts[name]) for name in RESOURCES}
+
+
+def limited_by(step: Timed, batch: Any) -> NDArray[np.str_]:
+    """The resource that takes the largest part of a step."""
+    return limit_of(step.deployment, step.resources(batch))
+
+
+def step_at(deployment: Deployment, seq: Any) -> Timed:
+    """The step at a context of `seq` tokens, drafts included where the deployment has them."""
+    return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
+
+
+def mean_step(deployment: Deployment, isl: Any, osl: Any) -> Timed:
+    """The mean step of generations of `osl` tokens after prompts of `isl`; arrays that broadcast.
+
+    Formulas
+    --------
+    mean T = ΣT_step/osl
+    """
+    isl, osl = np.broadcast_arrays(np.asarray(isl, dtype=float), np.asarray(osl, dtype=float))
+    edges = np.round(osl[..., np.newaxis] * np.linspace(0.0, 1.0, PIECES + 1))
+    lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
+    weights = lengths / osl[..., np.newaxis]
+    reads = work.over(begins, np.maximum(lengths, 1.0))
+    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens), weights))
+
+
+def _timed(deployment: Deployment, build: Any) -> Timed:
+    draft = deployment.draft
+    if draft is None:
+        return build(deployment, 1.0)  # type: ignore[no-any-return]
+    drafter = draft.deployment
+    return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
+
+
+def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
+    """Output tokens per second of the whole system where the same devices also take in each request's prompt.
+
+    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace.
+
+    Formulas
+    --------
+    throughput = B·osl/(osl/A·T + B/d·T_prefill)
+    """
+    batch = np.asarray(batch, dtype=float)
+    layout = deployment.layout
+    one = prefill(deployment, isl, 0.0, float(layout.dp * layout.pp), chunk).pace_s / layout.pp
+    decoding = osl / deployment.accepted * mean.seconds(batch)
+    return np.asarray(batch * osl / (decoding + batch / layout.dp * one))

@@ -1,0 +1,93 @@
+"""FLOPs against context: per token, for a whole prompt, and where they become the limit."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+import numpy as np
+
+from roofcalc import limits
+from roofcalc.architecture.model import Model
+from roofcalc.errors import RoofcalcError
+from roofcalc.hardware import Hardware
+from roofcalc.operations.whole import attention_flops, linear_flops, prefill_flops
+from roofcalc.report import columns
+from roofcalc.report.table import Table
+from roofcalc.request import Names, Numbers, Options, Request, positive, whole
+
+
+def flops(
+    model: Names | Model,
+    hardware: Names | Hardware | None = None,
+    *,
+    seq: Numbers | None = None,
+    batch: Numbers | None = None,
+    interactivity: Numbers | None = None,
+    ttft: Numbers | None = None,
+    **options: Unpack[Options],
+) -> Table:
+    """FLOPs of one token and of a whole prompt at every context; with hardware, the context at which FLOPs are the limit.
+
+    Parameters
+    ----------
+    model : names
+    hardware : names, optional
+    seq : tokens
+        Contexts (default 1k to 128k, up to the model's own).
+    batch : sequences
+        For the FLOP-limited context (default 1).
+    interactivity : tok/s/user
+        Speed at which the FLOPs wanted are counted (default 30).
+    ttft : seconds
+        In place of interactivity: the prompt whose FLOPs take so long.
+
+    Raises
+    ------
+    RoofcalcError
+        Anything wrong in the request, in one sentence each.
+    """
+    pace = columns.TTFT_ASKED if ttft is not None else columns.MIN_INTERACTIVITY
+    request = Request("flops", columns.FLOPS, model, hardware, options, (), (columns.BATCH, pace) if hardware is not None else ())
+    batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
+    if hardware is None:
+        if any(value is not None for value in (batch, interactivity, ttft)):
+            raise RoofcalcError("flops: batch, interactivity and ttft need hardware, whose FLOPs they may exceed")
+        for base, kv, changes in request.models_alone():
+            contexts = request.contexts(base, seq)
+            dtype = request.cache_dtype(base, kv).name
+            request.add_alone(base, changes, kv=dtype, seq=contexts, **_figures(base, request.whole_place(base, kv), contexts))
+        return request.table
+    if interactivity is not None and ttft is not None:
+        raise RoofcalcError("flops: either --interactivity or --ttft sets the pace, not both")
+    if ttft is None:
+        rates = positive(30 if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
+        if interactivity is None:
+            request.note("flop_limited_seq: at 30 tok/s for each user (--interactivity)")
+    else:
+        rates = 1 / positive(ttft, "ttft", 1e-6, 1e9)
+        request.note("flop_limited_seq: the prompt whose FLOPs alone take the time to first token")
+    for deployment, changes in request.deployments():
+        grid, many, rate = request.grid(request.contexts(deployment.model, seq), batches, rates)
+        limit = np.full(grid.shape, np.nan)
+        if deployment.has_time:
+            find = limits.flop_limited_prompt if ttft is not None else limits.flop_limited_context
+            shape = (batches.size, rates.size)
+            found = find(deployment, *np.meshgrid(batches, rates, indexing="ij"))
+            limit = np.tile(found.reshape(shape).ravel(), grid.size // found.size)
+        figures = _figures(deployment.model, request.whole_place(deployment.model, deployment.kv.name), grid)
+        request.add(deployment, changes, seq=grid, **figures, flop_limited_seq=limit, batch=many, **_pace(ttft is not None, rate))
+    return request.table
+
+
+def _pace(is_prompt: bool, rate: Any) -> dict[str, Any]:
+    return {"max_ttft_s": 1 / rate} if is_prompt else {"min_interactivity_tok_s": rate}
+
+
+def _figures(model: Model, place: Any, seq: Any) -> dict[str, Any]:
+    attention, linear = attention_flops(model, place, seq), linear_flops(model)
+    return {
+        "sdpa_gflop_per_token": attention / 1e9,
+        "linear_gflop_per_token": linear / 1e9,
+        "total_gflop_per_token": (attention + linear) / 1e9,
+        "prefill_tflop": prefill_flops(model, place, seq) / 1e12,
+    }

@@ -1,0 +1,96 @@
+"""Drafts: a deployment with a smaller model, or with its own multi-token-prediction layer, beside it on the same devices.
+
+The drafter shares the tensor and data ranks of its target. Sources: speculative decoding arXiv 2211.17192; multi-token
+prediction arXiv 2412.19437, section 2.2.
+"""
+
+from roofcalc.architecture.feedforward import Dense
+from roofcalc.architecture.matrix import Matrix
+from roofcalc.architecture.model import Block, Model
+from roofcalc.assumptions import is_number
+from roofcalc.deployment import Deployment, Draft, deploy
+from roofcalc.errors import RoofcalcError
+from roofcalc.record import replace
+
+MAX_DRAFTS = 1000
+
+
+def with_drafts(
+    deployment: Deployment, tokens: int | None, acceptance: float | None, drafter: Model | None = None, own_layers: bool = False
+) -> Deployment:
+    """The deployment with drafts; unchanged where none are asked for.
+
+    Parameters
+    ----------
+    tokens : int, optional
+        Drafted per step; by default as many as the model has multi-token-prediction heads.
+    acceptance : float
+        Probability that one draft is accepted, given that those before it were: never assumed.
+    drafter : Model, optional
+        A smaller model; without it, and without `own_layers`, drafts cost nothing (looked up in the prompt).
+    own_layers : bool
+        The model's own multi-token-prediction layer drafts.
+
+    Raises
+    ------
+    RoofcalcError
+        No acceptance, a model without such layers, two drafters, or a pipeline.
+    """
+    if tokens is None and acceptance is None and drafter is None and not own_layers:
+        return deployment
+    model = deployment.model
+    if own_layers and drafter:
+        raise RoofcalcError("draft: either a draft model or --mtp, not both")
+    if own_layers and model.mtp is None:
+        raise RoofcalcError(f"mtp: {model.name} has no multi-token-prediction layers")
+    if tokens is None and own_layers and model.mtp:
+        tokens = model.mtp.heads
+    if tokens is None or not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
+        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {'nothing' if tokens is None else tokens}")
+    if acceptance is None or not (is_number(acceptance) and 0 <= acceptance <= 1):
+        shown = "nothing" if acceptance is None else acceptance
+        raise RoofcalcError(f"acceptance: the rate at which drafts are accepted is never assumed; expected 0 to 1, got {shown}")
+    if deployment.layout.pp > 1:
+        raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
+    beside = _own_layer(model) if own_layers else drafter
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), _beside(deployment, beside) if beside else None))
+
+
+def _beside(deployment: Deployment, drafter: Model) -> Deployment:
+    layout, wires = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)
+    comm, dispatch, combine = (dtype.name if dtype else None for dtype in wires)
+    return deploy(
+        drafter,
+        deployment.hardware,
+        weights=deployment.weights,
+        kv=deployment.kv.name,
+        compute=deployment.compute,
+        comm=comm,
+        dispatch=dispatch,
+        combine=combine,
+        tp=layout.tp,
+        pp=1,
+        dp=layout.dp,
+        assumptions=deployment.assumptions,
+    )
+
+
+class OwnLayer(Model):
+    """A multi-token-prediction layer as a model that holds no tables: embedding and head are its target's.
+
+    Its projection of two hidden states to one has as many weights as a plain network of the hidden width.
+    """
+
+    def embedding(self, tp: int = 1) -> Matrix:
+        """Nothing is held."""
+        return Matrix("embed", 0, self.hidden, "embed")
+
+
+def _own_layer(model: Model) -> Model:
+    assert model.mtp is not None
+    name = model.mtp.layers
+    blocks = {"join": Block(mlp=Dense(model.hidden, plain=True), norms=2), name: model.blocks[name]}
+    given = {field.name: getattr(model, field.name) for field in model.fields_}
+    return OwnLayer(
+        **{**given, "blocks": blocks, "layers": f"join {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
+    )
