@@ -14,6 +14,7 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.cost import cost as cost
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
@@ -33,6 +34,7 @@ _HOMES = {
     "prefill": "roofcalc.questions.prefill",
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
+    "cost": "roofcalc.questions.cost",
     "overtrain": "roofcalc.questions.overtrain",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",

@@ -74,6 +74,7 @@ GENERATION = (
     _option("osl", WORKLOAD, "--osl", "Output tokens of whole generations.", metavar="TOKENS"),
     _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
 )
+KV_AT = GENERATION[2]
 CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
 CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
 SPECULATION = (
@@ -82,6 +83,15 @@ SPECULATION = (
     _option("draft_model", WORKLOAD, "--draft-model", "A smaller model that drafts. [none: drafts cost nothing]", metavar="MODEL"),
     _option("mtp", WORKLOAD, "--mtp", "The model's own multi-token-prediction layer drafts.", bool),
 )
+
+QUERY = _option(
+    "query", WORKLOAD, "--query", "Tokens of a query: 140:7661. Repeatable; costs are relative to the first.", metavar="PROMPT:OUTPUT", many=True
+)
+MONEY = "Money"
+USD_PER_HOUR = _option("usd_per_hour", MONEY, "--usd-per-hour", "Of one device. [the newest on-demand price of the table]", metavar="USD")
+API = _option("api", MONEY, "--api", "APIs whose price stands beside: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+PRICE_IN = _option("price_in", MONEY, "--price-in", "An API's price per million input tokens, or one per query.", metavar="USD")
+PRICE_OUT = _option("price_out", MONEY, "--price-out", "Per million output tokens, or one per query.", metavar="USD")
 
 PRECISION = (
     _option(

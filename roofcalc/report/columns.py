@@ -148,3 +148,21 @@ OVERTRAIN = (
     Column("inference_flop_ratio", "inference FLOPs", "", "per token, over those of the compute-optimal model", "number", 9),
     Column("break_even_tokens", "break even", "tokens", "served before the longer training has paid for itself, in FLOPs", "number", 9),
 )
+
+_USD_PER_QUERY = Column("usd_per_query", "cost", "USD/query", "of prompt and output", "number", 9)
+
+COST = (
+    Column("prompt", "prompt", "tokens", "taken in", "count", 9),
+    Column("output", "output", "tokens", "generated", "count", 9),
+    MIN_INTERACTIVITY,
+    BATCH._replace(meaning="most queries in flight that fit and stay fast enough"),
+    Column("usd_per_mtok_in", "in", "USD/M tokens", "of the prompt's tokens", "number", 8),
+    Column("usd_per_mtok_out", "out", "USD/M tokens", "of the output's tokens", "number", 9),
+    _USD_PER_QUERY,
+    Column("relative_cost", "relative cost", "", "of a query, over that of the first query", "number", 9),
+    Column("joule_per_token", "energy", "J/token", "per output token at the machine's nominal power", "number", 7),
+)
+COST_API = (
+    Column("api_usd_per_query", "API price", "USD/query", "what the API asks for it", "number", 8),
+    Column("margin", "margin", "", "the part of the API's price beyond the hardware's hours", "number", 8),
+)
