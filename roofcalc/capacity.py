@@ -36,8 +36,9 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
 
     total = 0.0
-    for name, layers in stage.groups:
+    for name, count in stage.groups:
         block = model.blocks[name]
+        layers = block.stored(count)
         total += layers * model.norm_vectors(block) * bytes_of("norm")
         for part in parts(block, model.hidden, place):
             one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in part.matrices) + part.vectors * bytes_of("norm")

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "cost": ("roofcalc.cli.cost", "Money and energy per token and query."),
     "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
-    "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
+    "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }

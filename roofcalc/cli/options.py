@@ -59,6 +59,7 @@ VARIANT = _option(
     metavar="CHANGE",
     many=True,
 )
+PHASE = _option("phase", WORKLOAD, "--phase", "A decode step, or a prefill. [decode]", metavar="decode|prefill")
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
 LAW = _option("law", WORKLOAD, "--law", "Scaling laws of the loss. [both]", metavar="hoffmann|besiroglu")
 TRAIN_FLOP_RATIO = _option(
