@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.overtrain import overtrain as overtrain
     from roofcalc.questions.prefill import prefill as prefill
+    from roofcalc.questions.vote import vote as vote
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -35,6 +36,7 @@ _HOMES = {
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "cost": "roofcalc.questions.cost",
+    "vote": "roofcalc.questions.vote",
     "overtrain": "roofcalc.questions.overtrain",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",

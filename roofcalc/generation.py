@@ -125,15 +125,17 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
     return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
 
 
-def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None) -> NDArray[Any]:
+def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0) -> NDArray[Any]:
     """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
+
+    `cached` tokens before it are there already.
 
     Formulas
     --------
     prompt = T_prefill/d
     """
     layout = deployment.layout
-    return np.asarray(prefill(deployment, isl, 0.0, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+    return np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
 
 
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:

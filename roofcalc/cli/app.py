@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "cost": ("roofcalc.cli.cost", "Money and energy per token and query."),
+    "vote": ("roofcalc.cli.vote", "Several answers to a query: what sharing their prefix saves, and what voting gains."),
     "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),

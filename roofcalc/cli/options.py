@@ -88,6 +88,13 @@ SPECULATION = (
 QUERY = _option(
     "query", WORKLOAD, "--query", "Tokens of a query: 140:7661. Repeatable; costs are relative to the first.", metavar="PROMPT:OUTPUT", many=True
 )
+STREAMS = _option("streams", WORKLOAD, "--streams", "Answers to one query. [1,5]", metavar="N")
+PREFIX = _option("prefix", WORKLOAD, "--prefix", "Tokens that the streams of a query share.", metavar="TOKENS")
+SUFFIX = _option("suffix", WORKLOAD, "--suffix", "Tokens of each stream's own.", metavar="TOKENS")
+ACCURACY = _option("accuracy", WORKLOAD, "--accuracy", "Chance that one answer is right.", metavar="CHANCE")
+VERIFIER = _option("verifier", WORKLOAD, "--verifier", "A model that reads every answer, on machines of its own of the same kind.", metavar="MODEL")
+RECALL = _option("recall", WORKLOAD, "--recall", "Chance that the verifier accepts a right answer. [1]", metavar="CHANCE")
+FALSE_POSITIVE = _option("false_positive", WORKLOAD, "--false-positive", "Chance that it accepts a wrong one. [0]", metavar="CHANCE")
 MONEY = "Money"
 USD_PER_HOUR = _option("usd_per_hour", MONEY, "--usd-per-hour", "Of one device. [the newest on-demand price of the table]", metavar="USD")
 API = _option("api", MONEY, "--api", "APIs whose price stands beside: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")

@@ -167,3 +167,22 @@ COST_API = (
     Column("api_usd_per_query", "API price", "USD/query", "what the API asks for it", "number", 8),
     Column("margin", "margin", "", "the part of the API's price beyond the hardware's hours", "number", 8),
 )
+
+VOTE = (
+    Column("streams", "streams", "", "answers to one query", "count", 9),
+    Column("prefix", "prefix", "tokens", "shared by the streams", "count", 9),
+    Column("suffix", "suffix", "tokens", "of each stream's own", "count", 9),
+    Column("kv_gb", "KV", "GB/query", "of all streams, the prefix once", "number", 7),
+    Column("kv_gb_unshared", "KV unshared", "GB/query", "of all streams, each with its own prefix", "number", 6),
+    Column("queries", "queries", "", "most in flight that fit and stay fast enough", "count", 9),
+    _USD_PER_QUERY._replace(meaning="of all streams, and of the verifier if there is one"),
+    Column("cost_multiple", "cost multiple", "", "over one stream's, each at its own largest batch", "number", 9),
+    Column("cost_multiple_unshared", "unshared multiple", "", "the same if nothing were shared", "number", 8),
+    Column("latency_s", "latency", "s", "from the query to its last token, or the verifier's choice", "number", 7),
+)
+VOTE_ACCURACY = (
+    Column("pass_at_k", "pass@k", "", "chance that a stream is right", "number", 8),
+    Column("majority_accuracy", "majority", "", "chance that most are right, ties half", "number", 8),
+    Column("verifier_accuracy", "verifier", "", "chance that the answer which a verifier takes is right", "number", 8),
+    Column("usd_per_solved", "solved", "USD", "a query's cost over the chance of a right answer", "number", 8),
+)
