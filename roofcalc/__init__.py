@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.overtrain import overtrain as overtrain
     from roofcalc.questions.prefill import prefill as prefill
+    from roofcalc.questions.reliability import reliability as reliability
+    from roofcalc.questions.rollouts import rollouts as rollouts
     from roofcalc.questions.vote import vote as vote
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
@@ -37,7 +39,9 @@ _HOMES = {
     "attention": "roofcalc.questions.attention",
     "cost": "roofcalc.questions.cost",
     "vote": "roofcalc.questions.vote",
+    "rollouts": "roofcalc.questions.rollouts",
     "overtrain": "roofcalc.questions.overtrain",
+    "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",

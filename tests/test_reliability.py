@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from roofcalc.economics.reliability import ERROR_RATE, FAILURE_RATE, INTERRUPTION_RATE, device_hours, expected_lost_tokens, hit_probability
+from tests.shell import LLAMA, refused, rows, run
+from tests.test_cli import ASSUMED
 
 
 def test_published_rates() -> None:
@@ -38,3 +40,59 @@ def test_lost_tokens_at_the_ends() -> None:
     assert float(expected_lost_tokens(1e-9, 1, 1000)) == pytest.approx(1000 * 1e-9 / 2)
     assert float(expected_lost_tokens(np.nextafter(1e-5, 0), 1, 1)) == pytest.approx(float(expected_lost_tokens(1e-5, 1, 1)), rel=1e-5)
     assert np.isinf(expected_lost_tokens(1, 1e6, 1000))
+
+
+def test_columns_are_the_contract() -> None:
+    header = run(f"reliability {LLAMA} --tokens 1k -f csv").stdout.splitlines()[0]
+    assert header == f"model,hardware,weights,kv,devices,tokens,hit_probability,expected_lost_tokens,with_votes,{ASSUMED}"
+
+
+def test_a_generation_by_hand() -> None:
+    # Llama 3.1 8B on one H100 with room for one sequence only: 10,000 tokens at a mean context of 5,000.5 take
+    # (15,009,316,864 + 5,000.5 · 131,072) / 3,350e9 s each
+    line = "reliability llama-3.1-8b h100-sxm --tokens 10000 --set hardware.memory.capacity_gb=18 --error-rate 0.001 --failure-rate 0.003"
+    (row,) = rows(f"{line} --streams 3")
+    hours = 10_000 * (15_009_316_864 + 5_000.5 * 131_072) / 3350e9 / 3600
+    hit = 1 - np.exp(-0.004 * hours)
+    assert float(row["hit_probability"]) == pytest.approx(hit, rel=1e-9) and row["devices"] == "1"
+    assert float(row["expected_lost_tokens"]) == pytest.approx(10_000 * 0.003 * hours / 2, rel=1e-3)
+    assert float(row["with_votes"]) == pytest.approx(3 * hit**2 - 2 * hit**3, rel=1e-9)
+    (single,) = rows(f"{line} --streams 1")
+    assert float(single["with_votes"]) == pytest.approx(float(single["hit_probability"]), rel=1e-12)
+
+
+def test_published_rates_are_the_default_and_said() -> None:
+    (row,) = rows(f"reliability {LLAMA} --tokens 10k")
+    (given,) = rows(f"reliability {LLAMA} --tokens 10k --error-rate 0 --failure-rate {419 / 21_233_664}")
+    assert float(row["hit_probability"]) == pytest.approx(float(given["hit_probability"]), rel=1e-9)
+    notes = run(f"reliability {LLAMA} --tokens 10k").stderr
+    assert "419 unexpected interruptions, 6 of them silent, in 54 days of training on 16,384 H100 (https://arxiv.org/abs/2407.21783)" in notes
+    assert [one["tokens"] for one in rows(f"reliability {LLAMA}")] == ["1000", "10000", "100000"]
+
+
+def test_devices_that_meet_a_generation() -> None:
+    def devices(line: str) -> str:
+        return rows(f"reliability {line} --tokens 1k")[0]["devices"]
+
+    assert devices("llama-3.1-8b 8xh100-sxm --tp 2 --pp 2 --dp 2") == "4"  # its replica's alone
+    assert devices("deepseek-v3 16xh200-sxm") == "16"  # experts on every rank
+
+
+def test_without_a_speed_there_is_no_chance() -> None:
+    (row,) = rows("reliability llama-3.1-405b h100-sxm --tokens 1k")
+    assert row["hit_probability"] == row["expected_lost_tokens"] == row["with_votes"] == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("--tokens 0", "tokens: expected 1 to"),
+        ("--error-rate -1", "error_rate: expected 0 to"),
+        ("--failure-rate many", "failure_rate: 'many' is not a number"),
+        ("--streams 0", "streams: expected 1 to"),
+        ("--streams 1.5", "streams: expected a whole number"),
+        ("--streams 1,3", "streams: expected one number, got 2"),
+    ],
+)
+def test_bad_input(line: str, complaint: str) -> None:
+    assert complaint in refused(f"reliability llama-3.1-8b h100-sxm {line}")

@@ -191,7 +191,7 @@ def test_without_times_or_room(tmp_path: Path) -> None:
         ("--prefix 1k", "prefix, suffix: give both"),
         ("--suffix 1k", "prefix, suffix: give both"),
         ("--prefix -1 --suffix 1", "prefix: expected 0 to"),
-        ("--prefix 1.5 --suffix 1", "prefix: expected whole numbers"),
+        ("--prefix 1.5 --suffix 1", "prefix: expected a whole number"),
         ("--prefix 1 --suffix 0", "suffix: expected 1 to"),
         ("--prefix 1 --suffix 1 --streams 0", "streams: expected 1 to"),
         ("--prefix 1 --suffix 1 --streams 2.5", "streams: expected a whole number"),

@@ -95,6 +95,22 @@ ACCURACY = _option("accuracy", WORKLOAD, "--accuracy", "Chance that one answer i
 VERIFIER = _option("verifier", WORKLOAD, "--verifier", "A model that reads every answer, on machines of its own of the same kind.", metavar="MODEL")
 RECALL = _option("recall", WORKLOAD, "--recall", "Chance that the verifier accepts a right answer. [1]", metavar="CHANCE")
 FALSE_POSITIVE = _option("false_positive", WORKLOAD, "--false-positive", "Chance that it accepts a wrong one. [0]", metavar="CHANCE")
+ROLLOUTS = (
+    _option("problems", WORKLOAD, "--problems", "Different prompts. [10M]", metavar="N"),
+    _option("rollouts", WORKLOAD, "--rollouts", "Trajectories of each problem. [3000]", metavar="N"),
+    _option("tokens", WORKLOAD, "--tokens", "Of each trajectory's own. [8000]", metavar="TOKENS"),
+    _option("prefix", WORKLOAD, "--prefix", "Tokens that the rollouts of a problem share. [0]", metavar="TOKENS"),
+    _option("kept", WORKLOAD, "--kept", "Share of what was generated that is trained on. [1]", metavar="FRACTION"),
+    _option("verifier_passes", WORKLOAD, "--verifier-passes", "Passes of the model itself over all that was generated. [1]", metavar="N"),
+    _option("reward_model", WORKLOAD, "--reward-model", "A model that reads all that was generated. [none]", metavar="MODEL"),
+    _option("forwards_per_backward", WORKLOAD, "--forwards-per-backward", "Forward passes in training for each backward pass. [1]", metavar="N"),
+    _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Tokens of pre-training to compare with. [15.6e12, Llama 3's]", metavar="TOKENS"),
+)
+FASTER = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each rollout. [none: as many as fit]", metavar="TOK/S")
+TOKENS = _option("tokens", WORKLOAD, "--tokens", "Of a generation. [1k:100k:x10]", metavar="TOKENS")
+ERROR_RATE = _option("error_rate", WORKLOAD, "--error-rate", "Silent errors per device-hour. [2.8e-7, of Llama 3's training]", metavar="RATE")
+FAILURE_RATE = _option("failure_rate", WORKLOAD, "--failure-rate", "Failures per device-hour. [1.9e-5, of Llama 3's training]", metavar="RATE")
+VOTES = _option("streams", WORKLOAD, "--streams", "Generations of one vote. [5]", metavar="N")
 MONEY = "Money"
 USD_PER_HOUR = _option("usd_per_hour", MONEY, "--usd-per-hour", "Of one device. [the newest on-demand price of the table]", metavar="USD")
 API = _option("api", MONEY, "--api", "APIs whose price stands beside: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")

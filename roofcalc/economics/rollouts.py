@@ -6,11 +6,13 @@ section 2.1, and 2203.15556).
 
 from __future__ import annotations
 
+from roofcalc.operations.base import Array
+
 FORWARD = 2.0  # FLOPs per parameter and token
 TRAIN = 6.0  # forward and backward
 
 
-def generated_tokens(problems: float, rollouts: float, tokens: float, prefix: float) -> float:
+def generated_tokens(problems: Array, rollouts: Array, tokens: Array, prefix: Array) -> Array:
     """Tokens that go through the model: each rollout's own, and once per problem what its rollouts share.
 
     Formulas
@@ -20,7 +22,7 @@ def generated_tokens(problems: float, rollouts: float, tokens: float, prefix: fl
     return problems * (rollouts * tokens + prefix)
 
 
-def generation_flop(active: float, generated: float, attention: float) -> float:
+def generation_flop(active: float, generated: Array, attention: Array) -> Array:
     """FLOPs of generating: products by weights, and `attention` in all.
 
     Formulas
@@ -30,7 +32,7 @@ def generation_flop(active: float, generated: float, attention: float) -> float:
     return FORWARD * active * generated + attention
 
 
-def pass_flop(params: float, generated: float) -> float:
+def pass_flop(params: float, generated: Array) -> Array:
     """FLOPs of one pass of a verifier or reward model over all that was generated.
 
     Formulas
@@ -40,7 +42,7 @@ def pass_flop(params: float, generated: float) -> float:
     return FORWARD * params * generated
 
 
-def train_flop(active: float, generated: float, kept: float, forwards: float) -> float:
+def train_flop(active: float, generated: Array, kept: float, forwards: float) -> Array:
     """FLOPs of training on the share `kept`, with `forwards` forward passes for each backward pass.
 
     More than one: old and reference policies, value models.

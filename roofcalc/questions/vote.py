@@ -19,7 +19,7 @@ from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, single, whole
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, single, whole
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -88,9 +88,7 @@ def vote(
     counts = whole(DEFAULT_STREAMS if streams is None else streams, "streams", MAX_STREAMS)
     if prefix is None or suffix is None:
         raise RoofcalcError("prefix, suffix: give both, the tokens that streams share and those of their own")
-    prefixes, suffixes = positive(prefix, "prefix", 0, MAX_TOKENS), whole(suffix, "suffix", MAX_TOKENS)
-    if (prefixes != np.round(prefixes)).any():
-        raise RoofcalcError("prefix: expected whole numbers of tokens")
+    prefixes, suffixes = whole(prefix, "prefix", MAX_TOKENS, 0), whole(suffix, "suffix", MAX_TOKENS)
     chances = _chances(accuracy, recall, false_positive, verifier)
     rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 1e-6, 1e9)
     step_size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])

@@ -186,3 +186,26 @@ VOTE_ACCURACY = (
     Column("verifier_accuracy", "verifier", "", "chance that the answer which a verifier takes is right", "number", 8),
     Column("usd_per_solved", "solved", "USD", "a query's cost over the chance of a right answer", "number", 8),
 )
+
+ROLLOUTS = (
+    Column("problems", "problems", "", "different prompts", "count", 8),
+    Column("rollouts", "rollouts", "", "trajectories of each problem", "count", 8),
+    Column("tokens", "tokens", "tokens", "of each trajectory's own", "count", 8),
+    Column("shared_prefix", "shared prefix", "tokens", "of each problem, once for all its rollouts", "count", 6),
+    Column("generated_tokens", "generated", "tokens", "in all, shared prefixes included", "number", 8),
+    Column("generation_flop", "generation", "FLOP", "products by weights and attention", "number", 9),
+    Column("verify_flop", "verification", "FLOP", "passes of verifiers and a reward model", "number", 9),
+    Column("train_flop", "training", "FLOP", "on the share that is kept", "number", 9),
+    Column("pretrain_flop", "pre-training", "FLOP", "of the model itself, to compare with", "number", 9),
+    Column("device_hours", "device-hours", "h", "of generation, verification and training", "number", 9),
+    Column("usd", "cost", "USD", "of the device-hours", "number", 9),
+    Column("cpu_cores_per_device", "CPU cores", "per device", "of the system's hosts, for sandboxes", "number", 6),
+)
+
+RELIABILITY = (
+    Column("devices", "devices", "", "whose errors meet a generation", "count", 9),
+    Column("tokens", "tokens", "tokens", "of the generation", "count", 9),
+    Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
+    Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
+    Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+)
