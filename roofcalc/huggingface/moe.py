@@ -1,0 +1,264 @@
+"""Mixtures of experts with grouped-query attention, their dense layers and shared experts; Llama 4."""
+
+from roofcalc.huggingface import dense, parts, windows
+from roofcalc.huggingface.config import Config
+from roofcalc.huggingface.parts import FULL
+from roofcalc.huggingface.plan import Part, Plan
+
+
+def mixers(config: Config, attention: Part) -> list[tuple[str, Part]]:
+    """Every layer's attention: full, windowed as listed, or windowed throughout."""
+    return [(layer.mixer, layer.mixing["attention"]) for layer in dense.layers(config, attention, {}, parts.window(config))]
+
+
+def uniform(config: Config, attention: Part, routed: Part, **fields: object) -> Plan:
+    """Experts in every layer."""
+    return Plan(parts.stack(mixers(config, attention), [("", routed)] * parts.depth(config)), fields)
+
+
+def mixtral(config: Config) -> Plan:
+    return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")))
+
+
+def granitemoe(config: Config) -> Plan:
+    shared = config.count("shared_intermediate_size", low=0, default=0)
+    routed = parts.experts(config, config.count("intermediate_size"), shared)
+    return uniform(config, parts.gqa(config, parts.biased(config, "qkvo")), routed)
+
+
+def olmoe(config: Config) -> Plan:
+    config.ignore("clip_qkv")
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "full")
+    return uniform(config, attention, parts.experts(config, config.count("intermediate_size")))
+
+
+def phimoe(config: Config) -> Plan:
+    """Biases in attention and on the head, norms with biases."""
+    attention = parts.gqa(config, parts.biased(config, "qkvo"))
+    plan = uniform(config, attention, parts.experts(config, config.count("intermediate_size")), norm_bias=True)
+    if config.flag("lm_head_bias"):
+        plan = plan._replace(remarks=(f"The head's bias, {config.count('vocab_size')} numbers, is not counted.",))
+    return plan
+
+
+def qwen_moe(config: Config, attention: Part) -> Plan:
+    """Experts in every `decoder_sparse_step`-th layer that `mlp_only_layers` does not name."""
+    count = parts.depth(config)
+    width = config.count("moe_intermediate_size")
+    shared = config.count("shared_expert_intermediate_size", low=0, default=0)
+    routed = parts.experts(config, width, shared, shared_gate=shared > 0)
+    step, without = config.count("decoder_sparse_step", default=1), config.numbers("mlp_only_layers") or []
+    which = parts.sparse(config, count) or [(i + 1) % step == 0 and i not in without for i in range(count)]
+    thin = parts.dense(config) if not all(which) else None
+    config.ignore("intermediate_size")
+    otherwise = dense.qwen_spans(config)
+    own = dense.layers(config, attention, {}, parts.window(config), otherwise)
+    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in own], parts.dense_or_moe(which, thin, routed)))
+
+
+def qwen2_moe(config: Config) -> Plan:
+    return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkv", "qkv_bias", default=True)))
+
+
+def qwen3_moe(config: Config) -> Plan:
+    parts.expect(config, use_qk_norm=True)
+    return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkvo", "attention_bias", "qkv_bias"), "head"))
+
+
+def glm4_moe(config: Config) -> Plan:
+    """Dense layers first, then experts beside a shared one; a correction per expert; a prediction layer."""
+    attention = parts.gqa(config, parts.biased(config, "qkv"), "head" if config.flag("use_qk_norm") else "none")
+    width = config.count("moe_intermediate_size")
+    return _prefixed(config, attention, parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+
+
+def bailing(config: Config) -> Plan:
+    """Ling: dense layers first, then experts beside shared ones; a correction per expert where the config asks for it."""
+    qk_norm = "head" if config.flag("use_qk_norm") else "none"
+    bias = "qkvo" if config.flag("use_bias") else parts.biased(config, "qkv", "use_qkv_bias")
+    width = config.count("moe_intermediate_size")
+    correction = config.flag("moe_router_enable_expert_bias")
+    config.ignore("moe_router_enable_routed_scaling", "moe_router_topk_scaling_factor", "norm_head", "norm_softmax", "router_dtype", "multi_gate")
+    config.ignore("use_rmsnorm", "using_split_qkv_in_self_attention", "embedding_dropout", "moe_router_enable_shared_expert")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=correction)
+    return _prefixed(config, parts.gqa(config, bias, qk_norm), routed)
+
+
+def exaone_moe(config: Config) -> Plan:
+    """EXAONE 4's attention over experts with a correction each."""
+    size = parts.window(config)
+    otherwise = windows.exaone_spans(config, size)
+    width = config.count("moe_intermediate_size")
+    config.ignore("layer_sparsity", "is_moe_layer")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
+    own = dense.layers(config, parts.gqa(config, parts.biased(config, "qkvo"), "head"), {}, size, otherwise)
+    return _prefixed(config, own[0].mixing["attention"], routed, [(layer.mixer, layer.mixing["attention"]) for layer in own])
+
+
+def _prefixed(config: Config, attention: Part, routed: Part, spans: list[tuple[str, Part]] | None = None) -> Plan:
+    """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
+    count = parts.depth(config)
+    first = config.count("first_k_dense_replace", low=0, high=count, default=0)
+    which = parts.sparse(config, count) or parts.after(config, count, first)
+    config.ignore("moe_layer_freq")
+    own = parts.stack(spans or mixers(config, attention), parts.dense_or_moe(which, parts.dense(config), routed))
+    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
+
+
+def ernie_moe(config: Config) -> Plan:
+    """Experts from `moe_layer_start_index` to `moe_layer_end_index` in every `moe_layer_interval`-th layer, a correction each."""
+    count, bias = parts.depth(config), config.flag("use_bias")
+    config.ignore("moe_layer_end_index", "moe_capacity", "moe_gate", "moe_use_aux_free")
+    start, end = config.count("moe_layer_start_index", low=0, high=count), config.values.get("moe_layer_end_index", -1)
+    last = count - 1 if end == -1 else config.count("moe_layer_end_index", low=0, high=count)
+    every = config.count("moe_layer_interval", default=1)
+    width = config.count("moe_intermediate_size")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=config.flag("moe_use_aux_free", default=True))
+    which = [start <= i <= last and (i + 1) % every == 0 for i in range(count)]
+    if bias:
+        config.cannot("use_bias in this type")
+    return Plan(parts.stack(mixers(config, parts.gqa(config)), parts.dense_or_moe(which, parts.dense(config), routed)))
+
+
+def hunyuan_moe(config: Config) -> Plan:
+    """Figures may stand once or for each layer alike; with use_cla, `cla_share_factor` neighbours use the first one's cache."""
+    count = parts.depth(config)
+    for name in ("moe_topk", "num_shared_expert", "moe_intermediate_size", "num_experts"):
+        values = config.values.get(name)
+        if isinstance(values, list) and values:
+            if len(values) < count or len({repr(value) for value in values}) > 1:
+                config.cannot(f"{name} that differs between layers")
+            config.values[name] = values[0]
+    parts.expect(config, use_qk_norm=True)
+    if config.flag("use_mixed_mlp_moe", default=True) is False:
+        config.ignore(*parts.SHARED_COUNT)
+    config.ignore(
+        "moe_drop_tokens", "moe_random_routing_dropped_token", "group_limited_greedy", "moe_layer_num_skipped", "use_rotary_pos_emb", "norm_type"
+    )
+    if config.maybe("moe_layer_num_skipped", low=0):
+        config.cannot("moe_layer_num_skipped")
+    width = config.count("moe_intermediate_size", "intermediate_size") if config.has("moe_intermediate_size") else config.count("intermediate_size")
+    shared = config.count(*parts.SHARED_COUNT, low=0, default=1) * width if config.flag("use_mixed_mlp_moe", default=True) else 0
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    routed = parts.experts(config, width, shared)
+    if not config.flag("use_cla"):
+        config.ignore("cla_share_factor")
+        return uniform(config, attention, routed)
+    factor = config.count("cla_share_factor")
+    borrower = {**attention, "kv": "shared", "kv_proj": False}
+    kinds = [("owner", attention) if i % factor == 0 else ("borrower", borrower) for i in range(count)]
+    return Plan(parts.stack(kinds, [("", routed)] * count))
+
+
+def minimax_m2(config: Config) -> Plan:
+    """Norms over all queries and all keys; the prediction modules that the config names are not in the release."""
+    kind = config.text("qk_norm_type") or "per_layer"
+    if kind not in ("per_layer", "per_head"):
+        config.cannot(f"qk_norm_type {kind!r}")
+    qk_norm = {"per_layer": "full", "per_head": "head"}[kind] if config.flag("use_qk_norm", default=True) else "none"
+    width = config.count("intermediate_size")
+    shared = config.count("shared_intermediate_size", low=0, default=0)
+    attn_types = config.numbers("attn_type_list")
+    if attn_types is not None and not all(attn_types):
+        config.cannot("linear attention in this type (attn_type_list)")
+    config.ignore("layernorm_full_attention_beta", "mlp_intermediate_size")
+    modules = config.count("num_mtp_modules", low=0, default=0) if config.flag("use_mtp") else 0
+    config.ignore("num_mtp_modules", "mtp_transformer_layers", "use_mtp")
+    plan = uniform(config, parts.gqa(config, qk_norm=qk_norm), parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias")))
+    remark = (f"The config names {modules} prediction modules; they are left out, as the published checkpoints hold none.",) if modules else ()
+    return plan._replace(remarks=remark)
+
+
+def minimax_m3(config: Config) -> Plan:
+    """Top-k blocks chosen by index heads in the sparse layers, full attention in the first; both switch with lists of 0 and 1."""
+    count = parts.depth(config)
+    if config.flag("attention_output_gate"):
+        config.cannot("an output gate in this type (attention_output_gate)")
+    kind = config.text("qk_norm_type") or "per_head"
+    config.ignore("use_gemma_norm", "num_mtp_modules", *parts.MTP)
+    qk_norm = {"per_head": "head", "per_layer": "full"}.get(kind) or config.cannot(f"qk_norm_type {kind!r}")
+    full = parts.gqa(config, qk_norm=qk_norm if config.flag("use_qk_norm", default=True) else "none")
+    which = parts.sparse(config, count) or config.refuse("moe_layer_freq is missing (also known as mlp_layer_types)")
+    choice = config.section("sparse_attention_config")
+    chosen = [False] * count
+    if choice and choice.flag("use_sparse_attention", default=True):
+        frequencies = choice.per_layer(choice.numbers("sparse_attention_freq"), "sparse_attention_freq", count)
+        chosen = [bool(one) for one in frequencies or choice.refuse("sparse_attention_freq is missing")]
+        choice.ignore("sparse_disable_index_value", "sparse_score_type")
+        if choice.count("sparse_init_block", low=0, default=0):
+            choice.cannot("blocks at the beginning (sparse_init_block)")
+        blocks = {
+            "size": choice.count("sparse_block_size"),
+            "top_k": choice.count("sparse_topk_blocks"),
+            "local": choice.count("sparse_local_block"),
+            "heads": choice.count("sparse_num_index_heads"),
+            "dim": choice.count("sparse_index_dim"),
+        }
+    mixing = [("sparse", {**full, "blocks": blocks}) if one else ("full", full) for one in chosen]
+    width = config.count("moe_intermediate_size", "intermediate_size")
+    shared = config.count("shared_intermediate_size") * config.count("n_shared_experts", default=1)
+    routed = parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias", default=True))
+    thin = parts.network(config.count("dense_intermediate_size", default=width))
+    config.ignore("first_k_dense_replace")
+    indexed = sum(chosen)
+    remarks = ["Prediction modules are left out: the published checkpoints hold none."]
+    if indexed:
+        remarks.append(f"The norms of the index queries and keys, {2 * blocks['dim'] * indexed} numbers, are not counted.")
+    return Plan(parts.stack(mixing, parts.dense_or_moe(which, thin, routed)), remarks=tuple(remarks))
+
+
+def arctic(config: Config) -> Plan:
+    """A dense network of the hidden size's width beside the experts, with a norm of its own."""
+    if config.count("moe_layer_frequency", default=1) != 1:
+        config.cannot("moe_layer_frequency other than 1")
+    if not (config.flag("parallel_attn_mlp_res", default=True) and config.flag("use_residual", default=True)):
+        config.cannot("this type without its dense branch (parallel_attn_mlp_res, use_residual)")
+    config.ignore(
+        "moe_eval_capacity_factor", "moe_train_capacity_factor", "moe_min_capacity", "moe_token_dropping", "enable_expert_tensor_parallelism"
+    )
+    config.ignore("enc_index", "max_sequence_length", "quantization")
+    routed = parts.experts(config, config.count("intermediate_size"), parts.hidden(config))
+    return uniform(config, parts.gqa(config), routed, norms=3)
+
+
+def grok1(config: Config) -> Plan:
+    """Grok-1: norms before and after each part."""
+    return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")), norms=4)
+
+
+def dbrx(config: Config) -> Plan:
+    """Key-value heads and experts stand in objects of their own."""
+    inner, ffn = config.section("attn_config"), config.section("ffn_config")
+    if inner is None or ffn is None:
+        config.refuse(f"{'attn_config' if inner is None else 'ffn_config'} is missing")
+    inner.ignore("attn_pdrop", "clip_qkv", "model_type", "rope_theta")
+    ffn.ignore(
+        "ffn_act_fn", "moe_jitter_eps", "moe_loss_weight", "moe_normalize_expert_weights", "uniform_expert_assignment", "model_type", "hidden_size"
+    )
+    heads = config.count(*parts.HEADS)
+    attention = {"heads": heads, "kv_heads": inner.count("kv_n_heads"), "head_dim": parts.head_dim(config, heads)}
+    return uniform(config, attention, parts.experts(ffn, ffn.count("ffn_hidden_size")))
+
+
+def llama4(config: Config) -> Plan:
+    """Layers with rotary positions see their chunk, the others everything; experts in every n-th layer, beside a shared one."""
+    count = parts.depth(config)
+    chunk, longest = config.maybe("attention_chunk_size"), parts.context(config)
+    every = config.count("no_rope_layer_interval", default=4)
+    rotated = config.numbers("no_rope_layers") or [int((i + 1) % every != 0) for i in range(count)]
+    rotated = config.per_layer(rotated, "no_rope_layers", count) or []
+    types = parts.layer_types(config, count) or [parts.CHUNKED if one else FULL for one in rotated]
+    config.ignore("use_qk_norm", "attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor")
+    full = parts.gqa(config, parts.biased(config, "qkvo"))
+    own = {FULL: ("full", full), parts.CHUNKED: ("chunked", {**full, "chunk": chunk})}
+    if chunk is None or (longest is not None and chunk >= longest):
+        own[parts.CHUNKED] = own[FULL]
+    if not set(types) <= set(own):
+        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in own)!r}")
+    width, step = config.count("intermediate_size"), config.count("interleave_moe_layer_step", default=1)
+    listed = config.numbers("moe_layers")
+    which = [i in listed if listed else (i + 1) % step == 0 for i in range(count)]
+    thin = parts.network(config.count("intermediate_size_mlp")) if not all(which) else None
+    config.ignore("intermediate_size_mlp")
+    routed = parts.experts(config, width, width)
+    return Plan(parts.stack([own[kind] for kind in types], parts.dense_or_moe(which, thin, routed)))
