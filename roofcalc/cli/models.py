@@ -1,4 +1,4 @@
-"""`roofcalc models list` and `show`."""
+"""`roofcalc models list`, `show` and `import`."""
 
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ class ModelsGroup(LazyGroup):
     table: ClassVar = {
         "list": ("roofcalc.cli.models:LIST", "Every model."),
         "show": ("roofcalc.cli.models:SHOW", "Layers, parameters counted and published, KV bytes per token, sources."),
+        "import": ("roofcalc.cli.models_import:IMPORT", "A catalog file from a Hugging Face config.json."),
     }
 
 

@@ -34,11 +34,11 @@ def read(text: str, name: str | None = None) -> tuple[dict[str, Any], Path]:
     return convert(found.values, str(found.path), name or _called(found), found.quantisation), found.path
 
 
-def yaml_lines(text: str, name: str | None = None) -> list[str]:
-    """A catalog file for the model at a path, checked as one that is read."""
+def yaml_lines(text: str, name: str | None = None) -> tuple[list[str], list[str]]:
+    """The lines of a catalog file for the model at a path, checked as one that is read; and remarks on what it leaves out."""
     values, path = read(text, name)
     build(Model, values, {}, str(path))
-    return list(writing.lines(values))
+    return list(writing.lines(values)), [values["notes"]] if "notes" in values else []
 
 
 def _called(found: jsonfile.Found) -> str:

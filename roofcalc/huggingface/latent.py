@@ -103,7 +103,7 @@ def deepseek_v4(config: Config) -> Plan:
     """Pools compressed by each layer's ratio beside a raw window; the last ratio beyond the layers is the prediction layer's."""
     count, spare = parts.depth(config), config.count(*parts.MTP, low=0, default=0)
     ratios = config.per_layer(_ratios(config, count), "compress_ratios", count, spare) or []
-    config.ignore("num_hash_layers", "mlp_layer_types", "topk_method", "expert_dtype", "mlp_bias", "index_share_for_mtp_iteration", *parts.KV_HEADS)
+    config.ignore("mlp_layer_types", "topk_method", "expert_dtype", "mlp_bias", "index_share_for_mtp_iteration", *parts.KV_HEADS)
     for name in ("attention_bias", "mlp_bias"):
         if config.flag(name):
             config.cannot(f"{name} in this type")
@@ -127,8 +127,10 @@ def deepseek_v4(config: Config) -> Plan:
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
     own = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
+    tables = config.count("num_hash_layers", low=0, high=count, default=0)
+    remark = f"The first {tables} layers route by a table of the vocabulary and have no corrections: {tables * routed['experts']} too many are counted."
     fields = {"hyper_connections": config.count("hc_mult")}
-    return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare)
+    return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 
 
 def _ratios(config: Config, count: int) -> list[int] | None:

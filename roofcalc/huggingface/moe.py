@@ -129,7 +129,7 @@ def hunyuan_moe(config: Config) -> Plan:
             if len(values) < count or len({repr(value) for value in values}) > 1:
                 config.cannot(f"{name} that differs between layers")
             config.values[name] = values[0]
-    parts.expect(config, use_qk_norm=True)
+    parts.expect(config, use_qk_norm=True, mlp_bias=False)
     if config.flag("use_mixed_mlp_moe", default=True) is False:
         config.ignore(*parts.SHARED_COUNT)
     config.ignore(
@@ -223,6 +223,7 @@ def arctic(config: Config) -> Plan:
 
 def grok1(config: Config) -> Plan:
     """Grok-1: norms before and after each part."""
+    config.ignore("max_attn_value")
     return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")), norms=4)
 
 

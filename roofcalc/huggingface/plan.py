@@ -71,35 +71,35 @@ def blocks(plan: Plan) -> tuple[dict[str, Any], str, str | None]:
     return named, expression(own), names[-1] if len(names) > len(own) else None
 
 
-def expression(names: list[str]) -> str:
-    """Names in order -> `10*(5*local full) 2*local`: at each place the repetition that saves most."""
-    runs: list[tuple[str, int]] = []
-    for name in names:
-        if runs and runs[-1][0] == name:
-            runs[-1] = (name, runs[-1][1] + 1)
-        else:
-            runs.append((name, 1))
-    return _written(runs)
-
-
 _LONGEST_PERIOD = 64
 
+_Run = tuple[str, int]
 
-def _written(runs: list[tuple[str, int]]) -> str:
+
+def expression(names: list[str]) -> str:
+    """Names in order -> `10*(5*local full) 2*local`: by repetitions of runs or of single layers, whichever is shorter."""
+    runs: list[_Run] = []
+    for name in names:
+        count = runs.pop()[1] if runs and runs[-1][0] == name else 0
+        runs.append((name, count + 1))
+    return min(_written(runs), _written([(name, 1) for name in names]), key=len)
+
+
+def _written(runs: list[_Run]) -> str:
+    """At each place the repetition that saves most."""
     words, at = [], 0
     while at < len(runs):
         period, times = max(((p, _repeats(runs, at, p)) for p in range(1, _LONGEST_PERIOD + 1)), key=lambda pair: pair[0] * (pair[1] - 1))
-        if times > 1:
-            words.append(f"{times}*({_written(runs[at : at + period])})")
-            at += period * times
-        else:
-            name, count = runs[at]
-            words.append(f"{count}*{name}" if count > 1 else name)
-            at += 1
+        unit = runs[at : at + period] if times > 1 else runs[at : at + 1]
+        name, count = unit[0]
+        word = name if len(unit) == 1 else f"({_written(unit)})"
+        times_all = times * count if len(unit) == 1 else times
+        words.append(f"{times_all}*{word}" if times_all > 1 else word)
+        at += len(unit) * times
     return " ".join(words)
 
 
-def _repeats(runs: list[tuple[str, int]], at: int, period: int) -> int:
+def _repeats(runs: list[_Run], at: int, period: int) -> int:
     """How often the `period` runs from `at` on stand one after another."""
     unit, times = runs[at : at + period], 1
     while len(unit) == period and runs[at + times * period : at + (times + 1) * period] == unit:

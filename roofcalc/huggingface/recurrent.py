@@ -84,6 +84,7 @@ def jamba(config: Config) -> Plan:
     state, attention = mamba1(config, norms=True), parts.gqa(config)
     thin, width = parts.dense(config), config.count("intermediate_size")
     routed = parts.experts(config, width) if config.count(*parts.EXPERTS) > 1 else thin
+    config.ignore(*parts.TOP_K)
     mixing = [("attn", {"attention": attention}) if i % attn == attn_at else ("mamba", {"state": state}) for i in range(count)]
     which = [routed is not thin and i % moe == moe_at for i in range(count)]
     networks = parts.dense_or_moe(which, thin, routed)

@@ -183,6 +183,7 @@ def step3(config: Config) -> Plan:
     """Step 3: low-rank queries, one wide key-value head; experts from a list of layers."""
     count = parts.depth(config)
     attention = parts.gqa(config, q_rank=config.count("share_q_dim"))
+    config.ignore("max_position_embedding")
     width = config.count("moe_intermediate_size")
     routed = parts.experts(config, width, config.count("share_expert_dim", low=0, default=0))
     return Plan(parts.stack([("", attention)] * count, parts.dense_or_moe(listed(config, count), parts.dense(config), routed)))

@@ -46,23 +46,23 @@ def flow(value: Any) -> str:
 
 
 def _blocks(blocks: dict[str, Any]) -> Iterator[str]:
-    """Each block with its parts; one that an earlier block has too is written there once and referred to here."""
-    every = [(name, part, block[part]) for name, block in blocks.items() for part in _PARTS if part in block]
-    anchors: list[tuple[Any, str]] = []
+    """Each block with its parts; one that a later block has too is written once, with an anchor that the later one names."""
+    anchors: list[tuple[str, Any, str]] = []
     for name, block in blocks.items():
         if not block:
             yield f"  {name}: {{}}"
             continue
         yield f"  {name}:"
         for key, value in block.items():
-            known = next((anchor for other, anchor in anchors if other == value), None) if key in _PARTS else None
+            known = next((anchor for part, other, anchor in anchors if (part, other) == (key, value)), None)
             if known:
                 yield f"    {key}: *{known}"
                 continue
-            again = key in _PARTS and sum(other == value for _, part, other in every if part == key) > 1
-            mark = f" &{name}_{key}" if again else ""
-            if again:
-                anchors.append((value, f"{name}_{key}"))
+            mark = ""
+            if key in _PARTS and sum(other.get(key) == value for other in blocks.values()) > 1:
+                anchor = f"{name}_{key}" if any(part == key for part, _, _ in anchors) else key
+                anchors.append((key, value, anchor))
+                mark = f" &{anchor}"
             yield from _part(key, mark, value)
 
 
