@@ -144,10 +144,13 @@ class Config:
             return values[:layers]
         self.refuse(f"{name} names {len(values)} layers, but the model has {layers}")
 
+    def unread_here(self) -> list[str]:
+        """Keys that shape a model and were not looked at; what is false, 0 or empty is off."""
+        return [key for key, value in self.values.items() if value and key not in self.read and _structural(key)]
+
     def unread(self) -> list[str]:
-        """Keys that shape a model and were not looked at, here and in the objects inside."""
-        own = [key for key, value in self.values.items() if key not in self.read and value not in ([], {}) and structural(key)]
-        return [*own, *(key for inner in self.inner for key in inner.unread())]
+        """The same, in the objects inside too."""
+        return [*self.unread_here(), *(key for inner in self.inner for key in inner.unread())]
 
     def _whole(self, name: str, value: Any, low: int, high: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -163,7 +166,7 @@ class Config:
         return value
 
 
-def structural(key: str) -> bool:
+def _structural(key: str) -> bool:
     """Whether a key that nobody read may change the model."""
     return bool(_STRUCTURAL.search(key)) and not _HARMLESS.fullmatch(key)
 

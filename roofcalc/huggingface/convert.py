@@ -5,13 +5,13 @@ from typing import Any
 
 from roofcalc.errors import did_you_mean
 from roofcalc.huggingface import parts
-from roofcalc.huggingface.config import Config, structural
+from roofcalc.huggingface.config import Config
 from roofcalc.huggingface.plan import blocks
 from roofcalc.huggingface.quantisation import dtypes
 from roofcalc.huggingface.table import FAMILIES, REFUSED, WRAPPERS, Family
 
 _INNER = ("text_config", "llm_config", "language_config")
-_EITHER = ("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
+_EITHER = ("tie_word_embeddings", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
 _TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
 _OF_TOWERS = re.compile(
     r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
@@ -81,7 +81,7 @@ def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
             if inner.values.setdefault(name, outer.values[name]) != outer.values[name]:
                 outer.refuse(f"{name} outside and inside text_config contradict one another")
             outer.ignore(name)
-    unknown = [key for key in outer.values if key not in outer.read and structural(key) and key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
+    unknown = [key for key in outer.unread_here() if key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
     if unknown:
         outer.refuse(f"model_type {kind!r}: not known: {', '.join(unknown)}")
     towers = [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
@@ -112,9 +112,9 @@ def _context(config: Config, family: Family) -> tuple[int, bool]:
 
 def _tied(config: Config, kind: str, family: Family) -> bool:
     """Whether embedding and head are one matrix: as the config says, else as the type implies."""
-    if not config.has("tie_word_embeddings") and not config.has("tie_embedding") and family.tied is None:
+    if not config.has("tie_word_embeddings") and family.tied is None:
         config.refuse(f"tie_word_embeddings is missing, and model_type {kind!r} does not imply it")
-    return config.flag("tie_word_embeddings", "tie_embedding", default=bool(family.tied))
+    return config.flag("tie_word_embeddings", default=bool(family.tied))
 
 
 def _stop_at_unread(config: Config, kind: str) -> None:

@@ -60,6 +60,8 @@ def glm4(config: Config) -> Plan:
 
 
 def phi3(config: Config) -> Plan:
+    parts.expect(config, attention_bias=False, mlp_bias=False, lm_head_bias=False)
+    config.ignore("full_attn_mod", "interpolate_factor")
     return Plan(layers(config, parts.gqa(config), parts.dense(config), parts.window(config)))
 
 
@@ -95,6 +97,7 @@ def stablelm(config: Config) -> Plan:
 
 
 def starcoder2(config: Config) -> Plan:
+    config.ignore("norm_type", "mlp_type")
     bias = config.flag("use_bias", default=True)
     attention = parts.gqa(config, "qkvo" if bias else "none")
     mlp = parts.dense(config, plain=True, bias=bias)

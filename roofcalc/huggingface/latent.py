@@ -128,7 +128,9 @@ def deepseek_v4(config: Config) -> Plan:
     own = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
     tables = config.count("num_hash_layers", low=0, high=count, default=0)
-    remark = f"The first {tables} layers route by a table of the vocabulary and have no corrections: {tables * routed['experts']} too many are counted."
+    remark = (
+        f"The first {tables} layers route by a table of the vocabulary and have no corrections: {tables * routed['experts']} too many are counted."
+    )
     fields = {"hyper_connections": config.count("hc_mult")}
     return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 

@@ -1,4 +1,4 @@
-"""Linear attention in most layers and full attention in the others: Qwen3-Next and 3.5, MiniMax-01, Kimi Linear and K3."""
+"""Linear attention in most layers and full attention in the others: Qwen3-Next and 3.5, Kimi Linear and K3."""
 
 from roofcalc.huggingface import latent, parts
 from roofcalc.huggingface.config import Config
@@ -68,23 +68,6 @@ def _networks(config: Config, count: int) -> list[tuple[str, Part]]:
     return parts.dense_or_moe(which, None if all(which) else parts.dense(config), routed)
 
 
-def minimax_text(config: Config) -> Plan:
-    """Lightning attention where `attn_type_list` has 0, or layer_types say so."""
-    count = parts.depth(config)
-    listed = config.per_layer(config.numbers("attn_type_list"), "attn_type_list", count)
-    types = [FULL if one else LINEAR for one in listed] if listed is not None else kinds(config, count, None)
-    config.ignore(
-        "postnorm", "shared_moe_mode", "attn_window_size", "sliding_window", "block_size", "full_attn_alpha_factor", "full_attn_beta_factor"
-    )
-    config.ignore("linear_attn_alpha_factor", "linear_attn_beta_factor", "mlp_alpha_factor", "mlp_beta_factor")
-    attention = parts.gqa(config)
-    state: Part = {"type": "lightning", "heads": attention["heads"], "head_dim": attention["head_dim"]}
-    shared = config.count("shared_intermediate_size", low=0, default=0)
-    routed = parts.experts(config, config.count("intermediate_size"), shared)
-    own = [Layer("full", {"attention": attention}, "", routed) if kind == FULL else Layer("linear", {"state": state}, "", routed) for kind in types]
-    return Plan(own)
-
-
 def kimi_linear(config: Config) -> Plan:
     """Kimi delta attention and latent attention; K3 adds full-rank gates, experts on a latent size, and mixing over earlier layers."""
     count = parts.depth(config)
@@ -115,6 +98,8 @@ def kimi_linear(config: Config) -> Plan:
     remarks: tuple[str, ...] = ()
     if small and latent_norm:
         remarks += (f"The norms of the experts' latent input, {small * sum(which)} numbers, are not counted.",)
-    if config.maybe("attn_res_block_size"):
-        remarks += ("The mixing over the outputs of earlier layers (attn_res_block_size) is not counted.",)
-    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)
+    mixed = config.maybe("attn_res_block_size") is not None
+    if mixed:
+        remarks += (f"The query and the norm of the mixing before the head, {2 * parts.hidden(config)} numbers, are not counted.",)
+    fields = {"norms": 6} if mixed else {}  # each part mixes earlier residuals by a query and a norm of its own
+    return Plan(own, fields, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)

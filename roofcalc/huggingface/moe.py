@@ -1,8 +1,7 @@
-"""Mixtures of experts with grouped-query attention, their dense layers and shared experts; Llama 4."""
+"""Mixtures of experts with grouped-query attention, their dense layers and shared experts."""
 
 from roofcalc.huggingface import dense, parts, windows
 from roofcalc.huggingface.config import Config
-from roofcalc.huggingface.parts import FULL
 from roofcalc.huggingface.plan import Part, Plan
 
 
@@ -79,7 +78,7 @@ def bailing(config: Config) -> Plan:
     width = config.count("moe_intermediate_size")
     correction = config.flag("moe_router_enable_expert_bias")
     config.ignore("moe_router_enable_routed_scaling", "moe_router_topk_scaling_factor", "norm_head", "norm_softmax", "router_dtype", "multi_gate")
-    config.ignore("use_rmsnorm", "using_split_qkv_in_self_attention", "embedding_dropout", "moe_router_enable_shared_expert")
+    config.ignore("use_rmsnorm", "using_split_qkv_in_self_attention", "moe_router_enable_shared_expert", "mtp_loss_scaling_factor")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=correction)
     return _prefixed(config, parts.gqa(config, bias, qk_norm), routed)
 
@@ -137,6 +136,7 @@ def hunyuan_moe(config: Config) -> Plan:
     )
     if config.maybe("moe_layer_num_skipped", low=0):
         config.cannot("moe_layer_num_skipped")
+    config.ignore("dense_list", "max_image_size", "num_media_embeds", "org_vocab_size", "pool_type", "anyres_pooling_size", "class_num")
     width = config.count("moe_intermediate_size", "intermediate_size") if config.has("moe_intermediate_size") else config.count("intermediate_size")
     shared = config.count(*parts.SHARED_COUNT, low=0, default=1) * width if config.flag("use_mixed_mlp_moe", default=True) else 0
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
@@ -148,63 +148,6 @@ def hunyuan_moe(config: Config) -> Plan:
     borrower = {**attention, "kv": "shared", "kv_proj": False}
     kinds = [("owner", attention) if i % factor == 0 else ("borrower", borrower) for i in range(count)]
     return Plan(parts.stack(kinds, [("", routed)] * count))
-
-
-def minimax_m2(config: Config) -> Plan:
-    """Norms over all queries and all keys; the prediction modules that the config names are not in the release."""
-    kind = config.text("qk_norm_type") or "per_layer"
-    if kind not in ("per_layer", "per_head"):
-        config.cannot(f"qk_norm_type {kind!r}")
-    qk_norm = {"per_layer": "full", "per_head": "head"}[kind] if config.flag("use_qk_norm", default=True) else "none"
-    width = config.count("intermediate_size")
-    shared = config.count("shared_intermediate_size", low=0, default=0)
-    attn_types = config.numbers("attn_type_list")
-    if attn_types is not None and not all(attn_types):
-        config.cannot("linear attention in this type (attn_type_list)")
-    config.ignore("layernorm_full_attention_beta", "mlp_intermediate_size")
-    modules = config.count("num_mtp_modules", low=0, default=0) if config.flag("use_mtp") else 0
-    config.ignore("num_mtp_modules", "mtp_transformer_layers", "use_mtp")
-    plan = uniform(config, parts.gqa(config, qk_norm=qk_norm), parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias")))
-    remark = (f"The config names {modules} prediction modules; they are left out, as the published checkpoints hold none.",) if modules else ()
-    return plan._replace(remarks=remark)
-
-
-def minimax_m3(config: Config) -> Plan:
-    """Top-k blocks chosen by index heads in the sparse layers, full attention in the first; both switch with lists of 0 and 1."""
-    count = parts.depth(config)
-    if config.flag("attention_output_gate"):
-        config.cannot("an output gate in this type (attention_output_gate)")
-    kind = config.text("qk_norm_type") or "per_head"
-    config.ignore("use_gemma_norm", "num_mtp_modules", *parts.MTP)
-    qk_norm = {"per_head": "head", "per_layer": "full"}.get(kind) or config.cannot(f"qk_norm_type {kind!r}")
-    full = parts.gqa(config, qk_norm=qk_norm if config.flag("use_qk_norm", default=True) else "none")
-    which = parts.sparse(config, count) or config.refuse("moe_layer_freq is missing (also known as mlp_layer_types)")
-    choice = config.section("sparse_attention_config")
-    chosen = [False] * count
-    if choice and choice.flag("use_sparse_attention", default=True):
-        frequencies = choice.per_layer(choice.numbers("sparse_attention_freq"), "sparse_attention_freq", count)
-        chosen = [bool(one) for one in frequencies or choice.refuse("sparse_attention_freq is missing")]
-        choice.ignore("sparse_disable_index_value", "sparse_score_type")
-        if choice.count("sparse_init_block", low=0, default=0):
-            choice.cannot("blocks at the beginning (sparse_init_block)")
-        blocks = {
-            "size": choice.count("sparse_block_size"),
-            "top_k": choice.count("sparse_topk_blocks"),
-            "local": choice.count("sparse_local_block"),
-            "heads": choice.count("sparse_num_index_heads"),
-            "dim": choice.count("sparse_index_dim"),
-        }
-    mixing = [("sparse", {**full, "blocks": blocks}) if one else ("full", full) for one in chosen]
-    width = config.count("moe_intermediate_size", "intermediate_size")
-    shared = config.count("shared_intermediate_size") * config.count("n_shared_experts", default=1)
-    routed = parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias", default=True))
-    thin = parts.network(config.count("dense_intermediate_size", default=width))
-    config.ignore("first_k_dense_replace")
-    indexed = sum(chosen)
-    remarks = ["Prediction modules are left out: the published checkpoints hold none."]
-    if indexed:
-        remarks.append(f"The norms of the index queries and keys, {2 * blocks['dim'] * indexed} numbers, are not counted.")
-    return Plan(parts.stack(mixing, parts.dense_or_moe(which, thin, routed)), remarks=tuple(remarks))
 
 
 def arctic(config: Config) -> Plan:
@@ -239,27 +182,3 @@ def dbrx(config: Config) -> Plan:
     heads = config.count(*parts.HEADS)
     attention = {"heads": heads, "kv_heads": inner.count("kv_n_heads"), "head_dim": parts.head_dim(config, heads)}
     return uniform(config, attention, parts.experts(ffn, ffn.count("ffn_hidden_size")))
-
-
-def llama4(config: Config) -> Plan:
-    """Layers with rotary positions see their chunk, the others everything; experts in every n-th layer, beside a shared one."""
-    count = parts.depth(config)
-    chunk, longest = config.maybe("attention_chunk_size"), parts.context(config)
-    every = config.count("no_rope_layer_interval", default=4)
-    rotated = config.numbers("no_rope_layers") or [int((i + 1) % every != 0) for i in range(count)]
-    rotated = config.per_layer(rotated, "no_rope_layers", count) or []
-    types = parts.layer_types(config, count) or [parts.CHUNKED if one else FULL for one in rotated]
-    config.ignore("use_qk_norm", "attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor")
-    full = parts.gqa(config, parts.biased(config, "qkvo"))
-    own = {FULL: ("full", full), parts.CHUNKED: ("chunked", {**full, "chunk": chunk})}
-    if chunk is None or (longest is not None and chunk >= longest):
-        own[parts.CHUNKED] = own[FULL]
-    if not set(types) <= set(own):
-        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in own)!r}")
-    width, step = config.count("intermediate_size"), config.count("interleave_moe_layer_step", default=1)
-    listed = config.numbers("moe_layers")
-    which = [i in listed if listed else (i + 1) % step == 0 for i in range(count)]
-    thin = parts.network(config.count("intermediate_size_mlp")) if not all(which) else None
-    config.ignore("intermediate_size_mlp")
-    routed = parts.experts(config, width, width)
-    return Plan(parts.stack([own[kind] for kind in types], parts.dense_or_moe(which, thin, routed)))

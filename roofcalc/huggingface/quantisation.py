@@ -1,70 +1,21 @@
 """A checkpoint's quantisation -> the dtype of each class of tensors.
 
-Knows the methods' names and lists of modules; what a class's modules are called stands in `_MODULES`.
+Knows the methods and their settings; how modules are named and listed is in `roofcalc.huggingface.modules`.
 """
 
-import fnmatch
-import re
-from collections.abc import Callable
 from typing import Any
 
 from roofcalc.huggingface.config import Config
+from roofcalc.huggingface.modules import HEAD, MODULES, Test, matcher
 from roofcalc.huggingface.plan import Layer, Plan
 
 _SIXTEEN = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "bf16": "bf16", "fp16": "fp16", "half": "fp16"}
 _FP8_DTYPES = ("float8_e4m3fn", "float8_e5m2")
 
-# How a layer's modules are called, by class; each entry is one naming of all of a class's matrices.
-_MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "attention": (
-        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
-        ("self_attn.qkv_proj", "self_attn.o_proj"),
-        ("self_attn.q_a_proj", "self_attn.q_b_proj", "self_attn.kv_a_proj_with_mqa", "self_attn.kv_b_proj", "self_attn.o_proj"),
-        ("self_attn.q_proj", "self_attn.kv_a_proj_with_mqa", "self_attn.kv_b_proj", "self_attn.o_proj"),
-        ("mixer.q_proj", "mixer.k_proj", "mixer.v_proj", "mixer.o_proj"),
-    ),
-    "state": (
-        ("linear_attn.in_proj_qkvz", "linear_attn.out_proj"),
-        ("linear_attn.in_proj_qkv", "linear_attn.in_proj_z", "linear_attn.out_proj"),
-        ("mixer.in_proj", "mixer.out_proj"),
-        ("mamba.in_proj", "mamba.out_proj"),
-        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
-        ("self_attn.qkv_proj", "self_attn.out_proj"),
-    ),
-    "mlp": (
-        ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
-        ("mlp.gate_up_proj", "mlp.down_proj"),
-        ("mlp.up_proj", "mlp.down_proj"),
-        ("mixer.up_proj", "mixer.down_proj"),
-        ("feed_forward.gate_proj", "feed_forward.up_proj", "feed_forward.down_proj"),
-    ),
-    "experts": (
-        ("mlp.experts.0.gate_proj", "mlp.experts.0.up_proj", "mlp.experts.0.down_proj"),
-        ("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
-        ("block_sparse_moe.experts.0.w1", "block_sparse_moe.experts.0.w2", "block_sparse_moe.experts.0.w3"),
-        ("block_sparse_moe.experts.0.gate_proj", "block_sparse_moe.experts.0.up_proj", "block_sparse_moe.experts.0.down_proj"),
-        ("feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj"),
-        ("mixer.experts.0.up_proj", "mixer.experts.0.down_proj"),
-    ),
-    "shared": (
-        ("mlp.shared_experts.gate_proj", "mlp.shared_experts.up_proj", "mlp.shared_experts.down_proj"),
-        ("mlp.shared_expert.gate_proj", "mlp.shared_expert.up_proj", "mlp.shared_expert.down_proj"),
-        ("block_sparse_moe.shared_experts.gate_proj", "block_sparse_moe.shared_experts.up_proj", "block_sparse_moe.shared_experts.down_proj"),
-        ("feed_forward.shared_expert.gate_proj", "feed_forward.shared_expert.up_proj", "feed_forward.shared_expert.down_proj"),
-        ("mixer.shared_experts.up_proj", "mixer.shared_experts.down_proj"),
-    ),
-}
-_HEAD = "lm_head"
 
 _NAMED_ALGORITHMS = {"FP8": "fp8", "FP8_PER_CHANNEL_PER_TOKEN": "fp8", "NVFP4": "nvfp4", "NVFP4_AWQ": "nvfp4", "MXFP4": "mxfp4", "MXFP8": "mxfp8"}
 _NAMED_ALGORITHMS |= {"W8A8_SQ_PER_CHANNEL": "int8", "INT8_SQ": "int8"}
 _INT4_ALGORITHMS = ("W4A16_AWQ", "W4A8_AWQ", "W4A16", "INT4_AWQ")
-
-# A pattern of a module list that is taken as one: letters, escaped points, `.*`, alternatives in brackets, anchors.
-_SAFE_PATTERN = re.compile(r"(?:[\w-]|\\\.|\.\*|\.|\\d\+|\(|\)|\||\^|\$|\[\d-\d\]\+?)*")
-_NESTED = re.compile(r"\)[*+?{]|\([^)]*\(")
-
-Test = Callable[[int, str], bool]
 
 
 def dtypes(config: Config, plan: Plan, beside: dict[str, Any] | None) -> tuple[Any, list[str], bool]:
@@ -89,7 +40,7 @@ def dtypes(config: Config, plan: Plan, beside: dict[str, Any] | None) -> tuple[A
     result = {"default": main, **{cls: value for cls, value in found.items() if value != main}}
     if main != wide:
         result.update(embed=wide, head=wide, router=wide, norm=wide)
-    if head and not kept(0, _HEAD):
+    if head and not kept(0, HEAD):
         result["head"] = next(iter(narrow.values()))
     if kv:
         result["kv"] = kv
@@ -128,7 +79,7 @@ def _of_class(cls: str, layers: list[int], narrow: dict[str, str], kept: Test, w
     dtype = narrow.get(cls)
     if dtype is None:
         return wide
-    whole = [i for i in layers if any(all(kept(i, module) for module in naming) for naming in _MODULES[cls])]
+    whole = [i for i in layers if any(all(kept(i, module) for module in naming) for naming in MODULES[cls])]
     mixed = 2 * len(whole) > len(layers)
     odd = len(layers) - len(whole) if mixed else len(whole)
     if odd:
@@ -152,13 +103,13 @@ def _method(config: Config, beside: dict[str, Any] | None) -> Quantised | None:
     own.ignore(*own.values)
     method = own.text("quant_method") or ("modelopt" if own.has("quant_algo") else None)
     if method == "fp8":
-        return _everywhere(_blockwise(own)) | _experts_of(config, own), _kept(own, "modules_to_not_convert"), False, None
-    if method in ("fbgemm_fp8", "fp8_dynamic"):
+        return _everywhere(_blockwise(own)) | _experts_of(config, own), _kept(own, "modules_to_not_convert", "ignored_layers"), False, None
+    if method == "fbgemm_fp8":
         return _everywhere("fp8"), _kept(own, "modules_to_not_convert"), False, None
     if method == "mxfp4":
         return {"experts": "mxfp4"}, lambda layer, module: False, False, None
     if method in ("gptq", "awq", "auto-round"):
-        dtype = _integers(own, own.count("bits", "w_bit"), own.maybe("group_size", "q_group_size"))
+        dtype = _integers(own, own.count("bits", "w_bit"), _group(own, "group_size", "q_group_size"))
         return _everywhere(dtype), _kept(own, "modules_to_not_convert"), False, None
     if method == "compressed-tensors":
         return _compressed(own)
@@ -168,7 +119,7 @@ def _method(config: Config, beside: dict[str, Any] | None) -> Quantised | None:
 
 
 def _everywhere(dtype: str) -> dict[str, str]:
-    return dict.fromkeys(_MODULES, dtype)
+    return dict.fromkeys(MODULES, dtype)
 
 
 def _experts_of(config: Config, own: Config) -> dict[str, str]:
@@ -188,6 +139,12 @@ def _blockwise(own: Config) -> str:
     return "mxfp8" if blocks == [1, 32] else own.cannot(f"weight_block_size {blocks}")
 
 
+def _group(own: Config, *names: str) -> int | None:
+    """Elements that share a scale; -1 stands for a whole row."""
+    _, size = own.first(*names)
+    return None if size == -1 else own.maybe(*names)
+
+
 def _integers(own: Config, bits: int, group: int | None) -> str:
     if bits == 8:
         return "int8"
@@ -200,8 +157,7 @@ def _weights(own: Config, format: str | None) -> str:
     """The dtype of a group's weights (compressed-tensors)."""
     own.ignore(*own.values)
     bits, kind, strategy = own.count("num_bits"), own.text("type"), own.text("strategy")
-    group = own.values.get("group_size")
-    group = group if isinstance(group, int) and group > 0 else None
+    group = _group(own, "group_size")
     if kind == "int":
         return _integers(own, bits, group)
     if kind == "float" and bits == 8:
@@ -223,11 +179,11 @@ def _compressed(own: Config) -> Quantised:
             continue
         dtype = _weights(weights, group.text("format") or own.text("format"))
         for target in group.words("targets") or ["Linear"]:
-            chosen = _matcher(own, [target])
+            chosen = matcher(own, [target])
             whole = target == "Linear"
             head = head or whole
-            for cls in _MODULES:
-                if whole or any(all(chosen(0, module) for module in naming) for naming in _MODULES[cls]):
+            for cls in MODULES:
+                if whole or any(all(chosen(0, module) for module in naming) for naming in MODULES[cls]):
                     narrow.setdefault(cls, dtype)
     if not narrow:
         own.cannot("quantisation whose targets are none of attention, networks, experts and states")
@@ -255,45 +211,6 @@ def _cache(scheme: Any) -> str | None:
     return None
 
 
-def _kept(own: Config, name: str) -> Test:
-    """Whether a module of a layer stays as it was, by the list under `name`."""
-    return _matcher(own, own.words(name) or [])
-
-
-_LAYER = re.compile(r"(?:^|\.)layers\.(\d+|\*)(?:\.|$)(.*)")
-
-
-def _matcher(own: Config, entries: list[str]) -> Test:
-    """Entries name a module, a part of its path, a pattern with `*`, or `re:` and a regular expression."""
-    whole, by_layer, globs, patterns = set(), set(), [], []
-    for entry in entries:
-        if entry.startswith("re:"):
-            patterns.append(_pattern(own, entry[3:]))
-        elif (found := _LAYER.search(entry)) and "*" not in found.group(2):
-            by_layer.add((found.group(1), found.group(2)))
-        elif any(mark in entry for mark in "*?["):
-            globs.append(entry)
-        else:
-            whole.add(entry)
-
-    def matches(layer: int, module: str) -> bool:
-        steps = module.split(".")
-        heads = [".".join(steps[:n]) for n in range(len(steps) + 1)]
-        if any((str(layer), head) in by_layer or ("*", head) in by_layer for head in heads):
-            return True
-        inner = {".".join(steps[a:b]) for a in range(len(steps)) for b in range(a + 1, len(steps) + 1)}
-        if inner & whole:
-            return True
-        full = module if module == _HEAD else f"model.layers.{layer}.{module}"
-        return any(fnmatch.fnmatchcase(full, glob) for glob in globs) or any(pattern.match(full) for pattern in patterns)
-
-    return matches
-
-
-def _pattern(own: Config, text: str) -> re.Pattern[str]:
-    if len(text) > 300 or text.count("*") + text.count("+") > 6 or not _SAFE_PATTERN.fullmatch(text) or _NESTED.search(text):
-        own.cannot(f"the module pattern {text[:60]!r}")
-    try:
-        return re.compile(text)
-    except re.error:
-        own.refuse(f"the module pattern {text[:60]!r} is no regular expression")
+def _kept(own: Config, *names: str) -> Test:
+    """Whether a module of a layer stays as it was, by the lists under `names`."""
+    return matcher(own, [entry for name in names for entry in own.words(name) or []])

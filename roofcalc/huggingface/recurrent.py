@@ -14,6 +14,7 @@ def usual(config: Config) -> None:
 
 def mamba1(config: Config, norms: bool = False) -> Part:
     usual(config)
+    config.ignore("fused_add_norm", "rms_norm", "ssm_cfg", "mamba_inner_layernorms", "n_ctx")
     size = parts.hidden(config)
     expanded = config.count("expand", "mamba_expand", default=2) * size
     inner = expanded if norms else _inner(config, expanded)
@@ -53,7 +54,8 @@ def mamba2(config: Config, norm: bool = True) -> Part:
         dim = config.count(*names)
     if inner is not None and inner != heads * dim:
         config.refuse(f"mamba_d_ssm {inner} and {heads} heads of {dim} contradict one another")
-    config.ignore("mamba_norm_before_gate", "mamba_use_mlp", "time_step_rank")
+    parts.expect(config, rms_norm=True)
+    config.ignore("mamba_norm_before_gate", "norm_before_gate", "mamba_use_mlp", "time_step_rank")
     return {
         "type": "mamba2",
         "heads": heads,
@@ -122,7 +124,7 @@ def granite_hybrid(config: Config) -> Plan:
         config.cannot(f"a layer of kind {next(kind for kind in types if kind not in names)!r}")
     config.ignore("position_embedding_type", "normalization_function", "num_logits_to_keep", "router_aux_loss_coef")
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
-    state = mamba2(config) if not all(names[kind] for kind in types) else {}
+    state = {} if all(names[kind] for kind in types) and not config.has("mamba_n_heads") else mamba2(config)
     shared = config.count("shared_intermediate_size")
     if config.count(*parts.EXPERTS, low=0, default=0):
         mlp = parts.experts(config, config.count("intermediate_size"), shared)

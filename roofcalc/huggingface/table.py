@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from roofcalc.huggingface import classic, dense, latent, linear, moe, nas, recurrent, windows
+from roofcalc.huggingface import classic, dense, latent, linear, llama4, minimax, moe, nas, recurrent, windows
 from roofcalc.huggingface.config import Config
 from roofcalc.huggingface.plan import Plan
 
@@ -83,13 +83,13 @@ FAMILIES: dict[str, Family] = {
     "bailing_moe": Family(moe.bailing, tied=False),
     "bailing_moe_v2": Family(moe.bailing, tied=False),
     "exaone_moe": Family(moe.exaone_moe, tied=False),
-    "minimax_m2": Family(moe.minimax_m2, tied=False),
-    "minimax_m3": Family(moe.minimax_m3, tied=False),
-    "minimax_m3_vl_text": Family(moe.minimax_m3, tied=False),
+    "minimax_m2": Family(minimax.minimax_m2, tied=False),
+    "minimax_m3": Family(minimax.minimax_m3, tied=False),
+    "minimax_m3_vl_text": Family(minimax.minimax_m3, tied=False),
     "arctic": Family(moe.arctic),
     "grok-1": Family(moe.grok1),
     "dbrx": Family(moe.dbrx, tied=False),
-    "llama4_text": Family(moe.llama4, tied=False),
+    "llama4_text": Family(llama4.llama4, tied=False),
     # latent attention
     "deepseek_v2": Family(latent.deepseek_v2, tied=False),
     "deepseek_v3": Family(latent.deepseek_v3, tied=False),
@@ -103,8 +103,8 @@ FAMILIES: dict[str, Family] = {
     "qwen3_next": Family(linear.qwen3_next, tied=False),
     "qwen3_5_text": Family(linear.qwen3_next, tied=False),
     "qwen3_5_moe_text": Family(linear.qwen3_next, tied=False),
-    "minimax": Family(linear.minimax_text, tied=False),
-    "minimax_text_01": Family(linear.minimax_text),
+    "minimax": Family(minimax.minimax_text, tied=False),
+    "minimax_text_01": Family(minimax.minimax_text),
     "kimi_linear": Family(linear.kimi_linear, tied=False),
     # recurrent states
     "mamba": Family(recurrent.pure1, tied=True, endless=True),

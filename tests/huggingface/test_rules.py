@@ -35,7 +35,9 @@ def test_a_window_that_is_switched_on_serves_the_later_layers() -> None:
     on = changed("qwen2.5-7b", sliding_window=4096, use_sliding_window=True, max_window_layers=20)
     assert spans(on) == [None] * 20 + [4096] * 8
     listed = ["full_attention"] * 27 + ["sliding_attention"]
-    assert spans(changed("qwen2.5-7b", sliding_window=4096, use_sliding_window=True, max_window_layers=20, layer_types=listed)) == [None] * 27 + [4096]
+    assert spans(changed("qwen2.5-7b", sliding_window=4096, use_sliding_window=True, max_window_layers=20, layer_types=listed)) == [None] * 27 + [
+        4096
+    ]
 
 
 @pytest.mark.parametrize(
@@ -228,6 +230,27 @@ def test_what_stands_outside_and_inside_must_agree() -> None:
     found = {**config("qwen3-vl-4b"), "model_type": "my_wrapper"}
     refused(found, "unknown model_type 'my_wrapper'")
     refused({**config("gemma-3-4b"), "text_config": {"model_type": "gemma3n_text"}}, "AltUp streams, LAuReL branches")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("phi-3-mini-4k", {"attention_bias": False, "resid_pdrop": 0.0, "full_attn_mod": 1, "interpolate_factor": 1}),
+        ("jamba-1.5-mini", {"mamba_inner_layernorms": True, "n_ctx": 262144, "sliding_window": None}),
+        (
+            "mamba-2.8b",
+            {"d_model": 2560, "d_inner": 5120, "n_layer": 64, "rms_norm": True, "fused_add_norm": True, "time_step_init_scheme": "random"},
+        ),
+        ("codestral-mamba-7b", {"rms_norm": True, "norm_before_gate": True, "chunk_size": 256, "time_step_rank": 256}),
+        ("starcoder2-3b", {"norm_type": "layer_norm", "mlp_type": "default", "norm_epsilon": 1e-5}),
+        ("llama-4-scout", {"moe_layers": [], "attn_temperature_tuning": 4, "floor_scale": 8192, "for_llm_compressor": False}),
+        ("gpt2-xl", {"summary_use_proj": True, "resid_pdrop": 0.1, "task_specific_params": {"text-generation": {"max_length": 50}}}),
+        ("minimax-m2", {"attn_type_list": [1] * 62, "shared_moe_mode": "sigmoid", "layernorm_full_attention_beta": 1.0}),
+        ("qwen3-8b", {"layer_types": ["full_attention"] * 36, "a_new_layer_switch": False, "a_new_layer_count": 0}),
+    ],
+)
+def test_other_keys_of_published_files(name: str, keys: dict[str, Any]) -> None:
+    assert changed(name, **keys) == model(name)
 
 
 def test_training_and_sampling_keys_do_not_matter() -> None:
