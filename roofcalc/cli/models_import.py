@@ -45,5 +45,5 @@ _app.command("import", cls=GroupedHelp, context_settings={"help_option_names": [
 IMPORT = typer.main.get_command(_app)
 IMPORT.examples = (  # type: ignore[attr-defined]
     "roofcalc models import Llama-3.1-8B/config.json",
-    "roofcalc models import Llama-3.1-8B -o my-models/models/llama-3.1-8b.yaml",
+    "roofcalc models import Llama-3.1-8B -o my-llama.yaml",
 )
