@@ -68,7 +68,7 @@ def glm4_moe(config: Config) -> Plan:
     """Dense layers first, then experts beside a shared one; a correction per expert; a prediction layer."""
     attention = parts.gqa(config, parts.biased(config, "qkv"), "head" if config.flag("use_qk_norm") else "none")
     width = config.count("moe_intermediate_size")
-    return _prefixed(config, attention, parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+    return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
 
 
 def bailing(config: Config) -> Plan:
@@ -80,42 +80,40 @@ def bailing(config: Config) -> Plan:
     config.ignore("moe_router_enable_routed_scaling", "moe_router_topk_scaling_factor", "norm_head", "norm_softmax", "router_dtype", "multi_gate")
     config.ignore("use_rmsnorm", "using_split_qkv_in_self_attention", "moe_router_enable_shared_expert", "mtp_loss_scaling_factor")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=correction)
-    return _prefixed(config, parts.gqa(config, bias, qk_norm), routed)
+    return _prefixed(config, mixers(config, parts.gqa(config, bias, qk_norm)), routed)
 
 
 def exaone_moe(config: Config) -> Plan:
     """EXAONE 4's attention over experts with a correction each."""
     size = parts.window(config)
-    otherwise = windows.exaone_spans(config, size)
     width = config.count("moe_intermediate_size")
     config.ignore("layer_sparsity", "is_moe_layer")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
-    own = dense.layers(config, parts.gqa(config, parts.biased(config, "qkvo"), "head"), {}, size, otherwise)
-    return _prefixed(config, own[0].mixing["attention"], routed, [(layer.mixer, layer.mixing["attention"]) for layer in own])
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    own = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
+    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in own], routed)
 
 
-def _prefixed(config: Config, attention: Part, routed: Part, spans: list[tuple[str, Part]] | None = None) -> Plan:
+def _prefixed(config: Config, mixing: list[tuple[str, Part]], routed: Part) -> Plan:
     """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
     count = parts.depth(config)
     first = config.count("first_k_dense_replace", low=0, high=count, default=0)
     which = parts.sparse(config, count) or parts.after(config, count, first)
     config.ignore("moe_layer_freq")
-    own = parts.stack(spans or mixers(config, attention), parts.dense_or_moe(which, parts.dense(config), routed))
+    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
     return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def ernie_moe(config: Config) -> Plan:
     """Experts from `moe_layer_start_index` to `moe_layer_end_index` in every `moe_layer_interval`-th layer, a correction each."""
-    count, bias = parts.depth(config), config.flag("use_bias")
-    config.ignore("moe_layer_end_index", "moe_capacity", "moe_gate", "moe_use_aux_free")
-    start, end = config.count("moe_layer_start_index", low=0, high=count), config.values.get("moe_layer_end_index", -1)
-    last = count - 1 if end == -1 else config.count("moe_layer_end_index", low=0, high=count)
+    parts.expect(config, use_bias=False)
+    config.ignore("moe_capacity", "moe_gate")
+    count, start, end = parts.depth(config), config.count("moe_layer_start_index", low=0), config.maybe("moe_layer_end_index", low=-1)
+    last = count - 1 if end is None or end == -1 else end
     every = config.count("moe_layer_interval", default=1)
     width = config.count("moe_intermediate_size")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=config.flag("moe_use_aux_free", default=True))
     which = [start <= i <= last and (i + 1) % every == 0 for i in range(count)]
-    if bias:
-        config.cannot("use_bias in this type")
     return Plan(parts.stack(mixers(config, parts.gqa(config)), parts.dense_or_moe(which, parts.dense(config), routed)))
 
 
@@ -123,24 +121,16 @@ def hunyuan_moe(config: Config) -> Plan:
     """Figures may stand once or for each layer alike; with use_cla, `cla_share_factor` neighbours use the first one's cache."""
     count = parts.depth(config)
     for name in ("moe_topk", "num_shared_expert", "moe_intermediate_size", "num_experts"):
-        values = config.values.get(name)
-        if isinstance(values, list) and values:
-            if len(values) < count or len({repr(value) for value in values}) > 1:
-                config.cannot(f"{name} that differs between layers")
-            config.values[name] = values[0]
-    parts.expect(config, use_qk_norm=True, mlp_bias=False)
-    if config.flag("use_mixed_mlp_moe", default=True) is False:
-        config.ignore(*parts.SHARED_COUNT)
-    config.ignore(
-        "moe_drop_tokens", "moe_random_routing_dropped_token", "group_limited_greedy", "moe_layer_num_skipped", "use_rotary_pos_emb", "norm_type"
-    )
+        _once(config, name, count)
+    parts.expect(config, use_qk_norm=True, mlp_bias=False, use_mixed_mlp_moe=True)
     if config.maybe("moe_layer_num_skipped", low=0):
         config.cannot("moe_layer_num_skipped")
+    config.ignore("moe_drop_tokens", "moe_random_routing_dropped_token", "group_limited_greedy", "use_rotary_pos_emb", "norm_type")
     config.ignore("dense_list", "max_image_size", "num_media_embeds", "org_vocab_size", "pool_type", "anyres_pooling_size", "class_num")
-    width = config.count("moe_intermediate_size", "intermediate_size") if config.has("moe_intermediate_size") else config.count("intermediate_size")
-    shared = config.count(*parts.SHARED_COUNT, low=0, default=1) * width if config.flag("use_mixed_mlp_moe", default=True) else 0
+    width = config.maybe("moe_intermediate_size") or config.count("intermediate_size")
+    config.ignore("intermediate_size")
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
-    routed = parts.experts(config, width, shared)
+    routed = parts.experts(config, width, config.count(*parts.SHARED_COUNT, low=0, default=1) * width)
     if not config.flag("use_cla"):
         config.ignore("cla_share_factor")
         return uniform(config, attention, routed)
@@ -148,6 +138,15 @@ def hunyuan_moe(config: Config) -> Plan:
     borrower = {**attention, "kv": "shared", "kv_proj": False}
     kinds = [("owner", attention) if i % factor == 0 else ("borrower", borrower) for i in range(count)]
     return Plan(parts.stack(kinds, [("", routed)] * count))
+
+
+def _once(config: Config, name: str, count: int) -> None:
+    """Puts one number where a list gives the same for each layer."""
+    values = config.values.get(name)
+    if isinstance(values, list) and values:
+        if len(values) < count or any(value != values[0] for value in values):
+            config.cannot(f"{name} that differs between layers")
+        config.values[name] = values[0]
 
 
 def arctic(config: Config) -> Plan:

@@ -12,50 +12,48 @@ def usual(config: Config) -> None:
     parts.expect(config, use_bias=False, mamba_proj_bias=False, use_conv_bias=True, mamba_conv_bias=True)
 
 
+def automatic(config: Config, *names: str) -> bool:
+    """Whether a figure is left to a rule: absent, or "auto"."""
+    given = [name for name in names if config.has(name)]
+    if all(config.values[name] == "auto" for name in given):
+        config.ignore(*given)
+        return True
+    return False
+
+
 def mamba1(config: Config, norms: bool = False) -> Part:
+    """A pure state model gives its inner width apart; else, and in Jamba, it is a multiple of the hidden size."""
     usual(config)
     config.ignore("fused_add_norm", "rms_norm", "ssm_cfg", "mamba_inner_layernorms", "n_ctx")
-    size = parts.hidden(config)
+    size, ranks = parts.hidden(config), ("time_step_rank", "mamba_dt_rank")
     expanded = config.count("expand", "mamba_expand", default=2) * size
-    inner = expanded if norms else _inner(config, expanded)
-    if (config.values.get("time_step_rank"), config.values.get("mamba_dt_rank")).count("auto"):
-        config.ignore("time_step_rank", "mamba_dt_rank")
-        rank = -(-size // 16)
-    else:
-        rank = config.count("time_step_rank", "mamba_dt_rank", default=-(-size // 16))
     return {
         "type": "mamba1",
-        "inner": inner,
+        "inner": expanded if norms else config.count("intermediate_size", "d_inner", default=expanded),
         "state": config.count("state_size", "mamba_d_state"),
-        "dt_rank": rank,
+        "dt_rank": -(-size // 16) if automatic(config, *ranks) else config.count(*ranks),
         "conv": config.count("conv_kernel", "mamba_d_conv", "d_conv"),
         **({"norms": True} if norms else {}),
     }
 
 
-def _inner(config: Config, expanded: int) -> int:
-    """The inner width that a pure state model gives apart wins over its factor."""
-    return config.count("intermediate_size", "d_inner", default=expanded)
-
-
 def mamba2(config: Config, norm: bool = True) -> Part:
+    """Heads and their size; a size left to the rule shares out the inner width."""
     usual(config)
-    heads = config.count("mamba_n_heads", "mamba_num_heads", "num_heads")
-    names = ("mamba_d_head", "mamba_head_dim", "head_dim" if config.has("num_heads") else "mamba_head_dim")
-    factor = config.maybe("expand", "mamba_expand")
-    inner = config.maybe("mamba_d_ssm")
-    if config.values.get("mamba_d_head") == "auto":
-        config.ignore("mamba_d_head")
-        whole = inner or (factor or 2) * parts.hidden(config)
-        if whole % heads:
-            config.refuse(f"mamba_n_heads {heads} does not divide the inner size {whole}")
-        dim = whole // heads
-    else:
-        dim = config.count(*names)
-    if inner is not None and inner != heads * dim:
-        config.refuse(f"mamba_d_ssm {inner} and {heads} heads of {dim} contradict one another")
     parts.expect(config, rms_norm=True)
     config.ignore("mamba_norm_before_gate", "norm_before_gate", "mamba_use_mlp", "time_step_rank")
+    heads = config.count("mamba_n_heads", "mamba_num_heads", "num_heads")
+    sizes = ("mamba_d_head", "mamba_head_dim", *(("head_dim",) if config.has("num_heads") else ()))
+    factor, inner = config.count("expand", "mamba_expand", default=2), config.maybe("mamba_d_ssm")
+    if automatic(config, *sizes):
+        inner = inner or factor * parts.hidden(config)
+        if inner % heads:
+            config.refuse(f"mamba_n_heads {heads} does not divide the inner size {inner}")
+        dim = inner // heads
+    else:
+        dim = config.count(*sizes)
+    if inner not in (None, heads * dim):
+        config.refuse(f"mamba_d_ssm {inner} and {heads} heads of {dim} contradict one another")
     return {
         "type": "mamba2",
         "heads": heads,

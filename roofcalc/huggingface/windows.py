@@ -42,7 +42,7 @@ def gemma4(config: Config) -> Plan:
     count = parts.depth(config)
     types = parts.layer_types(config, count) or config.refuse("layer_types is missing")
     local = parts.gqa(config, parts.biased(config, "qkvo"), "head")
-    full = {**local, "head_dim": config.count("global_head_dim", default=local["head_dim"])}
+    full = {**local, "head_dim": config.count("global_head_dim")}
     global_heads = config.maybe("num_global_key_value_heads")
     if config.flag("attention_k_eq_v"):
         full.update(kv_heads=global_heads or local["kv_heads"], shared_kv=True)
@@ -105,8 +105,8 @@ def olmo3(config: Config) -> Plan:
 def mimo_v2(config: Config) -> Plan:
     """Windowed layers with heads of their own and sinks; which are which stands in a pattern of 0 (full) and 1."""
     count = parts.depth(config)
-    config.ignore("attention_chunk_size", "attention_projection_layout", "sliding_window_size")
-    size = parts.window(config)
+    config.ignore("attention_chunk_size", "attention_projection_layout")
+    size = parts.window(config, "sliding_window", "sliding_window_size")
     full = parts.gqa(config, parts.biased(config, "qkv"))
     local = {**full, **_other_heads(config)}
     if local.get("v_dim") == local["head_dim"]:

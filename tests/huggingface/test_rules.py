@@ -146,6 +146,13 @@ def test_a_state_in_another_dtype() -> None:
     refused(config("qwen3.5-27b", mamba_ssm_dtype="int8"), "mamba_ssm_dtype: 'int8' is none of float32, bfloat16, float16")
 
 
+def test_figures_left_to_a_rule() -> None:
+    assert changed("jamba-1.5-mini", mamba_dt_rank="auto") == model("jamba-1.5-mini")  # 4096 / 16
+    assert changed("granite-4.0-h-small", mamba_d_head="auto") == model("granite-4.0-h-small")  # 2·4096 / 128
+    assert changed("mamba-2.8b", time_step_rank=..., intermediate_size=...) == model("mamba-2.8b")  # 2560 / 16, 2·2560
+    refused(config("granite-4.0-h-small", mamba_d_head="auto", mamba_n_heads=100), "mamba_n_heads 100 does not divide the inner size 8192")
+
+
 def test_towers_are_named() -> None:
     assert values("qwen3-vl-4b")["notes"] == "Not counted: the vision tower."
     assert "notes" not in values("qwen3-8b")
