@@ -1,5 +1,6 @@
 """What a configuration means beside its plain figures: windows that are off, defaults, patterns, and what stops an import."""
 
+import copy
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError
 from roofcalc.huggingface.convert import convert
 from roofcalc.huggingface.plan import expression
+from roofcalc.schema import build
 from tests.huggingface.fixtures import changed, config, model, values
 from tests.huggingface.test_model_types import layers
 
@@ -263,3 +265,25 @@ def test_other_keys_of_published_files(name: str, keys: dict[str, Any]) -> None:
 def test_training_and_sampling_keys_do_not_matter() -> None:
     harmless = {"initializer_range": 0.02, "attention_dropout": 0.1, "rope_theta": 5e5, "rms_norm_eps": 1e-5, "num_beam_groups": 1, "pad_token_id": 0}
     assert changed("llama-3.1-8b", **harmless, rope_scaling={"factor": 8.0}, head_mask=None, pruned_heads={}) == model("llama-3.1-8b")
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen2.5-7b", "deepseek-v4-flash", "gemma-4-26b-a4b", "kimi-k2.5", "kimi-linear-48b-a3b", "nemotron-nano-9b-v2", "mpt-7b"]
+)
+def test_any_wrong_value_is_one_clear_error_or_a_model(name: str) -> None:
+    whole = config(name)
+
+    def places(found: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+        return [one for key, value in found.items() for one in [(*path, key), *(places(value, (*path, key)) if isinstance(value, dict) else [])]]
+
+    for path in places(whole):
+        for wrong in (None, -1, 0, 3, "x", [], ["a"], {"a": 1}, 1.5, True, 10**30):
+            found = copy.deepcopy(whole)
+            inner = found
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = wrong
+            try:
+                build(Model, convert(found, "config.json", "x"), {}, "config.json")
+            except RoofcalcError as error:
+                assert all(line.startswith("config.json: ") for line in error.lines), (path, wrong, error)
