@@ -47,13 +47,13 @@ def gemma4(config: Config) -> Plan:
     if config.flag("attention_k_eq_v"):
         full.update(kv_heads=global_heads or local["kv_heads"], shared_kv=True)
     mixers = parts.spans(config, full, types, parts.window(config), local)
-    mlp, norms, remarks = parts.dense(config), 4, tuple[str, ...]()
+    mlp, norms = parts.dense(config), 4
     if config.flag("enable_moe_block"):
         mlp = parts.experts(config, config.count("moe_intermediate_size"), mlp["width"], router_bias=True)
-        norms, remarks = 7, (f"A scale of {parts.hidden(config)} numbers before each router is not counted.",)
+        norms = 8  # three more around the experts, and the router's scale
     else:
         config.ignore(*parts.EXPERTS, *parts.TOP_K, "moe_intermediate_size")
-    return Plan(parts.stack(mixers, [("", mlp)] * count), {"norms": norms}, remarks=remarks)
+    return Plan(parts.stack(mixers, [("", mlp)] * count), {"norms": norms})
 
 
 def gpt_oss(config: Config) -> Plan:

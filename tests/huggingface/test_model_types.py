@@ -137,7 +137,6 @@ OTHERWISE = {
 # What the schema has no words for, and the import says so.
 LEFT_OUT = {
     "bloom": 2 * 14336,  # the embedding's norm, scale and shift
-    "gemma-4-26b-a4b": 30 * 2816,  # a scale before each router
     "gpt-j-6b": 50400,  # the head's bias
     "phi-3.5-moe": 32064,  # the head's bias
     "step-3.5-flash": (12 * 64 + 33 * 96) * 4096,  # a gate of one number per head
