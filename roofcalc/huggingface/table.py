@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from roofcalc.huggingface import classic, dense, latent, linear, llama4, minimax, moe, nas, recurrent, windows
+from roofcalc.huggingface import classic, dense, gemma, latent, linear, llama4, minimax, moe, nas, recurrent, windows
 from roofcalc.huggingface.config import Config
 from roofcalc.huggingface.plan import Plan
 
@@ -55,10 +55,10 @@ FAMILIES: dict[str, Family] = {
     "starcoder2": Family(dense.starcoder2, tied=True),
     "nemotron": Family(dense.nemotron, tied=False),
     # windows
-    "gemma": Family(windows.gemma, tied=True),
-    "gemma2": Family(windows.gemma2, tied=True),
-    "gemma3_text": Family(windows.gemma3, tied=True, context=131072, vocab=262208),
-    "gemma4_text": Family(windows.gemma4, tied=True),
+    "gemma": Family(gemma.gemma, tied=True),
+    "gemma2": Family(gemma.gemma2, tied=True),
+    "gemma3_text": Family(gemma.gemma3, tied=True, context=131072, vocab=262208),
+    "gemma4_text": Family(gemma.gemma4, tied=True),
     "gpt_oss": Family(windows.gpt_oss, tied=False),
     "cohere2": Family(windows.cohere2, tied=True),
     "exaone4": Family(windows.exaone4, tied=False),
