@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }
 
 

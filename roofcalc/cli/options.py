@@ -52,7 +52,7 @@ def _one_of(name: str) -> str:
     return "|".join(CHOICES[name])
 
 
-MODEL = _argument("model", "Catalog names, aliases or YAML files; several with commas between.")
+MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; several with commas between.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
 OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
 
