@@ -27,17 +27,15 @@ def bloom(config: Config) -> Plan:
     """Relative positions; a norm after the embedding."""
     config.ignore("apply_residual_connection_post_layernorm", "masked_softmax_fusion", "bias_dropout_fusion", "slow_but_exact", "offset_alibi")
     mlp = parts.network(_width(config), plain=True, bias=True)
-    remark = f"The embedding's norm, {2 * parts.hidden(config)} numbers, is not counted."
-    return Plan(dense.layers(config, parts.gqa(config, "qkvo"), mlp), {"norm_bias": True}, remarks=(remark,))
+    return Plan(dense.layers(config, parts.gqa(config, "qkvo"), mlp), {"norm_bias": True, "embed_norm": True})
 
 
 def gptj(config: Config) -> Plan:
     """One norm for attention and network side by side; biases in the network and on the head."""
     mlp = parts.network(_width(config), plain=True, bias=True)
-    remark = f"The head's bias, {config.count('vocab_size')} numbers, is not counted."
-    fields = {"norms": 1, "norm_bias": True, "parallel": True}
+    fields = {"norms": 1, "norm_bias": True, "parallel": True, "head_bias": True}
     config.ignore("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params")
-    return Plan(dense.layers(config, parts.gqa(config), mlp), fields, remarks=(remark,))
+    return Plan(dense.layers(config, parts.gqa(config), mlp), fields)
 
 
 def gpt_neox(config: Config) -> Plan:

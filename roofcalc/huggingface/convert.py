@@ -8,10 +8,10 @@ from roofcalc.huggingface import parts
 from roofcalc.huggingface.config import Config
 from roofcalc.huggingface.plan import blocks
 from roofcalc.huggingface.quantisation import dtypes
-from roofcalc.huggingface.table import FAMILIES, REFUSED, WRAPPERS, Family
+from roofcalc.huggingface.table import FAMILIES, WRAPPERS, Family
 
 _INNER = ("text_config", "llm_config", "language_config")
-_EITHER = ("tie_word_embeddings", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
+_EITHER = ("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
 _TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
 _OF_TOWERS = re.compile(
     r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
@@ -89,8 +89,6 @@ def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
 
 
 def _family(config: Config, kind: str) -> Family:
-    if kind in REFUSED:
-        config.refuse(f"model_type {kind!r} cannot be described yet: {REFUSED[kind]}")
     if kind not in FAMILIES:
         config.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, [*FAMILIES, *WRAPPERS])}")
     return FAMILIES[kind]
@@ -112,9 +110,9 @@ def _context(config: Config, family: Family) -> tuple[int, bool]:
 
 def _tied(config: Config, kind: str, family: Family) -> bool:
     """Whether embedding and head are one matrix: as the config says, else as the type implies."""
-    if not config.has("tie_word_embeddings") and family.tied is None:
+    if not config.has("tie_word_embeddings") and not config.has("tie_embedding") and family.tied is None:
         config.refuse(f"tie_word_embeddings is missing, and model_type {kind!r} does not imply it")
-    return config.flag("tie_word_embeddings", default=bool(family.tied))
+    return config.flag("tie_word_embeddings", "tie_embedding", default=bool(family.tied))
 
 
 def _stop_at_unread(config: Config, kind: str) -> None:

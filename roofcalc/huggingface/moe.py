@@ -34,10 +34,8 @@ def olmoe(config: Config) -> Plan:
 def phimoe(config: Config) -> Plan:
     """Biases in attention and on the head, norms with biases."""
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
-    plan = uniform(config, attention, parts.experts(config, config.count("intermediate_size")), norm_bias=True)
-    if config.flag("lm_head_bias"):
-        plan = plan._replace(remarks=(f"The head's bias, {config.count('vocab_size')} numbers, is not counted.",))
-    return plan
+    fields = {"norm_bias": True, **({"head_bias": True} if config.flag("lm_head_bias") else {})}
+    return uniform(config, attention, parts.experts(config, config.count("intermediate_size")), **fields)
 
 
 def qwen_moe(config: Config, attention: Part) -> Plan:

@@ -11,7 +11,7 @@ Part = dict[str, Any]
 class Layer(NamedTuple):
     """One layer: its mixing parts (attention, state, both or none) and its feed-forward part, each with a name.
 
-    `norms` overrides the count of norm vectors.
+    `norms` overrides the count of norm vectors; `copies` says how many sets of weights all such layers share.
     """
 
     mixer: str
@@ -19,6 +19,7 @@ class Layer(NamedTuple):
     network: str = ""
     mlp: Part | None = None
     norms: int | None = None
+    copies: int | None = None
 
     @property
     def block(self) -> dict[str, Any]:
@@ -28,6 +29,8 @@ class Layer(NamedTuple):
             content["mlp"] = self.mlp
         if self.norms is not None:
             content["norms"] = self.norms
+        if self.copies is not None:
+            content["copies"] = self.copies
         return content
 
 

@@ -190,3 +190,40 @@ def _prediction(config: Config, made: dict[str, Layer]) -> Layer:
         config.cannot("prediction layers other than attention and a network (mtp_layers_block_type)")
     mixer, network = made[kinds[0]], made[kinds[1]]
     return Layer(mixer.mixer, mixer.mixing, network.network, network.mlp)
+
+
+def zamba2(config: Config) -> Plan:
+    """Mamba-2 in each layer; before some, attention over two inputs and a network whose weights those layers share.
+
+    A map back to the hidden size and low-rank additions are each use's own: they weigh, but are not modelled.
+    """
+    count, size = parts.depth(config), parts.hidden(config)
+    words = config.words("layers_block_type", "layer_types") or config.refuse("layers_block_type is missing")
+    types = config.per_layer(words, "layers_block_type", count) or []
+    if not set(types) <= {"mamba", LINEAR, "hybrid"}:
+        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in ('mamba', LINEAR, 'hybrid'))!r}")
+    usual(config)
+    parts.expect(config, add_bias_linear=False)
+    config.ignore("attention_hidden_size", "mamba_headdim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "num_logits_to_keep")
+    config.ignore("use_mem_rope", "use_mem_eff_path", "use_long_context", "use_shared_mlp_adapter", "ft_specific_params", "state_dtype")
+    heads, inner = config.count("n_mamba_heads"), config.count("mamba_expand", default=2) * size
+    if inner % heads:
+        config.refuse(f"n_mamba_heads {heads} does not divide the inner size {inner}")
+    sizes = {"state": config.count("mamba_d_state"), "groups": config.count("mamba_ngroups"), "conv": config.count("mamba_d_conv")}
+    state: Part = {"type": "mamba2", "heads": heads, "head_dim": inner // heads, **sizes}
+    queries = config.count(*parts.HEADS)
+    attention: Part = {
+        "heads": queries,
+        "kv_heads": config.count(*parts.KV_HEADS, default=queries),
+        "head_dim": config.count("attention_head_dim", default=2 * size // queries),
+        "inputs": 2,
+    }
+    mlp = parts.network(config.count("intermediate_size", "ffn_hidden_size", default=4 * size))
+    shared = Layer("attention", {"attention": attention}, "mlp", mlp, norms=3, copies=config.count("num_mem_blocks"))
+    uses, rank = types.count("hybrid"), config.count("adapter_rank")
+    wide = attention["heads"] * attention["head_dim"]
+    adapters = 3 * rank * 2 * wide if config.flag("use_shared_attention_adapter") else 0
+    adapters += rank * (size + 2 * mlp["width"])
+    own = [layer for kind in types for layer in ([shared] if kind == "hybrid" else []) + [Layer("mamba", {"state": state})]]
+    remark = "Each use of a shared layer has a linear map and low-rank adapters of its own; they weigh, but their work is not modelled."
+    return Plan(own, {"excluded": {"linear": uses * size * size, "adapters": uses * adapters}}, remarks=(remark,))

@@ -1,9 +1,9 @@
-"""Which function reads which model_type, what is known of it without a field, and which types cannot be described."""
+"""Which function reads which model_type, and what is known of it without a field."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from roofcalc.huggingface import classic, dense, gemma, latent, linear, llama4, minimax, moe, nas, recurrent, windows
+from roofcalc.huggingface import classic, dense, gemma, latent, linear, llama4, minimax, moe, nas, recurrent, shortconv, windows
 from roofcalc.huggingface.config import Config
 from roofcalc.huggingface.plan import Plan
 
@@ -58,6 +58,7 @@ FAMILIES: dict[str, Family] = {
     "gemma": Family(gemma.gemma, tied=True),
     "gemma2": Family(gemma.gemma2, tied=True),
     "gemma3_text": Family(gemma.gemma3, tied=True, context=131072, vocab=262208),
+    "gemma3n_text": Family(gemma.gemma3n, tied=True),
     "gemma4_text": Family(gemma.gemma4, tied=True),
     "gpt_oss": Family(windows.gpt_oss, tied=False),
     "cohere2": Family(windows.cohere2, tied=True),
@@ -115,6 +116,10 @@ FAMILIES: dict[str, Family] = {
     "bamba": Family(recurrent.bamba, tied=False),
     "granitemoehybrid": Family(recurrent.granite_hybrid, tied=False),
     "nemotron_h": Family(recurrent.nemotron_h, tied=False),
+    "zamba2": Family(recurrent.zamba2, tied=True),
+    # short convolutions
+    "lfm2": Family(shortconv.lfm2, tied=True),
+    "lfm2_moe": Family(shortconv.lfm2_moe, tied=True),
     # searched architectures
     "nemotron-nas": Family(nas.nemotron_nas),
     # the GPT era
@@ -145,11 +150,4 @@ WRAPPERS: dict[str, str] = {
     "qwen3_vl_moe": "qwen3_vl_moe_text",
     "step3_vl": "step3_text",
     "step3p7": "step3p5",
-}
-
-REFUSED: dict[str, str] = {
-    "gemma3n_text": "AltUp streams, LAuReL branches and an input of its own to every layer",
-    "lfm2": "a short convolution in place of attention",
-    "lfm2_moe": "a short convolution in place of attention",
-    "zamba2": "attention whose weights several layers share, with low-rank additions of their own",
 }

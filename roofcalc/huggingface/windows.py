@@ -95,7 +95,8 @@ def step3p5(config: Config) -> Plan:
     count, spare = parts.depth(config), config.count(*parts.MTP, low=0, default=0)
     config.ignore("rope_theta", "partial_rotary_factors", "yarn_only_types", "use_rope_layers", "zero_centered", "sink")
     qk_norm = config.flag("use_qk_norm", default=True)
-    full = parts.gqa(config, parts.biased(config, "qkvo"), "head" if qk_norm else "none")
+    gate = {"head_gate": True} if config.flag("use_head_wise_attn_gate", default=True) else {}
+    full = parts.gqa(config, parts.biased(config, "qkvo"), "head" if qk_norm else "none", **gate)
     other = config.section("attention_other_setting")
     local = full
     if other:
@@ -115,12 +116,7 @@ def step3p5(config: Config) -> Plan:
     config.ignore("use_moe", "use_moe_router_bias", "need_fp32_gate", "moe_every_n_layer", "moe_layer_offset")
     routed = parts.experts(config, width, config.count("share_expert_dim", "share_expert_dims", low=0, default=0), router_bias=True)
     mixers = parts.spans(config, full, types, parts.window(config), local)
-    remarks: tuple[str, ...] = ()
-    if config.flag("use_head_wise_attn_gate", default=True):
-        gates = sum(part["heads"] for _, part in mixers) * parts.hidden(config)
-        remarks = (f"The attention's gates, one number per head, are {gates} parameters that are not counted.",)
-    if spare:
-        remarks += (f"Its {spare} prediction layers are left out: their shapes are not in the config.",)
+    remarks = (f"Its {spare} prediction layers are left out: their shapes are not in the config.",) if spare else ()
     return Plan(parts.stack(mixers, parts.dense_or_moe(which, parts.dense(config), routed)), remarks=remarks)
 
 

@@ -43,10 +43,8 @@ def test_a_catalog_file_is_printed() -> None:
     result = run(f"models import {CONFIGS / 'deepseek-v3.json'}")
     assert (result.exit_code, result.stdout) == (0, PRINTED)
     assert result.stderr == "note: sources: give the addresses where the figures can be read\n"
-    assert run(f"models import {CONFIGS / 'bloom.json'}").stderr.startswith(
-        "note: The embedding's norm, 28672 numbers, is not counted.\nnote: sources"
-    )
-    assert run(f"models import {CONFIGS / 'bloom.json'} -q -o -").stderr == ""
+    assert run(f"models import {CONFIGS / 'qwen3-vl-4b.json'}").stderr.startswith("note: Not counted: the vision tower.\nnote: sources")
+    assert run(f"models import {CONFIGS / 'qwen3-vl-4b.json'} -q -o -").stderr == ""
 
 
 def test_a_file_is_written_and_serves_as_a_model(tmp_path: Path) -> None:
