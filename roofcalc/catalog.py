@@ -98,7 +98,7 @@ def find(kind: Kind, text: str) -> Found:
     RoofcalcError
         No entry has that name, or several begin with it; names the nearest.
     """
-    if kind == "models" and _is_config(text):
+    if kind == "models" and is_configuration(text):
         return Found(Path(text).stem, Path(text), config=True)
     if _is_path(text):
         return Found(Path(text).stem, Path(text))
@@ -120,7 +120,7 @@ def _is_path(text: str) -> bool:
     return text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text))
 
 
-def _is_config(text: str) -> bool:
+def is_configuration(text: str) -> bool:
     """A path to a JSON file, or to a folder with a config.json; a folder's bare name yields to a catalog's."""
     return text.endswith(".json") or ((os.sep in text or text in (os.curdir, os.pardir)) and os.path.isfile(os.path.join(text, "config.json")))
 
