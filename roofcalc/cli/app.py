@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reliability": ("roofcalc.cli.reliability", "The chance that a generation meets a silent error or a failure."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }
 
 

@@ -1,6 +1,7 @@
 """Every option, declared once, under the heading where `--help` shows it."""
 
 import inspect
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -24,8 +25,23 @@ def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, met
     return Option(name, heading, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
+def _complete(kind: str) -> Callable[[str], list[str]]:
+    """What the shell offers for a name; the catalog is imported only when it asks."""
+
+    def offered(incomplete: str) -> list[str]:
+        from roofcalc.cli import complete
+
+        found: list[str] = getattr(complete, kind)(incomplete)
+        return found
+
+    return offered
+
+
+_COMPLETE = {"model": _complete("models"), "hardware": _complete("hardware")}
+
+
 def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
-    info = typer.Argument(help=help, metavar=name.upper(), show_default=False)
+    info = typer.Argument(help=help, metavar=name.upper(), show_default=False, autocompletion=_COMPLETE.get(name))
     default = inspect.Parameter.empty if required else None
     one: Any = list[str] if many else str
     hint: Any = one if required else one | None
@@ -36,7 +52,7 @@ def _one_of(name: str) -> str:
     return "|".join(CHOICES[name])
 
 
-MODEL = _argument("model", "Catalog names, aliases or YAML files; several with commas between.")
+MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; several with commas between.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
 OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
 
