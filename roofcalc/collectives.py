@@ -57,12 +57,12 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
 
 
 def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """Tokens to the ranks that need them, or back: `copies` of `size` bytes inside the domain, `across` to other domains.
+    """Tokens to the ranks that need them, or back: `copies` of `size` bytes over the links, `across` to other domains.
 
     Formulas
     --------
     inside the domain = copies·M/λ
-    inside the domain, torus = M·min(copies/λ_x, (g_in − 1)/λ)
+    inside the domain, torus = M·min(copies/λ_x, (g − m)/λ)
     across domains = across·M/λ_out
     """
     out = size * message.across / _scale_out(deployment) if message.across else 0.0
@@ -72,21 +72,24 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
     link = _link(deployment)
     if link.shape == "torus":
         rate = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
-        return WireTime(size * min(message.copies / rate, (inside - 1) / _rate(deployment, inside)), out)
+        gathered = message.group - -(-message.group // inside)
+        return WireTime(size * min(message.copies / rate, gathered / _rate(deployment, inside)), out)
     return WireTime(size * (message.copies / _rate(deployment, inside)), out)
 
 
 def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """All-gather, or reduce-scatter, of `size` bytes from each of g devices: each receives those of the others.
 
+    One of each other domain comes over the scale-out link, the rest over the links.
+
     Formulas
     --------
-    inside the domain = (g_in − 1)·M/λ
+    inside the domain = (g − m)·M/λ
     across domains = (m − 1)·M/λ_out
     """
     inside = min(message.group, deployment.hardware.domain)
     across = -(-message.group // inside)
-    link = size * ((inside - 1) / _rate(deployment, inside)) if inside > 1 else 0.0
+    link = size * ((message.group - across) / _rate(deployment, inside)) if inside > 1 else 0.0
     return WireTime(link, size * ((across - 1) / _scale_out(deployment)) if across > 1 else 0.0)
 
 
@@ -116,7 +119,7 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
     hardware, group = deployment.hardware, message.group
     inside = min(group, hardware.domain)
     domains = -(-group // hardware.domain)
-    letters = {"g": group, "D_s": hardware.domain, "m": domains, "g_in": inside, "copies": message.copies, "across": message.across}
+    letters = {"g": group, "D_s": hardware.domain, "m": domains, "copies": message.copies, "across": message.across}
     if hardware.scale_out_bytes_per_s is not None:
         letters["λ_out"] = _scale_out(deployment)
     function = _KINDS[message.kind]

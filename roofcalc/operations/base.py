@@ -212,7 +212,7 @@ class Message(Record):
     group : int
         Devices that take part.
     copies, across : float
-        In an exchange: other ranks of its domain, and other domains, that a token goes to, on average.
+        In an exchange: how often a token goes over a link, and to other domains, on average.
     wire : "link" or "scale_out"
         What a send goes over.
     """

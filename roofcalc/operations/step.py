@@ -179,16 +179,19 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
 def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float]) -> list[Message]:
     """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
 
+    A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
+    links; combining goes the same way back.
+
     Formulas
     --------
-    copies = (min(g, D_s) − 1)·P_hit
+    copies = (g − 1)·P_hit − (m − 1)·P_hit_m
     across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp
-    inside = min(group, deployment.hardware.domain)
     domains = -(-group // deployment.hardware.domain)
-    copies, across = (inside - 1) * hit(layout.ep), (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    across = (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    copies = (group - 1) * hit(layout.ep) - across
     return [
         Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across)
         for kind in ("dispatch", "combine")
