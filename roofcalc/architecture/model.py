@@ -232,7 +232,12 @@ class Model(Record):
         """The final norm, learned positions, and the mixing before the head."""
         streams = self.hyper_connections or 0
         mixing = streams * streams * self.hidden + streams + 1 if streams else 0
-        return self.hidden * (2 if self.norm_bias else 1) + self.positions * self.hidden + mixing
+        return self.hidden * (2 if self.norm_bias else 1) + self.position_table + mixing
+
+    @property
+    def position_table(self) -> int:
+        """Numbers of the learned positions, looked up beside the embedding."""
+        return self.positions * self.hidden
 
     def _hyper_connection_parameters(self, block: Block) -> int:
         """Per part, a (2+m)·m × m·h mixing map with bias, and three scales."""

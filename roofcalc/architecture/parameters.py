@@ -34,7 +34,7 @@ def count(model: Model) -> Parameters:
     head = 0 if model.tied else model.head().elements
     extra = model.extra_embed.rows * model.extra_embed.dim if model.extra_embed else 0
     total = embedding + head + extra + model.outer_vectors()
-    active = model.head().elements + model.outer_vectors() - model.positions * model.hidden
+    active = model.head().elements + model.outer_vectors() - model.position_table
     for name, layers in model.groups.items():
         block = model.blocks[name]
         total += layers * block_total(model, block)
@@ -73,5 +73,5 @@ def _multi_token(model: Model) -> int:
     """Per head: one layer, a projection of two hidden states to one, two norms before and what follows (DeepSeek-V3's module)."""
     if model.mtp is None:
         return 0
-    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.positions * model.hidden
+    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.position_table
     return model.mtp.heads * (block_total(model, model.blocks[model.mtp.layers]) + joined)
