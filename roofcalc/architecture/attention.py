@@ -240,8 +240,12 @@ class Pooled(Record):
         return (Matrix(name, hidden, 2 * self.pool.overlap * width, "index"),) if self.pool.ratio else ()
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
-        """Weights on one of `tp` tensor ranks; queries' down-projection, keys and compressors whole on each."""
-        groups = part(self.output.groups, tp)
+        """Weights on one of `tp` tensor ranks; queries' down-projection, keys and compressors whole on each.
+
+        n·d_v·r_o weights of the grouped output: with more ranks than groups each holds its own heads' part of one group.
+        """
+        n, groups = part(self.heads, tp), part(self.output.groups, tp)
+        blocks = groups if n % groups == 0 else 1
         index = self.pool.index
         choose = (
             (
@@ -254,11 +258,11 @@ class Pooled(Record):
         )
         return (
             Matrix("q_down", hidden, self.q_rank, "attention"),
-            Matrix("q_up", self.q_rank, part(self.heads, tp) * self.head_dim, "attention"),
+            Matrix("q_up", self.q_rank, n * self.head_dim, "attention"),
             Matrix("kv", hidden, self.head_dim, "attention"),
             *self.compressor(hidden, "compressor", self.head_dim),
             *choose,
-            Matrix("o_groups", self.heads // self.output.groups * self.head_dim, self.output.rank, "attention", groups),
+            Matrix("o_groups", n // blocks * self.head_dim, self.output.rank, "attention", blocks),
             Matrix("o", groups * self.output.rank, hidden, "attention"),
         )
 
