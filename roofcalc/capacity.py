@@ -39,7 +39,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         block = model.blocks[name]
         total += layers * model.norm_vectors(block) * bytes_of("norm")
         for part in parts(block, model.hidden, place):
-            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in part.matrices) + part.vectors * bytes_of("norm")
+            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in (*part.matrices, *part.idle)) + part.vectors * bytes_of("norm")
             if part.routed:
                 one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
             total += layers * one

@@ -108,11 +108,14 @@ class GQA(Record):
         """Weights on one of `tp` tensor ranks."""
         queries = part(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
-        if self.q_rank is None:
-            into = [Matrix("qkv", hidden, queries + keys_values, "attention")]
-        else:
+        if self.q_rank is not None:
             into = [Matrix("q_down", hidden, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
-            into += [Matrix("kv", hidden, keys_values, "attention")] if keys_values else []
+        elif self.kv == "shared":
+            into = [Matrix("q", hidden, queries, "attention")]
+        else:
+            into, keys_values = [Matrix("qkv", hidden, queries + keys_values, "attention")], 0
+        if keys_values:
+            into.append(Matrix("kv", hidden, keys_values, "attention"))
         outputs = part(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
@@ -121,6 +124,10 @@ class GQA(Record):
         if self.blocks and self.blocks.heads and self.blocks.dim:
             into.append(Matrix("index", hidden, (self.blocks.heads + 1) * self.blocks.dim, "index"))
         return (*into, Matrix("o", outputs, hidden, "attention"))
+
+    def idle(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        """Of the weights, those that no token meets: projections to keys and values of a layer that borrows them (Gemma 3n)."""
+        return tuple(one for one in self.matrices(hidden, tp) if one.name == "kv" and self.kv == "shared")
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Biases, norms and sinks on one of `tp` tensor ranks."""

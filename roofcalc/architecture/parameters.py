@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
 from roofcalc.architecture.model import Block, Model, Published
 
@@ -66,7 +67,8 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    return block_total(model, block) - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
+    unused = sum(matrix.elements for matrix in block.attention.idle(model.hidden)) if isinstance(block.attention, GQA) else 0
+    return block_total(model, block) - unused - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 
 def _multi_token(model: Model) -> int:

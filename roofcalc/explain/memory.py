@@ -69,7 +69,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         block = model.blocks[name]
         found = parts(block, model.hidden, place)
         by_class: dict[str, float] = {}
-        for matrix in (matrix for part in found for matrix in part.matrices):
+        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.idle)):
             by_class[matrix.tensor] = by_class.get(matrix.tensor, 0) + matrix.elements
         for tensor, elements in by_class.items():
             add(f"{name}: {tensor}", layers, elements, tensor)

@@ -144,6 +144,8 @@ class Part(Record):
         Another form of the attention for prefill.
     routed : Routed, optional
         Experts.
+    idle : tuple of Matrix
+        Weights that are held but multiply nothing.
     gathered : tuple of float
         Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
         its partial outputs with their log-sums.
@@ -156,6 +158,7 @@ class Part(Record):
     kept_bytes: float = 0.0
     rebuilt: Rebuilt | None = None
     routed: Routed | None = None
+    idle: tuple[Matrix, ...] = ()
     gathered: tuple[float, ...] = ()
 
 
