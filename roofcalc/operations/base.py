@@ -146,6 +146,8 @@ class Part(Record):
         Experts.
     idle : tuple of Matrix
         Weights that are held but multiply nothing.
+    summed : float
+        Elements per token that tensor ranks add up within the part, before its last product.
     gathered : tuple of float
         Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
         its partial outputs with their log-sums.
@@ -159,6 +161,7 @@ class Part(Record):
     rebuilt: Rebuilt | None = None
     routed: Routed | None = None
     idle: tuple[Matrix, ...] = ()
+    summed: float = 0.0
     gathered: tuple[float, ...] = ()
 
 

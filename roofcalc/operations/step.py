@@ -146,7 +146,8 @@ def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float =
 def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     """What a device sends and sums, per token of its rank.
 
-    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel). Experts over
+    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel), and what a part
+    adds up within itself. Experts over
     t·d ranks with d > 1 exchange tokens instead of the second: the first is then a reduce-scatter before and an all-gather
     after, at the same cost.
     """
@@ -159,6 +160,8 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
         exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
         if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
             found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, hidden, layout.tp))
+        for summed in (part.summed for part in here if part.summed and layout.tp > 1):
+            found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
         for routed in exchanged:
             found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
         if layout.dcp > 1:
