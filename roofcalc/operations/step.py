@@ -147,9 +147,8 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     """What a device sends and sums, per token of its rank.
 
     An all-reduce over t after attention or state and one after the feed-forward part (one if parallel), and what a part
-    adds up within itself. Experts over
-    t·d ranks with d > 1 exchange tokens instead of the second: the first is then a reduce-scatter before and an all-gather
-    after, at the same cost.
+    adds up within itself. Experts over t·d ranks with d > 1 exchange tokens instead of the second: the first is then a
+    reduce-scatter before and an all-gather after, at the same cost.
     """
     found: list[Message] = []
     model, layout = deployment.model, deployment.layout
