@@ -11,7 +11,6 @@ import roofcalc as rc
 from roofcalc import capacity, catalog
 from roofcalc.assumptions import assumptions
 from roofcalc.deployment import Deployment, deploy
-from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.limits import max_batch
 from roofcalc.record import replace

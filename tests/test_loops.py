@@ -60,3 +60,23 @@ def test_the_engine_equals_the_loops(name: str) -> None:
                 kept = {float(capacity.kv_bytes(deployment, stage, np.float64(seq))) for stage in deployment.stages}
                 assert max(kept) == pytest.approx(max(reference.kv_bytes(case, seq)), rel=1e-12, abs=0), here
                 assert capacity.batch_memory(deployment, seq) == reference.batch_memory(case, seq), here
+
+
+def test_the_samples_meet_every_kind_and_layout() -> None:
+    met = set()
+    for name in catalogs.MODELS:
+        for machine in MACHINES:
+            for case in samples(name, machine):
+                mlps = [block.mlp for block in case.model.blocks.values() if block.mlp and block.mlp.type == "experts"]
+                tokens = {"exchange": bool(mlps) and case.d > 1, "striped": case.dcp > 1, "wide": case.t > case.domain, "pipeline": case.p > 1}
+                tokens |= {"spread": case.e > 1, "split over data ranks": bool(mlps) and case.e == 1 and case.d > 1}
+                tokens |= {
+                    "sent across": case.p > 1 and case.g * case.p > case.domain,
+                    "wide exchange": bool(mlps) and case.d > 1 and case.g > case.domain,
+                }
+                met |= {(machine, word) for word, said in tokens.items() if said}
+                met |= {part.type for block in case.model.blocks.values() for part in block.parts}
+    assert {"gqa", "mla", "pooled", "mamba1", "mamba2", "gated_deltanet", "kda", "lightning", "dense", "experts"} <= met
+    for machine in ("8xh100-sxm", "8xmi300x", "dgx-b200", "torus-16", "16xh100-sxm"):
+        assert {(machine, word) for word in ("exchange", "striped", "pipeline", "spread", "split over data ranks")} <= met
+    assert {("16xh100-sxm", word) for word in ("wide", "sent across", "wide exchange")} <= met
