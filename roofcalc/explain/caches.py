@@ -9,7 +9,7 @@ import numpy as np
 from roofcalc.architecture.attention import GQA, MLA, Pooled
 from roofcalc.deployment import Deployment
 from roofcalc.explain.working import Line, line
-from roofcalc.formulas import work
+from roofcalc.formulas import number, work
 from roofcalc.operations import attention, latent
 from roofcalc.operations.base import Cache, Place
 from roofcalc.operations.spans import Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
@@ -25,7 +25,7 @@ def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
     if isinstance(span, Sum):
         each = [reads(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
-        return [*(one for found in each for one in found), Line(name, sum(terms), "", "", " + ".join(f"{term:g}" for term in terms))]
+        return [*(one for found in each for one in found), Line(name, sum(terms), "", "", " + ".join(map(number, terms)))]
     letters: dict[type, dict[str, float]] = {Full: {}, Window: {}, Chunk: {}, Pool: {}}
     if isinstance(span, Window):
         letters[Window] = {"W": span.size}
@@ -76,7 +76,7 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
         found = [line(work(latent.pooled, "entry bytes", letters), "B"), line(work(latent.pooled, "FLOPs per entry", letters, "f"))]
     if dcp > 1:
-        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "", f"entry bytes/{dcp}"))
+        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
         if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "", f"f/{dcp}"))
+            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
     return found
