@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.cli.app import COMMANDS
+from roofcalc.cli.explain import ExplainGroup
 from roofcalc.cli.hardware import HardwareGroup
 from roofcalc.cli.models import ModelsGroup
 from roofcalc.version import __version__
@@ -242,12 +243,15 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"hardware": HardwareGroup.table, "models": ModelsGroup.table}
+    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table}
     return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
 
 
 @pytest.mark.parametrize("command", commands())
-def test_examples_in_every_help_run(command: str) -> None:
+def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
+    (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((Path(__file__).parent / "huggingface" / "configs" / "llama-3.1-8b.json").read_bytes())
+    monkeypatch.chdir(tmp_path)
     result = run(f"{command} --help")
     assert result.exit_code == 0
     examples = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]

@@ -54,10 +54,28 @@ BY_HAND = {
     # tied: 64,000; look-up table 80,000; final norm 64; five local: qkv 64·128, o 4096, norms 32 and 4·64, mlp 24,576
     # full: q 64·128 and one vector 64·32 for key and value, o 128·64, norms 64 and 256, mlp 24,576; a scale in each of six
     "per-layer-sizes": 64_000 + 80_000 + 64 + 5 * 37_152 + 43_328 + 6,
+    # embedding and head 128,000, the head's bias 1000; a norm after the embedding and a final one, each 2·64
+    # three: qkv 64·192, o 4096, mlp 2·64·256 with biases 256 + 64, one norm 128 = 49,600
+    "head-bias": 128_000 + 1000 + 256 + 3 * 49_600,
+    # tied 64,000; look-up table 900·96, its projection 64·96 and norm 16; streams 2·3·64·64; final norm 64
+    # six: qkv 64·128, o 4096, qk norms 32, mlp 3·64·128, side 2·64·24, six norms 384,
+    #   streams: router and norm 5·64, scale 64, corrections 16, predictions 64 = 40,816
+    "alternating-updates": 64_000 + 86_400 + 6_144 + 16 + 24_576 + 64 + 6 * 40_816,
     # experts part: router 512, 8 biases, latent 2·64·32, shared 3·64·48, experts 8·3·32·24 = 32,264
     # kda: qkv 3·64·64, forget 64·16 and 16·64, gate 64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 23,636
     # mla: 64·24 + 24·96 + 64·24 + 16·64 + 16·64 + gate 4096 + out 4096, norms 24+16 = 15,656; two norms 128 everywhere
     "latent-experts": 128_000 + 64 + 6 * (23_636 + 32_264 + 128) + 2 * (15_656 + 32_264 + 128),
+    # kda: qkv 3·64·64, forget and gate 2·64·64, beta 256, out 4096, convolutions 3·64·4, A 4, dt 64, norm 16 = 25,684
+    # mla: q 64·4·24, down 64·24, up 16·64 twice, out 4096, gate 64·4, norm 16 = 14,096; mlp 24,576, norms 128 everywhere
+    # lightning: qkv 3·64·64, gate and out 2·64·64, output norm 64, query and key norms 32 = 20,576
+    "full-gates": 128_000 + 64 + 4 * (25_684 + 24_704) + 2 * (14_096 + 24_704) + 20_576 + 24_704,
+    # tied: 64,000; final norm 64; mamba: inner 128, channels 160: in 64·(128+160+4), out 128·64, convolution 160·5,
+    #   A, D and dt 12, gated norm 128, norm 64 = 27,884
+    # shared, twice: qkv 128·384, o 128·64, mlp 3·64·128, norms 3·64 = 82,112
+    "shared-weights": 64_000 + 64 + 10 * 27_884 + 2 * 82_112,
+    # tied: 64,000; final norm 64; mlp 24,576 and norms 128 everywhere
+    # conv: in 64·192, out 64·64, convolution 64·3 = 16,576; full: qkv 64·128, o 4096, norms 32 = 12,320
+    "short-convolutions": 64_000 + 64 + 4 * (16_576 + 24_704) + 2 * (12_320 + 24_704),
 }
 
 # Headlines: the published digits are all there is.

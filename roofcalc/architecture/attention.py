@@ -61,6 +61,8 @@ class GQA(Record):
         One vector serves as key and value (Gemma 4's global layers).
     q_rank : int, optional
         Low-rank query projection (Step3).
+    inputs : int
+        Hidden vectors side by side that queries, keys and values come from (Zamba2: 2, the layer's and the embedding).
     gate, head_gate, sinks, bias, qk_norm
         Output gate of a number per value; of one per head (Step 3.5 Flash); one learned sink per head; which projections
         have biases; norms on queries and keys.
@@ -78,6 +80,7 @@ class GQA(Record):
     kv_proj: bool = True
     shared_kv: bool = False
     q_rank: Count | None = None
+    inputs: Count = 1
     gate: bool = False
     head_gate: bool = False
     sinks: bool = False
@@ -108,14 +111,15 @@ class GQA(Record):
         """Weights on one of `tp` tensor ranks."""
         queries = part(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
+        source = self.inputs * hidden
         if self.q_rank is not None:
-            into = [Matrix("q_down", hidden, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
+            into = [Matrix("q_down", source, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
         elif self.kv == "shared":
-            into = [Matrix("q", hidden, queries, "attention")]
+            into = [Matrix("q", source, queries, "attention")]
         else:
-            into, keys_values = [Matrix("qkv", hidden, queries + keys_values, "attention")], 0
+            into, keys_values = [Matrix("qkv", source, queries + keys_values, "attention")], 0
         if keys_values:
-            into.append(Matrix("kv", hidden, keys_values, "attention"))
+            into.append(Matrix("kv", source, keys_values, "attention"))
         outputs = part(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
@@ -149,8 +153,8 @@ class MLA(Record):
         Rank of the query projection; absent where queries come straight from the hidden state.
     kv_rank, nope_dim, rope_dim, v_dim : int
         Latent size; key dimensions without and with rotary position; value dimension.
-    gate : bool
-        An output gate of heads × v_dim (Kimi K3).
+    gate, head_gate : bool
+        An output gate of heads × v_dim (Kimi K3), or of one number per head (Ling 3).
     """
 
     type: ClassVar[str] = "mla"
@@ -162,6 +166,7 @@ class MLA(Record):
     q_rank: Count | None = None
     index: Index | None = None
     gate: bool = False
+    head_gate: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.index is not None and self.q_rank is None:
@@ -183,6 +188,7 @@ class MLA(Record):
             Matrix("k_up", self.kv_rank, n * self.nope_dim, "attention"),
             Matrix("v_up", self.kv_rank, n * self.v_dim, "attention"),
             *((Matrix("gate", hidden, n * self.v_dim, "attention"),) if self.gate else ()),
+            *((Matrix("head_gate", hidden, n, "attention"),) if self.head_gate else ()),
             Matrix("o", n * self.v_dim, hidden, "attention"),
             *(self.index.matrices(hidden, self.q_rank or hidden) if self.index else ()),
         )

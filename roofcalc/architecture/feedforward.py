@@ -17,16 +17,22 @@ def _network(prefix: str, hidden: int, width: int, plain: bool, tensor: str, cop
 
 
 class Dense(Record):
-    """A gated network of three matrices, or a `plain` one of two."""
+    """A gated network of three matrices, or a `plain` one of two.
+
+    `side` is the summed width of plain networks beside it, held whole by every tensor rank: Gemma 3n's low-rank
+    residual and what it makes of each layer's own embedding.
+    """
 
     type: ClassVar[str] = "dense"
     width: Count
     plain: bool = False
     bias: bool = False
+    side: Whole = 0
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """Weights on one of `tp` tensor ranks."""
-        return _network("", hidden, part(self.width, tp), self.plain, "mlp")
+        side = _network("side_", hidden, self.side, True, "mlp") if self.side else ()
+        return (*_network("", hidden, part(self.width, tp), self.plain, "mlp"), *side)
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
         return (part(self.width, tp) * (1 if self.plain else 2) + hidden) if self.bias else 0

@@ -19,12 +19,18 @@ class Block(Record):
     """One layer: up to three parts, all optional. Attention and state together run side by side (Falcon-H1).
 
     `norms` overrides the count of norm vectors: one before the mixing part and one before the feed-forward part.
+    `copies` says how many sets of weights all its layers share, where they have fewer than one each (Zamba2).
     """
 
     attention: Attention | None = None
     state: State | None = None
     mlp: FeedForward | None = None
     norms: Whole | None = None
+    copies: Count | None = None
+
+    def stored(self, layers: int) -> int:
+        """Sets of weights that `layers` of its layers hold."""
+        return layers if self.copies is None else min(layers, self.copies)
 
     @property
     def parts(self) -> tuple[Attention | State | FeedForward, ...]:
@@ -77,11 +83,23 @@ class MultiToken(Record):
 
 
 class ExtraEmbedding(Record):
-    """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator."""
+    """A look-up table of `rows` × `dim` beside the embedding (Gemma 3n); `offload` keeps it off the accelerator.
+
+    `per_layer` is the slice of `dim` that one layer takes, where the hidden state is projected to `dim` and normed too.
+    """
 
     rows: Count
     dim: Count
     offload: bool = False
+    per_layer: Count | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.per_layer and self.dim % self.per_layer:
+            yield "per_layer", f"{self.dim} does not divide into slices of {self.per_layer}"
+
+    def projection(self, hidden: int) -> int:
+        """Weights that make the same from the hidden state, and the norm of a slice."""
+        return hidden * self.dim + self.per_layer if self.per_layer else 0
 
 
 Unit = Annotated[int, Range(1, 10**12)]
@@ -138,10 +156,14 @@ class Model(Record):
         Attention and feed-forward side by side, so that one all-reduce serves both.
     positions : int
         Rows of a learned position table.
+    embed_norm, head_bias : bool
+        A norm on the embedding's output (BLOOM); a bias on the logits (GPT-J, Phi-2).
     excluded : dict
         Parameters of towers that take memory but are not modelled (vision, audio).
     hyper_connections : int, optional
         Residual streams mixed around each part (DeepSeek V4).
+    altup : int, optional
+        Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, NeurIPS 2023).
     """
 
     name: str
@@ -164,7 +186,10 @@ class Model(Record):
     layer_scale: bool = False
     parallel: bool = False
     positions: Whole = 0
+    embed_norm: bool = False
+    head_bias: bool = False
     hyper_connections: Count | None = None
+    altup: Count | None = None
     extra_embed: ExtraEmbedding | None = None
     mtp: MultiToken | None = None
     excluded: dict[str, Whole] = {}  # noqa: RUF012  (never changed: records are frozen)
@@ -222,17 +247,23 @@ class Model(Record):
     def norm_vectors(self, block: Block) -> int:
         """Norms around one block's parts, and the mixing of residual streams."""
         count = next(n for n in (block.norms, self.norms, block.default_norms) if n is not None)
-        return count * self.hidden * (2 if self.norm_bias else 1) + self.layer_scale + self._hyper_connection_parameters(block)
+        mixing = self._hyper_connection_parameters(block) + self._alternating_parameters()
+        return count * self.hidden * (2 if self.norm_bias else 1) + self.layer_scale + mixing
 
     def block_vectors(self, block: Block) -> int:
         """Norms, biases and other vectors of one block."""
         return self.norm_vectors(block) + sum(one.vectors(self.hidden) for one in block.parts)
 
     def outer_vectors(self) -> int:
-        """The final norm, learned positions, and the mixing before the head."""
+        """Norms outside the layers, learned positions, streams' mixing before and after the layers, the head's bias."""
         streams = self.hyper_connections or 0
         mixing = streams * streams * self.hidden + streams + 1 if streams else 0
-        return self.hidden * (2 if self.norm_bias else 1) + self.position_table + mixing
+        if self.altup:
+            mixing += 2 * (self.altup - 1) * self.hidden * self.hidden
+        if self.extra_embed:
+            mixing += self.extra_embed.projection(self.hidden)
+        norms = (1 + self.embed_norm) * self.hidden * (2 if self.norm_bias else 1)
+        return norms + self.position_table + mixing + (self.vocab if self.head_bias else 0)
 
     @property
     def position_table(self) -> int:
@@ -245,3 +276,10 @@ class Model(Record):
             return 0
         m = self.hyper_connections
         return len(block.parts) * ((2 + m) * m * (m * self.hidden + 1) + 3)
+
+    def _alternating_parameters(self) -> int:
+        """Per layer: a norm and an m-way router of h, a scale of h, m × m corrections and m × m² predictions."""
+        if self.altup is None:
+            return 0
+        m = self.altup
+        return (m + 2) * self.hidden + m * m + m**3

@@ -38,7 +38,7 @@ def count(model: Model) -> Parameters:
     active = model.head().elements + model.outer_vectors() - model.position_table
     for name, layers in model.groups.items():
         block = model.blocks[name]
-        total += layers * block_total(model, block)
+        total += block.stored(layers) * block_total(model, block)
         active += layers * _block_active(model, block)
     return Parameters(total, active, embedding, _multi_token(model), sum(model.excluded.values()))
 

@@ -1,7 +1,7 @@
 """Kinds of recurrent layers as frozen records: their weights, and the state that a sequence keeps.
 
 Sources of the shapes: Mamba arXiv 2312.00752; Mamba-2 arXiv 2405.21060; gated delta net arXiv 2412.06464;
-Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313.
+Kimi delta attention arXiv 2510.26692; lightning attention arXiv 2501.08313; short convolution arXiv 2511.23404.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -120,13 +120,17 @@ class GatedDeltaNet(Record):
 
 
 class KDA(Record):
-    """Kimi delta attention: the delta rule with a gate per channel; `full_gate`: the output's gate has full rank (Kimi K3)."""
+    """Kimi delta attention: the delta rule with a gate per channel.
+
+    `full_gate`: the output's gate has full rank (Kimi K3); `full_forget`: the forget gate too (Ling 3).
+    """
 
     type: ClassVar[str] = "kda"
     heads: Count
     head_dim: Count
     conv: Count
     full_gate: bool = False
+    full_forget: bool = False
     dtype: StateDtype = "fp32"
 
     def elements(self, tp: int = 1) -> int:
@@ -139,13 +143,13 @@ class KDA(Record):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         wide = part(self.heads, tp) * self.head_dim
-        low = 1 if self.full_gate else 2
-        gate = (Matrix("gate", hidden, wide, "state"),) if self.full_gate else ()
+        full = [name for name, whole in (("forget", self.full_forget), ("gate", self.full_gate)) if whole]
+        low = 2 - len(full)
+        down_up = (Matrix("gates_down", hidden, low * self.head_dim, "state"), Matrix("gates_up", self.head_dim, wide, "state", low))
         return (
             Matrix("qkv", hidden, 3 * wide, "state"),
-            Matrix("gates_down", hidden, low * self.head_dim, "state"),
-            Matrix("gates_up", self.head_dim, wide, "state", low),
-            *gate,
+            *(down_up if low else ()),
+            *(Matrix(name, hidden, wide, "state") for name in full),
             Matrix("beta", hidden, part(self.heads, tp), "state"),
             Matrix("out", wide, hidden, "state"),
         )
@@ -157,11 +161,12 @@ class KDA(Record):
 
 
 class Lightning(Record):
-    """Linear attention with a fixed decay per head and an output gate (MiniMax-01)."""
+    """Linear attention with a fixed decay per head and an output gate (MiniMax-01); `qk_norm` as in Ring-linear."""
 
     type: ClassVar[str] = "lightning"
     heads: Count
     head_dim: Count
+    qk_norm: bool = False
     dtype: StateDtype = "fp32"
 
     def elements(self, tp: int = 1) -> int:
@@ -181,15 +186,51 @@ class Lightning(Record):
         )
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
-        """The output norm."""
-        return part(self.heads, tp) * self.head_dim
+        """The output norm, and norms of queries and keys."""
+        return part(self.heads, tp) * self.head_dim + (2 * self.head_dim if self.qk_norm else 0)
+
+
+class ShortConvolution(Record):
+    """A gated convolution over the last `conv` tokens and nothing else: no recurrent numbers (LFM2)."""
+
+    type: ClassVar[str] = "short_convolution"
+    width: Count
+    conv: Count
+    dtype: StateDtype = "bf16"
+
+    def elements(self, tp: int = 1) -> int:
+        """No numbers besides the convolution's own."""
+        return 0
+
+    def channels(self, tp: int) -> int:
+        """Width of the convolution."""
+        return part(self.width, tp)
+
+    def convolution(self, tp: int = 1) -> int:
+        """Numbers that the convolution keeps of one sequence on a device: its last inputs."""
+        return self.channels(tp) * (self.conv - 1)
+
+    def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        width = part(self.width, tp)
+        return (Matrix("in", hidden, 3 * width, "state"), Matrix("out", width, hidden, "state"))
+
+    def vectors(self, hidden: int, tp: int = 1) -> int:
+        """Convolution without bias."""
+        return self.channels(tp) * self.conv
 
 
 State = Annotated[
-    Mamba1 | Mamba2 | GatedDeltaNet | KDA | Lightning,
+    Mamba1 | Mamba2 | GatedDeltaNet | KDA | Lightning | ShortConvolution,
     Kinds(
         "type",
-        {"mamba1": Mamba1, "mamba2": Mamba2, "gated_deltanet": GatedDeltaNet, "kda": KDA, "lightning": Lightning},
+        {
+            "mamba1": Mamba1,
+            "mamba2": Mamba2,
+            "gated_deltanet": GatedDeltaNet,
+            "kda": KDA,
+            "lightning": Lightning,
+            "short_convolution": ShortConvolution,
+        },
         default="",
     ),
 ]

@@ -65,8 +65,9 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         letters = {"layers": layers, "N": elements, "w": dtype.bytes_per_element}
         lines.append(line(work(capacity.weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
-    for name, layers in stage.groups:
+    for name, count in stage.groups:
         block = model.blocks[name]
+        layers = block.stored(count)
         found = parts(block, model.hidden, place)
         by_class: dict[str, float] = {}
         for matrix in (matrix for part in found for matrix in (*part.matrices, *part.idle)):

@@ -9,7 +9,7 @@ from typing import Any
 from roofcalc.architecture.attention import GQA, MLA, Pooled
 from roofcalc.architecture.feedforward import Dense, Experts
 from roofcalc.architecture.model import Block
-from roofcalc.architecture.state import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2
+from roofcalc.architecture.state import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
 from roofcalc.operations.attention import gqa
 from roofcalc.operations.base import Part, Place
 from roofcalc.operations.feedforward import dense, experts
@@ -25,6 +25,7 @@ KINDS: dict[type, Callable[[Any, int, Place], Part]] = {
     GatedDeltaNet: recurrent,
     KDA: recurrent,
     Lightning: recurrent,
+    ShortConvolution: recurrent,
     Dense: dense,
     Experts: experts,
 }

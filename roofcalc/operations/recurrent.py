@@ -27,10 +27,11 @@ def recurrent(state: State, hidden: int, place: Place) -> Part:
     FLOPs, delta rule = 8·N_s
     """
     flops = DELTA_FLOPS if isinstance(state, (GatedDeltaNet, KDA)) else DECAY_FLOPS
+    elements = state.elements(place.tp)
     return Part(
         state.matrices(hidden, place.tp),
         state.vectors(hidden, place.tp),
-        recurrence=Recurrence(state.elements(place.tp), dtype(state.dtype).bytes_per_element, flops),
+        recurrence=Recurrence(elements, dtype(state.dtype).bytes_per_element, flops) if elements else None,
         kept_bytes=CONVOLUTION_BYTES * state.convolution(place.tp),
         summed=float(state.dt_rank + 2 * state.state) if isinstance(state, Mamba1) else 0.0,
     )
