@@ -48,12 +48,10 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed") + model.position_table * bytes_of("norm")
+        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed") + model.first_vectors * bytes_of("norm")
         total += sum(model.excluded.values()) / tp * bytes_of("norm")
     if stage.last:
-        total += (model.outer_vectors() - model.position_table) * bytes_of("norm") + (
-            0.0 if shared_table else model.head(tp).elements * bytes_of("head")
-        )
+        total += model.last_vectors * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 

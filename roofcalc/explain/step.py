@@ -90,8 +90,11 @@ class StepWorking:
         }
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
         lines = [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        title = f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
-        return Section(title, (*lines, *self.times(lines, "linear", tensor, layers * matrix.copies)))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", tensor, layers * matrix.copies)))
+
+    def alike(self, name: str, layers: int, matrix: Matrix) -> str:
+        """A product's title: how many layers have it, and how often."""
+        return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         """Attention over one cache."""
