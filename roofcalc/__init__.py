@@ -14,6 +14,7 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.check import check as check
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
@@ -33,6 +34,7 @@ _HOMES = {
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "explain": "roofcalc.questions.explain",
+    "check": "roofcalc.questions.check",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",

@@ -248,7 +248,9 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_examples_in_every_help_run(command: str) -> None:
+def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "serving.yaml").write_bytes((Path(__file__).parent / "examples" / "checks" / "serving.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
     result = run(f"{command} --help")
     assert result.exit_code == 0
     examples = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]

@@ -141,3 +141,10 @@ FLOPS = (
     Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
     Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
 )
+
+CHECK = (
+    Column("name", "check", "", "what the file calls it", "text", 9),
+    Column("expected", "expected", "", "the condition on a column of the answer", "text", 9),
+    Column("got", "got", "", "what speaks against it, else for it: one value, or those of the rows", "any", 9),
+    Column("ok", "ok", "", "whether it holds", "flag", 9),
+)
