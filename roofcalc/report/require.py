@@ -45,7 +45,7 @@ class Condition(NamedTuple):
         """How far a cell is from the value: `5 less, 7.8 %`; empty where it is no number."""
         if not isinstance(got, (int, float)) or not isinstance(self.value, (int, float)) or isinstance(got, bool):
             return ""
-        by = got - self.value
+        by = float(got - self.value)
         size = plain(abs(by)) if by.is_integer() else significant(abs(by))
         return f"{size} {'more' if by > 0 else 'less'}" + (f", {abs(by / self.value):.1%}" if self.value else "")
 
