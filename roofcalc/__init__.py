@@ -14,6 +14,7 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.check import check as check
     from roofcalc.questions.cost import cost as cost
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.fit import fit as fit
@@ -47,6 +48,7 @@ _HOMES = {
     "overtrain": "roofcalc.questions.overtrain",
     "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
+    "check": "roofcalc.questions.check",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "validate": ("roofcalc.cli.validate", "Measured points against the model."),
     "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
+    "check": ("roofcalc.cli.check", "Assertions for CI, from a YAML file."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }

@@ -122,7 +122,7 @@ def _print_notes(table: Table, quiet: bool) -> None:
 
 
 def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement fails.
+    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
     _print_notes(table, quiet)
-    failed = requirements.failures(table, conditions)
+    failed = [*table.failures, *requirements.failures(table, conditions)]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     if failed:

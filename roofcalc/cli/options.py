@@ -214,6 +214,9 @@ OUTPUT = (
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
 
+CHECK_FILE = _argument("file", "A YAML file of checks.")
+JUNIT = _option("junit", "Output", "--junit", "Write the results as JUnit XML besides: whole or not at all.", metavar="FILE")
+
 CATALOG = "Catalog"
 MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)
 HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), one or several.", many=True)

@@ -278,4 +278,10 @@ RELIABILITY = (
     Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
     Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
     Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+
+CHECK = (
+    Column("name", "check", "", "what the file calls it", "text", 9),
+    Column("expected", "expected", "", "the condition on a column of the answer", "text", 9),
+    Column("got", "got", "", "what speaks against it, else for it: one value, or those of the rows", "any", 9),
+    Column("ok", "ok", "", "whether it holds", "flag", 9),
 )
