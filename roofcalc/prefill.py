@@ -82,8 +82,9 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
     through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
     depth = deployment.layout.pp
-    if deployment.assumptions.is_bound:  # chunks small enough fill the pipeline
-        ttft = pace = through / np.minimum(depth, np.maximum(new, 1.0)) if depth > 1 else through
+    if deployment.assumptions.is_bound:  # pieces small enough fill the pipeline with one prompt; more of them share it
+        ttft = through / np.minimum(depth, np.maximum(new, 1.0))
+        pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
     by_resource = {
