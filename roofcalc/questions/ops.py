@@ -53,7 +53,8 @@ def ops(
     if phase == "decode" and (cached is not None or chunk is not None):
         raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
-    request = Request("ops", columns.OPS, model, hardware, options, given, (columns.CACHED,) if phase == "prefill" else ())
+    shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
+    request = Request("ops", shown, model, hardware, options, given, more)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
     size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
