@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Branches
 from roofcalc.prefill import prefill
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 PIECES = 64
+MAX_POINTS = 20_000_000
 
 
 class Timed(Protocol):
@@ -107,8 +109,15 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) 
     Formulas
     --------
     mean T = ΣT_step/osl
+
+    Raises
+    ------
+    RoofcalcError
+        More generations than can be computed at once.
     """
     isl, osl = np.broadcast_arrays(np.asarray(isl, dtype=float), np.asarray(osl, dtype=float))
+    if isl.size * PIECES > MAX_POINTS:
+        raise RoofcalcError(f"isl, osl: {isl.size:,} generations of one model on one machine; at most {MAX_POINTS // PIECES:,} are computed at once")
     edges = np.round(osl[..., np.newaxis] * np.linspace(0.0, 1.0, PIECES + 1))
     lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
     weights = lengths / osl[..., np.newaxis]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives
+from roofcalc import collectives, units
 from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Message, Operation, Share
@@ -21,7 +22,7 @@ from roofcalc.roofline import RESOURCES, WIRES, Terms, combined, limit_of, opera
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
-MAX_POINTS = 50_000_000
+MAX_STEPS = 10_000_000
 
 
 class Prefill(NamedTuple):
@@ -52,10 +53,18 @@ class Chunks(NamedTuple):
 
 
 def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunks:
-    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None."""
+    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None.
+
+    Raises
+    ------
+    RoofcalcError
+        More steps than can be computed at once.
+    """
     if size is None:
         return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
     count = int(np.ceil(new.max() / size))
+    if count * new.size > MAX_STEPS:
+        raise RoofcalcError(f"chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
     begins = np.arange(count) * float(size)
     part = np.clip(new[..., np.newaxis] - begins, 0.0, size)
     last = begins + part >= new[..., np.newaxis]
