@@ -137,25 +137,38 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
 def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0) -> NDArray[Any]:
     """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
 
-    `cached` tokens before it are there already.
+    `cached` tokens before it are there already. A drafter takes in the prompt as well.
 
     Formulas
     --------
     prompt = T_prefill/d
     """
-    layout = deployment.layout
-    return np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+    layout, drafter = deployment.layout, _drafter(deployment)
+    own = np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+    return own if drafter is None else own + prompt_s(drafter, isl, chunk, cached)
+
+
+def _drafter(deployment: Deployment) -> Deployment | None:
+    return deployment.draft.deployment if deployment.draft else None
 
 
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
-    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace.
+    Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
+    for its own prompt, where there are fewer sequences than ranks or stages.
 
     Formulas
     --------
-    throughput = B·osl/(osl/A·T + B/d·T_prefill)
+    throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
     """
     batch = np.asarray(batch, dtype=float)
     decoding = osl / deployment.accepted * mean.seconds(batch)
-    return np.asarray(batch * osl / (decoding + batch * prompt_s(deployment, isl, chunk)))
+    return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), batch * prompt_s(deployment, isl, chunk))))
+
+
+def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
+    """Seconds that a prompt takes itself, others beside it on other ranks; a drafter takes it in as well."""
+    drafter = _drafter(deployment)
+    own = prefill(deployment, isl, 0.0, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
+    return own if drafter is None else own + _first_s(drafter, isl, batch, chunk)
