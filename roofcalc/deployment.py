@@ -99,12 +99,11 @@ class Deployment(Record):
 
     def linear_format(self, tensor: str) -> str | None:
         """The format that products by weights of a class run at; None where the device has none for it."""
-        device = self.hardware.device
-        if tensor in SIXTEEN_BIT_CLASSES:
+        device, stored = self.hardware.device, self.weight_dtype(tensor)
+        if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
             return precision.fastest(device, 16) if self.assumptions.is_bound else precision.usable(device, "bf16")
         if self.compute is not None:
             return self.compute
-        stored = self.weight_dtype(tensor)
         if self.assumptions.is_bound:
             return precision.fastest(device, stored.bits)
         return precision.usable(device, stored.compute)

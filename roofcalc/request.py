@@ -169,7 +169,7 @@ class Request:
         from roofcalc.speculation import with_drafts
 
         drafter = self._model(named, ()) if named is not None else None
-        tokens = None if drafts is None else int(whole(drafts, "draft", 1000)[0])
+        tokens = None if drafts is None else int(one_whole(drafts, "draft", 1000))
         found = with_drafts(deployment, tokens, acceptance, drafter, own_layer)
         if found.draft and found.draft.deployment is None:
             self.note(f"drafts cost nothing here ({found.draft.tokens} per step, looked up); --draft-model or --mtp lets one draft")
@@ -224,9 +224,13 @@ class Request:
             some = np.array([n for n in units.numbers(DEFAULT_SEQ) if n <= own])
             return some if some.size else np.array([float(own)])
         asked = whole(seq, "seq", MAX_TOKENS)
-        if (asked > own).any():
-            self.note(f"{model.name}: contexts beyond the model's {own} tokens are computed all the same")
+        self.beyond(model, asked)
         return asked
+
+    def beyond(self, model: Model, seq: NDArray[Any]) -> None:
+        """A note where contexts go beyond the model's own."""
+        if (seq > model.context).any():
+            self.note(f"{model.name}: contexts beyond the model's {model.context} tokens are computed all the same")
 
     def grid(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:
         """Every combination of the axes' values, the first axis slowest."""
@@ -357,6 +361,11 @@ def single(given: Any, what: str, low: float, high: float) -> float:
     if array.size > 1:
         raise RoofcalcError(f"{what}: expected one number, got {array.size}")
     return float(array[0])
+
+
+def one_whole(given: Any, what: str, high: int) -> float:
+    """One whole number in 1 … high."""
+    return single(whole(given, what, high), what, 1, high)
 
 
 def _degrees(given: Any, what: str) -> list[int | None]:

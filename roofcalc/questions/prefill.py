@@ -6,13 +6,13 @@ from typing import Unpack
 
 import numpy as np
 
-from roofcalc import limits
+from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
 from roofcalc.hardware import Hardware
 from roofcalc.prefill import prefill as times_of
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, whole
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, whole
 
 
 def prefill(
@@ -46,13 +46,17 @@ def prefill(
         Anything wrong in the request, in one sentence each.
     """
     request = Request("prefill", columns.PREFILL, model, hardware, options, ("chunk",) if chunk is not None else ())
-    before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
+    before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
-    size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
+    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     for deployment, changes in request.deployments():
         new, there, many = request.grid(request.contexts(deployment.model, seq), before, batches)
-        if size is not None:
-            request.grid(new, np.arange(np.ceil(new.max() / size)))  # refuses more steps than can be computed at once
+        request.beyond(deployment.model, new + there)
+        if not (fitting := capacity.batch_memory(deployment, new + there)).all():
+            request.note(limits.what_would_fit(deployment, float((new + there)[np.argmin(fitting)])))
+        elif (fitting < many).any():
+            which = f"{deployment.model.name} on {deployment.hardware.name}"
+            request.note(f"{which}: not every batch fits the memory; times are computed all the same")
         if deployment.has_time:
             ttft, pace, limit = times_of(deployment, new, there, many, size)
         else:
