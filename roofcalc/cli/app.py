@@ -121,9 +121,11 @@ class _Closed(io.TextIOBase):
 
 
 def _complain(*lines: str) -> int:
+    from roofcalc.errors import printable
+
     try:
         for line in lines:
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {printable(line)}", file=sys.stderr)
     except OSError:  # nobody listens; the exit code still tells
         pass
     return 2
