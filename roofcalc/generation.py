@@ -14,7 +14,7 @@ import numpy as np
 from roofcalc.deployment import Deployment
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Branches
-from roofcalc.prefill import prefill
+from roofcalc.prefill import beside, prefill
 from roofcalc.record import Record
 from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
 
@@ -141,12 +141,37 @@ def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cache
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
-    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace.
+    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace. In `bound`
+    prompts ride along with steps, as `fewest_seconds` says.
 
     Formulas
     --------
     throughput = B·osl/(osl/A·T + B/d·T_prefill)
     """
     batch = np.asarray(batch, dtype=float)
+    if deployment.assumptions.is_bound:
+        return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
     return np.asarray(batch * osl / (decoding + batch * prompt_s(deployment, isl, chunk)))
+
+
+def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:
+    """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
+
+    An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
+    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369.
+
+    Formulas
+    --------
+    T ≥ (osl − 1)/A·compute + prompts' compute
+    T ≥ (osl − 1)/A·memory + prompts' cache
+    T ≥ (osl − 1)/A·T_step
+    T ≥ T_prefill of all prompts at once
+    """
+    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
+    mean, steps = mean_step(deployment, isl, np.maximum(after, 1)), after / deployment.accepted
+    decode, prompts = mean.resources(batch), beside(deployment, isl, batch)
+    if deployment.hardware.count > deployment.hardware.domain:  # the one may wait for the link, the other for the scale-out
+        prompts["network"] = np.zeros_like(prompts["network"])
+    floors = [steps * decode[name] + prompts[name] for name in RESOURCES]
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors, steps * mean.seconds(batch), prefill(deployment, isl, 0.0, batch).pace_s)))

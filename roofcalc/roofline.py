@@ -140,7 +140,11 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
     `seq` counts the tokens whose entries the newest one attends to: one in plain decode, drafts + 1 in verification.
     """
-    return step_of(deployment, work.at(np.asarray(seq, dtype=float)), tokens)
+    seq = np.asarray(seq, dtype=float)
+    step = step_of(deployment, work.at(seq), tokens)
+    if seq.ndim and not any(np.ndim(time) for terms in step.per_sequence for time in terms.values()):
+        step.per_sequence[0]["bandwidth"] = step.per_sequence[0].get("bandwidth", 0.0) + np.zeros(seq.shape)  # nothing grows with the context
+    return step
 
 
 def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, branches: Branches = ALONE) -> Step:

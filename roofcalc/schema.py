@@ -150,8 +150,9 @@ class _Reader:
         if value is None and type(None) in hints:
             return None
         hints = tuple(hint for hint in hints if hint is not type(None))
-        for hint in hints[:-1]:  # text or a mapping: take the first whose shape fits
-            shape = str if hint is str else dict if _is_record(hint) or get_origin(hint) is dict else None
+        for hint in hints[:-1]:  # text, true or false, a list or a mapping: take the first whose shape fits
+            origin = get_origin(hint)
+            shape = hint if hint in (str, bool) else list if origin is tuple else dict if _is_record(hint) or origin is dict else None
             if shape and isinstance(value, shape):
                 return self.read(hint, value, path)
         return self.read(hints[-1], value, path)

@@ -79,7 +79,9 @@ class _Nodes:
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, str(i))) for i, item in enumerate(node.value)]
+            return [self.item(item, (*path, str(i))) for i, item in enumerate(node.value)]
+        if node.tag.endswith((":int", ":float")) and ":" in node.value:
+            return node.value  # YAML 1.1 reads 1:50:1 in base 60
         try:
             value = self.loader.construct_object(node)
         except ValueError as error:  # a date such as 2026-13-01
@@ -89,6 +91,10 @@ class _Nodes:
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
             raise RoofcalcError(f"{self.place(node)}: a number of {value.bit_length():,} bits is no figure")
         return value
+
+    def item(self, node: yaml.Node, path: Path_) -> Any:
+        self.lines[path] = self.place(node)
+        return self.value(node, path)
 
     def place(self, node: yaml.Node) -> str:
         return f"{self.file}:{node.start_mark.line + 1}"

@@ -30,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
     "reliability": ("roofcalc.cli.reliability", "The chance that a generation meets a silent error or a failure."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
+    "validate": ("roofcalc.cli.validate", "Measured points against the model."),
+    "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
+    "check": ("roofcalc.cli.check", "Assertions for CI, from a YAML file."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }

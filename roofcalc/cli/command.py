@@ -51,6 +51,7 @@ def command(
     help: str,
     examples: tuple[str, ...],
     failed: Callable[[Table], bool] | None = None,
+    code: int = 2,
 ) -> Any:
     """The command `name`: its options' values go to `answer`, whose table is printed.
 
@@ -61,7 +62,7 @@ def command(
     examples : tuple of str
         Whole command lines that run.
     failed : callable, optional
-        Whether a table that is printed tells of an error: exit code 2.
+        Whether a table that is printed tells of an error: exit `code`.
     """
 
     def callback(**values: Any) -> None:
@@ -69,7 +70,7 @@ def command(
         if isinstance(answered, Table):
             emit(answered, **output)
             if failed and failed(answered):
-                raise typer.Exit(2)
+                raise typer.Exit(code)
         else:
             emit_text(answered, **output)
 
@@ -121,7 +122,7 @@ def _print_notes(table: Table, quiet: bool) -> None:
 
 
 def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement fails.
+    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
     _print_notes(table, quiet)
-    failed = requirements.failures(table, conditions)
+    failed = [*table.failures, *requirements.failures(table, conditions)]
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
     if failed:

@@ -152,9 +152,9 @@ def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float =
 def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     """What a device sends and sums, per token of its rank.
 
-    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel). Experts over
-    t·d ranks with d > 1 exchange tokens instead of the second: the first is then a reduce-scatter before and an all-gather
-    after, at the same cost.
+    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel), and what a part
+    adds up within itself. Experts over t·d ranks with d > 1 exchange tokens instead of the second: the first is then a
+    reduce-scatter before and an all-gather after, at the same cost.
     """
     found: list[Message] = []
     model, layout = deployment.model, deployment.layout
@@ -165,6 +165,8 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
         exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
         if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
             found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, hidden, layout.tp))
+        for summed in (part.summed for part in here if part.summed and layout.tp > 1):
+            found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
         for routed in exchanged:
             found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
         if layout.dcp > 1:
@@ -185,16 +187,19 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
 def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float]) -> list[Message]:
     """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
 
+    A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
+    links; combining goes the same way back.
+
     Formulas
     --------
-    copies = (min(g, D_s) − 1)·P_hit
+    copies = (g − 1)·P_hit − (m − 1)·P_hit_m
     across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp
-    inside = min(group, deployment.hardware.domain)
     domains = -(-group // deployment.hardware.domain)
-    copies, across = (inside - 1) * hit(layout.ep), (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    across = (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    copies = (group - 1) * hit(layout.ep) - across
     return [
         Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across)
         for kind in ("dispatch", "combine")

@@ -57,6 +57,7 @@ class Table:
         self.columns = columns
         self.blocks: list[Block] = []
         self.notes: list[str] = []
+        self.failures: list[str] = []  # what does not hold, for commands whose answer may be a failure
         self.sums: list[str] = []  # for people, beneath the rows
         self.catalog: dict[str, Any] = {}
 
@@ -80,6 +81,7 @@ class Table:
         """The same rows with only these columns, in that order."""
         selected = Table(self.command, tuple(columns))
         selected.blocks, selected.notes, selected.sums, selected.catalog = self.blocks, self.notes, self.sums, self.catalog
+        selected.failures = self.failures
         return selected
 
     def cells(self) -> Iterator[tuple[Cell, ...]]:
