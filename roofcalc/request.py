@@ -296,19 +296,22 @@ def _sweeps(given: Names) -> list[tuple[Change, ...]]:
     """Every combination of the overrides' values."""
     if not isinstance(given, (str, list, tuple)) or not all(isinstance(text, str) for text in given):
         raise RoofcalcError(f"changes: expected text such as model.vocab=32000, got {given!r}")
-    each = [_changes(text) for text in ([given] if isinstance(given, str) else given)]
-    if math.prod(map(len, each)) > MAX_SWEEPS:
-        raise RoofcalcError(f"--set: {math.prod(map(len, each)):,} combinations; at most {MAX_SWEEPS:,} are computed at once")
-    return list(product(*each)) if each else [()]
+    each = [_change(text) for text in ([given] if isinstance(given, str) else given)]
+    combinations = math.prod(len(figures) for _, _, figures in each)
+    if combinations > MAX_SWEEPS:
+        raise RoofcalcError(f"--set: {combinations:,} combinations; at most {MAX_SWEEPS:,} are computed at once")
+    return list(product(*([Change(kind, path, one) for one in figures] for kind, path, figures in each)))
 
 
-def _changes(text: str) -> list[Change]:
+def _change(text: str) -> tuple[catalog.Kind, tuple[str, ...], list[Any]]:
+    """What an override changes, where in it, and the values that it takes."""
     path, equals, value = text.partition("=")
     target, *rest = path.strip().split(".")
-    kind = {"model": "models", "hardware": "hardware"}.get(target)
+    kinds: dict[str, catalog.Kind] = {"model": "models", "hardware": "hardware"}
+    kind = kinds.get(target)
     if not equals or kind is None or not rest or not all(rest):
         raise RoofcalcError(f"--set {text}: write it as hardware.memory.bandwidth_gb_s=4000 or model.blocks.block.attention.kv_heads=4")
-    return [Change(kind, tuple(rest), one) for one in _figures(value.strip(), path)]  # type: ignore[arg-type]
+    return kind, tuple(rest), _figures(value.strip(), path)
 
 
 def _figures(text: str, what: str) -> list[Any]:

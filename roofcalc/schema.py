@@ -162,8 +162,8 @@ class _Reader:
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
         marked = next((name for key, name in kinds.markers.items() if key in value), kinds.default)
         name = value.get(kinds.key, marked)
-        if name not in kinds.records:
-            if not name:
+        if not isinstance(name, str) or name not in kinds.records:
+            if name in (None, ""):
                 return self.refuse(path, f"needs `{kinds.key}`: one of {', '.join(kinds.records)}")
             return self.refuse((*path, kinds.key), f"unknown kind {_show(name)}; known: {', '.join(kinds.records)}")
         return self.record(kinds.records[name], {key: item for key, item in value.items() if key != kinds.key}, path)
