@@ -56,7 +56,8 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 
 def _drafters(deployment: Deployment) -> list[Deployment]:
-    return [deployment.draft.deployment] if deployment.draft and deployment.draft.deployment else []
+    draft = deployment.draft
+    return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:

@@ -28,11 +28,14 @@ class Draft(Record):
     ----------
     deployment : Deployment or None
         The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer.
+    copies : int
+        Such drafters that take turns, one draft each: a model's several multi-token-prediction layers.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
+    copies: int = 1
 
     @property
     def accepted(self) -> float:

@@ -143,13 +143,9 @@ def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cache
     --------
     prompt = T_prefill/d
     """
-    layout, drafter = deployment.layout, _drafter(deployment)
+    layout, draft = deployment.layout, deployment.draft
     own = np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
-    return own if drafter is None else own + prompt_s(drafter, isl, chunk, cached)
-
-
-def _drafter(deployment: Deployment) -> Deployment | None:
-    return deployment.draft.deployment if deployment.draft else None
+    return own + draft.copies * prompt_s(draft.deployment, isl, chunk, cached) if draft and draft.deployment else own
 
 
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
@@ -194,6 +190,6 @@ def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> ND
 
 def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
     """Seconds that a prompt takes itself, others beside it on other ranks; a drafter takes it in as well."""
-    drafter = _drafter(deployment)
+    draft = deployment.draft
     own = prefill(deployment, isl, 0.0, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
-    return own if drafter is None else own + _first_s(drafter, isl, batch, chunk)
+    return own + draft.copies * _first_s(draft.deployment, isl, batch, chunk) if draft and draft.deployment else own
