@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.record import Record
@@ -176,6 +176,35 @@ class Share(Record):
     tokens: Array
     group_tokens: Array
     spread: float = 1.0
+
+
+class Product(NamedTuple):
+    """Products by weights in `layers` equal layers, before it is known how many tokens they serve.
+
+    Attributes
+    ----------
+    tensor : str
+        The class of the weights.
+    flops : float
+        Per token of a rank, or of the group where they are experts'.
+    weights : float
+        Bytes read once per step, however many tokens; of experts, for each different one that is hit.
+    moved : float
+        Bytes per token of what goes in and comes out.
+    routed : Routed, optional
+        The experts that the weights belong to.
+    load : float
+        Load of the busiest expert rank over the mean.
+    """
+
+    name: str
+    layers: int
+    tensor: str
+    flops: float
+    weights: float
+    moved: float = 0.0
+    routed: Routed | None = None
+    load: float = 1.0
 
 
 class Operation(Record):
