@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc import collectives
-from roofcalc.layout import each_stage
+from roofcalc.deployment import Deployment
+from roofcalc.layout import Stage, each_stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Operation
+from roofcalc.operations.base import Array, Message, Operation
+from roofcalc.prefill import chunks, prefill_messages, stage_work
 from roofcalc.roofline import Step, operation_seconds, spared_seconds
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -56,16 +58,41 @@ class Line(NamedTuple):
 
 
 def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
-    """The operations of a step at contexts and batches of one shape, block by block.
+    """The operations of a decode step at contexts and batches of one shape, block by block.
 
     The context must be the one that the step was built for.
     """
     seq, batch = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(batch, dtype=float))
-    stages = step.deployment.stages
-    each = [_of_stage(step, index, seq, batch) for index in range(len(stages))]
-    passes = step.passes(batch)
+    deployment = step.deployment
+    each = []
+    for stage in deployment.stages:
+        share, sequences = work.share_of(deployment, batch, step.tokens)
+        operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
+        operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
+        tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape))
+    return _of_all(deployment, each, step.passes(batch), per_layer)
+
+
+def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chunk: float | None = None, per_layer: bool = False) -> list[Line]:
+    """The operations of a prefill of P tokens after C, its chunks together; times add up to the time to first token."""
+    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
+    steps = chunks(new, cached, chunk)
+    runs, shape = steps.new > 0, np.broadcast_shapes(steps.new.shape)
+    each = []
+    for index, stage in enumerate(deployment.stages):
+        operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
+        found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape)
+        each.append([Line(one.op, one.layers.max(axis=-1), *(np.where(runs, value, 0.0).sum(axis=-1) for value in one[2:])) for one in found])
+    passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
+    if deployment.assumptions.is_bound and deployment.layout.pp > 1:
+        passes = [times / np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) for times in passes]
+    return _of_all(deployment, each, passes, per_layer)
+
+
+def _of_all(deployment: Deployment, each: list[list[Line]], passes: list[NDArray[Any]], per_layer: bool) -> list[Line]:
     if per_layer:
-        return _by_layer(step, each, passes)
+        return _by_layer(deployment, each, passes)
     merged: dict[str, Line] = {}
     for found, times in zip(each, passes, strict=True):
         for line in found:
@@ -74,37 +101,37 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
     return list(merged.values())
 
 
-def _of_stage(step: Step, index: int, seq: NDArray[Any], batch: NDArray[Any]) -> list[Line]:
-    """One pass through one stage."""
-    deployment, stage = step.deployment, step.deployment.stages[index]
-    share, sequences = work.share_of(deployment, batch, step.tokens)
-    zero = np.zeros(seq.shape)
+def _of_stage(
+    deployment: Deployment,
+    stage: Stage,
+    operations: list[tuple[Operation, Array]],
+    messages: list[Message],
+    tokens: Array,
+    shape: tuple[int, ...],
+) -> list[Line]:
+    """One pass through one stage: operations as often as they come, and messages of so many tokens of a rank."""
+    zero = np.zeros(shape)
     rows: list[tuple[str, int, Array, Array, Array, Array, Array, Array]] = []
-    operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
-    operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
     order = {name: place for place, (name, _) in enumerate(stage.groups)}
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)
         n = operation.layers * times
         rows.append((operation.name, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n, zero, zero))
-    if deployment.assumptions.network != "ideal":
-        tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-        for message in work.messages(deployment, stage):
-            wire = collectives.seconds(deployment, message, tokens)
-            rows.append((message.name, message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
-    spared = spared_seconds(deployment)
-    if spared:
+    for message in messages if deployment.assumptions.network != "ideal" else ():
+        wire = collectives.seconds(deployment, message, tokens)
+        rows.append((message.name, message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
+    if spared := spared_seconds(deployment):
         rows.append((CACHE, 1, zero, zero - spared * deployment.memory_bytes_per_s, zero, zero - spared, zero, zero))
     rows.sort(key=lambda row: order.get(row[0].split(".")[0], len(order)))
-    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], seq.shape) for row in rows]) for i in (4, 5, 6, 7))
+    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (4, 5, 6, 7))
     times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs)
     network = np.maximum(links, outs) if deployment.assumptions.is_bound else links + outs
     return [
         Line(
             row[0],
-            np.full(seq.shape, float(row[1])),
-            np.broadcast_to(row[2], seq.shape),
-            np.broadcast_to(row[3], seq.shape),
+            np.full(shape, float(row[1])),
+            np.broadcast_to(row[2], shape),
+            np.broadcast_to(row[3], shape),
             computes[i],
             memories[i],
             network[i],
@@ -135,14 +162,14 @@ def _added(one: Line, other: Line) -> Line:
     return Line(one.op, *(a + b for a, b in zip(one[1:], other[1:], strict=True)))
 
 
-def _by_layer(step: Step, each: list[list[Line]], passes: list[NDArray[Any]]) -> list[Line]:
+def _by_layer(deployment: Deployment, each: list[list[Line]], passes: list[NDArray[Any]]) -> list[Line]:
     """One row per layer and operation. Of stages that are alike, the first stands for a pace that all share."""
-    model, layout, stages = step.deployment.model, step.deployment.layout, step.deployment.stages
+    model, layout, stages = deployment.model, deployment.layout, deployment.stages
     names = [name for name, count in model.runs for _ in range(count)]
     kinds = [(stage.groups, stage.first, stage.last, stage.sends) for stage in stages]
     found: list[Line] = []
     at, met = 0, set[int]()
-    for one in each_stage(model, layout, step.deployment.hardware.domain):
+    for one in each_stage(model, layout, deployment.hardware.domain):
         index = kinds.index((one.groups, one.first, one.last, one.sends))
         stage_passes = passes[index]
         paced = stage_passes > stages[index].count

@@ -31,6 +31,7 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
     "min": min,
     "ceil": lambda x: float(math.ceil(x - 1e-9)),
     "floor": lambda x: float(math.floor(x + 1e-9)),
+    "tri": lambda x: x * (x + 1) / 2,
     "C": lambda n, k: math.prod((n - i) / (k - i) for i in range(int(k))),
 }
 DIGITS = 8
@@ -66,7 +67,12 @@ def work(function: Callable[..., Any], what: str, values: Mapping[str, float], n
 
 def filled(formula: str, values: Mapping[str, float]) -> str:
     """The formula with numbers in place of its letters."""
-    return _NAME.sub(lambda match: match.group() if match.group() in _FUNCTIONS else number(values[match.group()]), formula)
+
+    def put(match: re.Match[str]) -> str:
+        is_call = match.group() in _FUNCTIONS and formula[match.end() : match.end() + 1] == "("
+        return match.group() if is_call else number(values[match.group()])
+
+    return _NAME.sub(put, formula)
 
 
 def number(value: float) -> str:

@@ -12,8 +12,9 @@ import numpy as np
 
 from roofcalc import collectives
 from roofcalc.deployment import Deployment
+from roofcalc.layout import Stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Operation, Share
+from roofcalc.operations.base import Array, Message, Operation, Share
 from roofcalc.operations.prefill import prefill_operations
 from roofcalc.roofline import RESOURCES, WIRES, Terms, combined, limit_of, operation_terms, spared_seconds
 
@@ -108,13 +109,16 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array)
     if spared := spared_seconds(deployment):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     if deployment.assumptions.network != "ideal":
-        for message in work.messages(deployment, deployment.stages[index]):
-            if message.kind == "gather":  # entries are striped for decode; prefill keeps its heads
-                continue
+        for message in prefill_messages(deployment, deployment.stages[index]):
             times = collectives.seconds(deployment, message, tokens)
             for name, time in zip(WIRES, times, strict=True):
                 terms[name] = terms.get(name, 0.0) + message.layers * time
     return terms
+
+
+def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
+    """A stage's messages; entries are striped over context ranks for decode only."""
+    return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
 
 
 def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:

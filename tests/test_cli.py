@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.cli.app import COMMANDS
+from roofcalc.cli.explain import ExplainGroup
 from roofcalc.cli.hardware import HardwareGroup
 from roofcalc.cli.models import ModelsGroup
 from roofcalc.version import __version__
@@ -242,7 +243,7 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"hardware": HardwareGroup.table, "models": ModelsGroup.table}
+    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table}
     return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
 
 

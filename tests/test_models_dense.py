@@ -8,7 +8,7 @@ from roofcalc.architecture.feedforward import Dense
 from roofcalc.architecture.model import Model
 from roofcalc.assumptions import assumptions
 from roofcalc.deployment import Deployment, deploy
-from roofcalc.listing import kv_elements_per_token
+from roofcalc.listing.models import kv_elements_per_token
 
 
 def model(name: str) -> Model:

@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
-    "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory."),
+    "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
 }

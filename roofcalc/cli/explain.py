@@ -1,4 +1,4 @@
-"""`roofcalc explain max-batch`, `explain interactivity`, `explain memory`."""
+"""`roofcalc explain max-batch`, `explain interactivity`, `explain memory`, `explain prefill`."""
 
 from functools import partial
 from typing import ClassVar
@@ -7,7 +7,7 @@ import typer
 
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import text_command
-from roofcalc.cli.options import ASSUMPTIONS, BATCH, BATCHES, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, BATCH, BATCHES, CACHED, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
 from roofcalc.questions.explain import explain
 
 
@@ -16,6 +16,7 @@ class ExplainGroup(LazyGroup):
         "max-batch": ("roofcalc.cli.explain:MAX_BATCH", "The largest batch, by memory and by time."),
         "interactivity": ("roofcalc.cli.explain:INTERACTIVITY_", "The step's time, operation by operation."),
         "memory": ("roofcalc.cli.explain:MEMORY", "What fills one device."),
+        "prefill": ("roofcalc.cli.explain:PREFILL", "The time to first token."),
     }
 
 
@@ -41,6 +42,13 @@ MEMORY = text_command(
     (MODEL, HARDWARE, SEQ, BATCH, *_COMMON),
     "The working behind `roofcalc memory`: every formula with this request's numbers put in.",
     ("roofcalc explain memory gemma-3-27b h100-sxm --seq 128k -f md",),
+)
+PREFILL = text_command(
+    "prefill",
+    partial(explain, "prefill"),
+    (MODEL, HARDWARE, SEQ, CACHED, BATCH, *_COMMON),
+    "The working behind `roofcalc prefill`: every formula with this request's numbers put in.",
+    ("roofcalc explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k",),
 )
 
 _app = typer.Typer(cls=ExplainGroup, add_completion=False, rich_markup_mode=None, invoke_without_command=True)

@@ -1,6 +1,7 @@
 """Every option, declared once, under the heading where `--help` shows it."""
 
 import inspect
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -24,8 +25,23 @@ def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, met
     return Option(name, heading, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
 
 
+def _complete(kind: str) -> Callable[[str], list[str]]:
+    """What the shell offers for a name; the catalog is imported only when it asks."""
+
+    def offered(incomplete: str) -> list[str]:
+        from roofcalc.cli import complete
+
+        found: list[str] = getattr(complete, kind)(incomplete)
+        return found
+
+    return offered
+
+
+_COMPLETE = {"model": _complete("models"), "hardware": _complete("hardware")}
+
+
 def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
-    info = typer.Argument(help=help, metavar=name.upper(), show_default=False)
+    info = typer.Argument(help=help, metavar=name.upper(), show_default=False, autocompletion=_COMPLETE.get(name))
     default = inspect.Parameter.empty if required else None
     one: Any = list[str] if many else str
     hint: Any = one if required else one | None
@@ -59,6 +75,7 @@ VARIANT = _option(
     metavar="CHANGE",
     many=True,
 )
+PHASE = _option("phase", WORKLOAD, "--phase", "A decode step, or a prefill. [decode]", metavar="decode|prefill")
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
 
 TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")

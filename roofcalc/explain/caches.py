@@ -8,11 +8,11 @@ import numpy as np
 
 from roofcalc.architecture.attention import GQA, MLA, Pooled
 from roofcalc.deployment import Deployment
-from roofcalc.explain.working import Line, line
+from roofcalc.explain.working import Line, line, total
 from roofcalc.formulas import work
 from roofcalc.operations import attention, latent
 from roofcalc.operations.base import Cache, Place
-from roofcalc.operations.spans import Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.operations.spans import Chunk, Pool, Reserved, Span, Sum, Top, Window
 
 
 def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
@@ -25,16 +25,42 @@ def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
     if isinstance(span, Sum):
         each = [reads(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
-        return [*(one for found in each for one in found), Line(name, sum(terms), "", "", " + ".join(f"{term:g}" for term in terms))]
-    letters: dict[type, dict[str, float]] = {Full: {}, Window: {}, Chunk: {}, Pool: {}}
-    if isinstance(span, Window):
-        letters[Window] = {"W": span.size}
-    if isinstance(span, Chunk):
-        letters[Chunk] = {"Q": span.size}
-    if isinstance(span, Pool):
-        letters[Pool] = {"r": span.ratio}
+        return [*(one for found in each for one in found), total(name, terms)]
     formula = "reads exactly" if isinstance(span, Chunk) and span.exact else "reads"
-    return [line(work(type(span), formula, {"S": seq, **letters[type(span)]}, name))]
+    return [line(work(type(span), formula, {"S": seq, **_size(span)}, name))]
+
+
+def _size(span: Span) -> dict[str, float]:
+    """A span's own letter."""
+    if isinstance(span, Window):
+        return {"W": span.size}
+    if isinstance(span, Chunk):
+        return {"Q": span.size}
+    return {"r": span.ratio} if isinstance(span, Pool) else {}
+
+
+def pairs(span: Span, cached: float, new: float) -> list[Line]:
+    """Pairs of a query and an entry when P = `new` tokens are computed after C = `cached`."""
+    if isinstance(span, Reserved):
+        return pairs(span.span, cached, new)
+    if isinstance(span, Sum):
+        each = [(type(part).__name__.lower(), pairs(part, cached, new)) for part in span.parts]
+        terms = [_last(found) for _, found in each]
+        named = [one._replace(what=f"{one.what} of the {name}") for name, found in each for one in found]
+        return [*named, total("pairs", terms)]
+    ends = [*_summed(span, cached + new, "sum_C_P"), *_summed(span, cached, "sum_C")]
+    values = {one.what: float(one.value) for one in ends}
+    return [*ends, line(work(Span.pairs, "pairs", values))]
+
+
+def _summed(span: Span, x: float, name: str) -> list[Line]:
+    """Σ reads(i) for i = 1 … x."""
+    if isinstance(span, Top):
+        below = min(x, span.first_full - 1)
+        before = _summed(span.among, below, f"{name}_below")
+        letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full}
+        return [*before, line(work(Top.summed, "sum", letters, name))]
+    return [line(work(type(span).summed, "sum", {"x": x, **_size(span)}, name))]
 
 
 def _last(lines: list[Line]) -> float:

@@ -14,7 +14,7 @@ from roofcalc.formulas import Worked, evaluate, filled, formulas, number, work
 from roofcalc.layout import Stage
 from roofcalc.operations import feedforward
 from roofcalc.operations import step as operations
-from roofcalc.operations.base import Cache, Message, Recurrence, Routed
+from roofcalc.operations.base import Cache, Message, Part, Recurrence, Routed
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import linear
 from roofcalc.operations.recurrent import recurrent
@@ -53,17 +53,34 @@ class StepWorking:
         for name, layers in self.stage.groups:
             block = model.blocks[name]
             for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
-                found += [self._product(f"{name}.{matrix.name}", matrix, layers) for matrix in part.matrices]
-                found += [self._attention(f"{name}.{cache.name}", record, cache, layers) for cache in part.caches]
-                found += [self._state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
+                found += self.before(name, part)
+                found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
+                found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
+                found += [self.state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
                 found += self._experts(name, part.routed, layers) if part.routed else []
         if self.stage.last:
-            found.append(self._product("head", model.head(self.share.place.tp), 1))
+            found.append(self.product("head", model.head(self.share.place.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
-            found += [self._message(message) for message in operations.messages(self.deployment, self.stage)]
+            found += [self._message(message) for message in self.messages()]
         return [*found, self._sum()]
 
-    def _product(self, name: str, matrix: Matrix, layers: int) -> Section:
+    def messages(self) -> list[Message]:
+        """What the stage sends and sums."""
+        return operations.messages(self.deployment, self.stage)
+
+    def before(self, name: str, part: Part) -> list[Section]:
+        """What must be said of a part before its operations."""
+        return []
+
+    def heading(self, index: int) -> Section:
+        """What a kind of stage holds."""
+        stage = self.stage
+        holds = ", ".join(f"{count} {name}" for name, count in stage.groups)
+        ends = ", the embedding" * stage.first + ", the head" * stage.last
+        return Section(f"Stage kind {index + 1} of {len(self.deployment.stages)}: {holds}{ends}; {stage.count} alike", ())
+
+    def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
+        """A product by a weight matrix; the head's belongs to no part."""
         tensor = matrix.tensor
         letters = {
             "T": float(self.share.tokens),
@@ -73,9 +90,10 @@ class StepWorking:
         }
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
         lines = [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, "linear", tensor, layers)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", tensor, layers)))
 
-    def _attention(self, name: str, record: object, cache: Cache, layers: int) -> Section:
+    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
+        """Attention over one cache."""
         place = self.share.place
         lines = caches.entry(self.deployment, record, cache, place)
         lines += caches.reads(cache.span, self.seq)
@@ -85,13 +103,14 @@ class StepWorking:
             lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
         letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
         lines += [line(work(operations.attended, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
-        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, cache.role, "kv", layers, self.sequences)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
 
-    def _state(self, name: str, state: Recurrence, layers: int) -> Section:
+    def state(self, name: str, state: Recurrence, layers: int) -> Section:
+        """A recurrent update."""
         letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
-        return Section(f"{name}, {layers} layers", (*lines, *self._times(lines, "state", "state", layers, self.sequences)), words)
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
 
     def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
         place = self.share.place
@@ -111,10 +130,10 @@ class StepWorking:
             w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
             all_ = {**letters, "K": matrix.rows, "N": matrix.cols, "w": w}
             lines = [line(work(feedforward.expert_operations, name, all_, name.split(" with")[0])) for name in ("FLOPs", moved)]
-            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self._times(lines, "linear", matrix.tensor, layers))))
+            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers))))
         return found
 
-    def _times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
+    def times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
         """Seconds on both roofs, and in all layers and sequences together."""
         deployment = self.deployment
         name = deployment.format_of(role, tensor)
@@ -206,7 +225,7 @@ class StepWorking:
 def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
     """The working of one decode step, and its seconds as worked out."""
     layout = deployment.layout
-    sections = [_shares(deployment, seq, batch)]
+    sections = [shares(deployment, seq, batch)]
     stages = deployment.stages
     paced = layout.pp > 1 and batch >= layout.pp and not deployment.assumptions.is_bound
     seconds: list[float] = []
@@ -214,9 +233,7 @@ def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section
         working = StepWorking(deployment, stage, seq, batch)
         own = working.sections()
         if len(stages) > 1 or stage.count > 1:
-            holds = ", ".join(f"{count} {name}" for name, count in stage.groups)
-            ends = ", the embedding" * stage.first + ", the head" * stage.last
-            own.insert(0, Section(f"Stage kind {index + 1} of {len(stages)}: {holds}{ends}; {stage.count} alike", ()))
+            own.insert(0, working.heading(index))
         sections += own
         seconds.append(working.seconds)
     if len(stages) == 1 and stages[0].count == 1:
@@ -231,16 +248,16 @@ def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section
     return sections, sum(terms)
 
 
-def _shares(deployment: Deployment, seq: float, batch: float) -> Section:
+def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0) -> Section:
     """How the batch divides over ranks."""
     layout = deployment.layout
     first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
     if deployment.assumptions.is_bound:
-        share, sequences = operations.share_of(deployment, np.float64(batch))
+        share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
         words = "bound: nothing is rounded up, and a stage's work divides perfectly over its t·d devices"
         of_stage = (Line("B_r", float(sequences)), Line("T", float(share.tokens)), Line("T_g", float(share.group_tokens)))
         return Section("Batch", (*first, *of_stage), words)
-    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": 1.0}
+    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
     for what in ("B_m", "B_r", "T", "T_g"):
         worked = work(operations.share_of, what, letters)
         letters[what] = worked.value

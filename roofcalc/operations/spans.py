@@ -43,7 +43,12 @@ class Span(Record):
         raise NotImplementedError
 
     def pairs(self, cached: Array, new: Array) -> Array:
-        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C."""
+        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C.
+
+        Formulas
+        --------
+        pairs = sum_C_P − sum_C
+        """
         return self.summed(cached + new) - self.summed(cached)
 
 
@@ -62,6 +67,12 @@ class Full(Span):
         return cached + new
 
     def summed(self, x: Array) -> Array:
+        """Σ reads(i) for i = 1 … x.
+
+        Formulas
+        --------
+        sum = tri(x)
+        """
         return triangle(x)
 
 
@@ -85,7 +96,12 @@ class Window(Span):
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
     def summed(self, x: Array) -> Array:
-        """G(x) = tri(min(x, W)) + W·max(0, x − W)."""
+        """Σ reads(i) for i = 1 … x.
+
+        Formulas
+        --------
+        sum = tri(min(x, W)) + W·max(0, x − W)
+        """
         return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
 
@@ -111,7 +127,12 @@ class Chunk(Span):
         return cached % self.size + np.minimum(new, self.size)
 
     def summed(self, x: Array) -> Array:
-        """H(x) = floor(x/Q)·tri(Q) + tri(x mod Q)."""
+        """Σ reads(i) for i = 1 … x.
+
+        Formulas
+        --------
+        sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)
+        """
         return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
 
 
@@ -132,7 +153,12 @@ class Pool(Span):
         return self.reads(cached + new)
 
     def summed(self, x: Array) -> Array:
-        """J(x) = r·tri(floor(x/r) − 1) + floor(x/r)·(x mod r + 1)."""
+        """Σ reads(i) for i = 1 … x.
+
+        Formulas
+        --------
+        sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)
+        """
         blocks = np.floor(x / self.ratio)
         return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
 
@@ -161,7 +187,12 @@ class Top(Span):
         return np.minimum(self.among.moved(cached, new), new * self.count)
 
     def summed(self, x: Array) -> Array:
-        """As a window over entries: beyond the token at which there are k candidates, k each."""
+        """Σ reads(i) for i = 1 … x.
+
+        Formulas
+        --------
+        sum = sum_below + k·max(0, x − x_full + 1)
+        """
         full = self.first_full
         return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 

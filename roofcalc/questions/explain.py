@@ -13,6 +13,7 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.explain import given, working
 from roofcalc.explain.memory import memory as memory_sections
+from roofcalc.explain.prefill import prefill as prefill_sections
 from roofcalc.explain.step import step as step_sections
 from roofcalc.explain.working import Line, Section
 from roofcalc.formulas import work
@@ -20,6 +21,7 @@ from roofcalc.hardware import Hardware
 from roofcalc.questions.interactivity import interactivity
 from roofcalc.questions.max_batch import max_batch
 from roofcalc.questions.memory import memory
+from roofcalc.questions.prefill import prefill
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Options, Request
 
@@ -49,11 +51,11 @@ class Explanation(NamedTuple):
 
 
 def explain(command: str, model: Names | Model, hardware: Names | Hardware, **options: Any) -> Explanation:
-    """The same request as `max_batch`, `interactivity` or `memory`, with its working.
+    """The same request as `max_batch`, `interactivity`, `memory` or `prefill`, with its working.
 
     Parameters
     ----------
-    command : "max-batch", "interactivity" or "memory"
+    command : "max-batch", "interactivity", "memory" or "prefill"
     model, hardware, options
         As the command of that name takes them.
 
@@ -70,12 +72,19 @@ def explain(command: str, model: Names | Model, hardware: Names | Hardware, **op
         raise RoofcalcError(f"explain: {len(table):,} rows; name one context and batch, at most {MAX_ROWS} rows are explained at once")
     kept: Options = {name: value for name, value in options.items() if name in Options.__annotations__}  # type: ignore[assignment]
     deployments = [one for one, _ in _request(command, model, hardware, **kept).deployments()]
+    if any(deployment.draft for deployment in deployments) or _is_generation(options):
+        raise RoofcalcError("explain: it shows plain steps at one context; leave drafts and generations out")
     rows = []
     for deployment, block in zip(deployments, table.blocks, strict=True):
         for place in range(block.size):
             row = {name: value[place] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
             rows.append([_title(command, row), *given.sections(deployment), *rows_of(deployment, row)])
     return Explanation(table, rows)
+
+
+def _is_generation(options: dict[str, Any]) -> bool:
+    """Whether a request is about whole generations."""
+    return options.get("isl") is not None or options.get("osl") is not None
 
 
 def _request(command: str, model: Any, hardware: Any, **options: Unpack[Options]) -> Request:
@@ -126,7 +135,7 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     most = float(row["batch_interactivity"])
     if not np.isfinite(most):
         return [*sections, Section("Batch by time", (Line("no time", "the device has no peak that these operations could run at"),))]
-    allowed = work(limits.batch_interactivity, "T_allowed", {"r": rate})
+    allowed = work(limits.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
     lines = [working.line(allowed, "s")]
     if most > 0:
         steps, seconds = step_sections(deployment, seq, most)
@@ -139,8 +148,20 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     return [*sections, Section("Answer", answer)]
 
 
+def _prefill(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    if row.get("chunk") is not None:
+        raise RoofcalcError("chunk: explain shows a prefill in one step; leave --chunk out, or give each chunk with --seq and --cached")
+    if not deployment.has_time:
+        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
+    new, many = float(row["seq"]), float(row["batch"])
+    sections, seconds = prefill_sections(deployment, new, float(row["cached"]), many)
+    answer = [Line("TTFT", seconds, "s"), Line("limited_by", str(row["limited_by"]), "takes the largest part")]
+    return [*sections, Section("Answer", tuple(answer))]
+
+
 _ANSWERS: dict[str, tuple[Callable[..., Table], Callable[[Deployment, dict[str, Any]], list[Section]]]] = {
     "max-batch": (max_batch, _max_batch),
     "interactivity": (interactivity, _interactivity),
     "memory": (memory, _memory),
+    "prefill": (prefill, _prefill),
 }

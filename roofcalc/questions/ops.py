@@ -8,12 +8,16 @@ import numpy as np
 
 from roofcalc import limits, units
 from roofcalc.architecture.model import Model
-from roofcalc.breakdown import lines
+from roofcalc.breakdown import lines, prefill_lines
+from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
+from roofcalc.prefill import prefill
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, whole
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, whole
 from roofcalc.roofline import decode
+
+PHASES = ("decode", "prefill")
 
 
 def ops(
@@ -22,49 +26,76 @@ def ops(
     *,
     seq: Numbers | None = None,
     batch: Numbers | None = None,
+    phase: str = "decode",
+    cached: Numbers | None = None,
+    chunk: Numbers | None = None,
     per_layer: bool = False,
     **options: Unpack[Options],
 ) -> Table:
-    """The step, operation by operation, on one device; equal layers together, or apart with `per_layer`.
+    """A step, operation by operation, on one device; equal layers together, or apart with `per_layer`.
 
-    Parameters and errors are those of `interactivity`, whose step the times add up to.
+    Parameters
+    ----------
+    phase : "decode" or "prefill"
+        The step whose times add up to that of `interactivity`, or to the time to first token of `prefill`.
+    cached, chunk : tokens
+        Of a prefill, as `prefill` takes them.
+    model, hardware, seq, batch, options
+        As `interactivity` and `prefill` take them.
+
+    Raises
+    ------
+    RoofcalcError
+        Anything wrong in the request, in one sentence each.
     """
-    request = Request("ops", columns.OPS, model, hardware, options)
+    if phase not in PHASES:
+        raise RoofcalcError(f"phase: {phase!r} is none of {', '.join(PHASES)}{did_you_mean(phase, PHASES)}")
+    if phase == "decode" and (cached is not None or chunk is not None):
+        raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
+    given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
+    request = Request("ops", columns.OPS, model, hardware, options, given, (columns.CACHED,) if phase == "prefill" else ())
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
+    before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
+    size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
     for deployment, changes in request.deployments():
+        if deployment.draft:
+            raise RoofcalcError("draft: ops shows plain steps; leave drafts out")
         if not deployment.has_time:
             continue
-        grid, size = request.grid(request.contexts(deployment.model, seq), batches)
-        step = decode(deployment, grid)
-        found = lines(step, grid, size, per_layer)
+        grid, many, there = request.grid(request.contexts(deployment.model, seq), batches, before)
+        if phase == "decode":
+            step = decode(deployment, grid)
+            found, total = lines(step, grid, many, per_layer), np.asarray(step.seconds(many)) * np.ones(grid.shape)
+        else:
+            found = prefill_lines(deployment, grid, there, many, size, per_layer)
+            total = prefill(deployment, grid, there, many, size).ttft_s
         request.grid(grid, np.arange(len(found)))  # refuses what is too long
-        total = np.asarray(step.seconds(size)) * np.ones(grid.shape)
         rows = [(point, line) for point in range(grid.size) for line in found if line.layers[point]]
-        figures = np.array([[value[point] for value in line[1:]] for point, line in rows])
         points = np.array([point for point, _ in rows])
-        layers, flops, moved, compute, memory_s, network, time = figures.T
+        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[1:]] for point, line in rows]).T
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = flops / moved
         request.add(
             deployment,
             changes,
             seq=grid[points],
-            batch=size[points],
+            batch=many[points],
             op=np.array([line.op for _, line in rows]),
             layers=layers,
             gflop=flops / 1e9,
             mb=moved / 1e6,
             intensity_flop_per_byte=intensity,
             compute_us=compute * 1e6,
-            memory_us=memory_s * 1e6,
+            memory_us=memory * 1e6,
             network_us=network * 1e6,
             time_us=time * 1e6,
             share=time / total[points],
             limited_by=np.array([line.limited_by[point] for point, line in rows]),
+            cached=there[points],
+            chunk=size,
         )
         if grid.size == 1:
-            request.table.sums.append(
-                f"sum: {units.significant(flops.sum() / 1e9)} GFLOP, {units.significant(moved.sum() / 1e6)} MB, "
-                f"{units.significant(time.sum() * 1e6)} us: the step of `roofcalc interactivity`"
-            )
+            sums = (units.significant(flops.sum() / 1e9), units.significant(moved.sum() / 1e6), units.significant(time.sum() * 1e6))
+            whose = "the step of `roofcalc interactivity`" if phase == "decode" else "the first token of `roofcalc prefill`"
+            request.table.sums.append(f"sum: {sums[0]} GFLOP, {sums[1]} MB, {sums[2]} us: {whose}")
     return request.table

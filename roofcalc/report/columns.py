@@ -49,6 +49,7 @@ WHERE_GIVEN = (
 
 SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
 BATCH = Column("batch", "batch", "", "sequences in flight over the whole system", "count", 9)
+CACHED = Column("cached", "cached", "tokens", "tokens of each sequence whose cache is there already", "count", 8)
 LIMITED_BY = Column("limited_by", "limited by", "", "what runs out first", "text", 9)
 INTERACTIVITY = Column("interactivity_tok_s", "interactivity", "tok/s/user", "tokens per second for each user", "number", 8)
 STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
@@ -125,7 +126,7 @@ ATTENTION = (
 
 PREFILL = (
     SEQ._replace(label="new", meaning="new tokens of each sequence"),
-    Column("cached", "cached", "tokens", "tokens of each sequence whose cache is there already", "count", 8),
+    CACHED,
     BATCH,
     Column("ttft_ms", "first token", "ms", "time to the first token", "number", 9),
     Column("prefill_tok_s", "prefill", "tok/s", "computed tokens per second of the whole system", "number", 8),
