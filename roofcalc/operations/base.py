@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from roofcalc.architecture.matrix import Matrix
@@ -157,6 +158,14 @@ class Part(Record):
     rebuilt: Rebuilt | None = None
     routed: Routed | None = None
     gathered: tuple[float, ...] = ()
+
+    @cached_property
+    def elements(self) -> dict[str, int]:
+        """Elements of the matrices by class of tensor."""
+        found: dict[str, int] = {}
+        for matrix in self.matrices:
+            found[matrix.tensor] = found.get(matrix.tensor, 0) + matrix.elements
+        return found
 
 
 class Share(Record):

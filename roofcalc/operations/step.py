@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
 from roofcalc.architecture.model import Block
+from roofcalc.assumptions import Assumptions
 from roofcalc.deployment import Deployment
-from roofcalc.layout import Stage
+from roofcalc.layout import Layout, Stage
 from roofcalc.operations.base import Array, Cache, Message, Operation, Place, Product, Recurrence, Share
 from roofcalc.operations.feedforward import expert_products, reached, read_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import products, served
 from roofcalc.operations.spans import Span
+from roofcalc.precision import Dtype
 
 Reads = Callable[[Span], Array]
 
 
 def held_place(deployment: Deployment) -> Place:
     """How weights and caches lie in memory."""
-    layout, assumed = deployment.layout, deployment.assumptions
+    return _held_place(deployment.layout, deployment.kv, deployment.assumptions)
+
+
+@lru_cache(maxsize=1024)
+def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions) -> Place:
     return Place(
         tp=layout.tp,
         group=layout.tp * layout.dp,
         ep=layout.ep,
         dcp=layout.dcp,
-        kv_bytes=deployment.kv.bytes_per_element,
-        kv_scales=deployment.kv.is_fp8 and not assumed.is_bound,
+        kv_bytes=kv.bytes_per_element,
+        kv_scales=kv.is_fp8 and not assumed.is_bound,
         reserved=assumed.kv_policy == "reserved",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,
