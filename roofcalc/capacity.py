@@ -8,6 +8,7 @@ import numpy as np
 
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
+from roofcalc.operations.base import ALONE, Branches
 from roofcalc.operations.feedforward import held_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.step import held_place
@@ -58,8 +59,10 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [deployment.draft.deployment] if deployment.draft and deployment.draft.deployment else []
 
 
-def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+
+    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
 
     Formulas
     --------
@@ -69,17 +72,18 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
     """
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
+    whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
     total = np.zeros_like(kept)
     for name, layers in stage.groups:
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
             fixed = part.kept_bytes
             if part.recurrence is not None:
                 fixed += part.recurrence.elements * part.recurrence.bytes_per_element
-            total = total + layers * fixed
+            total = total + layers * fixed * branches.count
             for cache in part.caches:
-                total = total + layers * (cache.entry_bytes * cache.span.holds(kept))
+                total = total + layers * (cache.entry_bytes * whole.of(cache.span).holds(kept))
     for drafter in _drafters(deployment):
-        total = total + kv_bytes(drafter, drafter.stages[0], seq)
+        total = total + kv_bytes(drafter, drafter.stages[0], seq, branches)
     return total
 
 
@@ -89,9 +93,9 @@ def system_weight_bytes(deployment: Deployment) -> float:
     return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
 
 
-def system_kv_bytes(deployment: Deployment, seq: Any) -> NDArray[Any]:
+def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes of cache of one sequence over all devices, replicated heads included."""
-    held = [stage.count * kv_bytes(deployment, stage, seq) for stage in deployment.stages]
+    held = [stage.count * kv_bytes(deployment, stage, seq, branches) for stage in deployment.stages]
     return np.asarray(sum(held)) * deployment.layout.tp
 
 
@@ -105,8 +109,8 @@ def weights_fit(deployment: Deployment) -> bool:
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
-def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
-    """Sequences that fit the fullest stage; inf where nothing is kept per token.
+def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
 
     Formulas
     --------
@@ -117,8 +121,10 @@ def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
     if min(rooms) < 0:
         return np.zeros_like(seq)
-    with np.errstate(divide="ignore"):
-        fitting = [np.floor(room / kv_bytes(deployment, stage, seq) * (1 + 1e-12)) for room, stage in zip(rooms, deployment.stages, strict=True)]
+    fitting = []
+    for room, stage in zip(rooms, deployment.stages, strict=True):
+        with np.errstate(divide="ignore"):
+            fitting.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
     return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
 
 

@@ -39,11 +39,12 @@ class Change(Record):
 
 
 class Found(Record):
-    """A catalog entry: its file, and a note where the name given was not its own."""
+    """A catalog entry: its file, and a note where the name given was not its own; `config` marks a Hugging Face configuration."""
 
     name: str
     path: Path
     note: str | None = None
+    config: bool = False
 
 
 def directories(kind: Kind) -> list[Path]:
@@ -90,13 +91,15 @@ def files_in(*places: Path) -> dict[str, list[Path]]:
 
 
 def find(kind: Kind, text: str) -> Found:
-    """The entry that `text` names: by its own name, an alias, or as a path.
+    """The entry that `text` names: by its own name, an alias, or as a path; a model also by its config.json or that file's folder.
 
     Raises
     ------
     RoofcalcError
         No entry has that name, or several begin with it; names the nearest.
     """
+    if kind == "models" and is_configuration(text):
+        return Found(Path(text).stem, Path(text), config=True)
     if _is_path(text):
         return Found(Path(text).stem, Path(text))
     known = entries(kind)
@@ -108,11 +111,18 @@ def find(kind: Kind, text: str) -> Found:
         name = also[wanted]
         note = None if "/" in wanted else f"{text.strip()} stands for {name}"
         return Found(known[name].stem, known[name], note)
+    if kind == "models" and text and os.path.isdir(text):
+        return Found(text, Path(text), config=True)
     raise RoofcalcError(_unknown(kind, text, wanted, known, also))
 
 
 def _is_path(text: str) -> bool:
     return text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text))
+
+
+def is_configuration(text: str) -> bool:
+    """A path to a JSON file, or to a folder with a config.json; a folder's bare name yields to a catalog's."""
+    return text.endswith(".json") or ((os.sep in text or text in (os.curdir, os.pardir)) and os.path.isfile(os.path.join(text, "config.json")))
 
 
 def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: dict[str, str]) -> str:
@@ -129,6 +139,10 @@ def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: d
 
 def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines]:
     """A file's plain values and lines, with what it is `like` underneath."""
+    if found.config:
+        from roofcalc.huggingface import importer  # only where such a path is named
+
+        return importer.read(str(found.path))[0], {}
     value, lines = yamlfile.load(found.path)
     name = value.get("like")
     if name is None:
@@ -163,7 +177,10 @@ def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
     value, lines = raw("models", found)
     _apply(value, lines, [change for change in changes if change.target == "models"])
     built = build(Model, value, lines, str(found.path))
-    _check_stem(built.name, found)
+    if not found.config:
+        _check_stem(built.name, found)
+    elif built.notes:
+        return built, [*_notes(found, built), f"{built.name}: {built.notes}"]
     return built, _notes(found, built)
 
 

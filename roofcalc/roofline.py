@@ -26,7 +26,7 @@ from roofcalc import collectives, roofs
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Message, Operation, Share
+from roofcalc.operations.base import ALONE, Array, Branches, Message, Operation, Share
 from roofcalc.record import Record, replace
 from roofcalc.roofs import Roof
 
@@ -149,10 +149,10 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
     return step_of(deployment, work.at(np.asarray(seq, dtype=float)), tokens)
 
 
-def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0) -> Step:
-    """The step in which each cache is read as `reads` says."""
-    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens)) for stage in deployment.stages)
-    return Step(deployment, tuple(each), tokens)
+def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, branches: Branches = ALONE) -> Step:
+    """The step in which each cache is read as `reads` says; with `branches` its batch counts queries of several streams."""
+    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens, branches)) for stage in deployment.stages)
+    return Step(deployment, tuple(each), tokens * branches.count)
 
 
 class Fixed(NamedTuple):

@@ -235,3 +235,10 @@ def test_aliases_anywhere_in_a_file(tmp_path: Path) -> None:
 def test_lists_are_functions_too() -> None:
     assert set(hardware_list(kind="system", min_memory_gb=1000)["name"]) == set(names("hardware list --kind system --min-memory-gb 1000"))
     assert list(models_list(sort="params")["name"]) == names("models list --sort params")
+
+
+def test_a_configuration_is_no_catalog_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text("{}", encoding="utf-8")
+    for line in (f"models show {path} --yaml", f"models check {path}"):
+        assert f"`roofcalc models import {path}` makes one of it" in refused(line)

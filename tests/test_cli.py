@@ -248,7 +248,10 @@ def commands() -> list[str]:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_examples_in_every_help_run(command: str) -> None:
+def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
+    (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((Path(__file__).parent / "huggingface" / "configs" / "llama-3.1-8b.json").read_bytes())
+    monkeypatch.chdir(tmp_path)
     result = run(f"{command} --help")
     assert result.exit_code == 0
     examples = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]

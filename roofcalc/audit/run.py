@@ -77,6 +77,8 @@ def _given(kind: Kind, files: Sequence[str]) -> list[Path]:
         path = Path(text)
         if not path.exists():
             raise RoofcalcError(f"{text}: there is no such file or directory")
+        if kind == "models" and catalog.is_configuration(text):
+            raise RoofcalcError(f"{text} is no catalog file; `roofcalc models import {text}` makes one of it")
         if path.is_dir():
             folder = path / kind if (path / kind).is_dir() else path
             inside = [one for paths in catalog.files_in(folder).values() for one in paths]

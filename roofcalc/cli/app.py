@@ -24,9 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
+    "cost": ("roofcalc.cli.cost", "Money and energy per token and query."),
+    "vote": ("roofcalc.cli.vote", "Several answers to a query: what sharing their prefix saves, and what voting gains."),
+    "rollouts": ("roofcalc.cli.rollouts", "Data for reinforcement learning against pre-training: tokens, FLOPs, hours, money."),
+    "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
+    "reliability": ("roofcalc.cli.reliability", "The chance that a generation meets a silent error or a failure."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check."),
+    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }
 
 

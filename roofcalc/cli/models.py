@@ -1,4 +1,4 @@
-"""`roofcalc models list`, `show` and `check`."""
+"""`roofcalc models list`, `show`, `check` and `import`."""
 
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ class ModelsGroup(LazyGroup):
         "list": ("roofcalc.cli.models:LIST", "Every model, or those of a kind."),
         "show": ("roofcalc.cli.models:SHOW", "Layers, parameters counted and published, KV bytes per token, sources; several side by side."),
         "check": ("roofcalc.cli.models:CHECK", "Slips in the catalogs' files, or in your own."),
+        "import": ("roofcalc.cli.models_import:IMPORT", "A catalog file from a Hugging Face config.json."),
     }
 
 

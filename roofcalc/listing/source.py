@@ -36,6 +36,8 @@ def yaml_lines(kind: Kind, names: str | Sequence[str]) -> list[str]:
     texts = split(names, kind.removesuffix("s"))
     if len(texts) > 1:
         raise RoofcalcError(f"yaml: one entry at a time, not {', '.join(texts)}")
+    if kind == "models" and catalog.is_configuration(texts[0]):
+        raise RoofcalcError(f"yaml: {texts[0]} is no catalog file; `roofcalc models import {texts[0]}` makes one of it")
     found = catalog.find(kind, texts[0])
     value, _ = catalog.raw(kind, found)
     record: type[Model | Device | System] = Model if kind == "models" else System if "device" in value else Device

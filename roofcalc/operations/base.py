@@ -80,6 +80,23 @@ class Cache(Record):
     role: str = "attention"
 
 
+class Branches(Record):
+    """Streams of one query that share the first `prefix` tokens of their contexts; each goes on by itself.
+
+    One stream is a sequence like any other.
+    """
+
+    count: float = 1.0
+    prefix: Array = 0.0
+
+    def of(self, span: Span) -> Span:
+        """What they read, or hold, together."""
+        return span if self.count == 1 else span.branched(self.count, self.prefix)
+
+
+ALONE = Branches()
+
+
 class Recurrence(Record):
     """A state of `elements` numbers of `bytes_per_element`, read and written in every step; FLOPs per token and element."""
 

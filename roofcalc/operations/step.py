@@ -11,7 +11,7 @@ from roofcalc.architecture.model import Block
 from roofcalc.assumptions import Assumptions
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Layout, Stage
-from roofcalc.operations.base import Array, Cache, Message, Operation, Place, Product, Recurrence, Share
+from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
 from roofcalc.operations.feedforward import expert_products, reached, read_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import products, served
@@ -104,17 +104,18 @@ def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list
     return found
 
 
-def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, tokens: float = 1.0) -> list[Operation]:
+def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, tokens: float = 1.0, branches: Branches = ALONE) -> list[Operation]:
     """Attention over the caches and recurrent updates: per sequence, they depend on the context alone.
 
-    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`).
+    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`). With
+    `branches` a sequence is a query of several streams, each with its `tokens`.
     """
     place, spread = work_place(deployment), spread_of(deployment)
     found: list[Operation] = []
     for name, layers in stage.groups:
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, place):
-            found += [attended(cache, layers, reads, tokens, spread, f"{name}.") for cache in part.caches]
-            found += [updated(part.recurrence, layers, tokens, spread, f"{name}.")] if part.recurrence else []
+            found += [attended(cache, layers, reads, tokens, spread, f"{name}.", branches) for cache in part.caches]
+            found += [updated(part.recurrence, layers, tokens, spread, f"{name}.", branches)] if part.recurrence else []
     return found
 
 
@@ -128,8 +129,12 @@ def over(cached: Array, new: Array) -> Reads:
     return lambda span: span.pairs(cached, new) / new
 
 
-def attended(cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
+def attended(
+    cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE
+) -> Operation:
     """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, the newest written.
+
+    Streams that share a prefix load its entries once (arXiv 2402.05099), but each multiplies by them.
 
     Formulas
     --------
@@ -137,19 +142,20 @@ def attended(cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, sprea
     bytes = entry·loaded
     """
     read = reads(cache.span)
+    loaded = read if tokens * branches.count == 1 else reads(branches.of(cache.span.together(tokens)))
     return Operation(
         name=prefix + cache.name,
         layers=layers,
-        flops=tokens * cache.flops / spread * read,
-        bytes=cache.entry_bytes / spread * (read if tokens == 1 else reads(cache.span.together(tokens))),
+        flops=branches.count * tokens * cache.flops / spread * read,
+        bytes=cache.entry_bytes / spread * loaded,
         role=cache.role,
         tensor="kv",
         per_sequence=True,
     )
 
 
-def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
-    """A recurrent state of one sequence, read and written once.
+def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE) -> Operation:
+    """A recurrent state of one sequence, or of each of its streams, read and written once.
 
     Formulas
     --------
@@ -159,8 +165,8 @@ def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float =
     return Operation(
         name=f"{prefix}state",
         layers=layers,
-        flops=np.float64(tokens * state.flops * state.elements / spread),
-        bytes=np.float64(2.0 * state.elements * state.bytes_per_element / spread),
+        flops=np.float64(branches.count * tokens * state.flops * state.elements / spread),
+        bytes=np.float64(2.0 * branches.count * state.elements * state.bytes_per_element / spread),
         role="state",
         tensor="state",
         per_sequence=True,

@@ -141,3 +141,71 @@ FLOPS = (
     Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
     Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
 )
+
+OVERTRAIN = (
+    Column("law", "law", "", "scaling law: how loss falls with parameters and tokens", "text", 9),
+    Column("params_ratio", "parameters", "", "over those of the compute-optimal model of equal loss", "number", 9),
+    Column("train_flop_ratio", "training FLOPs", "", "over those of the compute-optimal model", "number", 9),
+    Column("inference_flop_ratio", "inference FLOPs", "", "per token, over those of the compute-optimal model", "number", 9),
+    Column("break_even_tokens", "break even", "tokens", "served before the longer training has paid for itself, in FLOPs", "number", 9),
+)
+
+_USD_PER_QUERY = Column("usd_per_query", "cost", "USD/query", "of prompt and output", "number", 9)
+
+COST = (
+    Column("prompt", "prompt", "tokens", "taken in", "count", 9),
+    Column("output", "output", "tokens", "generated", "count", 9),
+    MIN_INTERACTIVITY,
+    BATCH._replace(meaning="most queries in flight that fit and stay fast enough"),
+    Column("usd_per_mtok_in", "in", "USD/M tokens", "of the prompt's tokens", "number", 8),
+    Column("usd_per_mtok_out", "out", "USD/M tokens", "of the output's tokens", "number", 9),
+    _USD_PER_QUERY,
+    Column("relative_cost", "relative cost", "", "of a query, over that of the first query", "number", 9),
+    Column("joule_per_token", "energy", "J/token", "per output token at the machine's nominal power", "number", 7),
+)
+COST_API = (
+    Column("api_usd_per_query", "API price", "USD/query", "what the API asks for it", "number", 8),
+    Column("margin", "margin", "", "the part of the API's price beyond the hardware's hours", "number", 8),
+)
+
+VOTE = (
+    Column("streams", "streams", "", "answers to one query", "count", 9),
+    Column("prefix", "prefix", "tokens", "shared by the streams", "count", 9),
+    Column("suffix", "suffix", "tokens", "of each stream's own", "count", 9),
+    Column("kv_gb", "KV", "GB/query", "of all streams, the prefix once", "number", 7),
+    Column("kv_gb_unshared", "KV unshared", "GB/query", "of all streams, each with its own prefix", "number", 6),
+    Column("queries", "queries", "", "most in flight that fit and stay fast enough", "count", 9),
+    _USD_PER_QUERY._replace(meaning="of all streams, and of the verifier if there is one"),
+    Column("cost_multiple", "cost multiple", "", "over one stream's, each at its own largest batch", "number", 9),
+    Column("cost_multiple_unshared", "unshared multiple", "", "the same if nothing were shared", "number", 8),
+    Column("latency_s", "latency", "s", "from the query to its last token, or the verifier's choice", "number", 7),
+)
+VOTE_ACCURACY = (
+    Column("pass_at_k", "pass@k", "", "chance that a stream is right", "number", 8),
+    Column("majority_accuracy", "majority", "", "chance that most are right, ties half", "number", 8),
+    Column("verifier_accuracy", "verifier", "", "chance that the answer which a verifier takes is right", "number", 8),
+    Column("usd_per_solved", "solved", "USD", "a query's cost over the chance of a right answer", "number", 8),
+)
+
+ROLLOUTS = (
+    Column("problems", "problems", "", "different prompts", "count", 8),
+    Column("rollouts", "rollouts", "", "trajectories of each problem", "count", 8),
+    Column("tokens", "tokens", "tokens", "of each trajectory's own", "count", 8),
+    Column("shared_prefix", "shared prefix", "tokens", "of each problem, once for all its rollouts", "count", 6),
+    Column("generated_tokens", "generated", "tokens", "in all, shared prefixes included", "number", 8),
+    Column("generation_flop", "generation", "FLOP", "products by weights and attention", "number", 9),
+    Column("verify_flop", "verification", "FLOP", "passes of verifiers and a reward model", "number", 9),
+    Column("train_flop", "training", "FLOP", "on the share that is kept", "number", 9),
+    Column("pretrain_flop", "pre-training", "FLOP", "of the model itself, to compare with", "number", 9),
+    Column("device_hours", "device-hours", "h", "of generation, verification and training", "number", 9),
+    Column("usd", "cost", "USD", "of the device-hours", "number", 9),
+    Column("cpu_cores_per_device", "CPU cores", "per device", "of the system's hosts, for sandboxes", "number", 6),
+)
+
+RELIABILITY = (
+    Column("devices", "devices", "", "whose errors meet a generation", "count", 9),
+    Column("tokens", "tokens", "tokens", "of the generation", "count", 9),
+    Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
+    Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
+    Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+)
