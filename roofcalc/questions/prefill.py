@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.prefill import prefill as times_of
 from roofcalc.report import columns
-from roofcalc.report.table import Table
+from roofcalc.report.table import STRETCH, Table
 from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, whole
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+MAX_STEPS = 10_000_000
 
 
 def prefill(
@@ -50,23 +59,24 @@ def prefill(
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
     for deployment, changes in request.deployments():
-        new, there, many = request.grid(request.contexts(deployment.model, seq), before, batches)
-        if size is not None:
-            request.grid(new, np.arange(np.ceil(new.max() / size)))  # refuses more steps than can be computed at once
-        if deployment.has_time:
-            ttft, pace, limit = times_of(deployment, new, there, many, size)
-        else:
-            ttft = pace = np.full(new.shape, np.nan)
-            limit = np.full(new.shape, "")
-        request.add(
-            deployment,
-            changes,
-            seq=new,
-            cached=there,
-            batch=many,
-            ttft_ms=ttft * 1e3,
-            prefill_tok_s=many * new / pace,
-            limited_by=limit,
-            chunk=size,
-        )
-    return request.table
+        contexts = request.contexts(deployment.model, seq)
+        steps = 1 if size is None else math.ceil(contexts.max() / size)
+        if min(contexts.size * before.size * batches.size, STRETCH) * steps > MAX_STEPS:
+            raise RoofcalcError(f"chunk: {steps:,} steps of {size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
+        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, size), chunk=size)
+    return request.answer()
+
+
+def _rows(deployment: Deployment, size: float | None, new: NDArray[Any], there: NDArray[Any], many: NDArray[Any]) -> dict[str, Any]:
+    ttft = pace = np.full(new.shape, np.nan)
+    limit = np.full(new.shape, "")
+    if deployment.has_time:
+        ttft, pace, limit = times_of(deployment, new, there, many, size)
+    return {
+        "seq": new,
+        "cached": there,
+        "batch": many,
+        "ttft_ms": ttft * 1e3,
+        "prefill_tok_s": many * new / pace,
+        "limited_by": limit,
+    }

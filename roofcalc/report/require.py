@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from roofcalc.errors import RoofcalcError
@@ -56,17 +56,15 @@ def parse(text: str, table: Table) -> Condition:
     return Condition(column, sign, value.strip("'\""))
 
 
-def failures(table: Table, conditions: list[Condition]) -> list[str]:
+def failures(table: Table, conditions: list[Condition]) -> Iterator[str]:
     """One line for each row and condition that does not hold."""
     marks = ("model", "hardware", "weights", "kv", "seq", "batch", "min_interactivity_tok_s")
-    found = []
-    for row in table.rows():
+    for row in table.rows() if conditions else ():
         for condition in conditions:
             got = row[condition.column.name]
             if not condition.holds(got):
                 where = ", ".join(f"{name} {_shown(row[name])}" for name in marks if row.get(name) is not None and name != condition.column.name)
-                found.append(f"required {condition.column.name} {condition.operator} {_shown(condition.value)}, got {_shown(got)} ({where})")
-    return found
+                yield f"required {condition.column.name} {condition.operator} {_shown(condition.value)}, got {_shown(got)} ({where})"
 
 
 def _shown(got: Cell) -> str:
