@@ -16,7 +16,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Branches
 from roofcalc.prefill import beside, prefill
-from roofcalc.record import Record
+from roofcalc.record import Record, replace
 from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -123,7 +123,16 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) 
     weights = lengths / osl[..., np.newaxis]
     reads = work.over(begins, np.maximum(lengths, 1.0))
     branches = Branches(streams, isl[..., np.newaxis])
-    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens, branches), weights))
+    return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
+
+
+def averaged(step: Step, weights: NDArray[Any]) -> Timed:
+    """The mean of a step over the pieces of its last axis: where each piece only adds its own, a step at their mean."""
+    stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
+    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1:
+        return Mean(step, weights)
+    (terms,) = step.per_sequence
+    return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
 
 def _timed(deployment: Deployment, build: Any) -> Timed:

@@ -82,7 +82,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b h100-sxm --set hardware.memory.capacity_gb=1e400", "'1e400' is not a number"),
         ("max-batch llama-3.1-8b h100-sxm --set model.dtype=foo", "--set model.dtype: dtype: unknown dtype 'foo'"),
         ("max-batch llama-3.1-8b h100-sxm --set model.vocab=1:1M:1 --set model.hidden=1:1M:1", "combinations; at most 100,000"),
-        ("interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1000:1", "rows of one model on one machine; at most 10,000,000"),
+        ("ops llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1000:1", "rows of one model on one machine; at most 10,000,000"),
         (f"max-batch llama-3.1-8b {'9' * 5000}xh100-sxm", "expected 1 to 1000000 devices"),
         (f"max-batch llama-3.1-8b h100-sxm -o /tmp/{'x' * 300}", "cannot be written: File name too long"),
         (
