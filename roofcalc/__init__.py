@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.fit import fit as fit
     from roofcalc.questions.flops import flops as flops
+    from roofcalc.questions.frontier import frontier as frontier
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
     from roofcalc.questions.memory import memory as memory
@@ -42,6 +43,7 @@ _HOMES = {
     "prefill": "roofcalc.questions.prefill",
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
+    "frontier": "roofcalc.questions.frontier",
     "validate": "roofcalc.questions.validate",
     "fit": "roofcalc.questions.fit",
     "cost": "roofcalc.questions.cost",

@@ -77,7 +77,8 @@ def copies_of_entries(model: Model, tp: int) -> int:
 
 def legal_tp(model: Model, devices: int) -> list[int]:
     """Tensor parallel degrees that divide both the devices and the query heads."""
-    return [t for t in range(1, devices + 1) if devices % t == 0 and not any(heads % t for heads in head_counts(model))]
+    common = math.gcd(devices, *head_counts(model))
+    return [t for t in range(1, common + 1) if common % t == 0]
 
 
 def legal_ep(model: Model, tp: int, dp: int) -> list[int]:

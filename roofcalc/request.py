@@ -131,7 +131,9 @@ class Request:
         asked |= {"draft", "acceptance"} if asked & {"draft", "acceptance", "draft_model", "mtp"} else set()
         optional = [column for column in columns.WHERE_GIVEN if column.name in asked]
         self.sweeps = _sweeps(options.get("changes") or ())
-        self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional, *more))
+        shown = {column.name for column in results}
+        assumed = [column for column in columns.ASSUMED if column.name not in shown]
+        self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
         self.table.executor, self.table.shortens = checked(options.get("executor")), True
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
@@ -147,28 +149,43 @@ class Request:
 
     def deployments(self) -> Iterator[tuple[Deployment, tuple[Change, ...]]]:
         """Every combination, in the order in which the lists were given."""
-        weights = _words(self.options.get("weights"), "weights")
-        caches = _words(self.options.get("kv"), "kv")
         degrees = list(product(*(_degrees(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for wanted, kv, layout, changes in product(weights, caches, degrees, self.sweeps):
+            for (weights, kv), layout, changes in product(self.precisions(), degrees, self.sweeps):
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
-                deployment = deploy(
-                    model,
-                    machine,
-                    weights=wanted,
-                    kv=None if kv == NATIVE else kv,
-                    compute=_word(self.options.get("compute"), "compute"),
-                    comm=_word(self.options.get("comm_dtype"), "comm_dtype"),
-                    dispatch=_word(self.options.get("dispatch_dtype"), "dispatch_dtype"),
-                    combine=_word(self.options.get("combine_dtype"), "combine_dtype"),
-                    assumptions=self.assumptions,
-                    **dict(zip(DEGREES, layout, strict=True)),
-                )
-                deployment = self._drafted(deployment)
-                for text in notes(deployment):
-                    self.note(text)
-                yield deployment, changes
+                yield self.deployed(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
+
+    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...]]]:
+        """Every model, machine and change, for questions that look for the layout themselves, among precisions too."""
+        for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
+            yield self._model(model_name, changes), self._machine(machine_name, changes), changes
+
+    def precisions(self) -> list[tuple[str, str]]:
+        """Dtypes of weights and of the cache, every combination."""
+        return list(product(_words(self.options.get("weights"), "weights"), _words(self.options.get("kv"), "kv")))
+
+    def degrees(self) -> dict[str, set[int]]:
+        """The degrees that a search is held to, by name."""
+        return {name: {int(one) for one in _degrees(self.options[name], name) if one} for name in DEGREES if self.options.get(name) is not None}  # type: ignore[literal-required]
+
+    def deployed(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
+        """One deployment, its drafts included; what had to give is noted."""
+        deployment = deploy(
+            model,
+            machine,
+            weights=weights,
+            kv=None if kv == NATIVE else kv,
+            compute=_word(self.options.get("compute"), "compute"),
+            comm=_word(self.options.get("comm_dtype"), "comm_dtype"),
+            dispatch=_word(self.options.get("dispatch_dtype"), "dispatch_dtype"),
+            combine=_word(self.options.get("combine_dtype"), "combine_dtype"),
+            assumptions=self.assumptions,
+            **layout,
+        )
+        deployment = self._drafted(deployment)
+        for text in notes(deployment):
+            self.note(text)
+        return deployment
 
     def _drafted(self, deployment: Deployment) -> Deployment:
         drafts, acceptance = self.options.get("draft"), self.options.get("acceptance")

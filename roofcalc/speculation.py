@@ -10,7 +10,8 @@ from roofcalc.architecture.model import Block, Model
 from roofcalc.assumptions import is_number
 from roofcalc.deployment import Deployment, Draft, deploy
 from roofcalc.errors import RoofcalcError
-from roofcalc.layout import legal_dcp, legal_ep
+from roofcalc.hardware import Hardware
+from roofcalc.layout import Layout, legal_dcp, legal_ep
 from roofcalc.record import replace
 
 MAX_DRAFTS = 1000
@@ -57,12 +58,12 @@ def with_drafts(
         raise RoofcalcError(f"acceptance: expected a rate from 0 to 1, got {acceptance}")
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
-    beside = _own_layer(model) if own_layers else drafter
+    drafting = _own_layer(model) if own_layers else drafter
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), _beside(deployment, beside) if beside else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(deployment, drafting) if drafting else None, copies))
 
 
-def _beside(deployment: Deployment, drafter: Model) -> Deployment:
+def beside(deployment: Deployment, drafter: Model) -> Deployment:
     """The drafter in its target's layout, as far as it can be divided so: experts and entries too."""
     layout, wires = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)
     comm, dispatch, combine = (dtype.name if dtype else None for dtype in wires)
@@ -82,6 +83,13 @@ def _beside(deployment: Deployment, drafter: Model) -> Deployment:
         dcp=layout.dcp if layout.dcp in legal_dcp(drafter, layout.tp) else None,
         assumptions=deployment.assumptions,
     )
+
+
+def moved(deployment: Deployment, hardware: Hardware, layout: Layout) -> Deployment:
+    """The same on other devices and in another layout, whatever drafts beside it too."""
+    there = replace(deployment, hardware=hardware, layout=layout)
+    draft = deployment.draft
+    return replace(there, draft=replace(draft, deployment=beside(there, draft.deployment.model))) if draft and draft.deployment else there
 
 
 class OwnLayer(Model):

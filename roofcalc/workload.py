@@ -58,6 +58,11 @@ class Workload(NamedTuple):
         ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
         return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
 
+    def at(self, points: NDArray[Any]) -> Workload:
+        """The workload of some of its points."""
+        isl, osl = (one if one is None else one[points] for one in (self.isl, self.osl))
+        return self._replace(seq=self.seq[points], isl=isl, osl=osl)
+
     @property
     def shared(self) -> dict[str, Any]:
         """Columns of generations that are alike in all rows."""

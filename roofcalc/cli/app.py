@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
     "prefill": ("roofcalc.cli.prefill", "Time to the first token of a prompt."),
+    "frontier": ("roofcalc.cli.frontier", "Throughput per device against interactivity, over batches and layouts."),
     "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),

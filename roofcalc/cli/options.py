@@ -104,6 +104,15 @@ GENERATION = (
     _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
 )
 KV_AT = GENERATION[2]
+CONTEXT = _option("seq", WORKLOAD, "--seq", "Contexts in tokens, each a question of its own. [8k]", metavar="TOKENS")
+LADDER = _option(
+    "batch",
+    WORKLOAD,
+    "--batch",
+    "Sequences in flight over the whole system. [1, 2, 3, 4, 6, 8, 12, ... for each rank, and the most that fit]",
+    metavar="N",
+)
+MAX_TTFT = _option("ttft", WORKLOAD, "--ttft", "Longest time to the first token.", metavar="SECONDS")
 CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
 CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
 SPECULATION = (
@@ -206,6 +215,10 @@ ASSUMPTIONS = (
     _option("redundant_experts", "Assumptions", "--redundant-experts", "Copies of experts held beside those of each layer. [0]", metavar="N"),
     _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off]", bool),
 )
+SEARCH = "Search"
+SIZES = _option("devices", SEARCH, "--devices", "Sizes of the system to look among: 8, 1:64:1. [the hardware as named]", metavar="N")
+DISAGGREGATED = _option("disaggregated", SEARCH, "--disaggregated", "One pool reads prompts, another decodes; for --isl and --osl.", bool)
+EVERY_POINT = _option("all", SEARCH, "--all", "Every point that fits, not only those that no other beats.", bool)
 WHAT_IF = (
     _option(
         "changes",

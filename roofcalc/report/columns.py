@@ -125,6 +125,28 @@ ATTENTION = (
     Column("flop_exponent", "FLOPs grow as S^", "", "1: doubles with the context, 0: does not grow", "number", 6),
 )
 
+DEGREES = tuple(column._replace(keep=8, role="result") for column in ASSUMED if column.name in ("tp", "pp", "dp", "ep", "dcp"))
+
+FRONTIER = (
+    SEQ,
+    *DEGREES,
+    BATCH,
+    INTERACTIVITY._replace(keep=9),
+    PER_DEVICE._replace(keep=9),
+    LIMITED_BY._replace(meaning="the resource that takes the largest part of the step", keep=7),
+)
+
+FRONTIER_APART = (
+    Column("ttft_ms", "first token", "ms", "prompt read by the other pool; moving its cache is not counted", "number", 7),
+    Column("prefill_per_decode", "readers per decoder", "", "devices of the pool that reads prompts for each one that decodes", "number", 8),
+    Column("prefill_devices", "reader devices", "", "of one replica of the pool that reads prompts", "count", 7),
+    *(
+        Column(f"prefill_{one.name}", f"reader {one.label}", "", f"{one.meaning} of the pool that reads prompts", "count", 4)
+        for one in DEGREES
+        if one.name != "dcp"
+    ),
+)
+
 PREFILL = (
     NEW,
     CACHED,

@@ -1,0 +1,230 @@
+"""Throughput per device against interactivity, over batches, layouts, precisions and system sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+import numpy as np
+
+from roofcalc import capacity, limits
+from roofcalc.architecture.model import Model
+from roofcalc.catalog import Change
+from roofcalc.curve import Ask, Piece, Points, Readers, best, better, points, readers, together
+from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
+from roofcalc.generation import limited_by
+from roofcalc.hardware import Hardware
+from roofcalc.parallel import mapped
+from roofcalc.record import replace
+from roofcalc.report import columns
+from roofcalc.report.table import Table
+from roofcalc.request import Names, Numbers, Options, Request, single, whole
+from roofcalc.search import layouts, sized
+from roofcalc.workload import Workload, axes, workload
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+DEFAULT_SEQ = 8000
+MAX_SIZES = 4096
+MAX_DEVICES = 65536
+LAYOUTS_OF_A_PIECE = 16
+
+
+def frontier(
+    model: Names | Model,
+    hardware: Names | Hardware,
+    *,
+    seq: Numbers | None = None,
+    batch: Numbers | None = None,
+    isl: Numbers | None = None,
+    osl: Numbers | None = None,
+    kv_at: str | None = None,
+    chunk: Numbers | None = None,
+    ttft: Numbers | None = None,
+    devices: Numbers | None = None,
+    disaggregated: bool = False,
+    all: bool = False,
+    **options: Unpack[Options],
+) -> Table:
+    """Throughput of one device against the interactivity of each user: the points that no other layout or batch beats.
+
+    Parameters
+    ----------
+    model, hardware
+        As `max_batch` takes them; each model on each hardware has a curve of its own.
+    seq : tokens
+        Contexts, a curve for each (default 8k).
+    batch : sequences
+        In flight over the whole system (default: 1, 2, 3, 4, 6, 8, 12, … for each rank of a layout, and the most that fit).
+    isl, osl, kv_at, chunk
+        Whole generations, as `max_batch` takes them.
+    ttft : seconds
+        Longest time to the first token of such a generation.
+    devices : int or list of int
+        Sizes of the system to look among (default: the hardware as it is named).
+    disaggregated : bool
+        One pool of devices reads the prompts, another decodes; throughput is that of one device of both together.
+    all : bool
+        Every point that fits.
+    weights, kv, tp, pp, dp, ep, dcp
+        Lists are looked through; degrees that are left out are all that are legal.
+
+    Returns
+    -------
+    Table
+        Rows of a curve from the slowest to the fastest for its users; with `all` layout by layout.
+
+    Raises
+    ------
+    RoofcalcError
+        Anything wrong in the request, in one sentence each.
+    """
+    generations = isl is not None or osl is not None
+    if (disaggregated or ttft is not None) and not generations:
+        raise RoofcalcError(f"{'disaggregated' if disaggregated else 'ttft'}: what reads prompts needs them: give isl and osl")
+    given = (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
+    more = columns.FRONTIER_APART if disaggregated else columns.GENERATION if generations else ()
+    request = Request("frontier", columns.FRONTIER, model, hardware, options, given, more)
+    if not generations and seq is None:
+        request.note(f"seq: contexts of {DEFAULT_SEQ:,} tokens (--seq, or --isl and --osl)")
+    batches = None if batch is None else whole(batch, "batch", limits.MAX_BATCH)
+    limit = None if ttft is None else single(ttft, "ttft", 1e-6, 1e9)
+    sizes = None if devices is None else np.unique(whole(devices, "devices", MAX_DEVICES))
+    for own, machine, changes in request.searches():
+        shortest = min(DEFAULT_SEQ, own.context)
+        work = workload(request.grid(*axes(request, own, shortest if seq is None and not generations else seq, isl, osl)), kv_at, chunk)
+        ask = Ask(work, batches, limit, disaggregated, all)
+        _add_curves(request, ask, _pieces(request, own, machine, sizes), changes)
+    return request.answer()
+
+
+class Searched(NamedTuple):
+    """The pieces of a search; their layouts are numbered through."""
+
+    pieces: Sequence[Piece]
+    begins: NDArray[np.intp]
+
+    def deployment(self, number: int) -> Deployment:
+        """The deployment in layout `number`."""
+        piece = int(np.searchsorted(self.begins, number, side="right")) - 1
+        return self.pieces[piece].placed(number - int(self.begins[piece]))
+
+
+def _pieces(request: Request, model: Model, machine: Hardware, sizes: NDArray[Any] | None) -> Searched:
+    """Every precision and size with its layouts, a few at a time."""
+    found = []
+    held = request.degrees()
+    machines = [machine] if sizes is None else [one for size in sizes.tolist() if (one := sized(machine, int(size))) is not None]
+    for weights, kv in request.precisions():
+        alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
+        drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
+        for one in machines:
+            legal = layouts(model, one.count, held, drafter, pipelines=alone.draft is None)
+            for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
+                found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
+    if not found:
+        asked = ", ".join(f"{name} {' or '.join(map(str, sorted(degrees)))}" for name, degrees in held.items())
+        raise RoofcalcError(f"{machine.name}: no legal layout of {model.name}{f' with {asked}' if asked else ' on so many devices'}")
+    return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))
+
+
+def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[Change, ...]) -> None:
+    """Adds the rows of every point of the workload."""
+    pieces, executor = searched.pieces, request.table.executor
+    if not pieces[0].deployment.has_time:
+        return
+    found = [
+        some._replace(layout=some.layout + begin)
+        for some, begin in zip(mapped(executor, partial(points, ask), pieces, batch=1), searched.begins, strict=True)
+    ]
+    read: list[Readers] = []
+    if ask.apart:
+        each = zip(mapped(executor, partial(readers, ask), pieces, batch=1), searched.begins, strict=True)
+        read = _of_precision(pieces, [who._replace(layout=who.layout + begin) for who, begin in each])
+        found = [_apart(ask.work, some, who) for some, who in zip(found, read, strict=True)]
+    kept = Points(*(np.concatenate(values) for values in zip(*found, strict=True)))
+    kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
+    for point in range(ask.work.seq.size):
+        if not (kept.point == point).any():
+            _add_nothing(request, ask, searched, point, changes)
+            continue
+        own = kept.only(kept.point == point)
+        for first, last in _runs(own.layout):
+            number = int(own.layout[first])
+            piece = int(np.searchsorted(searched.begins, number, side="right")) - 1
+            _add_rows(request, ask, searched, own.only(np.arange(first, last)), read[piece] if read else None, changes)
+
+
+def _of_precision(pieces: Sequence[Piece], each: Sequence[Readers]) -> list[Readers]:
+    """For each piece the best reader among all pieces of its precision: both pools hold the same weights and caches."""
+    kinds = [(piece.deployment.weights, piece.deployment.kv) for piece in pieces]
+    return [reduce(better, (who for who, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
+
+
+def _apart(work: Workload, some: Points, who: Readers) -> Points:
+    """Points of the pool that decodes, as throughput of one device of both pools."""
+    assert work.osl is not None
+    some = some.only(who.rate[some.point] > 0)
+    return some._replace(throughput=together(who.rate[some.point], work.osl[some.point], some.throughput))
+
+
+def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of equal neighbours."""
+    return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), values.size])
+
+
+def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who: Readers | None, changes: tuple[Change, ...]) -> None:
+    """Adds points of one deployment and one point of the workload."""
+    deployment, point = searched.deployment(int(some.layout[0])), int(some.point[0])
+    work = ask.work.at(np.full(some.batch.size, point))
+    step = work.step(deployment)
+    values: dict[str, Any] = {}
+    if work.isl is not None and work.osl is not None:
+        values = {"isl": work.isl, "osl": work.osl, **work.shared}
+        if who is None:
+            values |= work.more(deployment, some.throughput * deployment.hardware.count)
+        else:
+            values |= _reader(searched, who, point, work.osl * who.rate[point], some.throughput)
+    request.add(
+        deployment,
+        changes,
+        seq=work.seq,
+        batch=some.batch,
+        interactivity_tok_s=some.interactivity,
+        throughput_tok_s_per_device=some.throughput,
+        limited_by=limited_by(step, some.batch),
+        **values,
+    )
+
+
+def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
+    """Columns of the pool that reads: of each device of both pools, throughput/most parts read."""
+    deployment = searched.deployment(int(who.layout[point]))
+    layout, part = deployment.layout, throughput / most
+    return {
+        "ttft_ms": float(who.ttft_s[point]) * 1e3,
+        "prefill_per_decode": part / (1 - part),
+        "prefill_devices": layout.devices,
+        **{f"prefill_{name}": getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},
+    }
+
+
+def _add_nothing(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...]) -> None:
+    """A row that says what is in the way where nothing fits, or where nothing that fits is in time."""
+    work = ask.work.at(np.array([point]))
+    least = 1.0 if ask.batches is None else float(ask.batches.min())
+    numbers = range(int(searched.begins[-1]) + len(searched.pieces[-1].layouts))
+    everything = [searched.deployment(number) for number in numbers]
+    limit = "weights"
+    if any(capacity.weights_fit(one) for one in everything):
+        fits = any((capacity.batch_memory(one, work.seq) >= least).all() for one in everything)
+        limit = "ttft" if fits and ask.ttft_s is not None else "capacity"
+    if limit != "ttft":
+        request.note(limits.what_would_fit(everything[0], float(work.seq[0])))
+    values = {} if work.isl is None else {"isl": work.isl, "osl": work.osl, **work.shared}
+    unknown = dict.fromkeys(("tp", "pp", "dp", "ep", "dcp"))
+    request.add(everything[0], changes, seq=work.seq, batch=np.zeros(1), limited_by=limit, **values, **unknown)

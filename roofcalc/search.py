@@ -1,0 +1,96 @@
+"""What a search goes through, and what it keeps: sizes of a system, every legal layout, and the points that nothing beats.
+
+Knows degrees and arrays alone: no times. Feasibility is not monotone in the number of devices (heads, layers and experts
+divide badly over some numbers), so that whoever searches goes through all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.architecture.model import Model
+from roofcalc.hardware import Hardware
+from roofcalc.layout import Layout, legal_dcp, legal_ep, legal_tp
+from roofcalc.record import replace
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+DIGITS = 12  # to which figures differ
+
+
+def sized(hardware: Hardware, count: int) -> Hardware | None:
+    """`count` of the same devices, joined in the same way; None where they cannot reach one another."""
+    if count > hardware.domain and hardware.scale_out_bytes_per_s is None:
+        return None
+    system = hardware.system
+    if system is None:
+        name = f"{count}x{hardware.device.name}"
+    elif count % system.count:
+        name = f"{count} of {system.name}"
+    else:
+        name = system.name if count == system.count else f"{count // system.count}x{system.name}"
+    return replace(hardware, name=name, count=count)
+
+
+def layouts(
+    model: Model, devices: int, held: Mapping[str, set[int]] | None = None, beside: Model | None = None, pipelines: bool = True
+) -> list[Layout]:
+    """Every legal layout of a model over so many devices.
+
+    Tensor degrees divide the heads, stages are no more than layers, experts are split over a stage or spread over it, and
+    context ranks share what tensor ranks would each hold.
+
+    Parameters
+    ----------
+    held : mapping
+        Degrees by name that a layout must have one of.
+    beside : Model, optional
+        A drafter that tensor ranks must divide too.
+    pipelines : bool
+        Whether there may be several stages.
+    """
+    wanted = held or {}
+
+    def among(name: str, degrees: list[int]) -> list[int]:
+        return [degree for degree in degrees if degree in wanted[name]] if name in wanted else degrees
+
+    depth = model.depth if pipelines else 1
+    found = []
+    for t in among("tp", legal_tp(model, devices)):
+        if beside is not None and t not in legal_tp(beside, devices):
+            continue
+        contexts = among("dcp", legal_dcp(model, t))
+        for p in among("pp", [p for p in range(1, min(depth, devices // t) + 1) if devices // t % p == 0]):
+            for d in among("dp", [devices // (t * p)]):
+                found += [Layout(t, p, d, e, c) for e in among("ep", legal_ep(model, t, d)) for c in contexts]
+    return found
+
+
+def pareto(x: Any, y: Any) -> NDArray[np.bool_]:
+    """Which points no other beats: none is as high in both and higher in one. Of equal points the first; nan is never kept.
+
+    Figures count as equal to twelve digits, so that rounding makes no points.
+
+    Returns
+    -------
+    array of bool
+        In the shape of `x` and `y`, which are alike and flat; O(n log n).
+    """
+    x, y = _digits(np.asarray(x, dtype=float)), _digits(np.asarray(y, dtype=float))
+    order = np.lexsort((-y, -x))  # from the highest x on, of equal x the highest y first; nan last
+    ordered = y[order]
+    before = np.concatenate([[-np.inf], np.maximum.accumulate(np.where(np.isnan(ordered), -np.inf, ordered))[:-1]])
+    kept = np.zeros(x.shape, dtype=bool)
+    kept[order] = (ordered > before) & ~np.isnan(x[order])
+    return kept
+
+
+def _digits(values: NDArray[Any]) -> NDArray[Any]:
+    """Values rounded to the digits that count."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = 10.0 ** (np.floor(np.log10(np.abs(values))) - DIGITS + 1)
+        return np.where(np.isfinite(values) & (values != 0), np.round(values / unit) * unit, values)
