@@ -7,6 +7,8 @@
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from roofcalc.version import __version__
@@ -14,8 +16,10 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.check import check as check
     from roofcalc.questions.cost import cost as cost
     from roofcalc.questions.explain import explain as explain
+    from roofcalc.questions.fit import fit as fit
     from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.prefill import prefill as prefill
     from roofcalc.questions.reliability import reliability as reliability
     from roofcalc.questions.rollouts import rollouts as rollouts
+    from roofcalc.questions.validate import validate as validate
     from roofcalc.questions.vote import vote as vote
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
@@ -37,12 +42,15 @@ _HOMES = {
     "prefill": "roofcalc.questions.prefill",
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
+    "validate": "roofcalc.questions.validate",
+    "fit": "roofcalc.questions.fit",
     "cost": "roofcalc.questions.cost",
     "vote": "roofcalc.questions.vote",
     "rollouts": "roofcalc.questions.rollouts",
     "overtrain": "roofcalc.questions.overtrain",
     "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
+    "check": "roofcalc.questions.check",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
@@ -60,3 +68,17 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """The package itself: a question keeps its name although a module has it too (`roofcalc.prefill`, `roofcalc.explain`).
+
+    Python binds each submodule to its package when it is first imported, in place of the function.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -150,8 +150,9 @@ class _Reader:
         if value is None and type(None) in hints:
             return None
         hints = tuple(hint for hint in hints if hint is not type(None))
-        for hint in hints[:-1]:  # text or a mapping: take the first whose shape fits
-            shape = str if hint is str else dict if _is_record(hint) or get_origin(hint) is dict else None
+        for hint in hints[:-1]:  # text, true or false, a list or a mapping: take the first whose shape fits
+            origin = get_origin(hint)
+            shape = hint if hint in (str, bool) else list if origin is tuple else dict if _is_record(hint) or origin is dict else None
             if shape and isinstance(value, shape):
                 return self.read(hint, value, path)
         return self.read(hints[-1], value, path)
@@ -161,8 +162,8 @@ class _Reader:
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
         marked = next((name for key, name in kinds.markers.items() if key in value), kinds.default)
         name = value.get(kinds.key, marked)
-        if name not in kinds.records:
-            if not name:
+        if not isinstance(name, str) or name not in kinds.records:
+            if name in (None, ""):
                 return self.refuse(path, f"needs `{kinds.key}`: one of {', '.join(kinds.records)}")
             return self.refuse((*path, kinds.key), f"unknown kind {_show(name)}; known: {', '.join(kinds.records)}")
         return self.record(kinds.records[name], {key: item for key, item in value.items() if key != kinds.key}, path)

@@ -18,7 +18,7 @@ from roofcalc.hardware import Link
 from roofcalc.operations import attention as attention_operations
 from roofcalc.operations import feedforward, kinds, latent, spans, step
 from roofcalc.operations.base import Cache
-from roofcalc.operations.linear import linear
+from roofcalc.operations.linear import products
 from roofcalc.record import replace
 
 
@@ -39,10 +39,10 @@ def kv_zero_beyond_the_heads() -> None:
 
 
 def weights_read_once_per_sequence() -> None:
-    def wrong(matrices: Any, layers: int, share: Any, *rest: Any) -> Any:
-        return [_changed(one, bytes=share.tokens) for one in linear(matrices, layers, share, *rest)]
+    def wrong(*args: Any) -> Any:
+        return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
 
-    step.linear = wrong  # type: ignore[attr-defined]
+    step.products = wrong  # type: ignore[attr-defined]
 
 
 def weights_never_amortised() -> None:
@@ -119,14 +119,12 @@ def experts_hit_never_twice() -> None:
 
 
 def imbalance_without_end() -> None:
-    operations = step.expert_operations
+    def wrong(routed: Any, load: float, tokens: Any) -> Any:
+        return load * feedforward.distinct(routed, tokens)
 
-    def wrong(routed: Any, layers: int, share: Any, *rest: Any) -> Any:
-        x = share.place.imbalance
-        even = replace(share, place=replace(share.place, imbalance=1.0))
-        return [_changed(one, flops=x, bytes=x) for one in operations(routed, layers, even, *rest)]
-
-    step.expert_operations = wrong
+    for module in (feedforward, step, roofline):
+        if hasattr(module, "read_experts"):
+            module.read_experts = wrong  # type: ignore[attr-defined]
 
 
 def every_expert_counts_as_real() -> None:
