@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from roofcalc import capacity, catalog, roofline
+from roofcalc import capacity, catalog, roofline, roofs
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts, _network
 from roofcalc.architecture.model import Model
@@ -122,9 +122,7 @@ def imbalance_without_end() -> None:
     def wrong(routed: Any, load: float, tokens: Any) -> Any:
         return load * feedforward.distinct(routed, tokens)
 
-    for module in (feedforward, step, roofline):
-        if hasattr(module, "read_experts"):
-            module.read_experts = wrong  # type: ignore[attr-defined]
+    feedforward.read_experts = step.read_experts = roofs.read_experts = wrong  # type: ignore[assignment,attr-defined]
 
 
 def every_expert_counts_as_real() -> None:
