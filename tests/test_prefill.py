@@ -84,3 +84,13 @@ def test_ops_of_a_prefill_count_layers_whole() -> None:
             assert sum(table["share"]) == pytest.approx(1)
             each = rc.ops("llama-3.1-8b", "4xh100-sxm", tp=4 // pp, pp=pp, seq=8000, phase="prefill", assume=assume, per_layer=True)
             assert sum(each["share"]) == pytest.approx(1) and each["gflop"].sum() == pytest.approx(table["gflop"].sum())
+
+
+@pytest.mark.parametrize("model", ["deepseek-v3", "deepseek-v3.2", "deepseek-v4-flash", "llama-3.1-8b"])
+def test_stripes_of_decode_do_not_hasten_a_prefill(model: str) -> None:
+    # 2 KV heads fewer than ranks need copies: Llama's 8 heads have them on 16 ranks
+    machine, tp = ("16xh200-sxm", 16) if model == "llama-3.1-8b" else ("8xh200-sxm", 8)
+    plain, striped = (on(model, machine, tp, dcp=dcp) for dcp in (1, 2))
+    for new, cached in ((1000, 0), (10, 50_000)):
+        assert prefill(striped, new, cached, 3).ttft_s == prefill(plain, new, cached, 3).ttft_s
+    assert decode(striped, 50_000).seconds(100) != decode(plain, 50_000).seconds(100)

@@ -16,7 +16,7 @@ from roofcalc.operations import prefill as operations
 from roofcalc.operations import step as decode_operations
 from roofcalc.operations.base import Cache, Message, Part, Recurrence
 from roofcalc.operations.linear import linear
-from roofcalc.prefill import prefill_messages
+from roofcalc.prefill import prefill_messages, prefill_share
 
 
 class PrefillWorking(StepWorking):
@@ -24,6 +24,7 @@ class PrefillWorking(StepWorking):
 
     def __init__(self, deployment: Deployment, stage: Stage, new: float, cached: float, batch: float) -> None:
         super().__init__(deployment, stage, cached + new, batch, new)
+        self.share, _ = prefill_share(deployment, np.float64(batch), new)
         self.new = new
         self.cached = cached
         self.expanded = False
