@@ -34,7 +34,8 @@ class PrefillWorking(StepWorking):
 
     def before(self, name: str, part: Part) -> list[Section]:
         """The form of latent attention that is taken, and why."""
-        self.expanded = bool(operations.is_expanded(part, self.new, self.cached))
+        value = operations.worth(self.deployment) if part.rebuilt else 1.0
+        self.expanded = bool(operations.is_expanded(part, self.new, self.cached, value))
         if part.rebuilt is None:
             return []
         cache = part.caches[0]
@@ -46,8 +47,10 @@ class PrefillWorking(StepWorking):
             "f_entry": part.rebuilt.entry_flops,
             "P": self.new,
             "C": self.cached,
+            "v": value,
         }
-        lines += [line(work(operations.is_expanded, what, letters), "FLOPs of one sequence") for what in ("absorbed", "expanded")]
+        kind = ", bound" if self.deployment.assumptions.is_bound else ""
+        lines += [line(work(operations.is_expanded, what + kind, letters, what), "FLOPs of one sequence") for what in ("absorbed", "expanded")]
         words = "keys and values of all heads are rebuilt from the latents" if self.expanded else "heads attend to the latents"
         return [Section(f"{name}: form of latent attention", tuple(lines), f"the cheaper one: {words}")]
 
