@@ -9,13 +9,12 @@ from roofcalc.deployment import Deployment
 from roofcalc.explain import caches
 from roofcalc.explain.step import StepWorking, shares
 from roofcalc.explain.working import Line, Section, line, total
-from roofcalc.formulas import work
+from roofcalc.formulas import number, work
 from roofcalc.layout import Stage
 from roofcalc.operations import latent
 from roofcalc.operations import prefill as operations
 from roofcalc.operations import step as decode_operations
 from roofcalc.operations.base import Cache, Message, Part, Recurrence
-from roofcalc.operations.linear import linear
 from roofcalc.prefill import prefill_messages, prefill_share
 
 
@@ -55,7 +54,6 @@ class PrefillWorking(StepWorking):
         return [Section(f"{name}: form of latent attention", tuple(lines), f"the cheaper one: {words}")]
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
-        tensor = matrix.tensor
         tokens = float(self.share.tokens)
         lines: list[Line] = []
         if part is None:
@@ -65,10 +63,8 @@ class PrefillWorking(StepWorking):
             again = line(work(operations.linear_again, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
             lines.append(again)
             tokens = float(again.value)
-        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols * matrix.copies, "w": self.deployment.weight_dtype(tensor).bytes_per_element}
-        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        lines += [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", tensor, layers)))
+        lines += self.worked_product(matrix, tokens)
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers)))
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(self.deployment, record, cache, self.share.place)
@@ -109,5 +105,5 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
     if not deployment.assumptions.is_bound:
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
     depth = min(deployment.layout.pp, max(new, 1.0))
-    both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"sum of the stages/{depth:g}"))
+    both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"{number(float(summed.value))}/{depth:g}"))
     return [*sections, Section("Pipeline", both, "bound: pieces small enough fill the pipeline")], float(summed.value) / depth

@@ -81,16 +81,16 @@ class StepWorking:
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         """A product by a weight matrix; the head's belongs to no part."""
-        tensor = matrix.tensor
-        letters = {
-            "T": float(self.share.tokens),
-            "K": matrix.rows,
-            "N": matrix.cols * matrix.copies,
-            "w": self.deployment.weight_dtype(tensor).bytes_per_element,
-        }
+        lines = self.worked_product(matrix, float(self.share.tokens))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers)))
+
+    def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
+        """FLOPs and bytes of a product for `tokens` tokens."""
+        w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
+        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols * matrix.copies, "G": matrix.copies, "w": w}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        lines = [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", tensor, layers)))
+        moved += ", G blocks" if self.deployment.assumptions.activations and matrix.copies > 1 else ""
+        return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         """Attention over one cache."""
@@ -155,7 +155,8 @@ class StepWorking:
         overlap = deployment.assumptions.overlap
         both[0] = both[0]._replace(unit=f"s in {name}" + (f", F of {spread:g} devices" if spread > 1 else ""))
         if overlap == "full":
-            shown = [Line(f"{what} in all", value, "s", "", "·".join([*times, what])) for what, value in (("compute", compute), ("memory", memory))]
+            each = ((one.what, float(one.value)) for one in both)
+            shown = [Line(f"{what} in all", value * layers * sequences, "s", "", "·".join([*times, number(value)])) for what, value in each]
             return [*both, *shown] if times else both
         formula = "time" if overlap != "none" else "time, nothing overlapped"
         taken = work(roofline.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")

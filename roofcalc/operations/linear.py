@@ -13,7 +13,7 @@ def linear(
 ) -> list[Operation]:
     """One operation per matrix: each weight is read once per step, however many tokens it serves.
 
-    A multiply-add is two FLOPs. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
+    A multiply-add is two FLOPs. Of G blocks side by side, N counts the columns of all. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
     in and comes out, T·(K + N) 16-bit elements.
 
     Formulas
@@ -21,6 +21,7 @@ def linear(
     FLOPs = 2·T·K·N
     bytes = K·N·w
     bytes with activations = K·N·w + T·(K + N)·2
+    bytes with activations, G blocks = K·N·w + T·(G·K + N)·2
     """
     return [
         Operation(
