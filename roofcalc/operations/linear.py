@@ -13,8 +13,8 @@ def linear(
 ) -> list[Operation]:
     """One operation per matrix: each weight is read once per step, however many tokens it serves.
 
-    A multiply-add is two FLOPs. Of G blocks side by side, N counts the columns of all. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
-    in and comes out, T·(K + N) 16-bit elements.
+    A multiply-add is two FLOPs. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
+    in and comes out, T·(K + N) 16-bit elements. Of G blocks side by side, N counts the columns of all.
 
     Formulas
     --------

@@ -8,12 +8,15 @@ import numpy as np
 
 from roofcalc import limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import NATIVE
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.operations.whole import attention_flops, linear_flops, prefill_flops
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, positive, whole
+
+ALONE = ("kv", "kv_policy", "changes")  # the options that a model without hardware takes
 
 
 def flops(
@@ -52,6 +55,8 @@ def flops(
     if hardware is None:
         if any(value is not None for value in (batch, interactivity, ttft)):
             raise RoofcalcError("flops: batch, interactivity and ttft need hardware, whose FLOPs they may exceed")
+        if idle := [name for name, value in options.items() if value and value != NATIVE and name not in ALONE]:
+            raise RoofcalcError(f"flops: {', '.join(idle)}: FLOPs of a model alone do not depend on it; give hardware too")
         for base, kv, changes in request.models_alone():
             contexts = request.contexts(base, seq)
             dtype = request.cache_dtype(base, kv).name
