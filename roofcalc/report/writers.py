@@ -15,10 +15,13 @@ from roofcalc.units import plain
 from roofcalc.version import __version__
 
 SCHEMA = 1
+_FORMULA = tuple("=+-@\t\r")  # a spreadsheet would compute a text that begins so, or run it
 
 
 def csv_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
-    """RFC 4180 quoting, LF, one header row, full precision, missing cells empty; only the columns `chosen`, if any."""
+    """RFC 4180 quoting, LF, one header row, full precision, missing cells empty; only the columns `chosen`, if any.
+
+    A text that a spreadsheet would run has a ' before it."""
     table = table.select(chosen) if chosen else table
     yield ",".join(column.name for column in table.columns)
     for cells in table.cells():
@@ -32,6 +35,8 @@ def _csv_cell(value: Cell) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return plain(value)
+    if value[:1] in _FORMULA:
+        value = "'" + value
     quoted = value.replace('"', '""')
     return f'"{quoted}"' if any(mark in value for mark in ',"\n\r') else value
 
