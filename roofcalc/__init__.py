@@ -7,6 +7,8 @@
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from roofcalc.version import __version__
@@ -66,3 +68,17 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """The package itself: a question keeps its name although a module has it too (`roofcalc.prefill`, `roofcalc.explain`).
+
+    Python binds each submodule to its package when it is first imported, in place of the function.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -12,7 +12,8 @@ from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
 from roofcalc.operations import step
-from roofcalc.operations.linear import linear
+from roofcalc.operations.kinds import KINDS
+from roofcalc.operations.linear import products
 from roofcalc.record import replace
 
 
@@ -28,10 +29,10 @@ def kv_zero_beyond_the_heads() -> None:
 
 
 def weights_read_once_per_sequence() -> None:
-    def wrong(matrices: Any, layers: int, share: Any, bytes_of: Any) -> Any:
-        return [replace(one, bytes=one.bytes * share.tokens) for one in linear(matrices, layers, share, bytes_of)]
+    def wrong(*args: Any) -> Any:
+        return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
 
-    step.linear = wrong  # type: ignore[attr-defined]
+    step.products = wrong  # type: ignore[attr-defined]
 
 
 def weights_never_amortised() -> None:
@@ -40,13 +41,18 @@ def weights_never_amortised() -> None:
 
 
 def attention_without_flops() -> None:
-    gqa = step.gqa
-    step.gqa = lambda *args: replace(gqa(*args), flops=0.0)  # type: ignore[attr-defined]
+    gqa = KINDS[GQA]
+
+    def wrong(*args: Any) -> Any:
+        part = gqa(*args)
+        return replace(part, caches=tuple(replace(cache, flops=0.0) for cache in part.caches))
+
+    KINDS[GQA] = wrong
 
 
 def cache_written_back() -> None:
-    gqa = step.gqa
-    step.gqa = lambda *args: (lambda one: replace(one, bytes=2 * one.bytes))(gqa(*args))  # type: ignore[attr-defined]
+    attended = step.attended
+    step.attended = lambda *args: (lambda one: replace(one, bytes=2 * one.bytes))(attended(*args))
 
 
 def sparse_peaks() -> None:

@@ -1,5 +1,7 @@
 """The Python side of the same questions."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -78,9 +80,16 @@ def test_paths_arrays_of_names_and_whole_floats() -> None:
     assert "max_batch" in dir(rc)
 
 
-def test_the_command_memory_is_no_module() -> None:
-    rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
-    assert callable(rc.memory) and callable(rc.interactivity)
+def test_a_question_is_no_module_whatever_was_imported() -> None:
+    for name in ("prefill", "explain", "memory"):
+        rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
+        import_module("roofcalc.prefill")
+        import_module("roofcalc.explain.step")
+        assert callable(getattr(rc, name)), name
+    assert len(rc.prefill("llama-3.1-8b", "h100-sxm", seq=1000)) == 1
+    assert rc.explain("memory", "llama-3.1-8b", "h100-sxm", seq=1000).rows
+    for name in rc.__all__[1:]:
+        assert callable(getattr(rc, name)), name
     with pytest.raises(AttributeError):
         _ = rc.nothing  # type: ignore[attr-defined]
 

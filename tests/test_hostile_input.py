@@ -62,12 +62,13 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     (tmp_path / "zero.yaml").symlink_to("/dev/zero")
     (tmp_path / "round.yaml").symlink_to("round.yaml")
-    for name, complaint in {
+    kinds = {
         "folder": "not a regular file",
         "pipe": "not a regular file",
         "zero": "not a regular file",
         "round": "symbolic links",
-    }.items():
+    }
+    for name, complaint in kinds.items():
         assert complaint in refused(f"models show {tmp_path / f'{name}.yaml'}")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "again").symlink_to(tmp_path)
@@ -87,14 +88,14 @@ def test_marks_and_line_ends_of_other_systems(tmp_path: Path, change: object) ->
 def test_names_that_break_the_rule(tmp_path: Path, name: str) -> None:
     text = f'name: "{name}"\nlike: llama-3.1-8b\n'.replace("\t", "\\t")
     said = refused(f"models show {given(tmp_path, text.encode())}")
-    assert "name: expected a name of letters, digits and . _ + -" in said and said.isascii() == name.isascii() and "\u202e" not in said
+    assert "name: expected a name of letters, digits and . _ + -" in said and "\u202e" not in said and "\u200b" not in said
 
 
 def test_a_spreadsheet_computes_no_text() -> None:
     table = Table("test", (Column("a", "a", "", "", "text"), Column("b", "b", "", "")))
     for text in ("=1+1", "@SUM(A1)", "+1", "-1", "\t=1", "plain", "a=b", "=a,b"):
         table.blocks.append(Block(1, {"a": text, "b": -1.5}))
-    found = list(csv_lines(table))[1:]
+    found = "\n".join(csv_lines(table)).split("\n")[1:]
     assert found == ["'=1+1,-1.5", "'@SUM(A1),-1.5", "'+1,-1.5", "'-1,-1.5", "'\t=1,-1.5", "plain,-1.5", "a=b,-1.5", '"\'=a,b",-1.5']
 
 

@@ -12,7 +12,12 @@ from tests.reference import Case
 
 MACHINES = ("8xh100-sxm", "16xh100-sxm", "8xmi300x", "h200-sxm", "dgx-b200", "2xa100-sxm-80gb", "8xl40s", "torus-16", "torus-8")
 SHAPES = [(1, 1000), (7, 3333), (64, 200), (13, 70_001), (40, 1_000_000), (3, 8_200)]
-EACH = 4  # samples per model and machine
+EACH = 3  # layouts per model and machine
+
+
+def machines(name: str) -> list[str]:
+    """More than half of them, others for every model."""
+    return random.Random(catalogs.short(name)).sample(MACHINES, 5)
 
 
 def samples(name: str, machine: str) -> list[Case]:
@@ -35,7 +40,7 @@ OVERLAPS = ("op", "op", "none", "full", "net")
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_engine_equals_the_loops(name: str) -> None:
-    for machine in MACHINES:
+    for machine in machines(name):
         for case in samples(name, machine):
             deployment = catalogs.on(
                 name,
@@ -65,7 +70,7 @@ def test_the_engine_equals_the_loops(name: str) -> None:
 def test_the_samples_meet_every_kind_and_layout() -> None:
     met = set()
     for name in catalogs.MODELS:
-        for machine in MACHINES:
+        for machine in machines(name):
             for case in samples(name, machine):
                 mlps = [block.mlp for block in case.model.blocks.values() if block.mlp and block.mlp.type == "experts"]
                 tokens = {"exchange": bool(mlps) and case.d > 1, "striped": case.dcp > 1, "wide": case.t > case.domain, "pipeline": case.p > 1}

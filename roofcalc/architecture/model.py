@@ -232,7 +232,7 @@ class Model(Record):
         """Number of layers."""
         return sum(self.groups.values())
 
-    @property
+    @cached_property
     def dtypes(self) -> Dtypes:
         return Dtypes(self.dtype) if isinstance(self.dtype, str) else self.dtype
 

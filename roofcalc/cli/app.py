@@ -120,7 +120,7 @@ def _of_arguments(error: Any) -> str:
     """The command line's complaint in one line; of a misspelt option with the nearest first."""
     from roofcalc.errors import nearest
 
-    name, context = getattr(error, "option_name", None), error.ctx
+    name, context = str(getattr(error, "option_name", "")), error.ctx
     if context is None or not hasattr(error, "possibilities"):
         return " ".join(str(error.format_message()).split())
     near = nearest(name, [word for one in context.command.params for word in one.opts if word.startswith("--")], 2)

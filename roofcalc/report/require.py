@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from roofcalc.errors import RoofcalcError
@@ -86,15 +86,13 @@ def condition(column: Column, sign: str, value: str | float | bool, tolerance: f
     return Condition(column, sign, text)
 
 
-def failures(table: Table, conditions: list[Condition]) -> list[str]:
+def failures(table: Table, conditions: list[Condition]) -> Iterator[str]:
     """One line for each row and condition that does not hold."""
-    found = []
-    for row in table.rows():
+    for row in table.rows() if conditions else ():
         for one in conditions:
             got = row[one.column.name]
             if not one.holds(got):
-                found.append(f"required {one}, got {shown(got)} ({whose(row, one.column)})")
-    return found
+                yield f"required {one}, got {shown(got)} ({whose(row, one.column)})"
 
 
 def whose(row: Mapping[str, Cell], column: Column, *more: str) -> str:
