@@ -22,13 +22,14 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 SCHEMA = 1
+_FORMULA = tuple("=+-@\t\r")  # a spreadsheet would compute a text that begins so, or run it
 MAX_COUNT = 2**62
 
 
 def csv_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
     """RFC 4180 quoting, LF, one header row, full precision, missing cells empty; only the columns `chosen`, if any.
 
-    Yields many lines at a time.
+    A text that a spreadsheet would run has a ' before it. Yields many lines at a time.
     """
     columns = tuple(chosen) or table.columns
     yield ",".join(column.name for column in columns)
@@ -74,6 +75,8 @@ def _csv_cell(value: Cell) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return plain(value)
+    if value[:1] in _FORMULA:
+        value = "'" + value
     quoted = value.replace('"', '""')
     return f'"{quoted}"' if any(mark in value for mark in ',"\n\r') else value
 
