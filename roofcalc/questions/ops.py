@@ -53,7 +53,7 @@ def ops(
     if phase == "decode" and (cached is not None or chunk is not None):
         raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
-    request = Request("ops", columns.OPS, model, hardware, options, given, (columns.CACHED,) if phase == "prefill" else ())
+    request = Request("ops", columns.OPS, model, hardware, options, given, (*((columns.CACHED,) if phase == "prefill" else ()), columns.FORMAT))
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
     size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
@@ -72,7 +72,7 @@ def ops(
         request.grid(grid, np.arange(len(found)))  # refuses what is too long
         rows = [(point, line) for point in range(grid.size) for line in found if line.layers[point]]
         points = np.array([point for point, _ in rows])
-        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[1:]] for point, line in rows]).T
+        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[2:]] for point, line in rows]).T
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = flops / moved
         request.add(
@@ -93,6 +93,7 @@ def ops(
             limited_by=np.array([line.limited_by[point] for point, line in rows]),
             cached=there[points],
             chunk=size,
+            format=np.array([line.format for _, line in rows]),
         )
         if grid.size == 1:
             sums = (units.significant(flops.sum() / 1e9), units.significant(moved.sum() / 1e6), units.significant(time.sum() * 1e6))
