@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.prefill import prefill as prefill
+    from roofcalc.report.plots.kinds import plot as plot
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -33,6 +34,7 @@ _HOMES = {
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "explain": "roofcalc.questions.explain",
+    "plot": "roofcalc.report.plots.kinds",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",

@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
+    "plot": ("roofcalc.cli.plot", "The same figures as a picture: SVG, PNG or PDF."),
+    "report": ("roofcalc.cli.report", "One self-contained HTML page: charts, tables, working and sources."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }

@@ -1,0 +1,112 @@
+"""Scales and ticks: logarithmic where values span much, and numbers as people write them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from roofcalc.report.plots.lines import Axis
+from roofcalc.units import tokens
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+WIDE = 8.0  # values that span more than this factor get a logarithmic scale
+MOST_TICKS = 9
+ROUND = [1, 2, 2.5, 5, 10]
+NEAREST = 0.075  # ticks along x stand at least this part of the width apart
+
+
+def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond: Iterable[float] = ()) -> None:
+    """The scale of x over `values` and what lies `beyond`, with ticks at the values themselves where they are few."""
+    found = np.unique([value for value in values if math.isfinite(value)])
+    all_of_it = np.unique([*found, *beyond])
+    logarithmic = _wide(all_of_it)
+    low, high = _padded(float(all_of_it.min()), float(all_of_it.max()), logarithmic, 0.03)
+    axes.set_xscale("log" if logarithmic else "linear")
+    axes.set_xlim(low, high)
+    if found.size <= MOST_TICKS:
+        axes.xaxis.set_major_locator(FixedLocator(_apart(found, low, high, logarithmic)))
+    elif logarithmic:
+        axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(MOST_TICKS - 1, steps=ROUND))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: tokens(value) if axis.of_tokens else short(value)))
+    axes.tick_params(labelsize=size)
+    axes.set_xlabel(axis.label, size=size)
+
+
+def along_y(axes: Axes, text: str, values: Iterable[float], size: float) -> None:
+    """The scale of y over `values`: logarithmic, or from zero."""
+    found = np.array([value for value in values if math.isfinite(value) and value > 0])
+    found = found if found.size else np.array([1.0])
+    logarithmic = _wide(found)
+    axes.set_yscale("log" if logarithmic else "linear")
+    if logarithmic:
+        low, high = _padded(float(found.min()), float(found.max()), True, 0.07)
+        axes.set_ylim(low, high)
+        axes.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
+    else:
+        axes.set_ylim(0, float(found.max()) * 1.08)
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axes.tick_params(labelsize=size)
+    axes.set_ylabel(text, size=size)
+
+
+def ticked(axes: Axes, ticks: Sequence[tuple[str, float, float]], size: float) -> None:
+    """Both axes logarithmic from low to high, each with its label."""
+    for side, (text, low, high) in zip("xy", ticks, strict=True):
+        axis = getattr(axes, f"{side}axis")
+        getattr(axes, f"set_{side}scale")("log")
+        getattr(axes, f"set_{side}lim")(low, high)
+        axis.set_major_locator(FixedLocator(log_ticks(low, high)))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+        axis.set_label_text(text, size=size)
+    axes.tick_params(labelsize=size)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values between `low` and `high`, as close together as there is room for."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        found = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(found) <= MOST_TICKS:
+            return found
+    every = math.ceil(len(decades) / MOST_TICKS)
+    return [10.0**decade for decade in decades[::every] if low <= 10.0**decade <= high]
+
+
+def short(value: float) -> str:
+    """A number on an axis: thousands separated, no needless zeros."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
+
+
+def _wide(found: NDArray[np.float64]) -> bool:
+    return bool(found.min() > 0 and found.max() / found.min() > WIDE)
+
+
+def _padded(low: float, high: float, logarithmic: bool, part: float) -> tuple[float, float]:
+    if logarithmic:
+        factor = (high / low) ** part
+        return low / factor, high * factor
+    span = (high - low) or abs(high) or 1.0
+    return low - span * part, high + span * part
+
+
+def _apart(found: NDArray[np.float64], low: float, high: float, logarithmic: bool) -> list[float]:
+    """The values whose ticks do not touch, from the right."""
+    at = np.log(found / low) / math.log(high / low) if logarithmic else (found - low) / (high - low)
+    kept: list[int] = []
+    for place in range(found.size - 1, -1, -1):
+        if not kept or at[kept[-1]] - at[place] >= NEAREST:
+            kept.append(place)
+    return [float(found[place]) for place in reversed(kept)]
