@@ -8,6 +8,7 @@ import numpy as np
 
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
+from roofcalc.operations.base import ALONE, Branches
 from roofcalc.operations.feedforward import held_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.step import held_place
@@ -40,17 +41,17 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         layers = block.stored(count)
         total += layers * model.norm_vectors(block) * bytes_of("norm")
         for part in parts(block, model.hidden, place):
-            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in part.matrices) + part.vectors * bytes_of("norm")
+            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in (*part.matrices, *part.idle)) + part.vectors * bytes_of("norm")
             if part.routed:
                 one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
             total += layers * one
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed")
+        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed") + model.first_vectors * bytes_of("norm")
         total += sum(model.excluded.values()) / tp * bytes_of("norm")
     if stage.last:
-        total += model.outer_vectors() * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
+        total += model.last_vectors * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
@@ -58,8 +59,10 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [deployment.draft.deployment] if deployment.draft and deployment.draft.deployment else []
 
 
-def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+
+    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
 
     Formulas
     --------
@@ -69,17 +72,18 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
     """
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
+    whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
     total = np.zeros_like(kept)
     for name, layers in stage.groups:
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
             fixed = part.kept_bytes
             if part.recurrence is not None:
                 fixed += part.recurrence.elements * part.recurrence.bytes_per_element
-            total = total + layers * fixed
+            total = total + layers * fixed * branches.count
             for cache in part.caches:
-                total = total + layers * (cache.entry_bytes * cache.span.holds(kept))
+                total = total + layers * (cache.entry_bytes * whole.of(cache.span).holds(kept))
     for drafter in _drafters(deployment):
-        total = total + kv_bytes(drafter, drafter.stages[0], seq)
+        total = total + kv_bytes(drafter, drafter.stages[0], seq, branches)
     return total
 
 
@@ -89,9 +93,9 @@ def system_weight_bytes(deployment: Deployment) -> float:
     return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
 
 
-def system_kv_bytes(deployment: Deployment, seq: Any) -> NDArray[Any]:
+def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes of cache of one sequence over all devices, replicated heads included."""
-    held = [stage.count * kv_bytes(deployment, stage, seq) for stage in deployment.stages]
+    held = [stage.count * kv_bytes(deployment, stage, seq, branches) for stage in deployment.stages]
     return np.asarray(sum(held)) * deployment.layout.tp
 
 
@@ -105,8 +109,8 @@ def weights_fit(deployment: Deployment) -> bool:
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
-def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
-    """Sequences that fit the fullest stage; inf where nothing is kept per token.
+def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
 
     Formulas
     --------
@@ -120,7 +124,7 @@ def batch_memory(deployment: Deployment, seq: Any) -> NDArray[Any]:
     for stage in deployment.stages:
         room = deployment.usable_bytes - weight_bytes(deployment, stage)
         with np.errstate(divide="ignore"):
-            rooms.append(np.floor(room / kv_bytes(deployment, stage, seq) * (1 + 1e-12)))
+            rooms.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
     return np.asarray(deployment.layout.dp * np.minimum.reduce(rooms))
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from roofcalc.deployment import Deployment
 from roofcalc.operations import step as work
-from roofcalc.prefill import prefill
+from roofcalc.operations.base import Branches
+from roofcalc.prefill import beside, prefill
 from roofcalc.record import Record
 from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
 
@@ -98,8 +99,10 @@ def step_at(deployment: Deployment, seq: Any) -> Timed:
     return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
 
 
-def mean_step(deployment: Deployment, isl: Any, osl: Any) -> Timed:
+def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) -> Timed:
     """The mean step of generations of `osl` tokens after prompts of `isl`; arrays that broadcast.
+
+    With several `streams`, each of `osl` tokens, after one prompt, its batch counts prompts.
 
     Formulas
     --------
@@ -110,7 +113,8 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any) -> Timed:
     lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
     weights = lengths / osl[..., np.newaxis]
     reads = work.over(begins, np.maximum(lengths, 1.0))
-    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens), weights))
+    branches = Branches(streams, isl[..., np.newaxis])
+    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens, branches), weights))
 
 
 def _timed(deployment: Deployment, build: Any) -> Timed:
@@ -121,17 +125,53 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
     return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
 
 
+def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0) -> NDArray[Any]:
+    """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
+
+    `cached` tokens before it are there already.
+
+    Formulas
+    --------
+    prompt = T_prefill/d
+    """
+    layout = deployment.layout
+    return np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+
+
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
-    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace.
+    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace. In `bound`
+    prompts ride along with steps, as `fewest_seconds` says.
 
     Formulas
     --------
     throughput = B·osl/(osl/A·T + B/d·T_prefill)
     """
     batch = np.asarray(batch, dtype=float)
-    layout = deployment.layout
-    one = prefill(deployment, isl, 0.0, float(layout.dp * layout.pp), chunk).pace_s / layout.pp
+    if deployment.assumptions.is_bound:
+        return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
-    return np.asarray(batch * osl / (decoding + batch / layout.dp * one))
+    return np.asarray(batch * osl / (decoding + batch * prompt_s(deployment, isl, chunk)))
+
+
+def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:
+    """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
+
+    An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
+    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369.
+
+    Formulas
+    --------
+    T ≥ (osl − 1)/A·compute + prompts' compute
+    T ≥ (osl − 1)/A·memory + prompts' cache
+    T ≥ (osl − 1)/A·T_step
+    T ≥ T_prefill of all prompts at once
+    """
+    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
+    mean, steps = mean_step(deployment, isl, np.maximum(after, 1)), after / deployment.accepted
+    decode, prompts = mean.resources(batch), beside(deployment, isl, batch)
+    if deployment.hardware.count > deployment.hardware.domain:  # the one may wait for the link, the other for the scale-out
+        prompts["network"] = np.zeros_like(prompts["network"])
+    floors = [steps * decode[name] + prompts[name] for name in RESOURCES]
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors, steps * mean.seconds(batch), prefill(deployment, isl, 0.0, batch).pace_s)))

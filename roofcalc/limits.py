@@ -10,6 +10,7 @@ from roofcalc import capacity, precision
 from roofcalc.deployment import Deployment
 from roofcalc.generation import Timed, limited_by, step_at
 from roofcalc.layout import Layout, head_counts
+from roofcalc.operations.base import ALONE, Branches
 from roofcalc.prefill import prefill
 from roofcalc.record import replace
 from roofcalc.solve import largest
@@ -58,7 +59,7 @@ def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...])
     return largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
 
 
-def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None) -> MaxBatch:
+def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, branches: Branches = ALONE) -> MaxBatch:
     """The largest batch that fits and gives every user `interactivity` tokens per second.
 
     Parameters
@@ -67,9 +68,11 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
         Context in tokens, and tokens per second per user; they broadcast.
     step : Timed, optional
         What takes the time, in the broadcast shape: the mean over a generation; by default the step at `seq`.
+    branches : Branches
+        Of several streams that share a prefix, whose queries are counted; `step` is then theirs.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
-    fitting = capacity.batch_memory(deployment, seq)
+    fitting = capacity.batch_memory(deployment, seq, branches)
     if not deployment.has_time:
         unknown = np.full(seq.shape, np.nan)
         limit = np.where(fitting > 0, "capacity", _why_nothing_fits(deployment))

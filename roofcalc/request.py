@@ -342,13 +342,21 @@ def positive(given: Any, what: str, low: float, high: float) -> NDArray[Any]:
     return array
 
 
-def whole(given: Any, what: str, high: int) -> NDArray[Any]:
-    """Whole numbers in 1 … high."""
-    array = positive(given, what, 1, high)
+def whole(given: Any, what: str, high: int, low: int = 1) -> NDArray[Any]:
+    """Whole numbers in low … high."""
+    array = positive(given, what, low, high)
     broken = array[array != np.round(array)]
     if broken.size:
         raise RoofcalcError(f"{what}: expected a whole number, got {units.plain(broken[0])}")
     return array
+
+
+def single(given: Any, what: str, low: float, high: float) -> float:
+    """One number in low … high."""
+    array = positive(given, what, low, high)
+    if array.size > 1:
+        raise RoofcalcError(f"{what}: expected one number, got {array.size}")
+    return float(array[0])
 
 
 def _degrees(given: Any, what: str) -> list[int | None]:

@@ -26,7 +26,7 @@ from roofcalc import collectives
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Operation, Share
+from roofcalc.operations.base import ALONE, Array, Branches, Operation, Share
 from roofcalc.record import Record
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -140,13 +140,17 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
     `seq` counts the tokens whose entries the newest one attends to: one in plain decode, drafts + 1 in verification.
     """
-    return step_of(deployment, work.at(np.asarray(seq, dtype=float)), tokens)
+    seq = np.asarray(seq, dtype=float)
+    step = step_of(deployment, work.at(seq), tokens)
+    if seq.ndim and not any(np.ndim(time) for terms in step.per_sequence for time in terms.values()):
+        step.per_sequence[0]["bandwidth"] = step.per_sequence[0].get("bandwidth", 0.0) + np.zeros(seq.shape)  # nothing grows with the context
+    return step
 
 
-def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0) -> Step:
-    """The step in which each cache is read as `reads` says."""
-    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens)) for stage in deployment.stages)
-    return Step(deployment, tuple(each), tokens)
+def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, branches: Branches = ALONE) -> Step:
+    """The step in which each cache is read as `reads` says; with `branches` its batch counts queries of several streams."""
+    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens, branches)) for stage in deployment.stages)
+    return Step(deployment, tuple(each), tokens * branches.count)
 
 
 def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:

@@ -249,6 +249,7 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "measured.csv").write_bytes((Path(__file__).parent / "evidence" / "measured.csv").read_bytes())
     (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((Path(__file__).parent / "huggingface" / "configs" / "llama-3.1-8b.json").read_bytes())
     monkeypatch.chdir(tmp_path)

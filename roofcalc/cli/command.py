@@ -51,6 +51,7 @@ def command(
     help: str,
     examples: tuple[str, ...],
     failed: Callable[[Table], bool] | None = None,
+    code: int = 2,
 ) -> Any:
     """The command `name`: its options' values go to `answer`, whose table is printed.
 
@@ -61,7 +62,7 @@ def command(
     examples : tuple of str
         Whole command lines that run.
     failed : callable, optional
-        Whether a table that is printed tells of an error: exit code 2.
+        Whether a table that is printed tells of an error: exit `code`.
     """
 
     def callback(**values: Any) -> None:
@@ -69,7 +70,7 @@ def command(
         if isinstance(answered, Table):
             emit(answered, **output)
             if failed and failed(answered):
-                raise typer.Exit(2)
+                raise typer.Exit(code)
         else:
             emit_text(answered, **output)
 

@@ -78,6 +78,13 @@ VARIANT = _option(
 )
 PHASE = _option("phase", WORKLOAD, "--phase", "A decode step, or a prefill. [decode]", metavar="decode|prefill")
 PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
+LAW = _option("law", WORKLOAD, "--law", "Scaling laws of the loss. [both]", metavar="hoffmann|besiroglu")
+TRAIN_FLOP_RATIO = _option(
+    "train_flop_ratio", WORKLOAD, "--train-flop-ratio", "Training FLOPs over the compute-optimal ones: 100, 1:1k:x10. [100]", metavar="RATIO"
+)
+PARAMS_RATIO = _option("params_ratio", WORKLOAD, "--params-ratio", "Parameters over the compute-optimal ones instead: 0.125.", metavar="FRACTION")
+PARAMS = _option("params", WORKLOAD, "--params", "Parameters of the compute-optimal model: gives the break-even.", metavar="N")
+OPTIMAL_TOKENS = _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Its training tokens. [the law's optimum]", metavar="TOKENS")
 
 TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")
 GENERATION = (
@@ -85,6 +92,7 @@ GENERATION = (
     _option("osl", WORKLOAD, "--osl", "Output tokens of whole generations.", metavar="TOKENS"),
     _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
 )
+KV_AT = GENERATION[2]
 CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
 CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
 SPECULATION = (
@@ -93,6 +101,38 @@ SPECULATION = (
     _option("draft_model", WORKLOAD, "--draft-model", "A smaller model that drafts. [none: drafts cost nothing]", metavar="MODEL"),
     _option("mtp", WORKLOAD, "--mtp", "The model's own multi-token-prediction layer drafts.", bool),
 )
+
+QUERY = _option(
+    "query", WORKLOAD, "--query", "Tokens of a query: 140:7661. Repeatable; costs are relative to the first.", metavar="PROMPT:OUTPUT", many=True
+)
+STREAMS = _option("streams", WORKLOAD, "--streams", "Answers to one query. [1,5]", metavar="N")
+PREFIX = _option("prefix", WORKLOAD, "--prefix", "Tokens that the streams of a query share.", metavar="TOKENS")
+SUFFIX = _option("suffix", WORKLOAD, "--suffix", "Tokens of each stream's own.", metavar="TOKENS")
+ACCURACY = _option("accuracy", WORKLOAD, "--accuracy", "Chance that one answer is right.", metavar="CHANCE")
+VERIFIER = _option("verifier", WORKLOAD, "--verifier", "A model that reads every answer, on machines of its own of the same kind.", metavar="MODEL")
+RECALL = _option("recall", WORKLOAD, "--recall", "Chance that the verifier accepts a right answer. [1]", metavar="CHANCE")
+FALSE_POSITIVE = _option("false_positive", WORKLOAD, "--false-positive", "Chance that it accepts a wrong one. [0]", metavar="CHANCE")
+ROLLOUTS = (
+    _option("problems", WORKLOAD, "--problems", "Different prompts. [10M]", metavar="N"),
+    _option("rollouts", WORKLOAD, "--rollouts", "Trajectories of each problem. [3000]", metavar="N"),
+    _option("tokens", WORKLOAD, "--tokens", "Of each trajectory's own. [8000]", metavar="TOKENS"),
+    _option("prefix", WORKLOAD, "--prefix", "Tokens that the rollouts of a problem share. [0]", metavar="TOKENS"),
+    _option("kept", WORKLOAD, "--kept", "Share of what was generated that is trained on. [1]", metavar="FRACTION"),
+    _option("verifier_passes", WORKLOAD, "--verifier-passes", "Passes of the model itself over all that was generated. [1]", metavar="N"),
+    _option("reward_model", WORKLOAD, "--reward-model", "A model that reads all that was generated. [none]", metavar="MODEL"),
+    _option("forwards_per_backward", WORKLOAD, "--forwards-per-backward", "Forward passes in training for each backward pass. [1]", metavar="N"),
+    _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Tokens of pre-training to compare with. [15.6e12, Llama 3's]", metavar="TOKENS"),
+)
+FASTER = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each rollout. [none: as many as fit]", metavar="TOK/S")
+TOKENS = _option("tokens", WORKLOAD, "--tokens", "Of a generation. [1k:100k:x10]", metavar="TOKENS")
+ERROR_RATE = _option("error_rate", WORKLOAD, "--error-rate", "Silent errors per device-hour. [2.8e-7, of Llama 3's training]", metavar="RATE")
+FAILURE_RATE = _option("failure_rate", WORKLOAD, "--failure-rate", "Failures per device-hour. [1.9e-5, of Llama 3's training]", metavar="RATE")
+VOTES = _option("streams", WORKLOAD, "--streams", "Generations of one vote. [5]", metavar="N")
+MONEY = "Money"
+USD_PER_HOUR = _option("usd_per_hour", MONEY, "--usd-per-hour", "Of one device. [the newest on-demand price of the table]", metavar="USD")
+API = _option("api", MONEY, "--api", "APIs whose price stands beside: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+PRICE_IN = _option("price_in", MONEY, "--price-in", "An API's price per million input tokens, or one per query.", metavar="USD")
+PRICE_OUT = _option("price_out", MONEY, "--price-out", "Per million output tokens, or one per query.", metavar="USD")
 
 PRECISION = (
     _option(
@@ -198,4 +238,18 @@ MODEL_FILTERS = (
     _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
     _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
     SORT,
+)
+
+EVIDENCE = "Evidence"
+POINTS_FILE = _argument("file", "A CSV of measured points.")
+SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)
+
+FIT_NAMES = _argument("given", "A CSV of measured points; or a model and hardware, with --point.", many=True)
+FIT = (
+    _option(
+        "point", EVIDENCE, "--point", "seq=7661,batch=72,interactivity=30, or isl and osl in place of seq. Repeatable.", metavar="FIGURES", many=True
+    ),
+    _option("fix", EVIDENCE, "--fix", "Parameters that stay: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
+    _option("by", EVIDENCE, "--by", "One fit for each of these in a file. [one for all points]", metavar="hardware|model|kind|source"),
+    _option("residuals", EVIDENCE, "--residuals", "The points beside the fit instead of what was fitted.", bool),
 )

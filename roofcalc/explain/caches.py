@@ -9,7 +9,7 @@ import numpy as np
 from roofcalc.architecture.attention import GQA, MLA, Pooled
 from roofcalc.deployment import Deployment
 from roofcalc.explain.working import Line, line, total
-from roofcalc.formulas import work
+from roofcalc.formulas import number, work
 from roofcalc.operations import attention, latent
 from roofcalc.operations.base import Cache, Place
 from roofcalc.operations.spans import Chunk, Pool, Reserved, Span, Sum, Top, Window
@@ -102,7 +102,7 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
         found = [line(work(latent.pooled, "entry bytes", letters), "B"), line(work(latent.pooled, "FLOPs per entry", letters, "f"))]
     if dcp > 1:
-        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "", f"entry bytes/{dcp}"))
+        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
         if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "", f"f/{dcp}"))
+            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
     return found

@@ -61,10 +61,10 @@ class PrefillWorking(StepWorking):
             again = line(work(operations.linear_again, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
             lines.append(again)
             tokens = float(again.value)
-        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols * matrix.copies, "w": self.deployment.weight_dtype(tensor).bytes_per_element}
+        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(tensor).bytes_per_element}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
         lines += [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", tensor, layers)))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(self.deployment, record, cache, self.share.place)

@@ -79,6 +79,23 @@ class Cache(Record):
     role: str = "attention"
 
 
+class Branches(Record):
+    """Streams of one query that share the first `prefix` tokens of their contexts; each goes on by itself.
+
+    One stream is a sequence like any other.
+    """
+
+    count: float = 1.0
+    prefix: Array = 0.0
+
+    def of(self, span: Span) -> Span:
+        """What they read, or hold, together."""
+        return span if self.count == 1 else span.branched(self.count, self.prefix)
+
+
+ALONE = Branches()
+
+
 class Recurrence(Record):
     """A state of `elements` numbers of `bytes_per_element`, read and written in every step; FLOPs per token and element."""
 
@@ -144,6 +161,10 @@ class Part(Record):
         Another form of the attention for prefill.
     routed : Routed, optional
         Experts.
+    idle : tuple of Matrix
+        Weights that are held but multiply nothing.
+    summed : float
+        Elements per token that tensor ranks add up within the part, before its last product.
     gathered : tuple of float
         Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
         its partial outputs with their log-sums.
@@ -156,6 +177,8 @@ class Part(Record):
     kept_bytes: float = 0.0
     rebuilt: Rebuilt | None = None
     routed: Routed | None = None
+    idle: tuple[Matrix, ...] = ()
+    summed: float = 0.0
     gathered: tuple[float, ...] = ()
 
 
@@ -212,7 +235,7 @@ class Message(Record):
     group : int
         Devices that take part.
     copies, across : float
-        In an exchange: other ranks of its domain, and other domains, that a token goes to, on average.
+        In an exchange: how often a token goes over a link, and to other domains, on average.
     wire : "link" or "scale_out"
         What a send goes over.
     """

@@ -19,6 +19,12 @@ def triangle(x: Array) -> Array:
     return x * (x + 1) / 2
 
 
+def falling(begin: Array, x: Array) -> Array:
+    """Σ max(0, begin − u) for u = 1 … x."""
+    counted = np.minimum(x, np.maximum(begin - 1, 0.0))
+    return counted * begin - triangle(counted)
+
+
 class Span(Record):
     """Base: what a span must answer."""
 
@@ -34,12 +40,28 @@ class Span(Record):
         """What `tokens` newest tokens read together: each entry is loaded once per sequence."""
         return self
 
+    def branched(self, count: float, prefix: Array) -> Span:
+        """What `count` streams read, or hold, together that share the first `prefix` tokens: shared entries once."""
+        return Branched(self, count, prefix)
+
+    def shared(self, prefix: Array, own: Array) -> Array:
+        """Entries of a prefix that each of its streams still attends to when it has `own` tokens after it."""
+        raise NotImplementedError
+
+    def shared_summed(self, prefix: Array, x: Array) -> Array:
+        """Σ shared(P, u) for u = 1 … x, in closed form."""
+        raise NotImplementedError
+
     def moved(self, cached: Array, new: Array) -> Array:
         """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
         raise NotImplementedError
 
     def summed(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x, in closed form."""
+        raise NotImplementedError
+
+    def first_with(self, entries: Array) -> Array:
+        """The shortest context that has at least so many entries."""
         raise NotImplementedError
 
     def pairs(self, cached: Array, new: Array) -> Array:
@@ -75,6 +97,15 @@ class Full(Span):
         """
         return triangle(x)
 
+    def shared(self, prefix: Array, own: Array) -> Array:
+        return prefix + 0.0 * own
+
+    def shared_summed(self, prefix: Array, x: Array) -> Array:
+        return prefix * x
+
+    def first_with(self, entries: Array) -> Array:
+        return entries
+
 
 class Window(Span):
     """The last `size` tokens.
@@ -103,6 +134,14 @@ class Window(Span):
         sum = tri(min(x, W)) + W·max(0, x − W)
         """
         return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
+
+    def shared(self, prefix: Array, own: Array) -> Array:
+        """min(P, max(0, W − U))."""
+        return np.minimum(prefix, np.maximum(0.0, self.size - own))
+
+    def shared_summed(self, prefix: Array, x: Array) -> Array:
+        """What falls out of the window one by one: Σ max(0, W − u), less what the prefix lacks, Σ max(0, W − P − u)."""
+        return falling(self.size, x) - falling(self.size - prefix, x)
 
 
 class Chunk(Span):
@@ -135,6 +174,16 @@ class Chunk(Span):
         """
         return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
 
+    def shared(self, prefix: Array, own: Array) -> Array:
+        """The prefix's part of the chunk: in the fullest step min(P, max(0, Q − U)), exactly P mod Q until the chunk is full."""
+        if self.exact:
+            return np.where(own <= self.size - prefix % self.size, prefix % self.size, 0.0)
+        return np.minimum(prefix, np.maximum(0.0, self.size - own))
+
+    def shared_summed(self, prefix: Array, x: Array) -> Array:
+        """As in `summed`, every step at its own position: P mod Q, until the chunk is full."""
+        return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
+
 
 class Pool(Span):
     """Entries that stand for `ratio` tokens each.
@@ -162,6 +211,16 @@ class Pool(Span):
         blocks = np.floor(x / self.ratio)
         return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
 
+    def shared(self, prefix: Array, own: Array) -> Array:
+        """floor(P/r): an entry that stands for tokens of both belongs to the stream."""
+        return np.floor(prefix / self.ratio) + 0.0 * own
+
+    def shared_summed(self, prefix: Array, x: Array) -> Array:
+        return np.floor(prefix / self.ratio) * x
+
+    def first_with(self, entries: Array) -> Array:
+        return entries * self.ratio
+
 
 class Top(Span):
     """The `count` best of the candidates of `among`, picked by an indexer; all are held.
@@ -183,6 +242,10 @@ class Top(Span):
     def together(self, tokens: float) -> Span:
         return Top(self.among, self.count * tokens)
 
+    def branched(self, count: float, prefix: Array) -> Span:
+        """Each stream picks for itself: together at most all candidates, and at most `count` times k."""
+        return Top(self.among.branched(count, prefix), self.count * count)
+
     def moved(self, cached: Array, new: Array) -> Array:
         return np.minimum(self.among.moved(cached, new), new * self.count)
 
@@ -193,13 +256,13 @@ class Top(Span):
         --------
         sum = sum_below + k·max(0, x − x_full + 1)
         """
-        full = self.first_full
+        full = self.among.first_with(self.count)
         return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
     @property
     def first_full(self) -> float:
-        """The shortest context that has k candidates."""
-        return self.count * (self.among.ratio if isinstance(self.among, Pool) else 1)
+        """The shortest context of one sequence that has k candidates."""
+        return float(self.among.first_with(self.count))
 
 
 class Sum(Span):
@@ -215,6 +278,9 @@ class Sum(Span):
 
     def together(self, tokens: float) -> Span:
         return Sum(tuple(one.together(tokens) for one in self.parts))
+
+    def branched(self, count: float, prefix: Array) -> Span:
+        return Sum(tuple(one.branched(count, prefix) for one in self.parts))
 
     def moved(self, cached: Array, new: Array) -> Array:
         return sum((one.moved(cached, new) for one in self.parts), start=0.0 * new)
@@ -237,6 +303,9 @@ class Reserved(Span):
     def together(self, tokens: float) -> Span:
         return self.span.together(tokens)
 
+    def branched(self, count: float, prefix: Array) -> Span:
+        return Apart(self.span.branched(count, prefix), Full().branched(count, prefix))
+
     def moved(self, cached: Array, new: Array) -> Array:
         return self.span.moved(cached, new)
 
@@ -249,3 +318,54 @@ class Borrowed(Reserved):
 
     def holds(self, seq: Array) -> Array:
         return 0.0 * seq
+
+    def branched(self, count: float, prefix: Array) -> Span:
+        return Borrowed(self.span.branched(count, prefix))
+
+
+class Branched(Span):
+    """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix.
+
+    Formulas
+    --------
+    reads = shared + n·(reads_of_one − shared)
+    """
+
+    span: Span
+    count: float
+    prefix: Array
+
+    def reads(self, seq: Array) -> Array:
+        return self._together(self.span.reads(seq), seq)
+
+    def holds(self, seq: Array) -> Array:
+        return self._together(self.span.holds(seq), seq)
+
+    def _together(self, of_one: Array, seq: Array) -> Array:
+        return self.count * of_one - (self.count - 1) * self.span.shared(self.prefix, seq - self.prefix)
+
+    def summed(self, x: Array) -> Array:
+        """Up to a constant, which differences are free of: Σ over contexts of one stream, n times, less what was counted again."""
+        own = np.maximum(x - self.prefix, 0.0)
+        return self.count * self.span.summed(x) - (self.count - 1) * self.span.shared_summed(self.prefix, own)
+
+    def first_with(self, entries: Array) -> Array:
+        """Where a prefix stays in sight: its entries count once, further ones `count` times."""
+        shared = self.span.shared(self.prefix, 0.0)
+        return self.span.first_with(shared + np.ceil((entries - shared) / self.count))
+
+
+class Apart(Span):
+    """Reads as one span does and holds as another."""
+
+    reading: Span
+    holding: Span
+
+    def reads(self, seq: Array) -> Array:
+        return self.reading.reads(seq)
+
+    def holds(self, seq: Array) -> Array:
+        return self.holding.holds(seq)
+
+    def summed(self, x: Array) -> Array:
+        return self.reading.summed(x)

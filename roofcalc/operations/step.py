@@ -10,7 +10,7 @@ import numpy as np
 from roofcalc.architecture.model import Block
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
-from roofcalc.operations.base import Array, Cache, Message, Operation, Place, Recurrence, Share
+from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Recurrence, Share
 from roofcalc.operations.feedforward import expert_operations, reached
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import linear
@@ -80,17 +80,18 @@ def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list
     return found
 
 
-def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, tokens: float = 1.0) -> list[Operation]:
+def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, tokens: float = 1.0, branches: Branches = ALONE) -> list[Operation]:
     """Attention over the caches and recurrent updates: per sequence, they depend on the context alone.
 
-    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`).
+    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`). With
+    `branches` a sequence is a query of several streams, each with its `tokens`.
     """
     share, _ = share_of(deployment, 1.0)
     found: list[Operation] = []
     for name, layers in stage.groups:
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, share.place):
-            found += [attended(cache, layers, reads, tokens, share.spread, f"{name}.") for cache in part.caches]
-            found += [updated(part.recurrence, layers, tokens, share.spread, f"{name}.")] if part.recurrence else []
+            found += [attended(cache, layers, reads, tokens, share.spread, f"{name}.", branches) for cache in part.caches]
+            found += [updated(part.recurrence, layers, tokens, share.spread, f"{name}.", branches)] if part.recurrence else []
     return found
 
 
@@ -104,8 +105,12 @@ def over(cached: Array, new: Array) -> Reads:
     return lambda span: span.pairs(cached, new) / new
 
 
-def attended(cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
+def attended(
+    cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE
+) -> Operation:
     """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, the newest written.
+
+    Streams that share a prefix load its entries once (arXiv 2402.05099), but each multiplies by them.
 
     Formulas
     --------
@@ -113,19 +118,20 @@ def attended(cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, sprea
     bytes = entry·loaded
     """
     read = reads(cache.span)
+    loaded = read if tokens * branches.count == 1 else reads(branches.of(cache.span.together(tokens)))
     return Operation(
         name=prefix + cache.name,
         layers=layers,
-        flops=tokens * cache.flops / spread * read,
-        bytes=cache.entry_bytes / spread * (read if tokens == 1 else reads(cache.span.together(tokens))),
+        flops=branches.count * tokens * cache.flops / spread * read,
+        bytes=cache.entry_bytes / spread * loaded,
         role=cache.role,
         tensor="kv",
         per_sequence=True,
     )
 
 
-def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "") -> Operation:
-    """A recurrent state of one sequence, read and written once.
+def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE) -> Operation:
+    """A recurrent state of one sequence, or of each of its streams, read and written once.
 
     Formulas
     --------
@@ -135,8 +141,8 @@ def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float =
     return Operation(
         name=f"{prefix}state",
         layers=layers,
-        flops=np.float64(tokens * state.flops * state.elements / spread),
-        bytes=np.float64(2.0 * state.elements * state.bytes_per_element / spread),
+        flops=np.float64(branches.count * tokens * state.flops * state.elements / spread),
+        bytes=np.float64(2.0 * branches.count * state.elements * state.bytes_per_element / spread),
         role="state",
         tensor="state",
         per_sequence=True,
@@ -146,9 +152,9 @@ def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float =
 def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     """What a device sends and sums, per token of its rank.
 
-    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel). Experts over
-    t·d ranks with d > 1 exchange tokens instead of the second: the first is then a reduce-scatter before and an all-gather
-    after, at the same cost.
+    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel), and what a part
+    adds up within itself. Experts over t·d ranks with d > 1 exchange tokens instead of the second: the first is then a
+    reduce-scatter before and an all-gather after, at the same cost.
     """
     found: list[Message] = []
     model, layout = deployment.model, deployment.layout
@@ -159,6 +165,8 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
         exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
         if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
             found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, hidden, layout.tp))
+        for summed in (part.summed for part in here if part.summed and layout.tp > 1):
+            found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
         for routed in exchanged:
             found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
         if layout.dcp > 1:
@@ -179,16 +187,19 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
 def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float]) -> list[Message]:
     """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
 
+    A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
+    links; combining goes the same way back.
+
     Formulas
     --------
-    copies = (min(g, D_s) − 1)·P_hit
+    copies = (g − 1)·P_hit − (m − 1)·P_hit_m
     across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp
-    inside = min(group, deployment.hardware.domain)
     domains = -(-group // deployment.hardware.domain)
-    copies, across = (inside - 1) * hit(layout.ep), (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    across = (domains - 1) * hit(domains if layout.ep > 1 else 1)
+    copies = (group - 1) * hit(layout.ep) - across
     return [
         Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across)
         for kind in ("dispatch", "combine")

@@ -43,6 +43,18 @@ def attention_flops(model: Model, place: Place, seq: Any) -> NDArray[Any]:
     return np.asarray(total)
 
 
+def generation_attention_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+    """The same, summed over the steps of one sequence that generates P tokens after C."""
+    new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
+    total = np.zeros(new.shape)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            for cache in part.caches:
+                total = total + layers * cache.flops * cache.span.pairs(cached, new)
+    return np.asarray(total)
+
+
 def linear_flops(model: Model, head: bool = True) -> float:
     """FLOPs of one token's products by weights: two per weight that it multiplies by; experts by the k that it meets."""
     total = 2.0 * model.head().elements if head else 0.0

@@ -142,3 +142,141 @@ FLOPS = (
     Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
     Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
 )
+
+_POINT = (
+    Column("id", "point", "", "the row's own name in its file", "text", 9),
+    *CASE,
+    Column("tp", "tp", "", "tensor parallel degree", "count", 3),
+    Column("pp", "pp", "", "pipeline parallel degree", "count", 2),
+    Column("dp", "dp", "", "data parallel degree", "count", 2),
+    Column("ep", "ep", "", "expert parallel degree", "count", 2),
+    Column("n_devices", "devices", "", "of these the figure and the batch are, where they are a share of a larger unit", "count", 1),
+    Column("isl", "prompt", "tokens", "input tokens of each request, or the context", "count", 5),
+    Column("osl", "output", "tokens", "output tokens of each request", "count", 5),
+    BATCH._replace(keep=6),
+    Column("metric", "metric", "", "what was measured, with its unit", "text", 9),
+)
+VALIDATE = (
+    *_POINT,
+    Column("measured", "measured", "", "the published figure", "number", 9),
+    Column("bound", "bound", "", "the same by the bound: no engine is faster", "number", 7),
+    Column("roofline", "roofline", "", "the same by the roofline", "number", 7),
+    Column("predicted", "predicted", "", "the same by the calibrated preset", "number", 8),
+    Column("ratio", "predicted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
+    Column("roofline_ratio", "measured / roofline speed", "", "the fraction of the roofline that was reached", "number", 9),
+    Column("bound_ratio", "measured / bound speed", "", "never above 1", "number", 9),
+    Column("why_not", "why not", "", "why it is not compared", "text", 8),
+    Column("fits_memory", "fits", "", "whether the batch fits the largest reading of the memory", "flag", 1),
+    Column("bound_skewed", "bound, routed alike", "", "the bound if all tokens took the same experts", "number", 1),
+    Column("bound_skewed_ratio", "measured / bound speed, routed alike", "", "never above 1", "number", 1),
+    Column("source", "source", "", "who published it", "text", 1),
+)
+VALIDATE_SUMMARY = (
+    Column("by", "by", "", "what the points have in common", "text", 9),
+    Column("name", "group", "", "and which", "any", 9),
+    Column("points", "points", "", "in the file", "count", 8),
+    Column("compared", "compared", "", "of these", "count", 9),
+    Column("beat_bound", "beat the bound", "", "points faster than the bound", "count", 9),
+    Column("worst_bound_ratio", "worst measured / bound speed", "", "of the point nearest to its bound", "number", 7),
+    Column("median_roofline_ratio", "median measured / roofline speed", "", "half of the points reach a smaller fraction", "number", 9),
+    Column("median_error", "median error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+    Column("worst_error", "worst error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+)
+
+FIT = (
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),
+    Column("link", "link", "", "achieved fraction of link bandwidth", "number", 8),
+    Column("latency_us", "latency", "us", "of each collective, besides its bytes", "number", 8),
+    Column("layer_us", "layer", "us", "of each layer, that no roof accounts for", "number", 8),
+    Column("step_us", "step", "us", "of each pass through a stage, that no roof accounts for", "number", 8),
+    Column("points", "points", "", "fitted", "count", 7),
+    Column("median_error", "median error", "", "|ln(modelled / measured time)|", "number", 7),
+    Column("worst_error", "worst error", "", "|ln(modelled / measured time)|", "number", 7),
+)
+FIT_ASSUMED = tuple(one for one in ASSUMED if one.name not in ("mbu", "mfu", "link"))
+FIT_ERRORS = tuple(
+    Column(f"{one.name}_error", f"{one.label} ±", one.unit, "standard deviation; none where it was not free or cannot be told", "number", 5)
+    for one in FIT
+    if one.name in ("mbu", "mfu", "link", "latency_us", "layer_us", "step_us")
+)
+FIT_GROUP = (
+    Column("by", "by", "", "what the points have in common", "text", 1),
+    Column("name", "group", "", "and which", "any", 9),
+)
+FIT_RESIDUALS = (
+    *(one for one in _POINT if one.name in ("id", "model", "hardware", "weights", "kv", "tp", "pp", "dp", "ep")),
+    SEQ._replace(keep=6),
+    *(one for one in _POINT if one.name in ("isl", "osl", "batch", "metric")),
+    Column("measured", "measured", "", "the figure given", "number", 9),
+    Column("fitted", "fitted", "", "the same with the fitted parameters", "number", 9),
+    Column("ratio", "fitted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
+)
+
+OVERTRAIN = (
+    Column("law", "law", "", "scaling law: how loss falls with parameters and tokens", "text", 9),
+    Column("params_ratio", "parameters", "", "over those of the compute-optimal model of equal loss", "number", 9),
+    Column("train_flop_ratio", "training FLOPs", "", "over those of the compute-optimal model", "number", 9),
+    Column("inference_flop_ratio", "inference FLOPs", "", "per token, over those of the compute-optimal model", "number", 9),
+    Column("break_even_tokens", "break even", "tokens", "served before the longer training has paid for itself, in FLOPs", "number", 9),
+)
+
+_USD_PER_QUERY = Column("usd_per_query", "cost", "USD/query", "of prompt and output", "number", 9)
+
+COST = (
+    Column("prompt", "prompt", "tokens", "taken in", "count", 9),
+    Column("output", "output", "tokens", "generated", "count", 9),
+    MIN_INTERACTIVITY,
+    BATCH._replace(meaning="most queries in flight that fit and stay fast enough"),
+    Column("usd_per_mtok_in", "in", "USD/M tokens", "of the prompt's tokens", "number", 8),
+    Column("usd_per_mtok_out", "out", "USD/M tokens", "of the output's tokens", "number", 9),
+    _USD_PER_QUERY,
+    Column("relative_cost", "relative cost", "", "of a query, over that of the first query", "number", 9),
+    Column("joule_per_token", "energy", "J/token", "per output token at the machine's nominal power", "number", 7),
+)
+COST_API = (
+    Column("api_usd_per_query", "API price", "USD/query", "what the API asks for it", "number", 8),
+    Column("margin", "margin", "", "the part of the API's price beyond the hardware's hours", "number", 8),
+)
+
+VOTE = (
+    Column("streams", "streams", "", "answers to one query", "count", 9),
+    Column("prefix", "prefix", "tokens", "shared by the streams", "count", 9),
+    Column("suffix", "suffix", "tokens", "of each stream's own", "count", 9),
+    Column("kv_gb", "KV", "GB/query", "of all streams, the prefix once", "number", 7),
+    Column("kv_gb_unshared", "KV unshared", "GB/query", "of all streams, each with its own prefix", "number", 6),
+    Column("queries", "queries", "", "most in flight that fit and stay fast enough", "count", 9),
+    _USD_PER_QUERY._replace(meaning="of all streams, and of the verifier if there is one"),
+    Column("cost_multiple", "cost multiple", "", "over one stream's, each at its own largest batch", "number", 9),
+    Column("cost_multiple_unshared", "unshared multiple", "", "the same if nothing were shared", "number", 8),
+    Column("latency_s", "latency", "s", "from the query to its last token, or the verifier's choice", "number", 7),
+)
+VOTE_ACCURACY = (
+    Column("pass_at_k", "pass@k", "", "chance that a stream is right", "number", 8),
+    Column("majority_accuracy", "majority", "", "chance that most are right, ties half", "number", 8),
+    Column("verifier_accuracy", "verifier", "", "chance that the answer which a verifier takes is right", "number", 8),
+    Column("usd_per_solved", "solved", "USD", "a query's cost over the chance of a right answer", "number", 8),
+)
+
+ROLLOUTS = (
+    Column("problems", "problems", "", "different prompts", "count", 8),
+    Column("rollouts", "rollouts", "", "trajectories of each problem", "count", 8),
+    Column("tokens", "tokens", "tokens", "of each trajectory's own", "count", 8),
+    Column("shared_prefix", "shared prefix", "tokens", "of each problem, once for all its rollouts", "count", 6),
+    Column("generated_tokens", "generated", "tokens", "in all, shared prefixes included", "number", 8),
+    Column("generation_flop", "generation", "FLOP", "products by weights and attention", "number", 9),
+    Column("verify_flop", "verification", "FLOP", "passes of verifiers and a reward model", "number", 9),
+    Column("train_flop", "training", "FLOP", "on the share that is kept", "number", 9),
+    Column("pretrain_flop", "pre-training", "FLOP", "of the model itself, to compare with", "number", 9),
+    Column("device_hours", "device-hours", "h", "of generation, verification and training", "number", 9),
+    Column("usd", "cost", "USD", "of the device-hours", "number", 9),
+    Column("cpu_cores_per_device", "CPU cores", "per device", "of the system's hosts, for sandboxes", "number", 6),
+)
+
+RELIABILITY = (
+    Column("devices", "devices", "", "whose errors meet a generation", "count", 9),
+    Column("tokens", "tokens", "tokens", "of the generation", "count", 9),
+    Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
+    Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
+    Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+)

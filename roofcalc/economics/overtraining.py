@@ -1,0 +1,118 @@
+"""Training a smaller model longer to the same loss: what it costs in training, and what each token saves afterwards.
+
+Knows scaling laws alone, no model and no machine. Training takes 6·N·D FLOPs, inference 2·N per token.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.record import Record
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+BISECTIONS = 200  # halves any interval of floats to two neighbours
+
+
+class Law(Record):
+    """The loss of a model of N parameters after D tokens.
+
+    Formulas
+    --------
+    L = E + A/N^α + B/D^β
+    """
+
+    name: str
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    source: str
+
+
+LAWS = {
+    law.name: law
+    for law in (
+        Law("hoffmann", 1.69, 406.4, 410.7, 0.34, 0.28, "https://arxiv.org/abs/2203.15556"),
+        Law("besiroglu", 1.8172, 482.01, 2085.43, 0.3478, 0.3658, "https://arxiv.org/abs/2404.10102"),
+    )
+}
+
+
+def optimal_tokens(law: Law, params: Any) -> NDArray[Any]:
+    """Tokens with which a model of `params` is compute-optimal: neither more parameters nor more tokens would lower the loss.
+
+    The minimum of L under 6·N·D = const is where α·A/N^α = β·B/D^β.
+
+    Formulas
+    --------
+    D = (β·B/(α·A)·N^α)^(1/β)
+    """
+    params = np.asarray(params, dtype=float)
+    return np.asarray((law.beta * law.B / (law.alpha * law.A) * params**law.alpha) ** (1 / law.beta))
+
+
+def token_ratio(law: Law, fold: Any) -> NDArray[Any]:
+    """D'/D that brings a model of `fold` times fewer parameters to the loss of the compute-optimal one; inf where none does.
+
+    Formulas
+    --------
+    token_ratio = (1 + β/α·(1 − r^α))^(−1/β)
+    """
+    fold = np.asarray(fold, dtype=float)
+    left = 1 + law.beta / law.alpha * (1 - fold**law.alpha)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(np.maximum(left, 0.0) ** (-1 / law.beta))
+
+
+def train_flop_ratio(law: Law, fold: Any) -> NDArray[Any]:
+    """Training FLOPs over the compute-optimal ones, at equal loss and `fold` times fewer parameters.
+
+    Formulas
+    --------
+    train_flop_ratio = token_ratio/r
+    """
+    return np.asarray(token_ratio(law, fold) / np.asarray(fold, dtype=float))
+
+
+def most_fold(law: Law) -> float:
+    """How many times smaller a model can get at equal loss: approached, never reached, whatever is spent on training.
+
+    Formulas
+    --------
+    r_max = (1 + α/β)^(1/α)
+    """
+    return float((1 + law.alpha / law.beta) ** (1 / law.alpha))
+
+
+def fold_for(law: Law, train_ratio: Any) -> NDArray[Any]:
+    """How many times fewer parameters `train_ratio` (1 or more) times the training FLOPs buy at equal loss, by bisection."""
+    wanted = np.asarray(train_ratio, dtype=float)
+    low, high = np.ones(wanted.shape), np.full(wanted.shape, most_fold(law))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        enough = train_flop_ratio(law, middle) <= wanted
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return np.where(wanted > 1, low, 1.0)  # the optimum is flat: its neighbours cost the same in floats
+
+
+def break_even_tokens(train_ratio: Any, fold: Any, train_tokens: Any) -> NDArray[Any]:
+    """Tokens served after which the smaller model has saved what its longer training cost; 0 for the optimal one itself.
+
+    Parameters
+    ----------
+    train_tokens
+        Of the compute-optimal model. Its parameters cancel: 6·N·D·(ratio − 1) spent, 2·N·(1 − 1/r) saved per token.
+
+    Formulas
+    --------
+    break_even = 3·D·(train_flop_ratio − 1)/(1 − 1/r)
+    """
+    ratio, fold = np.asarray(train_ratio, dtype=float), np.asarray(fold, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = 3 * np.asarray(train_tokens, dtype=float) * (ratio - 1) / (1 - 1 / fold)
+    return np.where(fold > 1, found, 0.0)
