@@ -10,7 +10,7 @@ from roofcalc.report.plots.kinds import KINDS
 
 
 class PlotGroup(LazyGroup):
-    table: ClassVar = {name: (COMMANDS[name][0], kind.title) for name, kind in KINDS.items()}
+    table: ClassVar = {name: (COMMANDS[name][0], kind.title) for name, kind in KINDS.items() if name in COMMANDS}
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         asked = super().get_command(ctx, cmd_name)

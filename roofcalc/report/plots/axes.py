@@ -42,23 +42,28 @@ def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond
     axes.set_xlabel(axis.label, size=size)
 
 
+def measured_x(axes: Axes, text: str, values: Iterable[float], size: float) -> None:
+    """The scale of an x that is an answer itself: logarithmic, or from zero."""
+    _measured(axes, "x", text, values, size)
+
+
 def along_y(axes: Axes, text: str, values: Iterable[float], size: float) -> None:
     """The scale of y over `values`: logarithmic, or from zero."""
+    _measured(axes, "y", text, values, size)
+
+
+def _measured(axes: Axes, side: str, text: str, values: Iterable[float], size: float) -> None:
     found = np.array([value for value in values if math.isfinite(value) and value > 0])
     found = found if found.size else np.array([1.0])
-    logarithmic = _wide(found)
-    axes.set_yscale("log" if logarithmic else "linear")
-    if logarithmic:
-        low, high = _padded(float(found.min()), float(found.max()), True, 0.07)
-        axes.set_ylim(low, high)
-        axes.yaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
-    else:
-        axes.set_ylim(0, float(found.max()) * 1.08)
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis, logarithmic = getattr(axes, f"{side}axis"), _wide(found)
+    low, high = _padded(float(found.min()), float(found.max()), True, 0.07) if logarithmic else (0.0, float(found.max()) * 1.08)
+    getattr(axes, f"set_{side}scale")("log" if logarithmic else "linear")
+    getattr(axes, f"set_{side}lim")(low, high)
+    axis.set_major_locator(FixedLocator(log_ticks(low, high)) if logarithmic else MaxNLocator(5, steps=ROUND))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
     axes.tick_params(labelsize=size)
-    axes.set_ylabel(text, size=size)
+    axis.set_label_text(text, size=size)
 
 
 def ticked(axes: Axes, ticks: Sequence[tuple[str, float, float]], size: float) -> None:

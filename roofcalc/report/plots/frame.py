@@ -15,6 +15,7 @@ from matplotlib.legend import Legend
 from roofcalc.report.people import arranged
 from roofcalc.report.plots.margin import Label, place
 from roofcalc.report.plots.style import QUIET
+from roofcalc.report.plots.tags import Tag, thin
 from roofcalc.report.table import Table
 from roofcalc.version import __version__
 
@@ -60,7 +61,8 @@ class Drawn(NamedTuple):
 
 def words(table: Table, title: str, shared: str, *signs: str) -> Words:
     """The text around a table's chart; `signs` explain marks in the drawing."""
-    return Words(title, shared, " ".join(signs), f"{arranged(table).beneath}. roofcalc {__version__}")
+    assumed = arranged(table).beneath
+    return Words(title, shared, " ".join(signs), f"{assumed}{'. ' if assumed else ''}roofcalc {__version__}")
 
 
 def opened(frame: Frame) -> Figure:
@@ -70,7 +72,14 @@ def opened(frame: Frame) -> Figure:
     return figure
 
 
-def closed(figure: Figure, frame: Frame, text: Words, keys: Sequence[Artist] = (), labels: Sequence[Label] = ()) -> Drawn:
+def closed(
+    figure: Figure,
+    frame: Frame,
+    text: Words,
+    keys: Sequence[Artist] = (),
+    labels: Sequence[Label] = (),
+    tags: Sequence[Tag] = (),
+) -> Drawn:
     """Puts the words and the legend `keys` around a figure's axes, and labels beside them, none over another.
 
     The figure grows by what words and legend need, so that the axes keep their height.
@@ -95,6 +104,7 @@ def closed(figure: Figure, frame: Frame, text: Words, keys: Sequence[Artist] = (
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     place(figure, labels)
+    thin(figure, tags)
     return Drawn(figure, text)
 
 

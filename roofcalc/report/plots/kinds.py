@@ -50,6 +50,16 @@ KINDS: dict[str, Kind] = {
         "roofcalc.report.plots.ops",
         "deepseek-v3 8xh200-sxm --seq 16k --batch 64",
     ),
+    "vote": Kind(
+        "What do several answers to one query cost?",
+        "roofcalc.report.plots.vote",
+        "llama-3.1-405b 8xh100-sxm --weights fp8 --streams 1,5,25 --prefix 0:16k:2k --suffix 1k",
+    ),
+    "frontier": Kind(
+        "How much throughput does speed for each user cost?",
+        "roofcalc.report.plots.frontier",
+        "llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --seq 8k",
+    ),
 }
 
 

@@ -25,8 +25,8 @@ _WORDS: dict[str, Callable[[Cell], str]] = {
     "seq": lambda value: f"{_tokens(value)} tokens",
     "isl": lambda value: f"{_tokens(value)} in",
     "osl": lambda value: f"{_tokens(value)} out",
-    "prefix": lambda value: f"prefix {_tokens(value)}",
-    "suffix": lambda value: f"{_tokens(value)} of its own",
+    "prefix": lambda value: f"prefix of {_tokens(value)} tokens",
+    "suffix": lambda value: f"{_tokens(value)} of each stream's own",
     "streams": lambda value: f"{readable(value)} stream{'s' * (value != 1)}",
     "cached": lambda value: f"{_tokens(value)} cached",
     "batch": lambda value: f"batch {readable(value)}",
@@ -110,11 +110,14 @@ def lines(table: Table, across: Sequence[str], asked: Sequence[str] = ()) -> Lin
     return Lines(axis, tuple(_line(label, axis, members) for label, members in groups), _shared(table, rows, asked))
 
 
-def cases(table: Table, asked: Sequence[str]) -> tuple[list[tuple[str, list[Row]]], str]:
-    """The rows of each case with what tells it from the others, and what all share in a sentence."""
+def cases(table: Table, asked: Sequence[str], within: Sequence[str] = ()) -> tuple[list[tuple[str, list[Row]]], str]:
+    """The rows of each case with what tells it from the others, and what all share in a sentence.
+
+    Columns `within` may differ from row to row of a case.
+    """
     rows = _rows(table)
     asked = [name for name in asked if name in rows[0]]
-    return _grouped(table, rows, asked, None), _shared(table, rows, asked)
+    return _grouped(table, rows, asked, None, within), _shared(table, rows, asked)
 
 
 def _rows(table: Table) -> list[Row]:
@@ -124,10 +127,10 @@ def _rows(table: Table) -> list[Row]:
     return rows
 
 
-def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | None) -> list[tuple[str, list[Row]]]:
+def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | None, within: Sequence[str] = ()) -> list[tuple[str, list[Row]]]:
     along = axis.name if axis else ""
     candidates = [column for column in table.columns if column.role == "case" or column.name in asked]
-    candidates += [column for column in table.columns if column.role == "assumed" and column.name not in (along, *asked)]
+    candidates += [column for column in table.columns if column.role == "assumed" and column.name not in (along, *asked, *within)]
     candidates += [column for column in table.columns if column.name == along == "changes"]
     telling = _telling(rows, candidates, axis)
     groups: dict[tuple[Cell, ...], list[Row]] = {}
