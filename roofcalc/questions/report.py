@@ -19,7 +19,7 @@ from roofcalc.questions.ops import ops
 from roofcalc.report.html.page import Page, Part
 from roofcalc.report.people import readable
 from roofcalc.report.plots.kinds import need_matplotlib
-from roofcalc.report.plots.lines import cases
+from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request
 from roofcalc.units import tokens
@@ -72,7 +72,8 @@ def report(
     notes += [f"batch: {DEFAULT_BATCHES} (--batch)"] if batch is None else []
     lacking = _lacking()
     notes += [lacking] if lacking else []
-    return Page(_title(largest), tuple(_answers(largest)), parts, not lacking, tuple(working.rows), tuple(entries), tuple(dict.fromkeys(notes)))
+    worked = tuple((_named(row), sections[1:]) for row, sections in zip(working.table.rows(), working.rows, strict=True))
+    return Page(_title(largest), tuple(_answers(largest)), parts, not lacking, worked, tuple(entries), tuple(dict.fromkeys(notes)))
 
 
 def _one_point(largest: Table) -> tuple[float, float, float]:
@@ -96,6 +97,12 @@ def _lacking() -> str:
 def _title(largest: Table) -> str:
     models, machines = (", ".join(dict.fromkeys(largest[name].tolist())) for name in ("model", "hardware"))
     return f"{models} on {machines}"
+
+
+def _named(row: Row) -> str:
+    """What a piece of working is about."""
+    case = f"{row['model']} on {row['hardware']}, {row['weights']} weights, {row['kv']} KV"
+    return f"{readable(row['seq'])} tokens, at least {short(row['min_interactivity_tok_s'])} tok/s: {case}"
 
 
 def _answers(largest: Table) -> Iterator[str]:

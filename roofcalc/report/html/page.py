@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.html.style import CSS
 from roofcalc.report.html.tables import linked, shared_words, table
-from roofcalc.report.table import Table
+from roofcalc.report.table import Block, Table
 from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from roofcalc.explain.working import Section
 
+QUESTION = "How many users fit, how fast is each served, and what runs out first?"
+SAID = ("source", "published at", "not seen at a source", "announced", "note")  # figures of an entry that stand outside its table
 LONG = 16  # rows; longer tables can be folded away
 
 
@@ -41,8 +43,8 @@ class Page(NamedTuple):
         Each with a chart, and most with their table beneath.
     charts : bool
         Whether there are charts: they need matplotlib.
-    working : tuple of lists of Section
-        What `explain` shows, each list under the title of its first section.
+    working : tuple of (title, list of Section)
+        What `explain` shows.
     entries : tuple of (title, Table)
         Figures of models and hardware, one by one, with their sources.
     notes : tuple of str
@@ -53,7 +55,7 @@ class Page(NamedTuple):
     answers: tuple[str, ...]
     parts: tuple[Part, ...]
     charts: bool
-    working: tuple[list[Section], ...]
+    working: tuple[tuple[str, list[Section]], ...]
     entries: tuple[tuple[str, Table], ...]
     notes: tuple[str, ...]
 
@@ -66,7 +68,7 @@ class Page(NamedTuple):
         yield f'<meta name="generator" content="roofcalc {__version__}"><link rel="icon" href="data:,">'
         yield f"<title>{escape(self.title)}</title>"
         yield f"<style>{CSS}</style></head><body>"
-        yield f"<header><h1>{escape(self.title)}</h1>"
+        yield f'<header><h1>{escape(self.title)}</h1><p class="quiet">{QUESTION}</p>'
         yield f'<ul class="answers">{"".join(f"<li>{escape(one)}</li>" for one in self.answers)}</ul></header><main>'
         yield from self._assumptions()
         if self.charts:
@@ -75,14 +77,12 @@ class Page(NamedTuple):
                 yield from _chart(part.table, number)
             yield "</div>"
         yield from self._tables()
-        yield "<h2>Working</h2><p>Every formula with the numbers of this request put in; a line opens and closes.</p>"
-        for sections in self.working:
-            yield from _details(sections)
-        yield "<h2>Figures and sources</h2>"
+        yield '<section class="working"><h2>Working</h2><p>Every formula with the numbers of this request put in; a line opens and closes.</p>'
+        for title, sections in self.working:
+            yield from _details(title, sections)
+        yield "</section><h2>Figures and sources</h2>"
         for title, entry in self.entries:
-            yield f'<details class="words"><summary>{escape(title)}</summary>'
-            yield from table(entry, title)
-            yield "</details>"
+            yield from _entry(title, entry)
         yield f"</main><footer><p>roofcalc {__version__}</p></footer></body></html>"
 
     def _assumptions(self) -> Iterator[str]:
@@ -125,12 +125,26 @@ def _chart(shown: Table, number: int) -> Iterator[str]:
     yield f"{inline(rendered(found.figure, 'svg'), f'c{number}-', about)}</figure>"
 
 
-def _details(sections: Sequence[Section]) -> Iterator[str]:
+def _details(title: str, sections: Sequence[Section]) -> Iterator[str]:
     """A piece of working, closed."""
-    yield f"<details><summary>{escape(sections[0].title)}</summary>"
-    for section in sections[1:]:
+    yield f"<details><summary>{escape(title)}</summary>"
+    for section in sections:
         yield f"<h3>{escape(section.title)}</h3>"
         if section.words:
             yield f"<p>{linked(section.words)}</p>"
         yield f"<ul>{''.join(f'<li><code>{escape(line.text())}</code></li>' for line in section.lines)}</ul>"
+    yield "</details>"
+
+
+def _entry(title: str, entry: Table) -> Iterator[str]:
+    """A model's or a machine's sources and doubts, and its figures, closed."""
+    yield f"<h3>{escape(title)}</h3><ul>"
+    figures = Table(entry.command, entry.columns)
+    for row in entry.rows():
+        if row["figure"] in SAID:
+            yield f"<li>{escape(str(row['figure']))}: {linked(str(row['value']))}</li>"
+        else:
+            figures.blocks.append(Block(1, row))
+    yield f'</ul><details class="words"><summary>{len(figures)} figures</summary>'
+    yield from table(figures, title)
     yield "</details>"

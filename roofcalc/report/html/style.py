@@ -10,7 +10,7 @@ main,header,footer{max-width:76rem;margin:0 auto;padding:0 1rem}
 h1{font-size:1.6rem;line-height:1.25;margin:1.5rem 0 .5rem;overflow-wrap:anywhere}
 h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.5rem;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.25rem 0 .25rem;overflow-wrap:anywhere}
-p,li,dd,td,figcaption{overflow-wrap:anywhere}
+p,li,figcaption,.words td{overflow-wrap:anywhere}
 p{margin:.5rem 0;max-width:48rem}
 a{color:var(--link)}
 small,.quiet,figcaption p,caption{color:var(--quiet)}
@@ -45,12 +45,10 @@ footer{margin-top:3rem;padding-bottom:2rem;color:var(--quiet);font-size:.875rem}
 :root{color-scheme:light;--paper:#fff;--ink:#000;--quiet:#444;--line:#bbb;--shade:#eee;--link:#000}
 body{font-size:10pt}
 main,header,footer{max-width:none;padding:0}
-.charts{display:block}
+.charts{grid-template-columns:1fr 1fr;gap:.8cm}
 figure,tr,h2,h3{break-inside:avoid}h2,h3,summary{break-after:avoid}
-figure{margin-bottom:1rem}
-svg{max-width:15cm}
-.scroll{overflow:visible;border:0}
-table{font-size:7.5pt}th,td{padding:.15rem .3rem;white-space:normal}
-details:not([open]){display:none}
+.scroll{overflow:visible;border:0}main>.scroll{break-inside:avoid}
+table{font-size:7pt}th,td{padding:.1rem .25rem}th{white-space:normal}
+details:not([open]),.working:not(:has(details[open])){display:none}
 }
 """

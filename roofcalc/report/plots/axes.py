@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from roofcalc.report.plots.lines import Axis
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 WIDE = 8.0  # values that span more than this factor get a logarithmic scale
 MOST_TICKS = 9
 ROUND = [1, 2, 2.5, 5, 10]
-NEAREST = 0.075  # ticks along x stand at least this part of the width apart
+BETWEEN = 4.0  # pixels between two numbers along x
 
 
 def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond: Iterable[float] = ()) -> None:
@@ -31,7 +32,7 @@ def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond
     axes.set_xscale("log" if logarithmic else "linear")
     axes.set_xlim(low, high)
     if found.size <= MOST_TICKS:
-        axes.xaxis.set_major_locator(FixedLocator(_apart(found, low, high, logarithmic)))
+        axes.xaxis.set_major_locator(FixedLocator(found.tolist()))
     elif logarithmic:
         axes.xaxis.set_major_locator(FixedLocator(log_ticks(low, high)))
     else:
@@ -107,11 +108,20 @@ def _padded(low: float, high: float, logarithmic: bool, part: float) -> tuple[fl
     return low - span * part, high + span * part
 
 
-def _apart(found: NDArray[np.float64], low: float, high: float, logarithmic: bool) -> list[float]:
-    """The values whose ticks do not touch, from the right."""
-    at = np.log(found / low) / math.log(high / low) if logarithmic else (found - low) / (high - low)
-    kept: list[int] = []
-    for place in range(found.size - 1, -1, -1):
-        if not kept or at[kept[-1]] - at[place] >= NEAREST:
-            kept.append(place)
-    return [float(found[place]) for place in reversed(kept)]
+def thin_ticks(figure: Figure) -> None:
+    """Leaves out ticks along x whose numbers would touch, from the right; for a figure whose axes have their places."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_text()]
+        if not any(tick.label1.get_visible() for tick in ticks):
+            continue
+        kept, left = list[float](), math.inf
+        for tick in sorted(ticks, key=lambda tick: -float(tick.get_loc())):
+            box = tick.label1.get_window_extent(renderer)
+            if box.x1 + BETWEEN <= left:
+                kept.append(float(tick.get_loc()))
+                left = box.x0
+        if len(kept) < len(ticks):
+            for other in (axes, *axes.get_shared_x_axes().get_siblings(axes)):
+                other.xaxis.set_major_locator(FixedLocator(sorted(kept)))

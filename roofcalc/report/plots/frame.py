@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
 from roofcalc.report.people import arranged
+from roofcalc.report.plots.axes import thin_ticks
 from roofcalc.report.plots.margin import Label, place
 from roofcalc.report.plots.style import QUIET
 from roofcalc.report.plots.tags import Tag, thin
@@ -40,7 +41,7 @@ class Frame(NamedTuple):
 
 
 ALONE = Frame(8.4, 4.4, 9.5, True)
-WITHIN = Frame(4.9, 3.6, 8.5, False)  # in a page, whose text says the rest; readable on a phone
+WITHIN = Frame(4.6, 3.5, 9.0, False)  # in a page, whose text says the rest; readable on a phone
 
 
 class Words(NamedTuple):
@@ -84,7 +85,7 @@ def closed(
 
     The figure grows by what words and legend need, so that the axes keep their height.
     """
-    pad, width = PAD if frame.alone else 2.0, frame.width * POINTS
+    pad, width = PAD if frame.alone else 4.0, frame.width * POINTS
     above, beneath = list[_Row](), list[_Row]()
     if frame.alone:
         above = _rows(text.title, frame.text * 1.35, width, weight="bold") + _rows(text.shared, frame.text, width)
@@ -103,6 +104,7 @@ def closed(
     figure.align_ylabels()
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    thin_ticks(figure)
     place(figure, labels)
     thin(figure, tags)
     return Drawn(figure, text)

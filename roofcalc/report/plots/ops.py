@@ -162,33 +162,27 @@ def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: li
     for roof in roofs:
         ridge, dashes = roof.tflop_s / roof.tb_s, DASHES[formats.index(roof.format)]
         axes.plot([low, ridge, high], [low * roof.tb_s, roof.tflop_s, roof.tflop_s], color=INK, linewidth=1.4, linestyle=dashes)
-    slopes = dict.fromkeys((roof.tb_s, roof.hardware) for roof in roofs)
-    steepest = max(tb_s for tb_s, _ in slopes)
-    for tb_s, hardware in slopes:
-        _along(axes, points, tb_s, f"{hardware}: {short(tb_s)} TB/s" if several else f"{short(tb_s)} TB/s", tb_s == steepest, size * 0.85)
-    return [
-        label(
-            axes, roof.tflop_s, "\n".join([f"{roof.format}: {short(roof.tflop_s)} TFLOP/s", *([roof.hardware] if several else [])]), INK, size * 0.85
-        )
-        for roof in roofs
-    ]
+    if not several:
+        _along(axes, points, roofs[0].tb_s, f"{short(roofs[0].tb_s)} TB/s", size * 0.85)
+    texts = {
+        roof: f"{roof.format}: {short(roof.tflop_s)} TFLOP/s" + (f"\n{roof.hardware}, {short(roof.tb_s)} TB/s" if several else "") for roof in roofs
+    }
+    return [label(axes, roof.tflop_s, text, INK, size * 0.85) for roof, text in texts.items()]
 
 
-def _along(axes: Axes, points: list[Point], tb_s: float, text: str, above: bool, size: float) -> None:
-    """A text along a slope, above or below it, where points are farthest."""
+def _along(axes: Axes, points: list[Point], tb_s: float, text: str, size: float) -> None:
+    """A text along the slope, where points are farthest."""
     (low, high), (_, top) = (map(math.log10, limits) for limits in (axes.get_xlim(), axes.get_ylim()))
     end = min(high, top - math.log10(tb_s) - 0.3)
     places = [low + (end - low) * part / 20 for part in range(4, 17)]
     at = 10 ** max(places, key=lambda place: min(abs(place - math.log10(point.flop_per_byte)) for point in points))
-    right, up = (-3, 3) if above else (4, -4)
-    away = ScaledTranslation(right / 72, up / 72, axes.figure.dpi_scale_trans)
     axes.text(
         at,
         at * tb_s,
         text,
-        transform=axes.transData + away,
+        transform=axes.transData + ScaledTranslation(-3 / 72, 3 / 72, axes.figure.dpi_scale_trans),
         ha="center",
-        va="bottom" if above else "top",
+        va="bottom",
         rotation=math.degrees(math.atan(tb_s)),
         rotation_mode="anchor",
         transform_rotates_text=True,

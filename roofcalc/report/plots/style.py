@@ -22,6 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that a chart measures the same everywhere
+    "text.hinting": "none",  # widths as browsers and printers have them
     "text.parse_math": False,  # names may hold dollars and underscores
     "text.color": INK,
     "axes.edgecolor": QUIET,
