@@ -5,26 +5,36 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import RawIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
+LONGEST = 120  # seconds that a browser may take for all it is asked
+
+
 def found() -> str | None:
-    """The browser, where one is installed."""
-    return next((path for name in NAMES if (path := shutil.which(name))), None)
+    """The browser, where one is installed that starts."""
+    return next((path for name in NAMES if (path := shutil.which(name)) and _starts(path)), None)
+
+
+def _starts(path: str) -> bool:
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True)
+    return answer.returncode == 0 and "Chrom" in answer.stdout
 
 
 class Browser:
     """Speaks the DevTools protocol over two pipes: messages end with a zero byte."""
 
-    def __init__(self, writer: int, reader: int) -> None:
-        self.writer, self.reader = os.fdopen(writer, "wb", buffering=0), os.fdopen(reader, "rb")
-        self.count = 0
+    def __init__(self, writer: RawIOBase | BinaryIO, reader: BinaryIO) -> None:
+        self.writer, self.reader, self.count = writer, reader, 0
         self.events: list[dict[str, Any]] = []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -70,8 +80,6 @@ class Browser:
         """Ends the browser."""
         del self.session
         self.ask("Browser.close")
-        self.writer.close()
-        self.reader.close()
 
     def _read(self) -> dict[str, Any]:
         text = bytearray()
@@ -84,12 +92,22 @@ class Browser:
         return message
 
 
+# Chromium reads its descriptor 3 and writes its descriptor 4; the pipes' own numbers are moved out of the way first.
+_LAUNCHER = """
+import fcntl, os, sys
+pair = [fcntl.fcntl(int(number), fcntl.F_DUPFD, 10) for number in sys.argv[1:3]]
+for place, number in zip((3, 4), pair):
+    os.dup2(number, place)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 @contextmanager
 def browser(binary: str) -> Iterator[Browser]:
-    """A browser, closed at the end; it reads its descriptor 3 and writes its descriptor 4."""
+    """A browser, closed at the end."""
     child_reads, we_write = os.pipe()
     we_read, child_writes = os.pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         flags = [
             "--headless=new",
             "--remote-debugging-pipe",
@@ -99,18 +117,21 @@ def browser(binary: str) -> Iterator[Browser]:
             f"--user-data-dir={profile}",
         ]
         flags += ["--no-sandbox"] if os.geteuid() == 0 else []  # which the superuser cannot have
-        shell = f'exec "$@" 3<&{child_reads} 4>&{child_writes}'
         process = subprocess.Popen(
-            ["sh", "-c", shell, "sh", binary, *flags, "about:blank"],
+            [sys.executable, "-c", _LAUNCHER, str(child_reads), str(child_writes), binary, *flags, "about:blank"],
             pass_fds=(child_reads, child_writes),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         os.close(child_reads)
         os.close(child_writes)
-        one = Browser(we_write, we_read)
-        try:
-            yield one
-        finally:
-            one.close()
-            process.wait(30)
+        watch = threading.Timer(LONGEST, process.kill)
+        watch.start()
+        with os.fdopen(we_write, "wb", buffering=0) as writer, os.fdopen(we_read, "rb") as reader:
+            try:
+                yield (one := Browser(writer, reader))
+                one.close()
+            finally:
+                watch.cancel()
+                process.terminate()
+                process.wait(30)
