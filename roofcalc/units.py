@@ -81,3 +81,11 @@ def significant(value: float, digits: int = 4) -> str:
         return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - magnitude)
     return f"{round(value, decimals):,.{decimals}f}"
+
+
+def tokens(value: float) -> str:
+    """Tokens as the command line reads them: 8000 -> `8k`, 131072 -> `128Ki`, 7661 -> `7,661`."""
+    for suffix, unit in (("M", 10**6), ("k", 10**3), ("Ki", 2**10)):
+        if value >= unit and value % unit == 0:
+            return f"{value / unit:,.0f}{suffix}"
+    return f"{value:,.0f}" if float(value).is_integer() else significant(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -114,14 +115,35 @@ def write(lines: Iterator[str], output: Path | None) -> None:
         _put(lines, sys.stdout)
         sys.stdout.flush()
         return
+
+    def put(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        _put(lines, text)
+        text.detach()
+
+    _whole(put, output)
+
+
+def write_bytes(data: bytes, output: Path) -> None:
+    """Bytes to a file, whole or not at all.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be written.
+    """
+    _whole(lambda file: file.write(data), output)
+
+
+def _whole(put: Callable[[BinaryIO], Any], output: Path) -> None:
     name = ""
     try:
         target = output.resolve()  # a link stays a link
         if target.is_dir():
             raise RoofcalcError(f"{output}: is a directory, not a file to write")
         if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
-            with target.open("w", encoding="utf-8", newline="\n") as file:
-                _put(lines, file)
+            with target.open("wb") as file:
+                put(file)
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -129,8 +151,8 @@ def write(lines: Iterator[str], output: Path | None) -> None:
 
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".roofcalc.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            _put(lines, file)
+        with os.fdopen(handle, "wb") as file:
+            put(file)
         os.chmod(name, mode)
         os.replace(name, target)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
