@@ -6,7 +6,7 @@ Knows where catalogs lie, aliases, `like:`, and what-if changes; not what a figu
 import copy
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,7 @@ Kind = Literal["models", "hardware"]
 
 _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
 _MAX_COUNT = 1_000_000
+_BLANKS = re.compile(r"[\s_]+")
 _COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
@@ -63,7 +64,7 @@ def built_in(kind: Kind) -> Path:
 
 def normal(name: str) -> str:
     """A name without the differences that do not matter: case, `_`, spaces."""
-    return re.sub(r"[\s_]+", "-", name.strip().lower())
+    return _BLANKS.sub("-", name.strip().lower())
 
 
 def entries(kind: Kind) -> dict[str, Path]:
@@ -77,18 +78,34 @@ def unreadable_directories() -> list[str]:
     return [part for part in named if not (os.path.isdir(part) and os.access(part, os.R_OK | os.X_OK))]
 
 
-@lru_cache(maxsize=8)
 def files_in(*places: Path) -> dict[str, list[Path]]:
     """Every YAML file of these directories by its normalised name, in their order."""
-    found: dict[str, list[Path]] = {}
+    return {name: [Path(path) for path in paths] for name, paths in _paths_in(*map(str, places)).items()}
+
+
+@lru_cache(maxsize=8)
+def _paths_in(*places: str) -> dict[str, list[str]]:
+    """The same as text: a record for each of hundreds of paths would take longer than all of an answer."""
+    found: dict[str, list[str]] = {}
     for place in places:
-        for folder, subfolders, files in os.walk(place):
-            subfolders[:] = sorted(one for one in subfolders if not one.startswith("."))
-            for file in sorted(files):
-                stem, suffix = os.path.splitext(file)
-                if suffix in (".yaml", ".yml"):
-                    found.setdefault(normal(stem), []).append(Path(folder, file))
+        for path in _files(place):
+            stem, suffix = os.path.splitext(os.path.basename(path))
+            if suffix in (".yaml", ".yml"):
+                found.setdefault(normal(stem), []).append(path)
     return found
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Every file, those of hidden and linked folders left out; a folder's own before those of the folders in it."""
+    try:
+        with os.scandir(folder) as inside:
+            ordered = sorted(inside, key=lambda one: one.name)
+    except OSError:
+        return
+    yield from (one.path for one in ordered if not one.is_dir())
+    for one in ordered:
+        if one.is_dir() and not one.is_symlink() and not one.name.startswith("."):
+            yield from _files(one.path)
 
 
 def find(kind: Kind, text: str) -> Found:
@@ -103,10 +120,10 @@ def find(kind: Kind, text: str) -> Found:
         return Found(Path(text).stem, Path(text), config=True)
     if _is_path(text):
         return Found(Path(text).stem, Path(text))
-    known = entries(kind)
     wanted = normal(text)
-    if wanted in known:
-        return Found(known[wanted].stem, known[wanted])
+    if wanted and (paths := _paths_in(*map(str, directories(kind))).get(wanted)):
+        return Found(Path(paths[0]).stem, Path(paths[0]))
+    known = entries(kind)
     also = {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
     if wanted in also:
         name = also[wanted]

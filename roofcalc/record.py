@@ -31,14 +31,14 @@ class Record:
 
     fields_: ClassVar[tuple[Field, ...]] = ()
     names_: ClassVar[tuple[str, ...]] = ()
-    free_: ClassVar[tuple[frozenset[str], ...]] = (frozenset(),)  # by how many values are given by position
+    known_: ClassVar[frozenset[str]] = frozenset()
     defaults_: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         hints = {name: hint for name, hint in cls.__annotations__.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
         cls.fields_ = (*cls.fields_, *(Field(name, hint, cls.__dict__.get(name, MISSING)) for name, hint in hints.items()))
         cls.names_ = tuple(field.name for field in cls.fields_)
-        cls.free_ = tuple(frozenset(cls.names_[n:]) for n in range(len(cls.names_) + 1))
+        cls.known_ = frozenset(cls.names_)
         cls.defaults_ = {field.name: field.default for field in cls.fields_ if field.default is not MISSING}
 
     def __init__(self, *args: Any, **given: Any) -> None:
@@ -47,7 +47,8 @@ class Record:
         if args:
             values.update(zip(names, args, strict=False))
         values.update(given)
-        if len(values) != len(names) or len(args) > len(names) or not given.keys() <= self.free_[len(args)]:
+        misfit = bool(args) and (len(args) > len(names) or not given.keys().isdisjoint(names[: len(args)]))
+        if misfit or values.keys() != self.known_:
             raise TypeError(self._misfit(args, given))
 
     def _misfit(self, args: tuple[Any, ...], given: dict[str, Any]) -> str:

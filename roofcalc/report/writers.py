@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -84,6 +83,8 @@ def _csv_cell(value: Cell) -> str:
 
 def json_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
     """One object, its rows (of the columns `chosen`, if any) one per line; `assumptions` holds those that all rows share."""
+    import json  # the other formats need none of it
+
     first = dict(zip((column.name for column in table.columns), next(table.cells(0, 1), ()), strict=False))
     head = {
         "schema": SCHEMA,
