@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.rollouts import rollouts as rollouts
     from roofcalc.questions.validate import validate as validate
     from roofcalc.questions.vote import vote as vote
+    from roofcalc.report.plots.kinds import plot as plot
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -53,6 +54,7 @@ _HOMES = {
     "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
     "check": "roofcalc.questions.check",
+    "plot": "roofcalc.report.plots.kinds",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",

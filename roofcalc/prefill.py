@@ -140,26 +140,22 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
 
 
 def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
-    """A stage's messages; entries are striped over context ranks for decode only."""
+    """A stage's messages; context ranks gather nothing (`prefill_share`)."""
     return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
+
+
+def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[Share, Array]:
+    """What one device works on for `tokens` new tokens per sequence, and the sequences of one rank.
+
+    Entries are striped over context ranks for decode only: in prefill each tensor rank works on all that it attends to.
+    """
+    one, sequences = work.share_of(deployment, batch)
+    return Share(replace(one.place, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
 
 
 def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
     """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
-    one, sequences = work.share_of(deployment, batch)
     safe = np.maximum(steps.new, 1.0)
-    share = Share(one.place, one.tokens * safe, one.group_tokens * safe, one.spread)
+    share, sequences = prefill_share(deployment, batch, safe)
     operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
     return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-
-
-def flops(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> NDArray[Any]:
-    """FLOPs of a prefill over all devices, replicated work included."""
-    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
-    steps = chunks(new, cached, chunk)
-    total = np.zeros(new.shape)
-    for index, stage in enumerate(deployment.stages):
-        operations, _ = stage_work(deployment, index, steps, batch[..., np.newaxis])
-        of_step = sum((one.layers * np.asarray(one.flops) for one in operations), start=np.zeros(steps.new.shape))
-        total = total + stage.count * np.where(steps.new > 0, of_step, 0.0).sum(axis=-1)
-    return total * deployment.layout.tp * deployment.layout.dp

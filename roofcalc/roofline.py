@@ -177,7 +177,7 @@ def fixed_work(deployment: Deployment, stage: Stage) -> Fixed:
     messages: dict[tuple[Any, ...], Message] = {}
     if deployment.assumptions.network != "ideal":
         for one in work.messages(deployment, stage):
-            alike = one.values_()[2:]  # all but its name and layers
+            alike = replace(one, name="", layers=0).values_()
             met = messages.get(alike)
             messages[alike] = replace(met, layers=met.layers + one.layers) if met else one
     return Fixed(products, list(messages.values()))

@@ -4,6 +4,7 @@ Knows records, numbers with a range, literals, lists, maps and alternatives; not
 A record may add a method `problems()` that yields (field, sentence) for what the types cannot say.
 """
 
+import re
 import types
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -19,6 +20,13 @@ class Range(NamedTuple):
 
     low: float
     high: float
+
+
+class Written(NamedTuple):
+    """How a text must be written: a pattern, and what it allows in words."""
+
+    pattern: str
+    words: str
 
 
 class OneOf(NamedTuple):
@@ -37,6 +45,8 @@ class Kinds:
         self.markers = markers or {}
 
 
+NAME = Written(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", "a name of letters, digits and . _ + -, at most 200, beginning with a letter or digit")
+Name = Annotated[str, NAME]  # no spreadsheet takes it for a formula, no shell for an option, no system for another file
 Count = Annotated[int, Range(1, 1_000_000_000)]
 Whole = Annotated[int, Range(0, 10**16)]
 Positive = Annotated[float, Range(1e-9, 1e12)]
@@ -100,6 +110,9 @@ class _Reader:
             inner, *extras = get_args(hint)
             if isinstance(extras[0], Kinds):
                 return self.alternative(extras[0], value, path)
+            if isinstance(extras[0], Written):
+                fits = isinstance(value, str) and re.fullmatch(extras[0].pattern, value)
+                return value if fits else self.refuse(path, f"expected {extras[0].words}, got {_show(value)}")
             return self.number(inner, extras[0], value, path)
         origin = get_origin(hint)
         if origin in (Union, types.UnionType):

@@ -1,6 +1,7 @@
 """A clean environment for every test: no colours forced, no user catalog; and the count of the fuzzing's cases."""
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Says how many command lines the fuzzing tests held to the contract, where they ran."""
     outcome = sys.modules.get("tests.fuzz.outcome")
     if outcome is not None and outcome.COUNTED:

@@ -12,6 +12,7 @@ from roofcalc.cli.app import COMMANDS
 from roofcalc.cli.explain import ExplainGroup
 from roofcalc.cli.hardware import HardwareGroup
 from roofcalc.cli.models import ModelsGroup
+from roofcalc.cli.plot import PlotGroup
 from roofcalc.version import __version__
 from tests.shell import LLAMA, refused, rows, run
 
@@ -243,7 +244,7 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table}
+    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table, "plot": PlotGroup.table}
     return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
 
 

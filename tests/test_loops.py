@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from roofcalc import capacity
+from roofcalc import capacity, layout
 from roofcalc.roofline import decode
 from tests import catalogs, reference
 from tests.reference import Case
@@ -85,3 +85,18 @@ def test_the_samples_meet_every_kind_and_layout() -> None:
     for machine in ("8xh100-sxm", "8xmi300x", "dgx-b200", "torus-16", "16xh100-sxm"):
         assert {(machine, word) for word in ("exchange", "striped", "pipeline", "spread", "split over data ranks")} <= met
     assert {("16xh100-sxm", word) for word in ("wide", "sent across", "wide exchange")} <= met
+
+
+@pytest.mark.parametrize("count", [6, 8, 16])
+def test_the_engine_knows_the_same_layouts(count: int) -> None:
+    for name in catalogs.MODELS:
+        model = catalogs.model(name)
+        found = {
+            (t, p, count // t // p, e, dcp)
+            for t in layout.legal_tp(model, count)
+            for p in range(1, min(count // t, model.depth) + 1)
+            if count // t % p == 0
+            for e in layout.legal_ep(model, t, count // t // p)
+            for dcp in layout.legal_dcp(model, t)
+        }
+        assert found == set(reference.layouts(model, count)), name

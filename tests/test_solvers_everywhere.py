@@ -30,7 +30,7 @@ def some(name: str, count: int) -> list[Deployment]:
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_largest_batch_is_exact(name: str) -> None:
     rates = np.array([[1.0], [60.0]])
-    for one in some(name, 1):
+    for one in some(name, 2):
         found = max_batch(one, SEQS, rates)
         step, fast, fits = decode(one, SEQS), found.batch_interactivity, found.batch_memory
         assert (np.where(fast > 0, step.seconds(np.maximum(fast, 1)) * rates, 0) <= 1 + 1e-12).all()
@@ -56,7 +56,7 @@ def assert_the_memory_is_full(one: Deployment, fits: Any) -> None:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_longest_context_is_exact(name: str) -> None:
-    for one in some(name, 1):
+    for one in some(name, 2):
         longest = capacity.max_context(one, BATCHES)
         found = np.isfinite(longest)
         served = found & (longest > 0)

@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("roofcalc.cli.validate", "Measured points against the model."),
     "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
     "check": ("roofcalc.cli.check", "Assertions for CI, from a YAML file."),
+    "plot": ("roofcalc.cli.plot", "The same figures as a picture: SVG, PNG or PDF."),
+    "report": ("roofcalc.cli.report", "One self-contained HTML page: charts, tables, working and sources."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
     "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
 }

@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from roofcalc import progress
-from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, TEXT_FORMAT, Option
+from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
 
@@ -77,7 +77,9 @@ def command(
         else:
             emit_text(answered, **output)
 
-    return _built(name, callback, (*options, *OUTPUT), help, examples)
+    built = _built(name, callback, (*options, *OUTPUT), help, examples)
+    built.answer, built.options = answer, options  # `plot` asks the same
+    return built
 
 
 def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
@@ -95,6 +97,47 @@ def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, .
         _print_notes(found.table, quiet)
 
     return _built(name, callback, (*options, TEXT_FORMAT, *(option for option in OUTPUT if option.name in ("output", "quiet"))), help, examples)
+
+
+def page_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+    """The command `name` whose answer is a page: it has `html()` and notes."""
+
+    def callback(output: str | None, quiet: bool, **values: Any) -> None:
+        from roofcalc.report.writers import write
+
+        path = _path(output)
+        page = answer(**_given(values))
+        write(page.html(), path)
+        _print_notes(page, quiet)
+
+    return _built(name, callback, (*options, PAGE, *(option for option in OUTPUT if option.name == "quiet")), help, examples)
+
+
+def drawing_command(name: str, asked: Any, title: str, example: str) -> Any:
+    """The command `plot name`: what the command `asked` answers to the same options, as a picture."""
+
+    def callback(output: str | None, quiet: bool, **values: Any) -> None:
+        from roofcalc.report.plots.kinds import need_matplotlib, plot
+        from roofcalc.report.plots.save import format_of, rendered
+        from roofcalc.report.writers import write, write_bytes
+
+        if output is None:
+            raise RoofcalcError(f"output: name a file for the picture, such as -o {name}.svg (or .png, .pdf; - prints SVG)")
+        path = _path(output)
+        format = format_of(output) if path else "svg"
+        need_matplotlib()
+        table = asked.answer(**_given(values))
+        picture = rendered(plot(table), format)
+        if path:
+            write_bytes(picture, path)
+        else:
+            write(iter(picture.decode().splitlines()), None)
+        _print_notes(table, quiet)
+
+    options = (*asked.options, PICTURE, *(option for option in OUTPUT if option.name == "quiet"))
+    return _built(
+        name, callback, options, f"{title} The table of `roofcalc {name}` as a picture.", (f"roofcalc plot {name} {example} -o {name}.svg",)
+    )
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -119,8 +162,8 @@ def _path(output: str | None) -> Path | None:
     return Path(output) if output and output != "-" else None
 
 
-def _print_notes(table: Table, quiet: bool) -> None:
-    for note in () if quiet else table.notes:
+def _print_notes(answered: Any, quiet: bool) -> None:
+    for note in () if quiet else answered.notes:
         print(f"note: {note}", file=sys.stderr)
 
 

@@ -79,6 +79,7 @@ SEQ = _option(
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
+SOME_BATCHES = _option("batch", WORKLOAD, "--batch", "Constant batches of memory and speed. [1,8,64]", metavar="N")
 VARIANT = _option(
     "variant",
     WORKLOAD,
@@ -238,6 +239,8 @@ OUTPUT = (
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
+PICTURE = _option("output", "Output", "--output|-o", "Where to: .svg, .png or .pdf, whole or not at all; - prints SVG.", metavar="FILE")
+PAGE = _option("output", "Output", "--output|-o", "Write the page to a file: whole or not at all; - is standard output.", metavar="FILE.html")
 
 CHECK_FILE = _argument("file", "A YAML file of checks.")
 JUNIT = _option("junit", "Output", "--junit", "Write the results as JUnit XML besides: whole or not at all.", metavar="FILE")

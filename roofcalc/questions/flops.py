@@ -9,7 +9,7 @@ import numpy as np
 
 from roofcalc import limits
 from roofcalc.architecture.model import Model
-from roofcalc.deployment import Deployment
+from roofcalc.deployment import NATIVE, Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.operations.base import Place
@@ -20,6 +20,8 @@ from roofcalc.request import Names, Numbers, Options, Request, positive, whole
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
+
+ALONE = ("kv", "kv_policy", "changes")  # the options that a model without hardware takes
 
 
 def flops(
@@ -58,6 +60,8 @@ def flops(
     if hardware is None:
         if any(value is not None for value in (batch, interactivity, ttft)):
             raise RoofcalcError("flops: batch, interactivity and ttft need hardware, whose FLOPs they may exceed")
+        if idle := [name for name, value in options.items() if value and value != NATIVE and name not in ALONE]:
+            raise RoofcalcError(f"flops: {', '.join(idle)}: FLOPs of a model alone do not depend on it; give hardware too")
         for base, kv, changes in request.models_alone():
             contexts = request.contexts(base, seq)
             dtype = request.cache_dtype(base, kv).name

@@ -112,6 +112,7 @@ OPS = (
     Column("share", "share", "", "of the step's time, a fraction", "number", 8),
     LIMITED_BY._replace(meaning="the resource that takes the most of it", keep=8),
 )
+FORMAT = Column("format", "format", "", "of its arithmetic: whose peak is its roof", "text", 4)
 
 ATTENTION = (
     Column("variant", "variant", "", "what was changed in the model's attention", "text", 9),

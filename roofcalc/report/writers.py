@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -21,13 +22,14 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 SCHEMA = 1
+_FORMULA = tuple("=+-@\t\r")  # a spreadsheet would compute a text that begins so, or run it
 MAX_COUNT = 2**62
 
 
 def csv_lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
     """RFC 4180 quoting, LF, one header row, full precision, missing cells empty; only the columns `chosen`, if any.
 
-    Yields many lines at a time.
+    A text that a spreadsheet would run has a ' before it. Yields many lines at a time.
     """
     columns = tuple(chosen) or table.columns
     yield ",".join(column.name for column in columns)
@@ -73,6 +75,8 @@ def _csv_cell(value: Cell) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return plain(value)
+    if value[:1] in _FORMULA:
+        value = "'" + value
     quoted = value.replace('"', '""')
     return f'"{quoted}"' if any(mark in value for mark in ',"\n\r') else value
 
@@ -112,14 +116,35 @@ def write(lines: Iterator[str], output: Path | None) -> None:
         _put(lines, sys.stdout)
         sys.stdout.flush()
         return
+
+    def put(file: BinaryIO) -> None:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        _put(lines, text)
+        text.detach()
+
+    _whole(put, output)
+
+
+def write_bytes(data: bytes, output: Path) -> None:
+    """Bytes to a file, whole or not at all.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be written.
+    """
+    _whole(lambda file: file.write(data), output)
+
+
+def _whole(put: Callable[[BinaryIO], Any], output: Path) -> None:
     name = ""
     try:
         target = output.resolve()  # a link stays a link
         if target.is_dir():
             raise RoofcalcError(f"{output}: is a directory, not a file to write")
         if target.exists() and not target.is_file():  # /dev/null, a pipe: nothing to replace
-            with target.open("w", encoding="utf-8", newline="\n") as file:
-                _put(lines, file)
+            with target.open("wb") as file:
+                put(file)
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -127,8 +152,8 @@ def write(lines: Iterator[str], output: Path | None) -> None:
 
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".roofcalc.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            _put(lines, file)
+        with os.fdopen(handle, "wb") as file:
+            put(file)
         os.chmod(name, mode)
         os.replace(name, target)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
