@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roofcalc.deployment import Deployment
+from roofcalc.architecture.model import Block, Dtypes
+from roofcalc.deployment import Deployment, stored
 from roofcalc.layout import Stage
-from roofcalc.operations.base import ALONE, Branches
+from roofcalc.operations.base import ALONE, Array, Branches, Place
 from roofcalc.operations.feedforward import held_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.step import held_place
@@ -35,16 +37,11 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     def bytes_of(tensor: str) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
 
-    total = 0.0
+    total, norm = 0.0, bytes_of("norm")
     for name, count in stage.groups:
         block = model.blocks[name]
-        layers = block.stored(count)
-        total += layers * model.norm_vectors(block) * bytes_of("norm")
-        for part in parts(block, model.hidden, place):
-            one = sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
-            if part.routed:
-                one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
-            total += layers * one
+        one = model.norm_vectors(block) * norm + _layer_bytes(block, model.hidden, place, model.dtypes, deployment.weights)
+        total += block.stored(count) * one
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
@@ -53,6 +50,21 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     if stage.last:
         total += model.last_vectors * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
+
+
+@lru_cache(maxsize=4096)
+def _layer_bytes(block: Block, hidden: int, place: Place, dtypes: Dtypes, weights: str) -> float:
+    """Bytes of one layer's matrices and of its parts' vectors."""
+
+    def bytes_of(tensor: str) -> float:
+        return stored(dtypes, weights, tensor).bytes_per_element
+
+    total = 0.0
+    for part in parts(block, hidden, place):
+        total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
+        if part.routed:
+            total += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+    return total
 
 
 def _drafters(deployment: Deployment) -> list[Deployment]:
@@ -71,21 +83,29 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches 
     state = layers·N_s·b
     kept = layers·kept
     """
+    return _of_stage(stage, _kept_per_layer(deployment, seq, branches))
+
+
+def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
+    return np.asarray(per_layer[""] + sum(layers * per_layer[name] for name, layers in stage.groups))
+
+
+def _kept_per_layer(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> dict[str, Array]:
+    """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
-    total = np.zeros_like(kept)
-    for name, layers in stage.groups:
+    found: dict[str, Array] = {"": np.zeros_like(kept)}
+    for name in deployment.model.groups:
+        found[name] = 0.0
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
-            fixed = part.kept_bytes
-            if part.recurrence is not None:
-                fixed += part.recurrence.elements * part.recurrence.bytes_per_element
-            total = total + layers * fixed * branches.count
+            state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
+            found[name] += (part.kept_bytes + state) * branches.count
             for cache in part.caches:
-                total = total + layers * (cache.entry_bytes * whole.of(cache.span).holds(kept))
+                found[name] = found[name] + cache.entry_bytes * whole.of(cache.span).holds(kept)
     for drafter in _drafters(deployment):
-        total = total + kv_bytes(drafter, drafter.stages[0], seq, branches)
-    return total
+        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, branches)
+    return found
 
 
 def system_weight_bytes(deployment: Deployment) -> float:
@@ -96,8 +116,8 @@ def system_weight_bytes(deployment: Deployment) -> float:
 
 def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes of cache of one sequence over all devices, replicated heads included."""
-    held = [stage.count * kv_bytes(deployment, stage, seq, branches) for stage in deployment.stages]
-    return np.asarray(sum(held)) * deployment.layout.tp
+    per_layer = _kept_per_layer(deployment, seq, branches)
+    return np.asarray(sum(stage.count * _of_stage(stage, per_layer) for stage in deployment.stages)) * deployment.layout.tp
 
 
 def system_capacity_bytes(deployment: Deployment) -> float:
@@ -122,10 +142,11 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
     if min(rooms) < 0:
         return np.zeros_like(seq)
+    per_layer = _kept_per_layer(deployment, seq, branches)
     fitting = []
     for room, stage in zip(rooms, deployment.stages, strict=True):
         with np.errstate(divide="ignore"):
-            fitting.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
+            fitting.append(np.floor(room / _of_stage(stage, per_layer) * (1 + 1e-12)))
     return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 MOST_PER_RANK = 2**16  # sequences of one rank, where memory sets no limit
+LADDER = np.array([1, *(rung * 2**power for power in range(1, 17) for rung in (1, 1.5))])  # 1, 2, 3, 4, 6, 8, 12, …
 
 
 class Ask(NamedTuple):
@@ -104,7 +105,7 @@ def points(ask: Ask, piece: Piece) -> Points:
 def best(some: Points) -> Points:
     """Of each curve the points that no other beats, the slowest first."""
     kept = []
-    for point in np.unique(some.point):
+    for point in range(int(some.point.max(initial=-1)) + 1):
         own = np.flatnonzero(some.point == point)
         own = own[pareto(some.interactivity[own], some.throughput[own])]
         kept.append(own[np.argsort(some.interactivity[own], kind="stable")])
@@ -139,10 +140,8 @@ def _batches(ask: Ask, deployment: Deployment, fitting: NDArray[Any]) -> NDArray
     if ask.batches is not None:
         return np.broadcast_to(ask.batches, (fitting.shape[0], ask.batches.size))
     ranks = deployment.layout.pp * deployment.layout.dp
-    most = float(np.min([fitting.max(), ranks * MOST_PER_RANK]))
-    powers = 2.0 ** np.arange(np.floor(np.log2(max(1.0, most / ranks))) + 1)
-    ladder = ranks * np.unique(np.concatenate([powers, 1.5 * powers[1:]]))
     last = np.minimum(fitting, ranks * MOST_PER_RANK)
+    ladder = ranks * LADDER[: np.searchsorted(LADDER, last.max() / ranks, side="right")]
     last = np.where((last == ladder).any(axis=1, keepdims=True), 0.0, last)
     return np.concatenate([np.broadcast_to(ladder, (fitting.shape[0], ladder.size)), last], axis=1)
 

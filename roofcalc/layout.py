@@ -5,9 +5,11 @@ Ranks are laid out tensor innermost, then data, then pipeline.
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
+from roofcalc.architecture.layers import Runs
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
@@ -179,18 +181,28 @@ def prefers_data(model: Model) -> bool:
 
 def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:
     """The pipeline's stages, equal ones merged: consecutive layers, the first L mod p stages one more."""
+    return list(_merged(model.runs, layout.pp, layout.tp * layout.dp, domain))
+
+
+@lru_cache(maxsize=4096)
+def _merged(runs: Runs, depth: int, width: int, domain: int) -> tuple[Stage, ...]:
     merged: dict[Stage, int] = {}
-    for stage in each_stage(model, layout, domain):
+    for stage in _each(runs, depth, width, domain):
         merged[stage] = merged.get(stage, 0) + 1
-    return [Stage(s.groups, s.first, s.last, s.sends, count) for s, count in merged.items()]
+    return tuple(Stage(s.groups, s.first, s.last, s.sends, count) for s, count in merged.items())
 
 
 def each_stage(model: Model, layout: Layout, domain: int) -> Iterator[Stage]:
     """Every stage in order, one by one."""
-    base, longer = divmod(model.depth, layout.pp)
-    names, lefts = [name for name, _ in model.runs], [count for _, count in model.runs]
+    return _each(model.runs, layout.pp, layout.tp * layout.dp, domain)
+
+
+def _each(runs: Runs, depth: int, width: int, domain: int) -> Iterator[Stage]:
+    """The same for `depth` stages of `width` devices each."""
+    names, lefts = [name for name, _ in runs], [count for _, count in runs]
+    base, longer = divmod(sum(lefts), depth)
     at = 0
-    for number in range(layout.pp):
+    for number in range(depth):
         wanted = base + (number < longer)
         groups: dict[str, int] = {}
         while wanted:
@@ -199,13 +211,12 @@ def each_stage(model: Model, layout: Layout, domain: int) -> Iterator[Stage]:
             lefts[at] -= taken
             wanted -= taken
             at += lefts[at] == 0
-        last = number == layout.pp - 1
-        wire = "" if last else "scale_out" if _crosses(layout, number, domain) else "link"
+        last = number == depth - 1
+        wire = "" if last else "scale_out" if _crosses(width, number, domain) else "link"
         yield Stage(tuple(sorted(groups.items())), number == 0, last, wire)
 
 
-def _crosses(layout: Layout, number: int, domain: int) -> bool:
+def _crosses(width: int, number: int, domain: int) -> bool:
     """Whether any rank of stage `number` sits in another scale-up domain than its successor."""
-    width = layout.tp * layout.dp
     ranks = range(number * width, (number + 1) * width)
     return width >= domain or any(rank // domain != (rank + width) // domain for rank in ranks)

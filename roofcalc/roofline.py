@@ -16,18 +16,17 @@ In `bound`, the links' times overlap one another too, and memory is spared what 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache, cached_property, reduce
+from collections.abc import Callable, Iterable
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc import collectives, roofs
 from roofcalc.deployment import Deployment
-from roofcalc.layout import Stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import ALONE, Array, Branches, Message, Operation, Share
-from roofcalc.record import Record, replace
+from roofcalc.record import Record
 from roofcalc.roofs import Roof
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -35,6 +34,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 
 RESOURCES = ("bandwidth", "compute", "network")  # in the order in which ties go
 WIRES = ("link", "scale_out")
+HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # no block has such a name
 
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out"
 
@@ -61,7 +61,7 @@ class Step(Record):
         T_step, B ≥ p = p·slowest_stage
         """
         batch = np.asarray(batch, dtype=float)
-        each = [self.stage_seconds(index, batch) for index in range(len(self.per_sequence))]
+        each = self.stage_seconds(batch)
         stages = self.deployment.stages
         if len(each) == 1 and stages[0].count == 1:
             return each[0]
@@ -74,37 +74,31 @@ class Step(Record):
     def passes(self, batch: Any) -> list[NDArray[Any]]:
         """How often a token's step takes each kind of stage: p times the slowest, or each as often as there is."""
         batch = np.asarray(batch, dtype=float)
-        stages = self.deployment.stages
-        times = np.stack(np.broadcast_arrays(*(self.stage_seconds(index, batch) for index in range(len(stages)))))
-        slowest = np.argmax(times, axis=0)
+        return self._passes(batch, self.stage_seconds(batch))
+
+    def _passes(self, batch: NDArray[Any], times: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        slowest = np.argmax(np.stack(np.broadcast_arrays(*times)), axis=0)
         depth = self.deployment.layout.pp
         paced = (batch >= depth) & (depth > 1) & (not self.deployment.assumptions.is_bound)
-        return [np.where(paced, np.where(slowest == index, float(depth), 0.0), float(stage.count)) for index, stage in enumerate(stages)]
+        stages = enumerate(self.deployment.stages)
+        return [np.where(paced, np.where(slowest == index, float(depth), 0.0), float(stage.count)) for index, stage in stages]
 
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of a step by the resource that takes them, in the order of `RESOURCES`."""
         batch = np.asarray(batch, dtype=float)
-        parts = [self._by_resource(index, batch) for index in range(len(self.deployment.stages))]
+        fixed, sequences = self._of_batch(batch, fixed_terms)
+        parts = [self._by_resource(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
         if len(parts) == 1 and self.deployment.stages[0].count == 1:
             return parts[0]
-        passes = self.passes(batch)
+        passes = self._passes(batch, [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)])
         return {name: np.asarray(sum(n * part[name] for n, part in zip(passes, parts, strict=True))) for name in RESOURCES}
 
     def limited_by(self, batch: Any) -> NDArray[np.str_]:
         """The resource whose operations take the largest part of the step; ties go to bandwidth."""
         return limit_of(self.deployment, self.resources(batch))
 
-    def _totals(self, index: int, batch: NDArray[Any]) -> tuple[Terms, Terms, Array]:
-        share, sequences = work.share_of(self.deployment, batch, self.tokens)
-        return batch_terms(self.deployment, self.fixed[index], share), self.per_sequence[index], sequences
-
-    @cached_property
-    def fixed(self) -> list[Fixed]:
-        """What each kind of stage does whatever the context."""
-        return [fixed_work(self.deployment, stage) for stage in self.deployment.stages]
-
-    def stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
-        """Seconds of one pass through a kind of stage.
+    def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
+        """Seconds of one pass through each kind of stage.
 
         Formulas
         --------
@@ -113,7 +107,11 @@ class Step(Record):
         full = max(compute, memory, network)
         full, bound = max(compute, memory, link, scale_out)
         """
-        fixed, per_sequence, sequences = self._totals(index, batch)
+        fixed, sequences = self._of_batch(batch, fixed_seconds)
+        return [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
+
+    def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
+        """What a stage takes, in the overlap in force."""
         overlap = self.deployment.assumptions.overlap
 
         def seconds(names: Iterable[str]) -> NDArray[Any]:
@@ -132,13 +130,44 @@ class Step(Record):
         wires = [(name,) for name in WIRES] if self.deployment.assumptions.is_bound else [WIRES]
         return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]))
 
-    def _by_resource(self, index: int, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        fixed, per_sequence, sequences = self._totals(index, batch)
+    def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
         each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *WIRES)}
         wires = [np.asarray(each[name]) for name in WIRES]
         network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
         return {"bandwidth": np.asarray(each["bandwidth"]), "compute": np.asarray(each["compute"]), "network": np.asarray(network)}
+
+    def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, Share], Terms]) -> tuple[list[Terms], Array]:
+        """What the batch alone decides, for each kind of stage, and the sequences of a rank."""
+        deployment = self.deployment
+        share, sequences = work.share_of(deployment, batch, self.tokens)
+        each = {name: terms_of(deployment, fixed, share) for name, fixed in self.fixed.items()}
+        found = []
+        for stage in deployment.stages:
+            terms: Terms = {"bandwidth": -spared_seconds(deployment)}
+            for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
+                for resource, time in each[name].items():
+                    terms[resource] = terms.get(resource, 0.0) + layers * time
+            found.append(terms)
+        return found, sequences
+
+    @cached_property
+    def fixed(self) -> dict[str, Fixed]:
+        """What one layer of each block does whatever the context, the head, and what a stage sends over either wire."""
+        deployment = self.deployment
+        known: dict[str, tuple[float, float]] = {}
+
+        def of_tensor(tensor: str) -> tuple[float, float]:
+            if tensor not in known:
+                known[tensor] = rates(deployment, "linear", tensor)
+            return known[tensor]
+
+        found = {HEAD: Fixed(roofs.roofs(work.head_products(deployment), of_tensor), [])}
+        for name in deployment.model.groups:
+            found[name] = Fixed(roofs.roofs(work.block_products_together(deployment, name), of_tensor), work.block_messages(deployment, name))
+        for wire in {stage.sends for stage in deployment.stages} - {""}:
+            found[SENDS[wire]] = Fixed([], [work.sent(deployment, wire)])
+        return found
 
 
 def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
@@ -155,40 +184,42 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
 def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, branches: Branches = ALONE) -> Step:
     """The step in which each cache is read as `reads` says; with `branches` its batch counts queries of several streams."""
-    each = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads, tokens, branches)) for stage in deployment.stages)
-    return Step(deployment, tuple(each), tokens * branches.count)
+    names = deployment.model.groups
+    each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, reads, tokens, branches)) for name in names}
+    found = []
+    for stage in deployment.stages:
+        terms: Terms = {}
+        for name, layers in stage.groups:
+            for resource, time in each[name].items():
+                terms[resource] = terms.get(resource, 0.0) + layers * time
+        found.append(terms)
+    return Step(deployment, tuple(found), tokens * branches.count)
 
 
 class Fixed(NamedTuple):
-    """What a kind of stage does whatever the context: products by weights under their roofs, and messages; equal ones together."""
+    """What does not depend on the context: products by weights under their roofs, and messages."""
 
     roofs: list[Roof]
     messages: list[Message]
 
 
-def fixed_work(deployment: Deployment, stage: Stage) -> Fixed:
-    """A stage's products by weights and messages, put together once for every batch."""
-
-    @cache
-    def of_tensor(tensor: str) -> tuple[float, float]:
-        return rates(deployment, "linear", tensor)
-
-    products = roofs.roofs(work.batch_products(deployment, stage), of_tensor)
-    messages: dict[tuple[Any, ...], Message] = {}
-    if deployment.assumptions.network != "ideal":
-        for one in work.messages(deployment, stage):
-            alike = replace(one, name="", layers=0).values_()
-            met = messages.get(alike)
-            messages[alike] = replace(met, layers=met.layers + one.layers) if met else one
-    return Fixed(products, list(messages.values()))
+def fixed_terms(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
+    """Its seconds by resource, for what one device works on."""
+    compute, memory = roofs.split(fixed.roofs, share, deployment.assumptions.overlap)
+    return {"compute": compute, "bandwidth": memory, **_wires(deployment, fixed, share)}
 
 
-def batch_terms(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
-    """Seconds of what the batch alone decides, by resource: products by weights, and messages."""
-    compute, memory = roofs.total(fixed.roofs, share, deployment.assumptions.overlap)
-    terms: Terms = {"compute": compute, "bandwidth": memory - spared_seconds(deployment)}
+def fixed_seconds(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
+    """The same where only their sum counts, arithmetic under "bandwidth" too: a resource less to tell apart."""
+    if deployment.assumptions.overlap == "full":
+        return fixed_terms(deployment, fixed, share)
+    return {"bandwidth": roofs.whole(fixed.roofs, share, deployment.assumptions.overlap), **_wires(deployment, fixed, share)}
+
+
+def _wires(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
+    terms: Terms = {}
     tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-    for message in fixed.messages:
+    for message in fixed.messages if deployment.assumptions.network != "ideal" else ():
         times = collectives.seconds(deployment, message, tokens)
         for name, time in zip(WIRES, times, strict=True):
             terms[name] = terms.get(name, 0.0) + message.layers * time

@@ -1,8 +1,7 @@
 """Products by weights under their two roofs, as functions of the tokens they serve, put together once for any batch.
 
 A product takes a·T seconds of the arithmetic and b + c·T of the memory, b for its weights and c for what goes in and comes
-out; experts' weights take b for each different expert that is hit. Products whose a, b and c are in proportion meet
-their roofs at the same T, whatever their size: they are added up, and a dense model of one dtype is left with one.
+out; experts' weights take b for each different expert that is hit.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ import numpy as np
 from roofcalc.operations.base import Array, Product, Routed, Share
 from roofcalc.operations.feedforward import read_experts
 
-DIGITS = 12  # to which bytes per FLOP must agree
-
 
 class Roof(NamedTuple):
-    """Products that turn from memory to arithmetic at the same number of tokens, all layers together.
+    """Products that turn from memory to arithmetic at the same number of tokens.
 
     Attributes
     ----------
@@ -50,19 +47,15 @@ class Roof(NamedTuple):
 
 
 def roofs(products: Iterable[Product], rates: Callable[[str], tuple[float, float]]) -> list[Roof]:
-    """Products put together; `rates` gives FLOPs and bytes per second for a class of weights."""
-    found: dict[tuple[object, ...], Roof] = {}
+    """The roofs of products; `rates` gives FLOPs and bytes per second for a class of weights."""
+    found = []
     for one in products:
         flop_per_s, bytes_per_s = rates(one.tensor)
-        alike = (one.routed, one.load, flop_per_s, bytes_per_s, round(one.weights / one.flops, DIGITS), round(one.moved / one.flops, DIGITS))
-        a, b, c = one.layers * one.flops / flop_per_s, one.layers * one.weights / bytes_per_s, one.layers * one.moved / bytes_per_s
-        if met := found.get(alike):
-            a, b, c = a + met.compute, b + met.weights, c + met.moved
-        found[alike] = Roof(a, b, c, one.routed, one.load)
-    return list(found.values())
+        found.append(Roof(one.flops / flop_per_s, one.weights / bytes_per_s, one.moved / bytes_per_s, one.routed, one.load))
+    return found
 
 
-def total(found: Iterable[Roof], share: Share, overlap: str) -> tuple[Array, Array]:
+def split(found: Iterable[Roof], share: Share, overlap: str) -> tuple[Array, Array]:
     """Seconds of arithmetic and of memory, each product's going where `overlap` says (`roofcalc.roofline`)."""
     compute: Array = np.float64(0.0)
     memory: Array = np.float64(0.0)
@@ -70,6 +63,12 @@ def total(found: Iterable[Roof], share: Share, overlap: str) -> tuple[Array, Arr
         on_compute, on_memory = attributed(*one.seconds(share), overlap)
         compute, memory = compute + on_compute, memory + on_memory
     return compute, memory
+
+
+def whole(found: Iterable[Roof], share: Share, overlap: str) -> Array:
+    """Seconds of arithmetic and memory together, where one does not overlap all others."""
+    longest = np.add if overlap == "none" else np.maximum
+    return sum((longest(*one.seconds(share)) for one in found), start=np.float64(0.0))
 
 
 def attributed(compute: Array, memory: Array, overlap: str) -> tuple[Array, Array]:

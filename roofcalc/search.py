@@ -7,6 +7,7 @@ divide badly over some numbers), so that whoever searches goes through all of it
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,8 +67,11 @@ def layouts(
         contexts = among("dcp", legal_dcp(model, t))
         for p in among("pp", [p for p in range(1, min(depth, devices // t) + 1) if devices // t % p == 0]):
             for d in among("dp", [devices // (t * p)]):
-                found += [Layout(t, p, d, e, c) for e in among("ep", legal_ep(model, t, d)) for c in contexts]
+                found += [_layout(t, p, d, e, c) for e in among("ep", legal_ep(model, t, d)) for c in contexts]
     return found
+
+
+_layout = lru_cache(maxsize=2**16)(Layout)  # equal ones the same: they are keys of what is computed for each
 
 
 def pareto(x: Any, y: Any) -> NDArray[np.bool_]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Product, Share
+
+DIGITS = 12  # to which bytes per FLOP must agree
 
 
 def products(
@@ -22,6 +24,21 @@ def products(
         tensor, moved = matrix.tensor, around * ACTIVATION_BYTES / spread
         found.append(Product(prefix + matrix.name, layers, tensor, 2.0 * elements / spread, elements * bytes_of(tensor) / spread, moved))
     return found
+
+
+def together(found: Iterable[Product]) -> list[Product]:
+    """Products added up where they are of one class and turn from memory to arithmetic at the same number of tokens.
+
+    Those of a dense model have as many bytes for each FLOP, whatever their size: all of a class are one.
+    """
+    met: dict[tuple[object, ...], Product] = {}
+    for one in found:
+        flops, weights, moved = (one.layers * value for value in (one.flops, one.weights, one.moved))
+        alike = (one.tensor, one.routed, one.load, round(one.weights / one.flops, DIGITS), round(one.moved / one.flops, DIGITS))
+        if other := met.get(alike):
+            flops, weights, moved = flops + other.flops, weights + other.weights, moved + other.moved
+        met[alike] = Product("", 1, one.tensor, flops, weights, moved, one.routed, one.load)
+    return list(met.values())
 
 
 def linear(

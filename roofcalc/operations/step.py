@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 
 import numpy as np
 
-from roofcalc.architecture.model import Block
+from roofcalc.architecture.model import Block, Dtypes
 from roofcalc.assumptions import Assumptions
-from roofcalc.deployment import Deployment
+from roofcalc.deployment import Deployment, stored
 from roofcalc.layout import Layout, Stage
 from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
 from roofcalc.operations.feedforward import expert_products, reached, read_experts
 from roofcalc.operations.kinds import parts
-from roofcalc.operations.linear import products, served
+from roofcalc.operations.linear import products, served, together
 from roofcalc.operations.spans import Span
 from roofcalc.precision import Dtype
 
@@ -76,21 +76,46 @@ def share_of(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple
 
 def batch_products(deployment: Deployment, stage: Stage) -> list[Product]:
     """Products by weights: what they take depends on the batch alone."""
-    model, activations, place = deployment.model, deployment.assumptions.activations, work_place(deployment)
-    spread = spread_of(deployment)
+    found = [one for name, layers in stage.groups for one in block_products(deployment, name, layers)]
+    return [*found, *head_products(deployment)] if stage.last else found
 
-    @cache
+
+def block_products(deployment: Deployment, name: str, layers: int = 1) -> list[Product]:
+    """Those of `layers` layers of a block."""
+    model, spread, activations = deployment.model, spread_of(deployment), deployment.assumptions.activations
+    return _products(
+        model.blocks[name], layers, model.hidden, work_place(deployment), spread, model.dtypes, deployment.weights, activations, f"{name}."
+    )
+
+
+def block_products_together(deployment: Deployment, name: str) -> tuple[Product, ...]:
+    """Those of one layer, as few as can be (`roofcalc.operations.linear.together`)."""
+    model, spread, activations = deployment.model, spread_of(deployment), deployment.assumptions.activations
+    return _together(model.blocks[name], model.hidden, work_place(deployment), spread, model.dtypes, deployment.weights, activations)
+
+
+@lru_cache(maxsize=4096)
+def _together(block: Block, hidden: int, place: Place, spread: float, dtypes: Dtypes, weights: str, activations: bool) -> tuple[Product, ...]:
+    return tuple(together(_products(block, 1, hidden, place, spread, dtypes, weights, activations)))
+
+
+def _products(
+    block: Block, layers: int, hidden: int, place: Place, spread: float, dtypes: Dtypes, weights: str, activations: bool, prefix: str = ""
+) -> list[Product]:
     def bytes_of(tensor: str) -> float:
-        return deployment.weight_dtype(tensor).bytes_per_element
+        return stored(dtypes, weights, tensor).bytes_per_element
 
     found: list[Product] = []
-    for name, layers in stage.groups:
-        for part in parts(model.blocks[name], model.hidden, place):
-            found += products(part.matrices, layers, spread, bytes_of, activations, f"{name}.")
-            found += expert_products(part.routed, layers, place, spread, bytes_of, activations, f"{name}.") if part.routed else []
-    if stage.last:
-        found += products([model.head(place.tp)], 1, spread, bytes_of, activations)
+    for part in parts(block, hidden, place):
+        found += products(part.matrices, layers, spread, bytes_of, activations, prefix)
+        found += expert_products(part.routed, layers, place, spread, bytes_of, activations, prefix) if part.routed else []
     return found
+
+
+def head_products(deployment: Deployment) -> list[Product]:
+    """That of the head."""
+    head, dtype = deployment.model.head(work_place(deployment).tp), deployment.weight_dtype("head")
+    return products([head], 1, spread_of(deployment), lambda _: dtype.bytes_per_element, deployment.assumptions.activations)
 
 
 def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
@@ -110,12 +135,19 @@ def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, toke
     `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`). With
     `branches` a sequence is a query of several streams, each with its `tokens`.
     """
+    each = (block_operations(deployment, name, layers, reads, tokens, branches) for name, layers in stage.groups)
+    return [one for found in each for one in found]
+
+
+def block_operations(
+    deployment: Deployment, name: str, layers: int, reads: Reads, tokens: float = 1.0, branches: Branches = ALONE
+) -> list[Operation]:
+    """Those of `layers` layers of a block."""
     place, spread = work_place(deployment), spread_of(deployment)
     found: list[Operation] = []
-    for name, layers in stage.groups:
-        for part in parts(deployment.model.blocks[name], deployment.model.hidden, place):
-            found += [attended(cache, layers, reads, tokens, spread, f"{name}.", branches) for cache in part.caches]
-            found += [updated(part.recurrence, layers, tokens, spread, f"{name}.", branches)] if part.recurrence else []
+    for part in parts(deployment.model.blocks[name], deployment.model.hidden, place):
+        found += [attended(cache, layers, reads, tokens, spread, f"{name}.", branches) for cache in part.caches]
+        found += [updated(part.recurrence, layers, tokens, spread, f"{name}.", branches)] if part.recurrence else []
     return found
 
 
@@ -180,26 +212,33 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     adds up within itself. Experts over t·d ranks with d > 1 exchange tokens instead of the second: the first is then a
     reduce-scatter before and an all-gather after, at the same cost.
     """
+    found = [one for name, layers in stage.groups for one in block_messages(deployment, name, layers)]
+    return [*found, sent(deployment, stage.sends)] if stage.sends else found
+
+
+def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[Message]:
+    """Those of `layers` layers of a block."""
     found: list[Message] = []
     model, layout = deployment.model, deployment.layout
-    hidden = float(model.hidden)
-    for name, layers in stage.groups:
-        block = model.blocks[name]
-        here = parts(block, model.hidden, held_place(deployment))
-        exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
-        if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
-            found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, hidden, layout.tp))
-        for summed in (part.summed for part in here if part.summed and layout.tp > 1):
-            found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
-        for routed in exchanged:
-            found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
-        if layout.dcp > 1:
-            for elements in (elements for part in here for elements in part.gathered):
-                found.append(Message(f"{name}.context_gather", "gather", layers, elements, layout.dcp))
-    if stage.sends:
-        streams = model.hyper_connections or 1
-        found.append(Message("send", "send", 1, hidden * streams / layout.tp, 2, wire=stage.sends))
+    block = model.blocks[name]
+    here = parts(block, model.hidden, held_place(deployment))
+    exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
+    if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
+        found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, float(model.hidden), layout.tp))
+    for summed in (part.summed for part in here if part.summed and layout.tp > 1):
+        found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
+    for routed in exchanged:
+        found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
+    if layout.dcp > 1:
+        for elements in (elements for part in here for elements in part.gathered):
+            found.append(Message(f"{name}.context_gather", "gather", layers, elements, layout.dcp))
     return found
+
+
+def sent(deployment: Deployment, wire: str) -> Message:
+    """What a stage passes on to the next."""
+    model, layout = deployment.model, deployment.layout
+    return Message("send", "send", 1, float(model.hidden) * (model.hyper_connections or 1) / layout.tp, 2, wire=wire)
 
 
 def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
