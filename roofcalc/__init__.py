@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from roofcalc.questions.memory import memory as memory
     from roofcalc.questions.ops import ops as ops
     from roofcalc.questions.overtrain import overtrain as overtrain
+    from roofcalc.questions.plan import plan as plan
     from roofcalc.questions.prefill import prefill as prefill
     from roofcalc.questions.reliability import reliability as reliability
     from roofcalc.questions.rollouts import rollouts as rollouts
@@ -45,6 +46,7 @@ _HOMES = {
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
     "frontier": "roofcalc.questions.frontier",
+    "plan": "roofcalc.questions.plan",
     "validate": "roofcalc.questions.validate",
     "fit": "roofcalc.questions.fit",
     "cost": "roofcalc.questions.cost",

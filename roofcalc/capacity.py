@@ -130,8 +130,10 @@ def weights_fit(deployment: Deployment) -> bool:
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
-def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
     """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
+
+    With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
 
     Formulas
     --------
@@ -141,8 +143,10 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -
     seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
     if min(rooms) < 0:
-        return np.zeros_like(seq)
+        return np.zeros(seq.shape if shares is None else seq.shape[:-1])
     per_layer = _kept_per_layer(deployment, seq, branches)
+    if shares is not None:
+        per_layer = {name: np.asarray((held * shares).sum(axis=-1)) for name, held in per_layer.items()}
     fitting = []
     for room, stage in zip(rooms, deployment.stages, strict=True):
         with np.errstate(divide="ignore"):

@@ -101,10 +101,11 @@ def step_at(deployment: Deployment, seq: Any) -> Timed:
     return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
 
 
-def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) -> Timed:
+def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, shares: Any = None) -> Timed:
     """The mean step of generations of `osl` tokens after prompts of `isl`; arrays that broadcast.
 
-    With several `streams`, each of `osl` tokens, after one prompt, its batch counts prompts.
+    With several `streams`, each of `osl` tokens, after one prompt, its batch counts prompts. With `shares` the last axis
+    holds kinds of generations, and its batch has those shares of each.
 
     Formulas
     --------
@@ -120,9 +121,14 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) 
         raise RoofcalcError(f"isl, osl: {isl.size:,} generations of one model on one machine; at most {MAX_POINTS // PIECES:,} are computed at once")
     edges = np.round(osl[..., np.newaxis] * np.linspace(0.0, 1.0, PIECES + 1))
     lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
-    weights = lengths / osl[..., np.newaxis]
+    weights, prefix = lengths / osl[..., np.newaxis], isl[..., np.newaxis]
+    if shares is not None:
+        weights = weights * np.asarray(shares)[..., np.newaxis]
+        weights, lengths, begins, prefix = (
+            np.broadcast_to(one, weights.shape).reshape(*weights.shape[:-2], -1) for one in (weights, lengths, begins, prefix)
+        )
     reads = work.over(begins, np.maximum(lengths, 1.0))
-    branches = Branches(streams, isl[..., np.newaxis])
+    branches = Branches(streams, prefix)
     return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
 
 

@@ -8,7 +8,7 @@ and only so many are worked on ahead that memory stays bounded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,7 +37,7 @@ def checked(executor: Any) -> Executor | None:
     return executor  # type: ignore[no-any-return]
 
 
-def mapped(executor: Executor | None, function: Callable[[S], T], items: Sequence[S], batch: int = 8) -> Iterator[T]:
+def mapped(executor: Executor | None, function: Callable[[S], T], items: Sequence[S], batch: int = 8) -> Generator[T]:
     """`function` of each item, in their order.
 
     Parameters

@@ -84,7 +84,7 @@ def pareto(x: Any, y: Any) -> NDArray[np.bool_]:
     array of bool
         In the shape of `x` and `y`, which are alike and flat; O(n log n).
     """
-    x, y = _digits(np.asarray(x, dtype=float)), _digits(np.asarray(y, dtype=float))
+    x, y = significant(x), significant(y)
     order = np.lexsort((-y, -x))  # from the highest x on, of equal x the highest y first; nan last
     ordered = y[order]
     before = np.concatenate([[-np.inf], np.maximum.accumulate(np.where(np.isnan(ordered), -np.inf, ordered))[:-1]])
@@ -93,8 +93,9 @@ def pareto(x: Any, y: Any) -> NDArray[np.bool_]:
     return kept
 
 
-def _digits(values: NDArray[Any]) -> NDArray[Any]:
+def significant(values: Any) -> NDArray[Any]:
     """Values rounded to the digits that count."""
+    values = np.asarray(values, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = 10.0 ** (np.floor(np.log10(np.abs(values))) - DIGITS + 1)
-        return np.where(np.isfinite(values) & (values != 0), np.round(values / unit) * unit, values)
+        return np.asarray(np.where(np.isfinite(values) & (values != 0), np.round(values / unit) * unit, values))

@@ -11,12 +11,13 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import Timed, mean_step, output_tok_s, step_at
 from roofcalc.prefill import prefill
-from roofcalc.request import MAX_TOKENS, Numbers, Request, one_whole, whole
+from roofcalc.request import MAX_TOKENS, Numbers, Request, one_whole, positive, whole
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 KV_AT = ("end", "mean")
+MAX_KINDS = 1000
 
 
 class Workload(NamedTuple):
@@ -100,3 +101,48 @@ def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workloa
     prompts, answers = grid
     held = prompts + answers if chosen == "end" else prompts + np.ceil((answers + 1) / 2)
     return Workload(held, prompts, answers, chosen, size)
+
+
+class Mix(NamedTuple):
+    """Kinds of requests: prompts, answers, and each kind's part of all requests."""
+
+    isl: NDArray[Any]
+    osl: NDArray[Any]
+    parts: NDArray[Any]
+
+
+def mix(path: str) -> Mix:
+    """The kinds of requests of a file: lines of `isl:osl` and, after a blank or comma, a weight (1 where there is none).
+
+    Blank lines, and what follows a #, are left out.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be read, or every line that is none of these, with its number.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise RoofcalcError(f"mix: {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    found, errors = [], []
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].replace(",", " ").split()
+        if words:
+            try:
+                found.append(_kind(words))
+            except RoofcalcError as error:
+                errors.append(f"{path}:{number}: {error}")
+    if errors or not 0 < len(found) <= MAX_KINDS:
+        raise RoofcalcError(*(errors or [f"{path}: {len(found):,} kinds of requests; expected 1 to {MAX_KINDS:,}"]))
+    isl, osl, weights = (np.array(column, dtype=float) for column in zip(*found, strict=True))
+    return Mix(isl, osl, weights / weights.sum())
+
+
+def _kind(words: list[str]) -> tuple[float, float, float]:
+    prompt, colon, answer = words[0].partition(":")
+    if not colon or len(words) > 2:
+        raise RoofcalcError(f"{' '.join(words)!r} is not written as isl:osl weight, such as 4000:500 0.7")
+    weight = positive(words[1] if len(words) > 1 else 1, "weight", 1e-12, 1e12)[0]
+    return whole(prompt, "isl", MAX_TOKENS, 0)[0], whole(answer, "osl", MAX_TOKENS)[0], weight

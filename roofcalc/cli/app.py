@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
     "prefill": ("roofcalc.cli.prefill", "Time to the first token of a prompt."),
     "frontier": ("roofcalc.cli.frontier", "Throughput per device against interactivity, over batches and layouts."),
+    "plan": ("roofcalc.cli.plan", "The least hardware, or money, that meets a demand."),
     "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
     "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
     "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),

@@ -114,6 +114,10 @@ LADDER = _option(
     metavar="N",
 )
 MAX_TTFT = _option("ttft", WORKLOAD, "--ttft", "Longest time to the first token.", metavar="SECONDS")
+LOAD = (
+    _option("mix", WORKLOAD, "--mix", "Requests of several kinds in place of --isl and --osl: lines of `isl:osl weight`.", metavar="FILE"),
+    _option("requests_per_second", WORKLOAD, "--requests-per-second", "Load of the whole system, in place of --batch.", metavar="RATE"),
+)
 CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
 CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
 SPECULATION = (
@@ -220,6 +224,12 @@ SEARCH = "Search"
 SIZES = _option("devices", SEARCH, "--devices", "Sizes of the system to look among: 8, 1:64:1. [the hardware as named]", metavar="N")
 DISAGGREGATED = _option("disaggregated", SEARCH, "--disaggregated", "One pool reads prompts, another decodes; for --isl and --osl.", bool)
 EVERY_POINT = _option("all", SEARCH, "--all", "Every point that fits, not only those that no other beats.", bool)
+MACHINES = _argument(
+    "hardware", "Devices, of which any number may be taken, or machines (8xh100-sxm, systems), taken whole; one or several.", many=True
+)
+LEAST = _option("least", SEARCH, "--least", "By what machines are ordered, the best first. [devices]", metavar="devices|usd")
+HAD = _option("devices", SEARCH, "--devices", "Numbers of devices that can be had: 64, 8:64:8. [any]", metavar="N")
+SPARE = _option("spare", SEARCH, "--spare", "Devices that may be lost, each with its replica. [0]", metavar="N")
 WHAT_IF = (
     _option(
         "changes",

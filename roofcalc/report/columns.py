@@ -45,6 +45,7 @@ WHERE_GIVEN = (
     Column("draft_model", "draft model", "", "what drafts", "text", 1, "assumed"),
     Column("mtp", "mtp", "", "the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
     Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed"),
+    Column("mix", "mix", "", "file of weighted requests", "text", 1, "assumed"),
 )
 
 SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
@@ -147,6 +148,29 @@ FRONTIER_APART = (
         if one.name != "dcp"
     ),
 )
+
+PLAN = (
+    Column("devices", "devices", "", "to be had in all, spare ones included", "count", 9),
+    Column("replicas", "replicas", "", "of the layout, spare ones included", "count", 9),
+    *(one for one in DEGREES if one.name != "dcp"),
+    BATCH._replace(meaning="sequences in flight over all replicas"),
+    INTERACTIVITY._replace(meaning="tokens per second for each user at that batch", keep=9),
+    Column("ttft_ms", "first token", "ms", "of the longest prompt, one for each data-parallel rank", "number", 8),
+    Column("usd_per_mtok_out", "out", "USD/M tokens", "of all devices, over the tokens that they put out", "number", 7),
+    LIMITED_BY._replace(meaning="what a replica would run out of first, or what is in the way", keep=8),
+)
+
+PLAN_ASKED = (
+    SEQ._replace(meaning="tokens whose KV a sequence holds, on average over a mix", keep=6),
+    MIN_INTERACTIVITY._replace(keep=5),
+)
+PLAN_MORE = (
+    Column("usd_per_hour", "cost", "USD/h", "of all devices", "number", 6),
+    Column("relief", "relief", "", "what would let a replica carry the most more: a tenth more of a figure, or a narrower cache", "text", 5),
+    Column("relief_gain", "gain", "", "how much more, a fraction", "number", 5),
+)
+RATE_ASKED = Column("requests_per_s", "requests", "1/s", "asked for", "number", 6)
+SPARE = Column("spare", "spare", "", "devices that may be lost, each with its replica", "count", 3)
 
 PREFILL = (
     NEW,

@@ -1,0 +1,359 @@
+"""The least hardware, or the least money, that meets a demand."""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+
+import numpy as np
+
+from roofcalc import capacity, limits, units
+from roofcalc.architecture.model import Model
+from roofcalc.catalog import Change
+from roofcalc.curve import Piece
+from roofcalc.deployment import Deployment
+from roofcalc.economics.cost import MILLION, usd
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.generation import limited_by
+from roofcalc.hardware import Hardware
+from roofcalc.layout import expert_counts
+from roofcalc.parallel import mapped
+from roofcalc.planning import REASONS, Choices, Demand, choices, least_batch, reading, relief
+from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
+from roofcalc.questions.money import usd_per_device_hour
+from roofcalc.record import replace
+from roofcalc.report import columns
+from roofcalc.report.table import Table
+from roofcalc.request import Names, Numbers, Options, Request, positive, single, whole
+from roofcalc.search import layouts, sized
+from roofcalc.workload import axes, workload
+from roofcalc.workload import mix as mix_of
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+LEAST = ("devices", "usd")
+DEFAULT_SEQ = 8000
+MAX_DEVICES = 10**6
+REPLICA_DEVICES = 64  # a replica is looked for up to so many devices, or as many times what its weights need
+REPLICA_TIMES = 4
+MAX_REPLICA_DEVICES = 4096
+LAYOUTS_OF_A_PIECE = 16
+
+
+def plan(
+    model: Names | Model,
+    hardware: Names | Hardware,
+    *,
+    seq: Numbers | None = None,
+    isl: Numbers | None = None,
+    osl: Numbers | None = None,
+    mix: str | None = None,
+    kv_at: str | None = None,
+    chunk: Numbers | None = None,
+    interactivity: Numbers | None = None,
+    ttft: Numbers | None = None,
+    batch: Numbers | None = None,
+    requests_per_second: Numbers | None = None,
+    devices: Numbers | None = None,
+    spare: Numbers | None = None,
+    least: str | None = None,
+    usd_per_hour: Numbers | None = None,
+    **options: Unpack[Options],
+) -> Table:
+    """The fewest devices, as replicas of one layout, that hold and serve a demand; or the least money among machines.
+
+    Every number of devices of a replica and every legal layout is looked at, since more devices do not always do what fewer
+    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas.
+
+    Parameters
+    ----------
+    model : names
+    hardware : names
+        Devices, of which any number may be taken; or machines (`8xh100-sxm`, systems), of which whole ones are.
+    seq, isl, osl, kv_at, chunk
+        As `max_batch` takes them (default contexts of 8k).
+    mix : path
+        Requests of several kinds in place of isl and osl (`roofcalc.workload.mix`).
+    interactivity : tok/s/user
+        The least that each user must get (default 30).
+    ttft : seconds
+        Longest time to the first token, of a prompt by itself on its rank; with contexts, of a prompt that fills one.
+    batch : sequences
+        In flight over all replicas (default 1).
+    requests_per_second
+        In place of a batch; for isl and osl, or a mix.
+    devices : int or list of int
+        Numbers of devices that can be had.
+    spare : int
+        Devices that may be lost while the demand is met; each takes its replica with it.
+    least : "devices" or "usd"
+        By what machines are ordered, the best first (default "devices").
+    usd_per_hour
+        Dollars per device-hour (default: the newest on-demand price of the table).
+
+    Returns
+    -------
+    Table
+        A row per model, change and demand for each machine, weights and KV dtype, the best first. One that cannot do it has no
+        devices and says what is in the way.
+
+    Raises
+    ------
+    RoofcalcError
+        Anything wrong in the request, in one sentence each.
+    """
+    if least is not None and least not in LEAST:
+        raise RoofcalcError(f"least: {least!r} is none of {', '.join(LEAST)}{did_you_mean(least, LEAST)}")
+    generations = mix is not None or isl is not None or osl is not None
+    if requests_per_second is not None and not generations:
+        raise RoofcalcError("requests_per_second: requests need their tokens: give isl and osl, or a mix")
+    if requests_per_second is not None and batch is not None:
+        raise RoofcalcError("batch, requests_per_second: either is a load; give one")
+    given = ("isl", "osl", "kv_at") if generations else ()
+    more = (
+        *columns.PLAN_ASKED,
+        *((columns.RATE_ASKED,) if requests_per_second is not None else ()),
+        *((columns.TTFT_ASKED,) if ttft is not None else ()),
+        *((columns.SPARE,) if spare is not None else ()),
+        *columns.PLAN_MORE,
+    )
+    also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
+    request = Request("plan", columns.PLAN, model, _apart(hardware), options, (*given, *also), more)
+    if interactivity is None:
+        request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
+    if not generations and seq is None:
+        request.note(f"seq: contexts of {DEFAULT_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
+    loads = {
+        "interactivity": positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9),
+        "ttft_s": np.array([np.inf]) if ttft is None else positive(ttft, "ttft", 1e-6, 1e9),
+    }
+    if requests_per_second is None:
+        loads["batch"] = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
+    else:
+        loads["rate"] = positive(requests_per_second, "requests_per_second", 1e-9, 1e9)
+    had = None if devices is None else np.unique(whole(devices, "devices", MAX_DEVICES))
+    lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
+    found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
+    for own, machine, changes in request.searches():
+        context = min(DEFAULT_SEQ, own.context) if seq is None and not generations else seq
+        demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
+        market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
+        for weights, kv in request.precisions():
+            alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
+            found.setdefault((own.name, changes), []).extend(_plans(request, demand, alone, market))
+    shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
+    for (_, changes), plans in found.items():
+        _add_plans(request, plans, changes, least or LEAST[0], shared)
+    return request.answer()
+
+
+def _apart(hardware: Any) -> Any:
+    """Several arguments, each of which may be a comma list, as one list."""
+    if not isinstance(hardware, list) or not all(isinstance(one, str) for one in hardware):
+        return hardware
+    return [name for one in hardware for name in ([one] if os.path.isfile(one) else one.split(","))]
+
+
+def _demand(
+    request: Request,
+    model: Model,
+    seq: Numbers | None,
+    isl: Numbers | None,
+    osl: Numbers | None,
+    mix: str | None,
+    kv_at: str | None,
+    chunk: Any,
+    loads: dict[str, NDArray[Any]],
+) -> Demand:
+    """Every combination of what was asked, the requests first."""
+    if mix is not None:
+        if isl is not None or osl is not None or seq is not None:
+            raise RoofcalcError("mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
+        kinds = mix_of(mix)
+        request.beyond(model, kinds.isl + kinds.osl)
+        work, parts, number = workload([kinds.isl, kinds.osl], kv_at, chunk), kinds.parts, [np.zeros(1, dtype=np.intp)]
+        of_work = work.at(np.arange(parts.size)[np.newaxis])
+    else:
+        points = request.grid(*axes(request, model, seq, isl, osl))
+        work, parts, number = workload(points, kv_at, chunk), np.ones(1), [np.arange(points[0].size)]
+        of_work = work.at(np.arange(points[0].size)[:, np.newaxis])
+    which, *each = request.grid(*number, *loads.values())
+    chosen = of_work.at(which.astype(np.intp))
+    prompts = chosen.seq if chosen.isl is None else chosen.isl
+    asked: dict[str, Any] = {"batch": None, "rate": None, **dict(zip(loads, each, strict=True))}
+    return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
+
+
+class Market(NamedTuple):
+    """What can be had: whole machines, or numbers of devices; how many of them may be lost; and what an hour of one costs."""
+
+    machine: Hardware
+    had: NDArray[Any] | None
+    lost: int
+    usd_per_hour: float
+
+    def devices(self, used: NDArray[Any]) -> NDArray[Any]:
+        """The fewest that can be had and that `used` are among; inf where none are."""
+        if self.had is None:
+            return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
+        return np.append(self.had, np.inf)[np.searchsorted(self.had, used)]
+
+
+class Plan(NamedTuple):
+    """A need, and the deployment of one replica that meets it with the fewest devices; or what is in the way of all."""
+
+    need: Demand
+    market: Market
+    deployment: Deployment
+    devices: float
+    replicas: float
+    reason: str
+
+
+class Best:
+    """The best that a search has met for each need."""
+
+    def __init__(self, needs: int) -> None:
+        self.key = np.tile([[np.inf], [np.inf], [0.0]], needs)  # devices, those used, margin
+        self.replicas = np.full(needs, np.inf)
+        self.found: list[Deployment | None] = [None] * needs
+        self.reason = np.full(needs, len(REASONS) - 1)
+
+    def meet(self, piece: Piece, some: Choices, market: Market) -> None:
+        """Takes what is better: fewer devices; of as many, those of which fewer are used; then what could carry the most."""
+        self.reason = np.minimum(self.reason, some.reason.min(axis=0))
+        used = piece.deployment.hardware.count * (some.replicas + market.lost)
+        keys = np.stack([market.devices(used), used, -some.margin])  # (3, layouts, needs)
+        for number in range(len(piece.layouts)):
+            for need in np.flatnonzero(np.isfinite(keys[0, number])):
+                if tuple(keys[:, number, need]) < tuple(self.key[:, need]):
+                    self.key[:, need], self.replicas[need] = keys[:, number, need], some.replicas[number, need]
+                    self.found[need] = piece.placed(number)
+
+
+def _plans(request: Request, demand: Demand, alone: Deployment, market: Market) -> list[Plan]:
+    """The best plan for each need, by going through all sizes of a replica from the smallest that holds the weights."""
+    needs = demand.interactivity.size
+    best = Best(needs)
+    if alone.has_time:
+        pieces = _pieces(request, alone, market)
+        with closing(mapped(request.table.executor, partial(choices, demand), pieces, batch=1)) as results:
+            for piece, some in zip(pieces, results, strict=False):
+                best.meet(piece, some, market)
+                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[0]).all():
+                    break  # more devices in one replica are more than the best has in all
+    plans = []
+    for number in range(needs):
+        met, reason = best.found[number], REASONS[best.reason[number]] if alone.has_time else ""
+        if met is None and reason == "":
+            reason = "devices" if alone.has_time else ""
+        plans.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
+    return plans
+
+
+def _pieces(request: Request, alone: Deployment, market: Market) -> list[Piece]:
+    """Every size of a replica with its layouts, a few at a time."""
+    machine, model, held = market.machine, alone.model, request.degrees()
+    if not expert_counts(model):
+        held.setdefault("dp", {1})
+    least = math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes)
+    if market.had is None:
+        most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least), MAX_REPLICA_DEVICES)
+    else:
+        most = min(int(market.had.max()), MAX_REPLICA_DEVICES)
+    drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
+    found = []
+    for count in range(max(1, least), most // (1 + market.lost) + 1):
+        if (one := sized(machine, count)) is not None:
+            legal = layouts(model, count, held, drafter, pipelines=alone.draft is None)
+            for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
+                found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
+    return found
+
+
+def _add_plans(request: Request, plans: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any]) -> None:
+    """Adds the rows of one model, need by need, the best plan first."""
+    needs: dict[tuple[float, ...], list[Plan]] = {}
+    for one in plans:
+        asked = tuple(float(np.asarray(values).ravel()[0]) for values in (*one.need[:3], *one.need[4:8]) if values is not None)
+        needs.setdefault(asked, []).append(one)
+
+    def order(one: Plan) -> float:
+        figure = one.devices if least == LEAST[0] else one.devices * one.market.usd_per_hour
+        return math.inf if math.isnan(figure) else figure
+
+    for some in needs.values():
+        for one in sorted(some, key=order):
+            _add_plan(request, one, changes, shared)
+
+
+def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any]) -> None:
+    need, deployment, market = one.need, one.deployment, one.market
+    values: dict[str, Any] = {
+        "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
+        "min_interactivity_tok_s": need.interactivity,
+        "max_ttft_s": need.ttft_s,
+        "requests_per_s": need.rate,
+        **shared,
+    }
+    if need.osl is not None:
+        values |= {"isl": (need.isl * need.parts).sum(axis=-1), "osl": need.answer}
+    if math.isfinite(one.devices):
+        values |= _figures(request, one)
+    else:
+        none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
+        values |= {**none, "hardware": market.machine.name, "batch": np.zeros(1), "limited_by": one.reason}
+        _say_why_not(request, one)
+    request.add(deployment, changes, **values)
+
+
+def _figures(request: Request, one: Plan) -> dict[str, Any]:
+    """What the replicas of a plan do at the load that is asked."""
+    need, deployment, market = one.need, one.deployment, one.market
+    step, fitting = need.step(deployment), need.fitting(deployment)
+    fast = limits.batch_interactivity(step, need.interactivity, fitting.shape)
+    most, prompts = np.minimum(fitting, fast), reading(need, deployment)
+    if need.rate is not None:
+        each = least_batch(need, step, need.rate / one.replicas, most, prompts)
+        batch, per_s = each * one.replicas, need.rate * need.answer
+    else:
+        assert need.batch is not None
+        batch, each = need.batch, np.ceil(need.batch / one.replicas)
+        per_s = batch * deployment.accepted / step.seconds(each)
+        if need.osl is not None:
+            decoding = need.answer / deployment.accepted * step.seconds(each)
+            per_s = batch * need.answer / (decoding + each * prompts.prompt_s)
+    limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
+    gains = relief(need, deployment)
+    name = max(gains, key=lambda one: gains[one])
+    worth = "; ".join(f"{name} {gain:+.1%}".replace("%", " %") for name, gain in sorted(gains.items(), key=lambda item: -item[1]))
+    what = "requests" if need.rate is not None else "sequences"
+    request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; of more {what} a replica could carry: {worth}")
+    return {
+        "devices": one.devices,
+        "replicas": one.replicas + market.lost,
+        "batch": batch,
+        "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
+        "ttft_ms": prompts.first_s * 1e3,
+        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(one.devices), market.usd_per_hour),
+        "limited_by": limit,
+        "usd_per_hour": one.devices * market.usd_per_hour,
+        "relief": name if gains[name] > 0 else None,
+        "relief_gain": max(gains[name], 0.0),
+    }
+
+
+def _say_why_not(request: Request, one: Plan) -> None:
+    """A note on what is in the way of every layout."""
+    market, model = one.market, one.deployment.model
+    if one.reason == "devices":
+        most = "" if market.had is None else f" up to {market.had.max():,.0f}"
+        request.note(f"{model.name} on {market.machine.name}: more devices would meet it than any number that can be had{most}")
+    elif one.reason:
+        words = {"ttft": "no layout reads a prompt in time", "interactivity": "no layout is fast enough for a single sequence"}
+        why = words.get(one.reason, "no layout holds the weights and one sequence")
+        request.note(f"{model.name} on {market.machine.name}: {why}")
