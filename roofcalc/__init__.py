@@ -16,8 +16,10 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.check import check as check
     from roofcalc.questions.cost import cost as cost
     from roofcalc.questions.explain import explain as explain
+    from roofcalc.questions.fit import fit as fit
     from roofcalc.questions.flops import flops as flops
     from roofcalc.questions.interactivity import interactivity as interactivity
     from roofcalc.questions.max_batch import max_batch as max_batch
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from roofcalc.questions.prefill import prefill as prefill
     from roofcalc.questions.reliability import reliability as reliability
     from roofcalc.questions.rollouts import rollouts as rollouts
+    from roofcalc.questions.validate import validate as validate
     from roofcalc.questions.vote import vote as vote
+    from roofcalc.report.plots.kinds import plot as plot
     from roofcalc.report.table import Table as Table
     from roofcalc.request import Options as Options
 
@@ -39,12 +43,16 @@ _HOMES = {
     "prefill": "roofcalc.questions.prefill",
     "flops": "roofcalc.questions.flops",
     "attention": "roofcalc.questions.attention",
+    "validate": "roofcalc.questions.validate",
+    "fit": "roofcalc.questions.fit",
     "cost": "roofcalc.questions.cost",
     "vote": "roofcalc.questions.vote",
     "rollouts": "roofcalc.questions.rollouts",
     "overtrain": "roofcalc.questions.overtrain",
     "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
+    "check": "roofcalc.questions.check",
+    "plot": "roofcalc.report.plots.kinds",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",

@@ -31,6 +31,8 @@ class Line(NamedTuple):
     ----------
     op : str
         `block.operation`, or `layer.block.operation`.
+    format : str
+        Of its arithmetic; empty where there is none.
     layers : array
         How often it runs on a token's way.
     flops, bytes : array
@@ -42,6 +44,7 @@ class Line(NamedTuple):
     """
 
     op: str
+    format: str
     layers: NDArray[Any]
     flops: NDArray[Any]
     bytes: NDArray[Any]
@@ -85,8 +88,8 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
     for index, stage in enumerate(deployment.stages):
         operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
         found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape)
-        whole = ((one, [np.where(runs, value, 0.0).sum(axis=-1) / pieces for value in one[2:]]) for one in found)
-        each.append([Line(one.op, one.layers.max(axis=-1), *values) for one, values in whole])
+        whole = ((one, [np.where(runs, value, 0.0).sum(axis=-1) / pieces for value in one[3:]]) for one in found)
+        each.append([Line(*one[:2], one.layers.max(axis=-1), *values) for one, values in whole])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
     return _of_all(deployment, each, passes, per_layer)
 
@@ -112,27 +115,29 @@ def _of_stage(
 ) -> list[Line]:
     """One pass through one stage: operations as often as they come, and messages of so many tokens of a rank."""
     zero = np.zeros(shape)
-    rows: list[tuple[str, int, Array, Array, Array, Array, Array, Array]] = []
+    rows: list[tuple[str, str, int, Array, Array, Array, Array, Array, Array]] = []
     order = {name: place for place, (name, _) in enumerate(stage.groups)}
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)
         n = operation.layers * times
-        rows.append((operation.name, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n, zero, zero))
+        runs_at = deployment.format_of(operation.role, operation.tensor) or ""
+        rows.append((operation.name, runs_at, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n, zero, zero))
     for message in messages if deployment.assumptions.network != "ideal" else ():
         wire = collectives.seconds(deployment, message, tokens)
-        rows.append((message.name, message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
+        rows.append((message.name, "", message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
     if spared := spared_seconds(deployment):
-        rows.append((CACHE, 1, zero, zero - spared * deployment.memory_bytes_per_s, zero, zero - spared, zero, zero))
+        rows.append((CACHE, "", 1, zero, zero - spared * deployment.memory_bytes_per_s, zero, zero - spared, zero, zero))
     rows.sort(key=lambda row: order.get(row[0].split(".")[0], len(order)))
-    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (4, 5, 6, 7))
+    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (5, 6, 7, 8))
     times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs)
     network = np.maximum(links, outs) if deployment.assumptions.is_bound else links + outs
     return [
         Line(
             row[0],
-            np.full(shape, float(row[1])),
-            np.broadcast_to(row[2], shape),
+            row[1],
+            np.full(shape, float(row[2])),
             np.broadcast_to(row[3], shape),
+            np.broadcast_to(row[4], shape),
             computes[i],
             memories[i],
             network[i],
@@ -156,11 +161,11 @@ def _attributed(overlap: str, bound: bool, compute: NDArray[Any], memory: NDArra
 
 
 def _scaled(line: Line, times: NDArray[Any]) -> Line:
-    return Line(line.op, *(value * times for value in line[1:]))
+    return Line(line.op, line.format, *(value * times for value in line[2:]))
 
 
 def _added(one: Line, other: Line) -> Line:
-    return Line(one.op, *(a + b for a, b in zip(one[1:], other[1:], strict=True)))
+    return Line(one.op, one.format, *(a + b for a, b in zip(one[2:], other[2:], strict=True)))
 
 
 def _by_layer(deployment: Deployment, each: list[list[Line]], passes: list[NDArray[Any]]) -> list[Line]:
@@ -187,4 +192,4 @@ def _by_layer(deployment: Deployment, each: list[list[Line]], passes: list[NDArr
 
 def _one(line: Line, name: str, layers: int) -> Line:
     """A layer's part of a line."""
-    return Line(name, *(value / layers for value in line[1:]))
+    return Line(name, line.format, *(value / layers for value in line[2:]))

@@ -41,17 +41,17 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         layers = block.stored(count)
         total += layers * model.norm_vectors(block) * bytes_of("norm")
         for part in parts(block, model.hidden, place):
-            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in part.matrices) + part.vectors * bytes_of("norm")
+            one = sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
             if part.routed:
                 one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
             total += layers * one
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed")
+        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed") + model.first_vectors * bytes_of("norm")
         total += sum(model.excluded.values()) / tp * bytes_of("norm")
     if stage.last:
-        total += model.outer_vectors() * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
+        total += model.last_vectors * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
@@ -118,15 +118,15 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -
     usable = M·util − reserve
     batch_memory = d·floor((usable − weights)/KV)
     """
-    seq = np.asarray(seq, dtype=float)
-    if not weights_fit(deployment):
+    seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
+    rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
+    if min(rooms) < 0:
         return np.zeros_like(seq)
-    rooms = []
-    for stage in deployment.stages:
-        room = deployment.usable_bytes - weight_bytes(deployment, stage)
+    fitting = []
+    for room, stage in zip(rooms, deployment.stages, strict=True):
         with np.errstate(divide="ignore"):
-            rooms.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
-    return np.asarray(deployment.layout.dp * np.minimum.reduce(rooms))
+            fitting.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
+    return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
 
 
 def max_context(deployment: Deployment, batch: Any) -> NDArray[Any]:

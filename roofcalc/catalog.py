@@ -24,6 +24,7 @@ Kind = Literal["models", "hardware"]
 
 _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
 _MAX_COUNT = 1_000_000
+_COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
 class Change(Record):
@@ -132,9 +133,25 @@ def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: d
         return f"{what} {text!r} is ambiguous: {', '.join(begin)}"
     if text.endswith(".json") or (text and os.path.isdir(text)):
         return f"{text}: not a roofcalc YAML file"
+    count = re.match(r"(\d+)[^a-z0-9]*(?=[a-z])", wanted)
+    if kind == "hardware" and count and (wanted[count.end() :] in known or wanted[count.end() :] in also):
+        return f"unknown hardware {text!r}; several devices are written {count.group(1)}x{wanted[count.end() :]}"
+    if misplaced := _of_other_kind(kind, text):
+        return misplaced
     close = list(dict.fromkeys(also.get(name, name) for name in begin or nearest(wanted, [*known, *also])))
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"unknown {what} {text!r}{hint} (`roofcalc {kind} list` prints all)"
+
+
+def _of_other_kind(kind: Kind, text: str) -> str | None:
+    """What to say of a name that is an entry of the other catalog."""
+    other: Kind = "hardware" if kind == "models" else "models"
+    name = normal(_COUNTED.sub("", text) if other == "hardware" else text)
+    known = entries(other)
+    if name not in known and not any(normal(alias) == name for path in known.values() for alias in aliases(path)):
+        return None
+    what = "hardware, not a model" if other == "hardware" else "a model, not hardware"
+    return f"{text!r} is {what}: commands take MODEL first, then HARDWARE (`roofcalc {other} show {text.strip()}` shows it)"
 
 
 def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines]:
@@ -192,8 +209,8 @@ def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[
     RoofcalcError
         Unknown name, unreadable file, a count without links, or every problem of the file at once.
     """
-    match = None if os.path.isfile(text) else re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*(.+)", text, re.IGNORECASE)
-    times, name = (int(match.group(1)[:8]), match.group(2)) if match else (1, text)
+    match = None if os.path.isfile(text) else _COUNTED.match(text)
+    times, name = (int(match.group(1)[:8]), text[match.end() :]) if match else (1, text)
     if not 1 <= times <= _MAX_COUNT:
         raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
     found = find("hardware", name)
@@ -234,7 +251,9 @@ def _joined(hardware: Hardware) -> Hardware:
     """`hardware`, if its devices can reach one another."""
     if hardware.count > hardware.domain and hardware.scale_out_bytes_per_s is None:
         reach = f"its link joins {hardware.domain}" if hardware.link else "the device has no link to others"
-        raise RoofcalcError(f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given")
+        raise RoofcalcError(
+            f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given (--set hardware.scale_out_gb_s=… gives it)"
+        )
     return hardware
 
 

@@ -37,7 +37,7 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
 
     Within one domain a ring moves 2·M·(g−1)/g over the link; a switch that sums in the network moves M·(1+1/g) where
     that is less (M·min(1, 2(g−1)/g) in `bound`). Wider groups reduce-scatter and all-gather inside each domain of D_s
-    devices and all-reduce M/D_s across the domains.
+    devices and all-reduce M/D_s across the domains; in `bound` switches that sum do so on the way there and back.
 
     Formulas
     --------
@@ -45,6 +45,7 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
     in the switch = M·(1 + 1/g)/λ
     in the switch, bound = M·min(1, 2·(g − 1)/g)/λ
     inside each domain = 2·M·(D_s − 1)/(D_s·λ)
+    inside each domain, bound = M·min(1, 2·(D_s − 1)/D_s)/λ
     across domains = 2·M/D_s·(m − 1)/(m·λ_out)
     """
     group, domain = message.group, deployment.hardware.domain
@@ -52,17 +53,20 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
     if group <= domain:
         return WireTime(size * (_factor(deployment, group) / _rate(deployment, group)), 0.0)
     across = -(-group // domain)
-    link = size * (2 * (inside - 1) / inside / _rate(deployment, inside)) if inside > 1 else 0.0
+    link = 0.0 * size
+    if inside > 1:
+        factor = _factor(deployment, inside) if deployment.assumptions.is_bound else 2 * (inside - 1) / inside
+        link = size * (factor / _rate(deployment, inside))
     return WireTime(link, size * (2 * (across - 1) / across / inside / _scale_out(deployment)))
 
 
 def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """Tokens to the ranks that need them, or back: `copies` of `size` bytes inside the domain, `across` to other domains.
+    """Tokens to the ranks that need them, or back: `copies` of `size` bytes over the links, `across` to other domains.
 
     Formulas
     --------
     inside the domain = copies·M/λ
-    inside the domain, torus = M·min(copies/λ_x, (g_in − 1)/λ)
+    inside the domain, torus = M·min(copies/λ_x, (g − m)/λ)
     across domains = across·M/λ_out
     """
     out = size * message.across / _scale_out(deployment) if message.across else 0.0
@@ -72,21 +76,24 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
     link = _link(deployment)
     if link.shape == "torus":
         rate = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
-        return WireTime(size * min(message.copies / rate, (inside - 1) / _rate(deployment, inside)), out)
+        gathered = message.group - -(-message.group // inside)
+        return WireTime(size * min(message.copies / rate, gathered / _rate(deployment, inside)), out)
     return WireTime(size * (message.copies / _rate(deployment, inside)), out)
 
 
 def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """All-gather, or reduce-scatter, of `size` bytes from each of g devices: each receives those of the others.
 
+    One of each other domain comes over the scale-out link, the rest over the links.
+
     Formulas
     --------
-    inside the domain = (g_in − 1)·M/λ
+    inside the domain = (g − m)·M/λ
     across domains = (m − 1)·M/λ_out
     """
     inside = min(message.group, deployment.hardware.domain)
     across = -(-message.group // inside)
-    link = size * ((inside - 1) / _rate(deployment, inside)) if inside > 1 else 0.0
+    link = size * ((message.group - across) / _rate(deployment, inside)) if inside > 1 else 0.0
     return WireTime(link, size * ((across - 1) / _scale_out(deployment)) if across > 1 else 0.0)
 
 
@@ -116,7 +123,7 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
     hardware, group = deployment.hardware, message.group
     inside = min(group, hardware.domain)
     domains = -(-group // hardware.domain)
-    letters = {"g": group, "D_s": hardware.domain, "m": domains, "g_in": inside, "copies": message.copies, "across": message.across}
+    letters = {"g": group, "D_s": hardware.domain, "m": domains, "copies": message.copies, "across": message.across}
     if hardware.scale_out_bytes_per_s is not None:
         letters["λ_out"] = _scale_out(deployment)
     function = _KINDS[message.kind]
@@ -131,8 +138,11 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
         letters["λ"] = _rate(deployment, inside)
         if message.kind == "all_reduce":
             ring = 2 * (group - 1) / group
-            summed = "in the switch, bound" if deployment.assumptions.is_bound else "in the switch"
-            name = "inside each domain" if group > inside else summed if _factor(deployment, group) < ring else "ring"
+            bound = ", bound" if deployment.assumptions.is_bound else ""
+            if group > inside:
+                name = "inside each domain" + (bound if link.reduce else "")
+            else:
+                name = f"in the switch{bound}" if _factor(deployment, group) < ring else "ring"
         elif message.kind == "exchange" and link.shape == "torus":
             name = "inside the domain, torus"
             letters["λ_x"] = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link

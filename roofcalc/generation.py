@@ -15,8 +15,8 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Branches
-from roofcalc.prefill import prefill
-from roofcalc.record import Record
+from roofcalc.prefill import beside, prefill
+from roofcalc.record import Record, replace
 from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -123,7 +123,16 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) 
     weights = lengths / osl[..., np.newaxis]
     reads = work.over(begins, np.maximum(lengths, 1.0))
     branches = Branches(streams, isl[..., np.newaxis])
-    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens, branches), weights))
+    return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
+
+
+def averaged(step: Step, weights: NDArray[Any]) -> Timed:
+    """The mean of a step over the pieces of its last axis: where each piece only adds its own, a step at their mean."""
+    stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
+    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1:
+        return Mean(step, weights)
+    (terms,) = step.per_sequence
+    return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
 
 def _timed(deployment: Deployment, build: Any) -> Timed:
@@ -152,15 +161,40 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
     Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
-    for its own prompt, where there are fewer sequences than ranks or stages.
+    for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
+    `fewest_seconds` says.
 
     Formulas
     --------
     throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
     """
     batch = np.asarray(batch, dtype=float)
+    if deployment.assumptions.is_bound:
+        return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
     return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), batch * prompt_s(deployment, isl, chunk))))
+
+
+def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:
+    """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
+
+    An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
+    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369.
+
+    Formulas
+    --------
+    T ≥ (osl − 1)/A·compute + prompts' compute
+    T ≥ (osl − 1)/A·memory + prompts' cache
+    T ≥ (osl − 1)/A·T_step
+    T ≥ T_prefill of all prompts at once
+    """
+    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
+    mean, steps = mean_step(deployment, isl, np.maximum(after, 1)), after / deployment.accepted
+    decode, prompts = mean.resources(batch), beside(deployment, isl, batch)
+    if deployment.hardware.count > deployment.hardware.domain:  # the one may wait for the link, the other for the scale-out
+        prompts["network"] = np.zeros_like(prompts["network"])
+    floors = [steps * decode[name] + prompts[name] for name in RESOURCES]
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors, steps * mean.seconds(batch), prefill(deployment, isl, 0.0, batch).pace_s)))
 
 
 def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:

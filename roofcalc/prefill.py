@@ -97,15 +97,7 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
         pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
-    by_resource = {
-        name: np.asarray(
-            sum(
-                s.count * np.where(runs, np.asarray(_resource(terms, name)), 0.0).sum(axis=-1)
-                for s, terms in zip(deployment.stages, each, strict=True)
-            )
-        )
-        for name in RESOURCES
-    }
+    by_resource = _over_stages(deployment, each, runs)
     return Prefill(ttft, pace, limit_of(deployment, by_resource))
 
 
@@ -113,11 +105,31 @@ def _resource(terms: Terms, name: str) -> Array:
     return sum((terms.get(wire, 0.0) for wire in WIRES), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
 
 
-def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> Terms:
-    """Seconds of each step by resource, in one kind of stage."""
+def beside(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
+    """Seconds by resource that a batch's prompts add to steps which read the weights anyway: what chunks that ride along take, at least."""
+    new, batch = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(batch, dtype=float))
+    steps = chunks(new, np.zeros(new.shape), None)
+    each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], riding=True) for index in range(len(deployment.stages))]
+    return _over_stages(deployment, each, steps.new > 0)
+
+
+def _over_stages(deployment: Deployment, each: list[Terms], runs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Seconds by resource of all steps that run, the stages one after another."""
+
+    def total(name: str) -> NDArray[Any]:
+        of_stage = (np.where(runs, np.asarray(_resource(terms, name)), 0.0).sum(axis=-1) for terms in each)
+        return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, of_stage, strict=True)))
+
+    return {name: total(name) for name in RESOURCES}
+
+
+def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array, riding: bool = False) -> Terms:
+    """Seconds of each step by resource, in one kind of stage; without those in which it reads weights where it rides along."""
     operations, tokens = stage_work(deployment, index, steps, batch)
+    if riding:
+        operations = [replace(one, bytes=0.0) if one.role == "linear" else one for one in operations]
     terms = operation_terms(deployment, operations)
-    if spared := spared_seconds(deployment):
+    if not riding and (spared := spared_seconds(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     if deployment.assumptions.network != "ideal":
         for message in prefill_messages(deployment, deployment.stages[index]):

@@ -47,11 +47,14 @@ def with_drafts(
         raise RoofcalcError(f"mtp: {model.name} has no multi-token-prediction layers")
     if tokens is None and own_layers and model.mtp:
         tokens = model.mtp.heads
-    if tokens is None or not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
-        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {'nothing' if tokens is None else tokens}")
-    if acceptance is None or not (is_number(acceptance) and 0 <= acceptance <= 1):
-        shown = "nothing" if acceptance is None else acceptance
-        raise RoofcalcError(f"acceptance: the rate at which drafts are accepted is never assumed; expected 0 to 1, got {shown}")
+    if tokens is None:
+        raise RoofcalcError("draft: give the tokens drafted per step too (--draft 4)")
+    if not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
+        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {tokens}")
+    if acceptance is None:
+        raise RoofcalcError("acceptance: the rate at which drafts are accepted is never assumed; give it too (--acceptance 0.7)")
+    if not (is_number(acceptance) and 0 <= acceptance <= 1):
+        raise RoofcalcError(f"acceptance: expected a rate from 0 to 1, got {acceptance}")
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
     beside = _own_layer(model) if own_layers else drafter

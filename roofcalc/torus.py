@@ -42,14 +42,14 @@ def ring_bytes_per_s(link: Link, group: int) -> float:
 def exchange_bytes_per_s(link: Link, group: int) -> float:
     """The rate at which each device of a group sends to all others evenly.
 
-    An axis of n devices carries each byte n/4 hops on average over both directions of its ring: the slowest axis of the
-    best shape sets the pace.
+    An axis of n devices carries each byte n/4 hops on average over both directions of its ring, the 1/g that a device keeps
+    included: the slowest axis of the best shape sets the pace.
 
     Formulas
     --------
-    all-to-all = 4·W/n
+    all-to-all = 4·W/n·(g − 1)/g
     """
-    return max(min(4 * axis_bytes_per_s(link, n) / n for n in shape if n > 1) for shape in shapes(link.axes, group))
+    return max(min(4 * axis_bytes_per_s(link, n) / n for n in shape if n > 1) for shape in shapes(link.axes, group)) * (group - 1) / group
 
 
 @lru_cache(maxsize=256)

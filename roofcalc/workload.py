@@ -56,8 +56,12 @@ class Workload(NamedTuple):
         if self.isl is None or self.osl is None:
             return {}
         ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
-        of_request = {"isl": self.isl, "osl": self.osl, "kv_at": self.kv_at, "chunk": self.chunk}
-        return {**of_request, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+        return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """Columns of generations that are alike in all rows."""
+        return {} if self.isl is None else {"kv_at": self.kv_at, "chunk": self.chunk}
 
 
 def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | None, osl: Numbers | None) -> list[NDArray[Any]]:

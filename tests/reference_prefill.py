@@ -7,8 +7,6 @@ Every operation on its own roof, one after another (overlap `op`); the devices' 
 import math
 from typing import Any
 
-from tests.reference import all_reduce_seconds, send_seconds
-
 WIDTHS = {"bf16": 2.0, "fp8": 1.0, "fp8-block128": 1 + 4 / 16384, "mxfp4": 0.5 + 1 / 32}
 RUNS_AT = {"bf16": "bf16", "fp8": "fp8", "fp8-block128": "fp8", "mxfp4": "fp8"}
 
@@ -189,3 +187,23 @@ def exchange(hardware: Any, e: Any, h: int, t: int, d: int, tokens: int, spread:
     elements = tokens / t * (ranks - 1) * reached * h
     there = 1.0 if RUNS_AT[device.dtype("experts")] == "fp8" else 2.0
     return elements * (there + 2.0) / (hardware.link.gb_s * 1e9)
+
+
+def all_reduce_seconds(hardware: Any, size: float, g: int) -> float:
+    link, domain = hardware.link, hardware.link.domain if hardware.link else 1
+    if g <= domain:
+        pair = link.pair_gb_s
+        rate = (min((g - 1) * pair, link.gb_s) if pair else link.gb_s) * 1e9
+        ring = 2 * size * (g - 1) / (g * rate)
+        return min(ring, size * (1 + 1 / g) / rate) if link.reduce else ring
+    domains = math.ceil(g / domain)
+    inside = 2 * size * (domain - 1) / (domain * link.gb_s * 1e9) if domain > 1 else 0.0
+    return inside + 2 * (size / domain) * (domains - 1) / (domains * hardware.scale_out_bytes_per_s)
+
+
+def send_seconds(hardware: Any, size: float, stage: int, width: int) -> float:
+    domain = hardware.link.domain if hardware.link else 1
+    ranks = range(stage * width, (stage + 1) * width)
+    if any(rank // domain != (rank + width) // domain for rank in ranks):
+        return size / hardware.scale_out_bytes_per_s
+    return size / ((hardware.link.pair_gb_s or hardware.link.gb_s) * 1e9)

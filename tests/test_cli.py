@@ -12,6 +12,7 @@ from roofcalc.cli.app import COMMANDS
 from roofcalc.cli.explain import ExplainGroup
 from roofcalc.cli.hardware import HardwareGroup
 from roofcalc.cli.models import ModelsGroup
+from roofcalc.cli.plot import PlotGroup
 from roofcalc.version import __version__
 from tests.shell import LLAMA, refused, rows, run
 
@@ -243,14 +244,16 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table}
+    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table, "plot": PlotGroup.table}
     return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
 
 
 @pytest.mark.parametrize("command", commands())
 def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "measured.csv").write_bytes((Path(__file__).parent / "evidence" / "measured.csv").read_bytes())
     (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((Path(__file__).parent / "huggingface" / "configs" / "llama-3.1-8b.json").read_bytes())
+    (tmp_path / "serving.yaml").write_bytes((Path(__file__).parent / "examples" / "checks" / "serving.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     result = run(f"{command} --help")
     assert result.exit_code == 0

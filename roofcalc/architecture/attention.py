@@ -112,11 +112,14 @@ class GQA(Record):
         queries = part(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
         source = self.inputs * hidden
-        if self.q_rank is None:
-            into = [Matrix("qkv", source, queries + keys_values, "attention")]
-        else:
+        if self.q_rank is not None:
             into = [Matrix("q_down", source, self.q_rank, "attention"), Matrix("q_up", self.q_rank, queries, "attention")]
-            into += [Matrix("kv", source, keys_values, "attention")] if keys_values else []
+        elif self.kv == "shared":
+            into = [Matrix("q", source, queries, "attention")]
+        else:
+            into, keys_values = [Matrix("qkv", source, queries + keys_values, "attention")], 0
+        if keys_values:
+            into.append(Matrix("kv", source, keys_values, "attention"))
         outputs = part(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
@@ -125,6 +128,10 @@ class GQA(Record):
         if self.blocks and self.blocks.heads and self.blocks.dim:
             into.append(Matrix("index", hidden, (self.blocks.heads + 1) * self.blocks.dim, "index"))
         return (*into, Matrix("o", outputs, hidden, "attention"))
+
+    def idle(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
+        """Of the weights, those that no token meets: projections to keys and values of a layer that borrows them (Gemma 3n)."""
+        return tuple(one for one in self.matrices(hidden, tp) if one.name == "kv" and self.kv == "shared")
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Biases, norms and sinks on one of `tp` tensor ranks."""
@@ -246,8 +253,12 @@ class Pooled(Record):
         return (Matrix(name, hidden, 2 * self.pool.overlap * width, "index"),) if self.pool.ratio else ()
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
-        """Weights on one of `tp` tensor ranks; queries' down-projection, keys and compressors whole on each."""
-        groups = part(self.output.groups, tp)
+        """Weights on one of `tp` tensor ranks; queries' down-projection, keys and compressors whole on each.
+
+        n·d_v·r_o weights of the grouped output: with more ranks than groups each holds its own heads' part of one group.
+        """
+        n, groups = part(self.heads, tp), part(self.output.groups, tp)
+        blocks = groups if n % groups == 0 else 1
         index = self.pool.index
         choose = (
             (
@@ -260,11 +271,11 @@ class Pooled(Record):
         )
         return (
             Matrix("q_down", hidden, self.q_rank, "attention"),
-            Matrix("q_up", self.q_rank, part(self.heads, tp) * self.head_dim, "attention"),
+            Matrix("q_up", self.q_rank, n * self.head_dim, "attention"),
             Matrix("kv", hidden, self.head_dim, "attention"),
             *self.compressor(hidden, "compressor", self.head_dim),
             *choose,
-            Matrix("o_groups", self.heads // self.output.groups * self.head_dim, self.output.rank, "attention", groups),
+            Matrix("o_groups", n // blocks * self.head_dim, self.output.rank, "attention", blocks),
             Matrix("o", groups * self.output.rank, hidden, "attention"),
         )
 

@@ -12,7 +12,7 @@ from roofcalc.architecture.state import State
 from roofcalc.errors import RoofcalcError
 from roofcalc.precision import dtype
 from roofcalc.record import Record
-from roofcalc.schema import Count, Range, Whole
+from roofcalc.schema import Count, Name, Range, Whole
 
 
 class Block(Record):
@@ -166,7 +166,7 @@ class Model(Record):
         Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, NeurIPS 2023).
     """
 
-    name: str
+    name: Name
     vocab: Count
     hidden: Count
     context: Count
@@ -232,7 +232,7 @@ class Model(Record):
         """Number of layers."""
         return sum(self.groups.values())
 
-    @property
+    @cached_property
     def dtypes(self) -> Dtypes:
         return Dtypes(self.dtype) if isinstance(self.dtype, str) else self.dtype
 
@@ -254,16 +254,33 @@ class Model(Record):
         """Norms, biases and other vectors of one block."""
         return self.norm_vectors(block) + sum(one.vectors(self.hidden) for one in block.parts)
 
-    def outer_vectors(self) -> int:
-        """Norms outside the layers, learned positions, streams' mixing before and after the layers, the head's bias."""
+    @property
+    def position_table(self) -> int:
+        """Numbers of the learned positions, looked up beside the embedding."""
+        return self.positions * self.hidden
+
+    @property
+    def first_vectors(self) -> int:
+        """Before the layers: learned positions, the embedding's norm, what makes streams and layers' own embeddings."""
+        norm = self.hidden * (2 if self.norm_bias else 1) if self.embed_norm else 0
+        own = self.extra_embed.projection(self.hidden) if self.extra_embed else 0
+        return self.position_table + norm + own + self._streams_made
+
+    @property
+    def last_vectors(self) -> int:
+        """After the layers: the final norm, the streams' mixing, the head's bias."""
         streams = self.hyper_connections or 0
         mixing = streams * streams * self.hidden + streams + 1 if streams else 0
-        if self.altup:
-            mixing += 2 * (self.altup - 1) * self.hidden * self.hidden
-        if self.extra_embed:
-            mixing += self.extra_embed.projection(self.hidden)
-        norms = (1 + self.embed_norm) * self.hidden * (2 if self.norm_bias else 1)
-        return norms + self.positions * self.hidden + mixing + (self.vocab if self.head_bias else 0)
+        return self.hidden * (2 if self.norm_bias else 1) + mixing + self._streams_made + (self.vocab if self.head_bias else 0)
+
+    def outer_vectors(self) -> int:
+        """Norms, positions, mixing and biases outside the layers."""
+        return self.first_vectors + self.last_vectors
+
+    @property
+    def _streams_made(self) -> int:
+        """Of alternating updates: h × h for each stream but one, before the layers and after them."""
+        return (self.altup - 1) * self.hidden * self.hidden if self.altup else 0
 
     def _hyper_connection_parameters(self, block: Block) -> int:
         """Per part, a (2+m)·m × m·h mixing map with bias, and three scales."""

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts
 from roofcalc.architecture.model import Block, Model, Published
 
@@ -34,7 +35,7 @@ def count(model: Model) -> Parameters:
     head = 0 if model.tied else model.head().elements
     extra = model.extra_embed.rows * model.extra_embed.dim if model.extra_embed else 0
     total = embedding + head + extra + model.outer_vectors()
-    active = model.head().elements + model.outer_vectors() - model.positions * model.hidden
+    active = model.head().elements + model.outer_vectors() - model.position_table
     for name, layers in model.groups.items():
         block = model.blocks[name]
         total += block.stored(layers) * block_total(model, block)
@@ -66,12 +67,13 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    return block_total(model, block) - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
+    unused = sum(matrix.elements for matrix in block.attention.idle(model.hidden)) if isinstance(block.attention, GQA) else 0
+    return block_total(model, block) - unused - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 
 def _multi_token(model: Model) -> int:
     """Per head: one layer, a projection of two hidden states to one, two norms before and what follows (DeepSeek-V3's module)."""
     if model.mtp is None:
         return 0
-    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.positions * model.hidden
+    joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.position_table
     return model.mtp.heads * (block_total(model, model.blocks[model.mtp.layers]) + joined)

@@ -3,13 +3,15 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
-from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, TEXT_FORMAT, Option
+from roofcalc import progress
+from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
 
@@ -51,6 +53,7 @@ def command(
     help: str,
     examples: tuple[str, ...],
     failed: Callable[[Table], bool] | None = None,
+    code: int = 2,
 ) -> Any:
     """The command `name`: its options' values go to `answer`, whose table is printed.
 
@@ -61,19 +64,22 @@ def command(
     examples : tuple of str
         Whole command lines that run.
     failed : callable, optional
-        Whether a table that is printed tells of an error: exit code 2.
+        Whether a table that is printed tells of an error: exit `code`.
     """
 
     def callback(**values: Any) -> None:
+        progress.allow()
         answered, output = answer(**_given(values)), {key: values[key] for key in OUTPUT_NAMES}
         if isinstance(answered, Table):
             emit(answered, **output)
             if failed and failed(answered):
-                raise typer.Exit(2)
+                raise typer.Exit(code)
         else:
             emit_text(answered, **output)
 
-    return _built(name, callback, (*options, *OUTPUT), help, examples)
+    built = _built(name, callback, (*options, *OUTPUT), help, examples)
+    built.answer, built.options = answer, options  # `plot` asks the same
+    return built
 
 
 def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
@@ -91,6 +97,47 @@ def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, .
         _print_notes(found.table, quiet)
 
     return _built(name, callback, (*options, TEXT_FORMAT, *(option for option in OUTPUT if option.name in ("output", "quiet"))), help, examples)
+
+
+def page_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
+    """The command `name` whose answer is a page: it has `html()` and notes."""
+
+    def callback(output: str | None, quiet: bool, **values: Any) -> None:
+        from roofcalc.report.writers import write
+
+        path = _path(output)
+        page = answer(**_given(values))
+        write(page.html(), path)
+        _print_notes(page, quiet)
+
+    return _built(name, callback, (*options, PAGE, *(option for option in OUTPUT if option.name == "quiet")), help, examples)
+
+
+def drawing_command(name: str, asked: Any, title: str, example: str) -> Any:
+    """The command `plot name`: what the command `asked` answers to the same options, as a picture."""
+
+    def callback(output: str | None, quiet: bool, **values: Any) -> None:
+        from roofcalc.report.plots.kinds import need_matplotlib, plot
+        from roofcalc.report.plots.save import format_of, rendered
+        from roofcalc.report.writers import write, write_bytes
+
+        if output is None:
+            raise RoofcalcError(f"output: name a file for the picture, such as -o {name}.svg (or .png, .pdf; - prints SVG)")
+        path = _path(output)
+        format = format_of(output) if path else "svg"
+        need_matplotlib()
+        table = asked.answer(**_given(values))
+        picture = rendered(plot(table), format)
+        if path:
+            write_bytes(picture, path)
+        else:
+            write(iter(picture.decode().splitlines()), None)
+        _print_notes(table, quiet)
+
+    options = (*asked.options, PICTURE, *(option for option in OUTPUT if option.name == "quiet"))
+    return _built(
+        name, callback, options, f"{title} The table of `roofcalc {name}` as a picture.", (f"roofcalc plot {name} {example} -o {name}.svg",)
+    )
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -115,13 +162,13 @@ def _path(output: str | None) -> Path | None:
     return Path(output) if output and output != "-" else None
 
 
-def _print_notes(table: Table, quiet: bool) -> None:
-    for note in () if quiet else table.notes:
+def _print_notes(answered: Any, quiet: bool) -> None:
+    for note in () if quiet else answered.notes:
         print(f"note: {note}", file=sys.stderr)
 
 
 def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement fails.
+    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
 
     Raises
     ------
@@ -137,11 +184,13 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
+    progress.allow(path is not None or not sys.stdout.isatty())  # never amid the rows themselves
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
     _print_notes(table, quiet)
-    failed = requirements.failures(table, conditions)
-    for line in failed:
+    failed = False
+    for line in chain(table.failures, requirements.failures(table, conditions)):
+        failed = True
         print(f"failed: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
@@ -178,4 +227,4 @@ def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) 
         return markdown.lines(table, columns)
     from roofcalc.report import terminal
 
-    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file)
+    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file, whole=to_file)

@@ -67,6 +67,7 @@ SEQ = _option(
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
+SOME_BATCHES = _option("batch", WORKLOAD, "--batch", "Constant batches of memory and speed. [1,8,64]", metavar="N")
 VARIANT = _option(
     "variant",
     WORKLOAD,
@@ -213,6 +214,11 @@ OUTPUT = (
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
+PICTURE = _option("output", "Output", "--output|-o", "Where to: .svg, .png or .pdf, whole or not at all; - prints SVG.", metavar="FILE")
+PAGE = _option("output", "Output", "--output|-o", "Write the page to a file: whole or not at all; - is standard output.", metavar="FILE.html")
+
+CHECK_FILE = _argument("file", "A YAML file of checks.")
+JUNIT = _option("junit", "Output", "--junit", "Write the results as JUnit XML besides: whole or not at all.", metavar="FILE")
 
 CATALOG = "Catalog"
 MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)
@@ -235,4 +241,18 @@ MODEL_FILTERS = (
     _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
     _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
     SORT,
+)
+
+EVIDENCE = "Evidence"
+POINTS_FILE = _argument("file", "A CSV of measured points.")
+SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)
+
+FIT_NAMES = _argument("given", "A CSV of measured points; or a model and hardware, with --point.", many=True)
+FIT = (
+    _option(
+        "point", EVIDENCE, "--point", "seq=7661,batch=72,interactivity=30, or isl and osl in place of seq. Repeatable.", metavar="FIGURES", many=True
+    ),
+    _option("fix", EVIDENCE, "--fix", "Parameters that stay: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
+    _option("by", EVIDENCE, "--by", "One fit for each of these in a file. [one for all points]", metavar="hardware|model|kind|source"),
+    _option("residuals", EVIDENCE, "--residuals", "The points beside the fit instead of what was fitted.", bool),
 )

@@ -102,7 +102,7 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
         found = [line(work(latent.pooled, "entry bytes", letters), "B"), line(work(latent.pooled, "FLOPs per entry", letters, "f"))]
     if dcp > 1:
-        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
+        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
         if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "", f"{number(cache.flops * dcp)}/{dcp}"))
+            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
     return found

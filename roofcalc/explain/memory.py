@@ -70,7 +70,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         layers = block.stored(count)
         found = parts(block, model.hidden, place)
         by_class: dict[str, float] = {}
-        for matrix in (matrix for part in found for matrix in part.matrices):
+        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.idle)):
             by_class[matrix.tensor] = by_class.get(matrix.tensor, 0) + matrix.elements
         for tensor, elements in by_class.items():
             add(f"{name}: {tensor}", layers, elements, tensor)
@@ -81,10 +81,12 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         add("embedding", 1, model.embedding(tp).elements, "embed")
         if model.extra_embed and not model.extra_embed.offload:
             add("further embedding", 1, model.extra_embed.rows * model.extra_embed.dim / tp, "embed")
+        if model.first_vectors:
+            add("norms and tables beside the embedding", 1, model.first_vectors, "norm")
         if model.excluded:
             add("towers not modelled", 1, sum(model.excluded.values()) / tp, "norm")
     if stage.last:
-        add("norms before the head", 1, model.outer_vectors(), "norm")
+        add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
     words = "N: elements on one device" + ("; the embedding is the head too" if model.tied and stage.first and stage.last else "")

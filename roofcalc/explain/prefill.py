@@ -66,7 +66,7 @@ class PrefillWorking(StepWorking):
             lines.append(again)
             tokens = float(again.value)
         lines += self.worked_product(matrix, tokens)
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers)))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(self.deployment, record, cache, self.share.place)

@@ -82,15 +82,17 @@ class StepWorking:
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         """A product by a weight matrix; the head's belongs to no part."""
         lines = self.worked_product(matrix, float(self.share.tokens))
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers)))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
-        """FLOPs and bytes of a product for `tokens` tokens."""
-        w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
-        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols * matrix.copies, "G": matrix.copies, "w": w}
+        """FLOPs and bytes of one product for `tokens` tokens."""
+        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(matrix.tensor).bytes_per_element}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        moved += ", G blocks" if self.deployment.assumptions.activations and matrix.copies > 1 else ""
         return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
+
+    def alike(self, name: str, layers: int, matrix: Matrix) -> str:
+        """A product's title: how many layers have it, and how often."""
+        return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         """Attention over one cache."""
@@ -148,19 +150,21 @@ class StepWorking:
             "β": deployment.memory_bytes_per_s / mbu * spread,
         }
         both = [line(work(roofline.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
-        compute, memory = (float(one.value) * layers * sequences for one in both)
+        n = layers * sequences
+        compute, memory = (float(one.value) * n for one in both)
         self.sums.compute.append(compute)
         self.sums.memory.append(memory)
         times = [number(count) for count in (layers, sequences) if count != 1]
         overlap = deployment.assumptions.overlap
         both[0] = both[0]._replace(unit=f"s in {name}" + (f", F of {spread:g} devices" if spread > 1 else ""))
         if overlap == "full":
-            each = ((one.what, float(one.value)) for one in both)
-            shown = [Line(f"{what} in all", value * layers * sequences, "s", "", "·".join([*times, number(value)])) for what, value in each]
-            return [*both, *shown] if times else both
+            return [
+                *both,
+                *(Line(f"{one.what} in all", float(one.value) * n, "s", "", "·".join([*times, number(float(one.value))])) for one in both if n != 1),
+            ]
         formula = "time" if overlap != "none" else "time, nothing overlapped"
         taken = work(roofline.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")
-        all_ = taken.value * layers * sequences
+        all_ = taken.value * n
         self.sums.work.append(all_)
         return [*both, line(taken, "s"), *([Line("in all", all_, "s", "", "·".join([*times, number(taken.value)]))] if times else [])]
 

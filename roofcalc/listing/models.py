@@ -53,7 +53,7 @@ def models_list(
     families = wanted("family", family, [model.family for model in models])
     publishers = wanted("publisher", publisher, [model.publisher for model in models])
     kinds = wanted("kind", kind, _KINDS)
-    chosen = [one for one in models if among(families, one.family) and among(publishers, one.publisher) and among(kinds, _kind(one))]
+    chosen = [one for one in models if among(families, one.family) and among(publishers, one.publisher) and among(kinds, kind_of(one))]
     return arranged(table, [_row(model) for model in chosen], sort)
 
 
@@ -142,7 +142,7 @@ def _row(model: Model) -> Row:
     return {
         "name": model.name,
         "publisher": model.publisher,
-        "kind": _kind(model),
+        "kind": kind_of(model),
         "layers": model.depth,
         "params": counted.total,
         "active": counted.active,
@@ -153,7 +153,8 @@ def _row(model: Model) -> Row:
     }
 
 
-def _kind(model: Model) -> str:
+def kind_of(model: Model) -> str:
+    """dense, moe, hybrid or recurrent."""
     blocks = [model.blocks[name] for name in model.groups]
     states, attentions = any(b.state for b in blocks), any(b.attention for b in blocks)
     if states:

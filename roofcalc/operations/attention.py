@@ -30,10 +30,12 @@ def gqa(attention: GQA, hidden: int, place: Place) -> Part:
     blocks = attention.blocks
     if blocks is not None and blocks.heads and blocks.dim:
         caches.append(index_cache(Index(blocks.heads, blocks.dim, blocks.top_k), Full(), place))
+    idle = attention.idle(hidden, place.tp)
     return Part(
-        attention.matrices(hidden, place.tp),
+        tuple(one for one in attention.matrices(hidden, place.tp) if one not in idle),
         attention.vectors(hidden, place.tp),
         tuple(caches),
+        idle=idle,
         gathered=(n * attention.head_dim, n * (attention.value_dim + LOG_SUM)),
     )
 

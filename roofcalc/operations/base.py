@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.record import Record
@@ -161,6 +162,10 @@ class Part(Record):
         Another form of the attention for prefill.
     routed : Routed, optional
         Experts.
+    idle : tuple of Matrix
+        Weights that are held but multiply nothing.
+    summed : float
+        Elements per token that tensor ranks add up within the part, before its last product.
     gathered : tuple of float
         Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
         its partial outputs with their log-sums.
@@ -173,7 +178,17 @@ class Part(Record):
     kept_bytes: float = 0.0
     rebuilt: Rebuilt | None = None
     routed: Routed | None = None
+    idle: tuple[Matrix, ...] = ()
+    summed: float = 0.0
     gathered: tuple[float, ...] = ()
+
+    @cached_property
+    def elements(self) -> dict[str, int]:
+        """Elements of the matrices that are held by class of tensor."""
+        found: dict[str, int] = {}
+        for matrix in (*self.matrices, *self.idle):
+            found[matrix.tensor] = found.get(matrix.tensor, 0) + matrix.elements
+        return found
 
 
 class Share(Record):
@@ -193,6 +208,35 @@ class Share(Record):
     tokens: Array
     group_tokens: Array
     spread: float = 1.0
+
+
+class Product(NamedTuple):
+    """Products by weights in `layers` equal layers, before it is known how many tokens they serve.
+
+    Attributes
+    ----------
+    tensor : str
+        The class of the weights.
+    flops : float
+        Per token of a rank, or of the group where they are experts'.
+    weights : float
+        Bytes read once per step, however many tokens; of experts, for each different one that is hit.
+    moved : float
+        Bytes per token of what goes in and comes out.
+    routed : Routed, optional
+        The experts that the weights belong to.
+    load : float
+        Load of the busiest expert rank over the mean.
+    """
+
+    name: str
+    layers: int
+    tensor: str
+    flops: float
+    weights: float
+    moved: float = 0.0
+    routed: Routed | None = None
+    load: float = 1.0
 
 
 class Operation(Record):
@@ -229,7 +273,7 @@ class Message(Record):
     group : int
         Devices that take part.
     copies, across : float
-        In an exchange: other ranks of its domain, and other domains, that a token goes to, on average.
+        In an exchange: how often a token goes over a link, and to other domains, on average.
     wire : "link" or "scale_out"
         What a send goes over.
     """

@@ -6,7 +6,7 @@ Sources: Mamba arXiv 2312.00752; Mamba-2 arXiv 2405.21060; delta rule arXiv 2412
 
 from __future__ import annotations
 
-from roofcalc.architecture.state import KDA, GatedDeltaNet, State
+from roofcalc.architecture.state import KDA, GatedDeltaNet, Mamba1, State
 from roofcalc.operations.base import Part, Place, Recurrence
 from roofcalc.precision import dtype
 
@@ -16,7 +16,9 @@ CONVOLUTION_BYTES = 2.0
 
 
 def recurrent(state: State, hidden: int, place: Place) -> Part:
-    """What a device does for a recurrent layer; heads are divided over the tensor ranks.
+    """What a device does for a recurrent layer; heads, or Mamba's channels, are divided over the tensor ranks.
+
+    Mamba's dt, B and C come from all channels: tensor ranks add them up.
 
     Formulas
     --------
@@ -31,4 +33,5 @@ def recurrent(state: State, hidden: int, place: Place) -> Part:
         state.vectors(hidden, place.tp),
         recurrence=Recurrence(elements, dtype(state.dtype).bytes_per_element, flops) if elements else None,
         kept_bytes=CONVOLUTION_BYTES * state.convolution(place.tp),
+        summed=float(state.dt_rank + 2 * state.state) if isinstance(state, Mamba1) else 0.0,
     )

@@ -54,7 +54,7 @@ def ops(
         raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
     shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
-    request = Request("ops", shown, model, hardware, options, given, more)
+    request = Request("ops", shown, model, hardware, options, given, (*more, columns.FORMAT))
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
     size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
@@ -74,7 +74,7 @@ def ops(
         request.grid(grid, np.arange(len(found)))  # refuses what is too long
         rows = [(point, line) for point in range(grid.size) for line in found if line.layers[point]]
         points = np.array([point for point, _ in rows])
-        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[1:]] for point, line in rows]).T
+        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[2:]] for point, line in rows]).T
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = flops / moved
         request.add(
@@ -95,6 +95,7 @@ def ops(
             limited_by=np.array([line.limited_by[point] for point, line in rows]),
             cached=there[points],
             chunk=size,
+            format=np.array([line.format for _, line in rows]),
         )
         if grid.size == 1:
             sums = (units.significant(flops.sum() / 1e9), units.significant(moved.sum() / 1e6), units.significant(time.sum() * 1e6))

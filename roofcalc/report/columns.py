@@ -112,6 +112,7 @@ OPS = (
     Column("share", "share", "", "of the step's time, a fraction", "number", 8),
     LIMITED_BY._replace(meaning="the resource that takes the most of it", keep=8),
 )
+FORMAT = Column("format", "format", "", "of its arithmetic: whose peak is its roof", "text", 4)
 
 ATTENTION = (
     Column("variant", "variant", "", "what was changed in the model's attention", "text", 9),
@@ -141,6 +142,76 @@ FLOPS = (
     Column("total_gflop_per_token", "total", "GFLOP/token", "of one token at this context", "number", 9),
     Column("prefill_tflop", "prefill", "TFLOP", "of a whole prompt of this length", "number", 8),
     Column("flop_limited_seq", "FLOP limited", "tokens", "context at which FLOPs alone are the limit", "count", 8),
+)
+
+_POINT = (
+    Column("id", "point", "", "the row's own name in its file", "text", 9),
+    *CASE,
+    Column("tp", "tp", "", "tensor parallel degree", "count", 3),
+    Column("pp", "pp", "", "pipeline parallel degree", "count", 2),
+    Column("dp", "dp", "", "data parallel degree", "count", 2),
+    Column("ep", "ep", "", "expert parallel degree", "count", 2),
+    Column("n_devices", "devices", "", "of these the figure and the batch are, where they are a share of a larger unit", "count", 1),
+    Column("isl", "prompt", "tokens", "input tokens of each request, or the context", "count", 5),
+    Column("osl", "output", "tokens", "output tokens of each request", "count", 5),
+    BATCH._replace(keep=6),
+    Column("metric", "metric", "", "what was measured, with its unit", "text", 9),
+)
+VALIDATE = (
+    *_POINT,
+    Column("measured", "measured", "", "the published figure", "number", 9),
+    Column("bound", "bound", "", "the same by the bound: no engine is faster", "number", 7),
+    Column("roofline", "roofline", "", "the same by the roofline", "number", 7),
+    Column("predicted", "predicted", "", "the same by the calibrated preset", "number", 8),
+    Column("ratio", "predicted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
+    Column("roofline_ratio", "measured / roofline speed", "", "the fraction of the roofline that was reached", "number", 9),
+    Column("bound_ratio", "measured / bound speed", "", "never above 1", "number", 9),
+    Column("why_not", "why not", "", "why it is not compared", "text", 8),
+    Column("fits_memory", "fits", "", "whether the batch fits the largest reading of the memory", "flag", 1),
+    Column("bound_skewed", "bound, routed alike", "", "the bound if all tokens took the same experts", "number", 1),
+    Column("bound_skewed_ratio", "measured / bound speed, routed alike", "", "never above 1", "number", 1),
+    Column("source", "source", "", "who published it", "text", 1),
+)
+VALIDATE_SUMMARY = (
+    Column("by", "by", "", "what the points have in common", "text", 9),
+    Column("name", "group", "", "and which", "any", 9),
+    Column("points", "points", "", "in the file", "count", 8),
+    Column("compared", "compared", "", "of these", "count", 9),
+    Column("beat_bound", "beat the bound", "", "points faster than the bound", "count", 9),
+    Column("worst_bound_ratio", "worst measured / bound speed", "", "of the point nearest to its bound", "number", 7),
+    Column("median_roofline_ratio", "median measured / roofline speed", "", "half of the points reach a smaller fraction", "number", 9),
+    Column("median_error", "median error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+    Column("worst_error", "worst error", "", "|ln(predicted speed / measured speed)|", "number", 8),
+)
+
+FIT = (
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),
+    Column("link", "link", "", "achieved fraction of link bandwidth", "number", 8),
+    Column("latency_us", "latency", "us", "of each collective, besides its bytes", "number", 8),
+    Column("layer_us", "layer", "us", "of each layer, that no roof accounts for", "number", 8),
+    Column("step_us", "step", "us", "of each pass through a stage, that no roof accounts for", "number", 8),
+    Column("points", "points", "", "fitted", "count", 7),
+    Column("median_error", "median error", "", "|ln(modelled / measured time)|", "number", 7),
+    Column("worst_error", "worst error", "", "|ln(modelled / measured time)|", "number", 7),
+)
+FIT_ASSUMED = tuple(one for one in ASSUMED if one.name not in ("mbu", "mfu", "link"))
+FIT_ERRORS = tuple(
+    Column(f"{one.name}_error", f"{one.label} ±", one.unit, "standard deviation; none where it was not free or cannot be told", "number", 5)
+    for one in FIT
+    if one.name in ("mbu", "mfu", "link", "latency_us", "layer_us", "step_us")
+)
+FIT_GROUP = (
+    Column("by", "by", "", "what the points have in common", "text", 1),
+    Column("name", "group", "", "and which", "any", 9),
+)
+FIT_RESIDUALS = (
+    *(one for one in _POINT if one.name in ("id", "model", "hardware", "weights", "kv", "tp", "pp", "dp", "ep")),
+    SEQ._replace(keep=6),
+    *(one for one in _POINT if one.name in ("isl", "osl", "batch", "metric")),
+    Column("measured", "measured", "", "the figure given", "number", 9),
+    Column("fitted", "fitted", "", "the same with the fitted parameters", "number", 9),
+    Column("ratio", "fitted speed / measured", "", "1 is right, above 1 too fast", "number", 9),
 )
 
 OVERTRAIN = (
@@ -209,4 +280,11 @@ RELIABILITY = (
     Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
     Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
     Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+)
+
+CHECK = (
+    Column("name", "check", "", "what the file calls it", "text", 9),
+    Column("expected", "expected", "", "the condition on a column of the answer", "text", 9),
+    Column("got", "got", "", "what speaks against it, else for it: one value, or those of the rows", "any", 9),
+    Column("ok", "ok", "", "whether it holds", "flag", 9),
 )

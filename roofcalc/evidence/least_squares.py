@@ -1,0 +1,112 @@
+"""Least squares within bounds: Gauss-Newton steps, damped where they would not descend (Levenberg and Marquardt).
+
+Knows residuals and numbers; not what they mean. Source of the damping: doi.org/10.1137/0111030.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+STEPS = 200
+NUDGE = 1e-6  # of a parameter, for its derivative
+SMALLEST = 1e-13  # relative descent at which it ends
+
+
+class Minimum(NamedTuple):
+    """Where the sum of squares is least.
+
+    Attributes
+    ----------
+    x, residuals : array
+    jacobian : array
+        Derivative of each residual (row) by each parameter (column).
+    held : array of bool
+        Parameters that a bound holds: the sum would fall further beyond it.
+    """
+
+    x: NDArray[Any]
+    residuals: NDArray[Any]
+    jacobian: NDArray[Any]
+    held: NDArray[np.bool_]
+
+    @property
+    def errors(self) -> NDArray[Any]:
+        """Standard deviation of each parameter, from the residuals' scatter; nan where held, or with as many parameters as residuals."""
+        found, free = np.full(self.x.shape, np.nan), ~self.held
+        spare = self.residuals.size - int(free.sum())
+        if spare > 0 and free.any():
+            variance = float(self.residuals @ self.residuals) / spare
+            inverse = np.linalg.pinv(self.jacobian[:, free].T @ self.jacobian[:, free])
+            found[free] = np.sqrt(variance * np.diag(inverse))
+        return found
+
+
+def minimise(function: Callable[[NDArray[Any]], NDArray[Any]], start: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> Minimum:
+    """The x within low … high with the least sum of squares of `function(x)`, from `start` downhill.
+
+    Parameters
+    ----------
+    function : callable
+        Takes parameters of about the size of 1, returns the residuals.
+    """
+    x = np.clip(start, low, high)
+    residuals, damping = function(x), 1e-3
+    jacobian = derivative(function, x, residuals, high)
+    for _ in range(STEPS):
+        free = ~_held(x, jacobian.T @ residuals, low, high)
+        if not free.any():
+            break
+        trial, new = x, residuals
+        while damping < 1e12:
+            own = jacobian[:, free]
+            weighed = np.vstack([own, np.sqrt(damping) * np.diag(np.linalg.norm(own, axis=0) + 1e-12)])
+            step = np.linalg.lstsq(weighed, -np.concatenate([residuals, np.zeros(own.shape[1])]), rcond=None)[0]
+            trial = x.copy()
+            trial[free] = np.clip(x[free] + step, low[free], high[free])
+            new = function(trial)
+            if new @ new < residuals @ residuals:
+                break
+            damping *= 10
+        else:
+            break
+        fallen = 1 - float(new @ new) / float(residuals @ residuals)
+        x, residuals, damping = trial, new, max(damping / 10, 1e-12)
+        jacobian = derivative(function, x, residuals, high)
+        if fallen < SMALLEST or not residuals.any():
+            break
+    return Minimum(x, residuals, jacobian, _held(x, jacobian.T @ residuals, low, high))
+
+
+def derivative(function: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any], at: NDArray[Any], high: NDArray[Any]) -> NDArray[Any]:
+    """The Jacobian by differences, each taken away from the upper bound."""
+    columns = []
+    for i in range(x.size):
+        nudge = np.zeros(x.shape)
+        nudge[i] = -NUDGE if x[i] + NUDGE > high[i] else NUDGE
+        columns.append((function(x + nudge) - at) / nudge[i])
+    return np.stack(columns, axis=1) if columns else np.zeros((at.size, 0))
+
+
+def _held(x: NDArray[Any], gradient: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
+
+
+def independent(jacobian: NDArray[Any], least: float) -> list[int]:
+    """Columns in their order that add something: what the ones before leave of each has a root mean square of at least `least`."""
+    chosen: list[int] = []
+    basis: list[NDArray[Any]] = []
+    for i in range(jacobian.shape[1]):
+        rest = jacobian[:, i].astype(float)
+        for vector in basis:
+            rest = rest - (rest @ vector) * vector
+        size = float(np.linalg.norm(rest))
+        if len(chosen) < jacobian.shape[0] and size >= least * np.sqrt(rest.size):
+            basis.append(rest / size)
+            chosen.append(i)
+    return chosen

@@ -1,0 +1,150 @@
+"""A report put together: answers, charts, tables, working, figures and their sources."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import TYPE_CHECKING, NamedTuple
+
+from roofcalc.errors import RoofcalcError
+from roofcalc.report.html.style import CSS
+from roofcalc.report.html.tables import linked, shared_words, table
+from roofcalc.report.table import Block, Table
+from roofcalc.version import __version__
+
+if TYPE_CHECKING:
+    from roofcalc.explain.working import Section
+
+QUESTION = "How many users fit, how fast is each served, and what runs out first?"
+SAID = ("source", "published at", "not seen at a source", "announced", "note")  # figures of an entry that stand outside its table
+LONG = 16  # rows; longer tables can be folded away
+
+
+class Part(NamedTuple):
+    """A question of a report: its title, the table that answers it, and whether the table is shown besides the chart."""
+
+    title: str
+    table: Table
+    listed: bool = True
+
+
+class Page(NamedTuple):
+    """What a report says.
+
+    Attributes
+    ----------
+    title : str
+        What is reported on.
+    answers : tuple of str
+        The short of it, a sentence each.
+    parts : tuple of Part
+        Each with a chart, and most with their table beneath.
+    charts : bool
+        Whether there are charts: they need matplotlib.
+    working : tuple of (title, list of Section)
+        What `explain` shows.
+    entries : tuple of (title, Table)
+        Figures of models and hardware, one by one, with their sources.
+    notes : tuple of str
+        What else moved the answers.
+    """
+
+    title: str
+    answers: tuple[str, ...]
+    parts: tuple[Part, ...]
+    charts: bool
+    working: tuple[tuple[str, list[Section]], ...]
+    entries: tuple[tuple[str, Table], ...]
+    notes: tuple[str, ...]
+
+    def html(self) -> Iterator[str]:
+        """The page, line by line."""
+        yield "<!doctype html>"
+        yield '<html lang="en"><head><meta charset="utf-8">'
+        yield f'<meta http-equiv="Content-Security-Policy" content="{policy()}">'
+        yield '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">'
+        yield f'<meta name="generator" content="roofcalc {__version__}"><link rel="icon" href="data:,">'
+        yield f"<title>{escape(self.title)}</title>"
+        yield f"<style>{CSS}</style></head><body>"
+        yield f'<header><h1>{escape(self.title)}</h1><p class="quiet">{QUESTION}</p>'
+        yield f'<ul class="answers">{"".join(f"<li>{escape(one)}</li>" for one in self.answers)}</ul></header><main>'
+        yield from self._assumptions()
+        if self.charts:
+            yield '<h2>Charts</h2><div class="charts">'
+            for number, part in enumerate(self.parts):
+                yield from _chart(part.table, number)
+            yield "</div>"
+        yield from self._tables()
+        yield '<section class="working"><h2>Working</h2><p>Every formula with the numbers of this request put in; a line opens and closes.</p>'
+        for title, sections in self.working:
+            yield from _details(title, sections)
+        yield "</section><h2>Figures and sources</h2>"
+        for title, entry in self.entries:
+            yield from _entry(title, entry)
+        yield f"</main><footer><p>roofcalc {__version__}</p></footer></body></html>"
+
+    def _assumptions(self) -> Iterator[str]:
+        yield f"<h2>Assumptions</h2><p>{escape(shared_words(self.parts[0].table))}.</p>"
+        if self.notes:
+            yield f"<ul>{''.join(f'<li>{linked(note)}</li>' for note in self.notes)}</ul>"
+
+    def _tables(self) -> Iterator[str]:
+        for part in self.parts:
+            if part.listed:
+                yield f"<h2>{escape(part.title)}</h2>"
+                folds = len(part.table) > LONG
+                yield f"<details open><summary>{len(part.table)} rows</summary>" if folds else ""
+                yield from table(part.table, part.title)
+                yield "</details>" if folds else ""
+
+
+def policy() -> str:
+    """The page's own content security policy: nothing but its one style sheet, by its hash."""
+    digest = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+def _chart(shown: Table, number: int) -> Iterator[str]:
+    """A chart as a figure, or a sentence that says why there is none."""
+    from roofcalc.report.html.svg import inline
+    from roofcalc.report.plots.frame import WITHIN
+    from roofcalc.report.plots.kinds import KINDS, drawn
+    from roofcalc.report.plots.save import rendered
+
+    title = KINDS[shown.command].title
+    try:
+        found = drawn(shown, WITHIN)
+    except RoofcalcError as error:
+        yield f"<figure><figcaption><h3>{escape(title)}</h3><p>No chart: {escape('; '.join(error.lines))}.</p></figcaption></figure>"
+        return
+    about = f"{title} {found.words.shared}"
+    lines = "".join(f"<p>{escape(text)}</p>" for text in (found.words.shared, found.words.signs) if text)
+    yield f"<figure><figcaption><h3>{escape(title)}</h3>{lines}</figcaption>"
+    yield f"{inline(rendered(found.figure, 'svg'), f'c{number}-', about)}</figure>"
+
+
+def _details(title: str, sections: Sequence[Section]) -> Iterator[str]:
+    """A piece of working, closed."""
+    yield f"<details><summary>{escape(title)}</summary>"
+    for section in sections:
+        yield f"<h3>{escape(section.title)}</h3>"
+        if section.words:
+            yield f"<p>{linked(section.words)}</p>"
+        yield f"<ul>{''.join(f'<li><code>{escape(line.text())}</code></li>' for line in section.lines)}</ul>"
+    yield "</details>"
+
+
+def _entry(title: str, entry: Table) -> Iterator[str]:
+    """A model's or a machine's sources and doubts, and its figures, closed."""
+    yield f"<h3>{escape(title)}</h3><ul>"
+    figures = Table(entry.command, entry.columns)
+    for row in entry.rows():
+        if row["figure"] in SAID:
+            yield f"<li>{escape(str(row['figure']))}: {linked(str(row['value']))}</li>"
+        else:
+            figures.blocks.append(Block(1, row))
+    yield f'</ul><details class="words"><summary>{len(figures)} figures</summary>'
+    yield from table(figures, title)
+    yield "</details>"

@@ -1,0 +1,48 @@
+"""Tables and sources as HTML elements, every cell escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import escape
+
+from roofcalc.report.people import LEFT, arranged, readable
+from roofcalc.report.table import Table
+
+_ADDRESS = re.compile(r"https?://[^\s()<>\"']+")
+
+
+def table(shown: Table, title: str) -> Iterator[str]:
+    """A table for people, which scrolls by itself where the page is too narrow; what all rows share stands above it."""
+    columns, above, _ = arranged(shown)
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
+    yield f"<table><caption>{escape(above)}</caption>" if above else "<table>"
+    heads = (f'<th scope=col{_side(c.kind)} title="{escape(c.meaning)}">{escape(c.label)}{_unit(c.unit)}</th>' for c in columns)
+    yield f"<thead><tr>{''.join(heads)}</tr></thead>"
+    yield "<tbody>"
+    for cells in shown.select(columns).cells():
+        yield "<tr>" + "".join(f"<td{_side(c.kind)}>{linked(readable(cell, c.kind))}</td>" for c, cell in zip(columns, cells, strict=True)) + "</tr>"
+    yield "</tbody></table></div>"
+
+
+def linked(text: str) -> str:
+    """Text with its web addresses as links; only http and https are."""
+    found, at = [], 0
+    for match in _ADDRESS.finditer(text):
+        address = escape(match.group())
+        found += [escape(text[at : match.start()]), f'<a href="{address}">{address}</a>']
+        at = match.end()
+    return "".join([*found, escape(text[at:])])
+
+
+def _unit(unit: str) -> str:
+    return f" <small>{escape(unit)}</small>" if unit else ""
+
+
+def _side(kind: str) -> str:
+    return ' class="left"' if kind in LEFT else ""
+
+
+def shared_words(shown: Table) -> str:
+    """What all rows of a table assume, in a sentence."""
+    return arranged(shown).beneath.removeprefix("assumed: ")

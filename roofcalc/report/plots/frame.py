@@ -1,0 +1,166 @@
+"""What stands around the axes: title, what all lines share, legend, and the small print beneath."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
+
+from roofcalc.report.people import arranged
+from roofcalc.report.plots.axes import thin_ticks
+from roofcalc.report.plots.margin import Label, place
+from roofcalc.report.plots.style import QUIET
+from roofcalc.report.plots.tags import Tag, thin
+from roofcalc.report.table import Table
+from roofcalc.version import __version__
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+POINTS = 72.0  # in an inch
+PAD = 12.0  # points around everything
+GAP = 5.0  # points between the axes and the small print
+HANDLE = 4.0  # width of a legend's sample and the gap behind it, in letters' heights
+FINE = 8  # text is measured so much larger than it is: what rounding adds shrinks
+_RULER = RendererAgg(1, 1, FINE * POINTS)  # type: ignore[no-untyped-call]
+
+
+class Frame(NamedTuple):
+    """A chart's width and the height of its axes in inches, its text in points, and whether title and small print stand around."""
+
+    width: float
+    height: float
+    text: float
+    alone: bool
+
+
+ALONE = Frame(8.4, 4.4, 9.5, True)
+WITHIN = Frame(4.6, 3.5, 9.0, False)  # in a page, whose text says the rest; readable on a phone
+
+
+class Words(NamedTuple):
+    """The text around a chart: its title, what all lines share, what the signs mean, what was assumed."""
+
+    title: str
+    shared: str
+    signs: str
+    assumed: str
+
+
+class Drawn(NamedTuple):
+    """A chart, and the text around it, for those who put it into a page."""
+
+    figure: Figure
+    words: Words
+
+
+def words(table: Table, title: str, shared: str, *signs: str) -> Words:
+    """The text around a table's chart; `signs` explain marks in the drawing."""
+    assumed = arranged(table).beneath
+    return Words(title, shared, " ".join(signs), f"{assumed}{'. ' if assumed else ''}roofcalc {__version__}")
+
+
+def opened(frame: Frame) -> Figure:
+    """An empty figure."""
+    figure = Figure(figsize=(frame.width, frame.height))
+    FigureCanvasAgg(figure)  # measures text
+    return figure
+
+
+def closed(
+    figure: Figure,
+    frame: Frame,
+    text: Words,
+    keys: Sequence[Artist] = (),
+    labels: Sequence[Label] = (),
+    tags: Sequence[Tag] = (),
+) -> Drawn:
+    """Puts the words and the legend `keys` around a figure's axes, and labels beside them, none over another.
+
+    The figure grows by what words and legend need, so that the axes keep their height.
+    """
+    pad, width = PAD if frame.alone else 4.0, frame.width * POINTS
+    above, beneath = list[_Row](), list[_Row]()
+    if frame.alone:
+        above = _rows(text.title, frame.text * 1.35, width, weight="bold") + _rows(text.shared, frame.text, width)
+        beneath = [row for part in (text.signs, text.assumed) for row in _rows(part, frame.text * 0.75, width, color=QUIET)]
+    head, foot = (sum(row.height for row in rows) for rows in (above, beneath))
+    legend, tall = _legend(figure, keys, frame.text, width - 2 * pad) if keys else (None, 0.0)
+    foot += GAP if foot else 0.0
+    height = frame.height * POINTS + pad + head + tall + foot + pad
+    figure.set_figheight(height / POINTS)
+    _written(figure, above, height - pad, width, height)
+    _written(figure, beneath, pad + foot - GAP, width, height)
+    if legend:
+        legend.set_bbox_to_anchor((pad / width, (height - pad - head) / height))
+    left, bottom, top = pad / width, (pad + foot) / height, (pad + head + tall) / height
+    figure.set_layout_engine(ConstrainedLayoutEngine(rect=(left, bottom, 1 - 2 * left, 1 - bottom - top), h_pad=0.06, w_pad=0))
+    figure.align_ylabels()
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    thin_ticks(figure)
+    place(figure, labels)
+    thin(figure, tags)
+    return Drawn(figure, text)
+
+
+def measure(text: str, size: float, weight: str = "normal") -> tuple[float, float]:
+    """Width and height of a line of text, in points."""
+    font = FontProperties(size=size, weight=weight)
+    wide, high, _ = _RULER.get_text_width_height_descent(text, font, False)  # type: ignore[no-untyped-call]
+    return float(wide) / FINE, float(high) / FINE
+
+
+def wrapped(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
+    """Text in lines of at most `width` points."""
+    found: list[str] = []
+    for word in text.split():
+        longer = f"{found[-1]} {word}" if found else word
+        if found and measure(longer, size, weight)[0] <= width:
+            found[-1] = longer
+        else:
+            found.append(word)
+    return found
+
+
+class _Row(NamedTuple):
+    """A line of text, its size and its height in points."""
+
+    text: str
+    size: float
+    height: float
+    look: dict[str, Any]
+
+
+def _rows(text: str, size: float, width: float, **look: Any) -> list[_Row]:
+    """Text in lines that fit between the margins."""
+    return [_Row(line, size, size * 1.4, look) for line in wrapped(text, size, width - 2 * PAD, look.get("weight", "normal"))]
+
+
+def _written(figure: Figure, rows: Sequence[_Row], top: float, width: float, height: float) -> None:
+    """Writes lines from `top` downwards."""
+    for row in rows:
+        figure.text(PAD / width, top / height, row.text, size=row.size, va="top", **row.look)
+        top -= row.height
+
+
+def _legend(figure: Figure, keys: Sequence[Artist], size: float, room: float) -> tuple[Legend, float]:
+    """A legend in as few rows as `room` (points) allows, and its height in points."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    for columns in dict.fromkeys(math.ceil(len(keys) / rows) for rows in range(1, len(keys) + 1)):
+        if columns == 1:
+            for key in keys:
+                key.set_label("\n".join(wrapped(str(key.get_label()), size, room - HANDLE * size)))
+        legend = figure.legend(handles=list(keys), loc="upper left", ncols=columns, fontsize=size, borderaxespad=0, borderpad=0.2)
+        legend.set_in_layout(False)
+        box = legend.get_window_extent(renderer)
+        if box.width / figure.dpi * POINTS <= room or columns == 1:
+            break
+        legend.remove()
+    return legend, float(box.height) / figure.dpi * POINTS

@@ -1,0 +1,52 @@
+"""Tokens per second for each user against context at constant batches, or against batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from roofcalc.report.plots.axes import along_x, along_y
+from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.lines import lines
+from roofcalc.report.plots.margin import label
+from roofcalc.report.plots.style import PAPER, look
+from roofcalc.report.table import Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHORT = 12  # letters of a label that stands beside the axes; longer ones go to the legend
+
+
+def draw(table: Table, title: str, frame: Frame) -> Drawn:
+    """One line for each batch or case; hollow marks and dotted lines where the batch does not fit the memory."""
+    found = lines(table, ("seq", "batch"))
+    figure = opened(frame)
+    axes = figure.subplots()
+    along_x(axes, found.axis, found.x, frame.text)
+    along_y(axes, "interactivity (tok/s/user)", found.y("interactivity_tok_s"), frame.text)
+    beside = all(len(line.label) <= SHORT for line in found.each)
+    keys, labels = [], []
+    for place, line in enumerate(found.each):
+        style, fits, speed = look(place), line.holds("fits_memory"), line.y("interactivity_tok_s")
+        axes.plot(line.x, np.where(fits, speed, np.nan), **style | {"marker": "", "linewidth": 2.2})
+        axes.plot(line.x, np.where(_beside(~fits), speed, np.nan), **style | {"marker": "", "linewidth": 0.9})
+        for chosen, face in ((fits, style["color"]), (~fits, PAPER)):
+            axes.plot(line.x, np.where(chosen, speed, np.nan), **style | {"linestyle": "none", "markerfacecolor": face})
+        if beside and line.label:
+            labels.append(label(axes, float(speed[-1]), line.label, style["color"], frame.text * 0.9))
+        elif line.label:
+            keys.append(Line2D([], [], label=line.label, **style))
+    fitting = {bool(one) for line in found.each for one in line.holds("fits_memory")}
+    signs = ["Hollow marks and thin lines: the batch does not fit the memory."] if False in fitting else []
+    return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
+
+
+def _beside(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The points chosen and their neighbours, so that a line through them joins what stands beside."""
+    found = chosen.copy()
+    found[1:] |= chosen[:-1]
+    found[:-1] |= chosen[1:]
+    return found

@@ -1,0 +1,102 @@
+"""The one table of charts: which commands have one, the question it answers, and the module that draws it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, NamedTuple
+
+from roofcalc.errors import RoofcalcError
+from roofcalc.report.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from roofcalc.report.plots.frame import Drawn, Frame
+
+EXTRA = "pip install 'roofcalc[plot]'"
+
+
+class Kind(NamedTuple):
+    """A command's chart: its title, the module whose `draw(table, title, frame)` makes it, and a request that shows it well."""
+
+    title: str
+    module: str
+    example: str
+
+
+KINDS: dict[str, Kind] = {
+    "max-batch": Kind(
+        "How many sequences fit and stay fast enough?",
+        "roofcalc.report.plots.max_batch",
+        "llama-3.1-405b,llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --interactivity 30",
+    ),
+    "interactivity": Kind(
+        "How fast is each user served?",
+        "roofcalc.report.plots.interactivity",
+        "llama-3.1-405b 8xh100-sxm --weights fp8 --batch 1:256:x4",
+    ),
+    "memory": Kind(
+        "What fills the memory?",
+        "roofcalc.report.plots.memory",
+        "llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32",
+    ),
+    "flops": Kind(
+        "How many FLOPs does a token take?",
+        "roofcalc.report.plots.flops",
+        "llama-3.1-405b 8xh100-sxm --weights fp8 --batch 128 --interactivity 30",
+    ),
+    "ops": Kind(
+        "Which roof holds each operation down?",
+        "roofcalc.report.plots.ops",
+        "deepseek-v3 8xh200-sxm --seq 16k --batch 64",
+    ),
+    "vote": Kind(
+        "What do several answers to one query cost?",
+        "roofcalc.report.plots.vote",
+        "llama-3.1-405b 8xh100-sxm --weights fp8 --streams 1,5,25 --prefix 0:16k:2k --suffix 1k",
+    ),
+    "frontier": Kind(
+        "How much throughput does speed for each user cost?",
+        "roofcalc.report.plots.frontier",
+        "llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --seq 8k",
+    ),
+}
+
+
+def need_matplotlib() -> None:
+    """Raises RoofcalcError, with the line that installs it, where matplotlib is missing."""
+    try:
+        import_module("matplotlib")
+    except ImportError:
+        raise RoofcalcError(f"charts need matplotlib: {EXTRA}") from None
+
+
+def plot(table: Table) -> Figure:
+    """The chart of a table on its own, a matplotlib Figure.
+
+    Parameters
+    ----------
+    table
+        What `max_batch`, `interactivity`, `memory`, `flops`, `ops` or another question with a chart returned.
+
+    Raises
+    ------
+    RoofcalcError
+        matplotlib is missing, the table has no chart, or too few or too many points for one.
+    """
+    need_matplotlib()
+    from roofcalc.report.plots.frame import ALONE
+
+    return drawn(table, ALONE).figure
+
+
+def drawn(table: Table, frame: Frame) -> Drawn:
+    """The chart of a table in a frame, and the text around it; needs matplotlib. Errors as in `plot`."""
+    from roofcalc.report.plots.style import looks
+
+    if table.command not in KINDS:
+        raise RoofcalcError(f"plot: `{table.command}` has no chart; these have: {', '.join(KINDS)}")
+    kind = KINDS[table.command]
+    with looks():
+        found: Drawn = import_module(kind.module).draw(table, kind.title, frame)
+    return found

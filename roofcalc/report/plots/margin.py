@@ -1,0 +1,83 @@
+"""Labels beside the axes, at the height of what they name: lines and limits. Never over data, never over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+
+from roofcalc.report.plots.style import INK
+
+GAP = 3.0  # points between two labels
+REACH = 12.0  # points from the axes to a label
+
+
+class Label(NamedTuple):
+    """A text at the right of some axes at the height `y` of its data, and the colour of the line that joins them."""
+
+    axes: Axes
+    y: float
+    colour: str
+    shown: Annotation
+
+
+def label(axes: Axes, y: float, text: str, colour: str, size: float) -> Label:
+    """A label beside the axes; `place` joins it to its height."""
+    shown = axes.annotate(
+        text,
+        xy=(1.0, y),
+        xycoords=axes.get_yaxis_transform(),
+        xytext=(REACH, 0),
+        textcoords="offset points",
+        va="center",
+        color=INK,
+        size=size,
+        linespacing=1.05,
+        annotation_clip=False,
+    )
+    return Label(axes, y, colour, shown)
+
+
+def place(figure: Figure, labels: Sequence[Label]) -> None:
+    """Moves labels up or down, as little as keeps them apart and beside their axes, and joins them to what they name."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    points = 72.0 / figure.dpi
+    wide, high = figure.get_figwidth() * 72.0, figure.get_figheight() * 72.0
+    for axes in dict.fromkeys(one.axes for one in labels):
+        beside = sorted((one for one in labels if one.axes is axes), key=lambda one: one.y)
+        box = axes.get_window_extent(renderer)
+        heights = [one.shown.get_window_extent(renderer).height * points for one in beside]
+        wanted = [float(axes.transData.transform((1.0, one.y))[1]) * points for one in beside]
+        edge = box.x1 * points
+        for one, at, y in zip(beside, spread(wanted, heights, box.y0 * points, box.y1 * points), wanted, strict=True):
+            one.shown.set_position((REACH, at - y))
+            joint = Line2D(
+                [edge / wide, (edge + REACH - 3) / wide], [y / high, at / high], color=one.colour, linewidth=1.2, transform=figure.transFigure
+            )
+            figure.add_artist(joint)
+
+
+def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
+    """Centres as near as can be to those `wanted` (ascending), for things of these heights that must not overlap.
+
+    Least squares by pooling neighbours that collide; the whole is then pushed between `low` and `high` where it has room.
+    """
+    below = [0.0]  # how far each stands above the first, where all touch
+    for one, other in pairwise(heights):
+        below.append(below[-1] + (one + other) / 2 + GAP)
+    pools: list[tuple[float, int]] = []  # the mean of what is wanted less `below`, and of how many
+    for y, offset in zip(wanted, below, strict=False):
+        pools.append((y - offset, 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (one, few), (other, many) = pools[-2:]
+            pools[-2:] = [((one * few + other * many) / (few + many), few + many)]
+    if not pools:
+        return []
+    first, last = low + heights[0] / 2, high - heights[-1] / 2 - below[-1]
+    at = [mean for mean, many in pools for _ in range(many)]
+    return [min(max(one, first), max(last, first)) + offset for one, offset in zip(at, below, strict=True)]

@@ -1,0 +1,100 @@
+"""KV size against context, with the whole memory and what the weights leave of it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from roofcalc.report.people import readable
+from roofcalc.report.plots.axes import along_x, along_y
+from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.lines import Line, lines, short
+from roofcalc.report.plots.margin import label
+from roofcalc.report.plots.style import INK, PAPER, look
+from roofcalc.report.table import Table
+
+
+class Limit(NamedTuple):
+    """A horizontal line: its GB, its text, and whether it is the whole memory or what the weights leave."""
+
+    gb: float
+    text: str
+    whole: bool
+
+
+def draw(table: Table, title: str, frame: Frame) -> Drawn:
+    """One line of KV for each case; horizontal lines for the memory and for what the weights leave."""
+    found = lines(table, ("seq", "batch"))
+    figure = opened(frame)
+    axes = figure.subplots()
+    limits = [*_limits(found.each, whole=True), *_limits(found.each, whole=False)]
+    along_x(axes, found.axis, found.x, frame.text)
+    along_y(axes, "KV cache (GB)", [*found.y("kv_gb"), *(limit.gb for limit in limits)], frame.text)
+    for limit in limits:
+        axes.axhline(limit.gb, color=INK, linewidth=1.4 if limit.whole else 1.1, linestyle="-" if limit.whole else (0, (6, 2)))
+    labels = [label(axes, limit.gb, limit.text, INK, frame.text * 0.9) for limit in limits]
+    keys = []
+    for place, alike in enumerate(_alike(found.each)):
+        style = look(place)
+        kv, fits = alike[0].y("kv_gb"), np.any([line.holds("fits_memory") for line in alike], axis=0)
+        axes.plot(alike[0].x, kv, **style | {"marker": ""})
+        for chosen, face in ((fits, style["color"]), (~fits, PAPER)):
+            axes.plot(alike[0].x, np.where(chosen, kv, np.nan), **style | {"linestyle": "none", "markerfacecolor": face})
+        texts = [_common(alike) or "KV cache"]
+        if found.axis.name == "seq":
+            texts += [_full(axes, line, style["color"], _apart(line, alike)) for line in alike]
+        keys.append(Line2D([], [], label=": ".join((texts[0], "; ".join(texts[1:]))) if texts[1:] else texts[0], **style))
+    signs = (
+        ["Filled marks fit the memory, hollow ones do not; a ring: full."] if any(not line.holds("fits_memory").all() for line in found.each) else []
+    )
+    return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
+
+
+def _alike(each: tuple[Line, ...]) -> list[list[Line]]:
+    """Lines whose caches are the same: those of one model on machines that differ in their memory."""
+    groups: dict[tuple[object, ...], list[Line]] = {}
+    for line in each:
+        groups.setdefault((line.words("model"), line.x.tobytes(), line.y("kv_gb").tobytes()), []).append(line)
+    return list(groups.values())
+
+
+def _common(alike: list[Line]) -> str:
+    return ", ".join(part for part in alike[0].label.split(", ") if all(part in line.label.split(", ") for line in alike))
+
+
+def _apart(line: Line, alike: list[Line]) -> str:
+    return ", ".join(part for part in line.label.split(", ") if part not in _common(alike).split(", "))
+
+
+def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:
+    """Each limit once, for all lines that share it, and whose it is where there are several."""
+    owners: dict[float, list[Line]] = {}
+    for line in each:
+        gb = float(line.y("capacity_gb")[0] - (0 if whole else line.y("weights_gb")[0]))
+        if gb > 0:
+            owners.setdefault(round(gb, 6), []).append(line)
+    names = ("hardware",) if whole else ("model", "hardware", "weights")
+    several = [name for name in names if len({line.words(name) for line in each}) > 1] if len(owners) > 1 else []
+    found = []
+    for gb, members in owners.items():
+        whose = [", ".join(dict.fromkeys(line.words(name) for line in members)) for name in several]
+        found.append(
+            Limit(gb, "\n".join([f"{short(gb)} GB: {'memory' if whole else 'left by weights'}", *([" · ".join(whose)] if whose else [])]), whole)
+        )
+    return found
+
+
+def _full(axes: Axes, line: Line, colour: str, whose: str) -> str:
+    """Where a line's cache fills what the weights leave: a ring, a thin line down to its context, and a phrase."""
+    context, left = line.y("max_context")[0], line.y("capacity_gb")[0] - line.y("weights_gb")[0]
+    low, high = axes.get_xlim()
+    if math.isfinite(context) and low <= context <= high and left > 0:
+        axes.plot([context, context], [axes.get_ylim()[0], left], color=colour, linewidth=1.1, linestyle=(0, (1, 2)))
+        axes.plot([context], [left], marker="o", markersize=10, markerfacecolor="none", markeredgecolor=colour, linestyle="none")
+    reached = f"full at {readable(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
+    text = reached or ("no room beside the weights" if context == 0 else "never full")
+    return f"{text} ({whose})" if whose else text

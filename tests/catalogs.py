@@ -1,0 +1,69 @@
+"""What the tests of laws run over: every architecture of the catalog and of the examples, and machines of every kind of network."""
+
+import random
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from roofcalc import catalog
+from roofcalc.architecture.model import Model
+from roofcalc.assumptions import assumptions
+from roofcalc.deployment import Deployment, deploy
+from roofcalc.hardware import Hardware
+from tests import reference
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted(str(path) for path in (ROOT / "tests" / "examples" / "models").glob("*.yaml"))
+NAMES = sorted(path.stem for path in (ROOT / "models").rglob("*.yaml"))
+TORUS = str(ROOT / "tests" / "examples" / "hardware" / "a-torus.yaml")
+LAYOUT = ("tp", "pp", "dp", "ep", "dcp")
+
+
+def short(name: str) -> str:
+    """A model as test ids name it."""
+    return Path(name).stem if name.endswith(".yaml") else name
+
+
+@lru_cache(maxsize=1024)
+def model(name: str) -> Model:
+    return catalog.model(name)[0]
+
+
+SAME = ("name", "title", "aliases", "sources", "publisher", "family", "license", "year", "context", "published", "unverified", "notes")
+
+
+def architectures() -> list[str]:
+    """One model of each architecture: those that differ in words alone take the same time and memory."""
+    found: dict[str, str] = {}
+    for name in (*NAMES, *EXAMPLES):
+        one = model(name)
+        found.setdefault(repr([(field.name, getattr(one, field.name)) for field in one.fields_ if field.name not in SAME]), name)
+    return list(found.values())
+
+
+MODELS = architectures()
+
+
+@lru_cache(maxsize=32)
+def machine(name: str) -> Hardware:
+    """By name; `torus-N` is a slice of N devices of the example torus."""
+    if name.startswith("torus-"):
+        whole = catalog.hardware(TORUS)[0]
+        return Hardware(name, whole.device, int(name.removeprefix("torus-")), whole.link, whole.scale_out_bytes_per_s)
+    return catalog.hardware(name)[0]
+
+
+def on(name: str, hardware: str | Hardware, weights: str = "native", kv: str | None = None, **given: object) -> Deployment:
+    """A deployment; `given` are degrees, wire dtypes and assumptions by their names."""
+    parts = {key: given.pop(key) for key in (*LAYOUT, "compute", "comm", "dispatch", "combine") if key in given}
+    place = machine(hardware) if isinstance(hardware, str) else hardware
+    return deploy(model(name), place, weights=weights, kv=kv, assumptions=assumptions(**given), **parts)  # type: ignore[arg-type]
+
+
+def drawn(name: str, hardware: str, count: int | None) -> Iterator[dict[str, object]]:
+    """Layouts with a precision each: `count` of them, others for every model, or all."""
+    draw = random.Random(f"{short(name)} {hardware}")
+    layouts = list(reference.layouts(model(name), machine(hardware).count))
+    for place in layouts if count is None else draw.sample(layouts, min(count, len(layouts))):
+        weights, kv = draw.choice(["native", "bf16", "fp8", "nvfp4"]), draw.choice(["bf16", "fp8"])
+        yield {**dict(zip(LAYOUT, place, strict=True)), "weights": weights, "kv": kv}

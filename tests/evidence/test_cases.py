@@ -1,0 +1,160 @@
+"""What points ask of the calculator: spellings, shares of larger units, and the reasons why some cannot be compared."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roofcalc import catalog, precision
+from roofcalc.errors import RoofcalcError
+from roofcalc.evidence import spellings
+from roofcalc.evidence.cases import REASONS, Case, cases
+from roofcalc.evidence.compare import ROOFLINE, usual
+from roofcalc.evidence.metrics import METRICS
+from roofcalc.evidence.points import Point, read
+from roofcalc.record import replace
+
+HERE = Path(__file__).parent
+PLAIN = Point("p.csv:2", "P", "llama-3.1-8b", "h100-sxm", "tok_s_user", 100.0, n_devices=1, isl=1000, osl=100, batch=8.0)
+
+
+def one(**changes: Any) -> Case | str:
+    return cases([replace(PLAIN, **changes)])[0]
+
+
+def case(**changes: Any) -> Case:
+    found = one(**changes)
+    assert isinstance(found, Case), found
+    return found
+
+
+@pytest.mark.parametrize("row", spellings.table(), ids=lambda row: row["spelling"])
+def test_each_spelling_stands_for_something_that_there_is(row: dict[str, str]) -> None:
+    assert tuple(row) == spellings.HEADER and row["why"] and re.fullmatch(r"https://\S+", row["source"])
+    if row["kind"] == "dtypes":
+        assert all(precision.dtype(word.split("=")[-1]) for word in row["name"].split())
+        with pytest.raises(RoofcalcError):
+            precision.dtype(row["spelling"])
+    else:
+        kind: Any = row["kind"]
+        assert catalog.find(kind, row["name"]).name == row["name"]
+        with pytest.raises(RoofcalcError):  # what the catalog knows by itself needs no row
+            catalog.find(kind, row["spelling"])
+
+
+@pytest.mark.parametrize("file", ["measured.csv", "offline.csv"])
+def test_every_model_and_device_of_the_files_is_in_the_catalog(file: str) -> None:
+    for point in read(HERE / file):
+        assert spellings.model(point.model) and spellings.hardware(point.hardware) and point.metric in METRICS, point.id
+
+
+def test_what_the_files_points_are_not_compared_for() -> None:
+    points = read(HERE / "measured.csv")
+    reasons = {point.id: found for point, found in zip(points, cases(points), strict=True) if isinstance(found, str)}
+    assert reasons == {
+        "E0286": "repeated",  # 7.1 ms in the blog, 7 in the table: one run
+        "E0290": "repeated",  # 12.5 and 12
+        "E0311": "no context",  # DeepSeek's service over a day: no prompt or output lengths
+        "E0313": "no context",
+        "E0314": "no context",
+    }
+
+
+def test_every_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hardware").mkdir()
+    (tmp_path / "hardware" / "slow.yaml").write_text(
+        "name: slow\nvendor: X\nmemory: {capacity_gb: 80, bandwidth_gb_s: 100}\npeak_tflop_s: {fp64: 1}\nsources: [https://example.org]\n"
+    )
+    monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
+    wanted: dict[str, dict[str, Any]] = {
+        "not comparable": {"comparable": False},
+        "unknown metric": {"metric": "vibes"},
+        "unknown model": {"model": "llama-9"},
+        "unknown hardware": {"hardware": "h900"},
+        "unknown dtype": {"weights_dtype": "fp7"},
+        "no context": {"isl": None},
+        "no batch": {"batch": None},
+        "not joined": {"hardware": "MI250X (one GCD)", "n_devices": 16},
+        "impossible layout": {"n_devices": 4, "tp": 3},
+        "no peak": {"hardware": "slow"},
+    }
+    assert {reason: one(**changes) for reason, changes in wanted.items()} == {reason: reason for reason in wanted}
+    assert cases([PLAIN, replace(PLAIN, id="Q")])[1] == "repeated"
+    assert set(REASONS) == {*wanted, "repeated"}
+    assert one(metric="output_tok_s_total", osl=None) == one(metric="ttft_ms", isl=0) == one(metric="prefill_tok_s", isl=0) == "no context"
+    assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 attn=fp8") == "unknown dtype"
+    assert one(model=str(tmp_path / "none.yaml")) == "unknown model"
+    assert one(n_devices=None, hardware="8xh900") == "unknown hardware"
+
+
+def test_only_one_measurement_counts_once() -> None:
+    other: list[dict[str, Any]] = [
+        {"value": 101.0},
+        {"batch": 9.0},
+        {"isl": 1001},
+        {"weights_dtype": "fp8"},
+        {"engine": "another"},
+        {"metric": "tpot_ms"},
+    ]
+    assert all(isinstance(found, Case) for found in cases([PLAIN, *(replace(PLAIN, **change) for change in other)]))
+    rounded = [replace(PLAIN, metric="ttft_ms", value=value) for value in (7.0, 7.1, 7.6)]  # 7.1 may be printed as 7, and 7.6 not
+    assert [isinstance(found, str) for found in cases(rounded)] == [False, True, False]
+
+
+def test_a_share_of_a_larger_unit() -> None:
+    # 8 devices of 72, with their 2048 sequences: the whole unit has nine times as many of both.
+    found = case(model="deepseek-v3", hardware="h100-sxm", n_devices=8, tp=1, dp=72, ep=72, batch=2048.0, metric="decode_tok_s_total")
+    assert (found.hardware.count, found.work.batch, found.share) == (72, 18432, 8 / 72)
+    deployment = found.deployment(ROOFLINE)
+    assert (deployment.layout.dp, deployment.layout.ep) == (72, 72)
+    alone = case(model="deepseek-v3", n_devices=72, tp=1, dp=72, ep=72, batch=18432.0, metric="tok_s_user")
+    assert alone.value(alone.deployment(ROOFLINE)) * 2048 == pytest.approx(found.value(deployment))
+
+
+def test_attention_data_parallel_within_a_tensor_group() -> None:
+    found = case(model="deepseek-r1", hardware="B200-180GB", n_devices=8, tp=8, pp=1, dp=8, ep=8, batch=3072.0)
+    layout = found.deployment(ROOFLINE).layout
+    assert (found.hardware.count, layout.tp, layout.dp, layout.ep) == (8, 1, 8, 8)
+
+
+def test_tokens_of_a_prefill_step_are_whole_prompts_of_each_device() -> None:
+    # 16,384 tokens on each of 32 devices are 524.288 prompts of 1,000, and 16 whole ones on each.
+    found = case(model="deepseek-v3", n_devices=8, tp=1, dp=32, ep=32, batch=None, tokens_per_device=16384.0, osl=1, metric="prefill_tok_s")
+    assert found.work.batch == pytest.approx(524.288)
+    assert usual(found, ROOFLINE)[1].work.batch == 512
+
+
+def test_weights_by_class_of_tensor() -> None:
+    found = case(model="deepseek-r1", hardware="b200-sxm", n_devices=8, weights_dtype="nvfp4 (MoE/FFN) + bf16 attention")
+    deployment = found.deployment(ROOFLINE)
+    assert {name: deployment.weight_dtype(name).name for name in ("attention", "mlp", "experts", "shared", "head")} == {
+        "attention": "bf16",
+        "mlp": "nvfp4",
+        "experts": "nvfp4",
+        "shared": "nvfp4",
+        "head": "bf16",
+    }
+    assert case(model="deepseek-v3", n_devices=8, weights_dtype="fp8").weights == "native"  # whose experts are fp8 in blocks
+    assert case(weights_dtype="bf16").weights == "native" and case(weights_dtype="fp8").weights == "fp8"
+
+
+def test_a_source_says_what_int8_weights_compute_in() -> None:
+    found = case(weights_dtype="int8", compute_dtype="bf16")
+    assert found.deployment(ROOFLINE).compute_label == "bf16"
+    assert case(weights_dtype="int8").deployment(ROOFLINE).compute_label == "int8"
+
+
+def test_parts_and_multiples_of_systems_keep_their_links() -> None:
+    eight = case(hardware="gb200-nvl72", n_devices=8)
+    assert (eight.hardware.name, eight.hardware.count, eight.hardware.domain) == ("8xgb200", 8, 72)
+    assert case(hardware="gb200-nvl72", n_devices=None).hardware.count == 72
+    assert case(hardware="8xh100-sxm", n_devices=None).hardware.count == 8
+    assert case(n_devices=None, tp=4).hardware.count == 4
+
+
+def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
+    # Llama-2-13B keeps 819,200 B per token in fp16: 64 × 2,176 tokens take 114 GB beside 13 GB of fp8 weights of 151; 1,024 × 256 take 215.
+    of_h200: dict[str, Any] = {"model": "Llama-2-13B", "hardware": "H200-SXM-141GB", "weights_dtype": "fp8"}
+    assert usual(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
+    assert usual(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"
