@@ -22,10 +22,10 @@ COLUMNS = {
         "batch,min_interactivity_tok_s"
     ),
     f"ops {LLAMA} --seq 775": (
-        f"{CASE},seq,batch,op,layers,gflop,mb,intensity_flop_per_byte,compute_us,memory_us,network_us,time_us,share,limited_by,{ASSUMED}"
+        f"{CASE},seq,batch,op,layers,gflop,mb,intensity_flop_per_byte,compute_us,memory_us,network_us,time_us,share,limited_by,{ASSUMED},format"
     ),
     f"ops {LLAMA} --seq 775 --phase prefill --cached 5": (
-        f"{CASE},seq,batch,op,layers,gflop,mb,intensity_flop_per_byte,compute_us,memory_us,network_us,time_us,share,limited_by,{ASSUMED},cached"
+        f"{CASE},seq,batch,op,layers,gflop,mb,intensity_flop_per_byte,compute_us,memory_us,network_us,time_us,share,limited_by,{ASSUMED},cached,format"
     ),
     "attention llama-3.1-405b --seq 775": (
         f"{CASE},variant,seq,kv_gb_per_seq,kv_mb_per_token,sdpa_gflop_per_token,relative_kv,relative_flop,kv_exponent,flop_exponent,{ASSUMED}"
@@ -103,7 +103,7 @@ def test_notes(line: str, note: str) -> None:
         ("prefill llama-3.1-8b h100-sxm --batch 0", "batch: expected 1 to"),
         ("prefill llama-3.1-8b h100-sxm --chunk 0", "chunk: expected 1 to"),
         ("prefill llama-3.1-8b h100-sxm --chunk 1k,2k", "chunk: expected one number, got 2"),
-        ("prefill llama-3.1-8b h100-sxm --seq 1G --chunk 1", "chunk: 1,000,000,000 steps of 1 tokens; at most 10,000,000"),
+        ("prefill llama-3.1-8b h100-sxm --seq 1G --chunk 1", "chunk: 1,000,000,000 steps of 1 tokens in each row; at most 10,000,000"),
         ("ops llama-3.1-8b h100-sxm --seq 1k --cached 1", "cached, chunk: they are of a prefill; give --phase prefill"),
         ("ops llama-3.1-8b h100-sxm --seq 1k --chunk 1", "cached, chunk: they are of a prefill; give --phase prefill"),
         ("ops llama-3.1-8b h100-sxm --phase prefil", "phase: 'prefil' is none of decode, prefill; did you mean prefill?"),

@@ -7,6 +7,7 @@ import pytest
 
 import roofcalc as rc
 from roofcalc import catalog
+from roofcalc.architecture.attention import GQA, MLA
 from roofcalc.architecture.model import Model
 from roofcalc.assumptions import assumptions
 from roofcalc.breakdown import prefill_lines
