@@ -181,7 +181,9 @@ def test_flops_draws_its_limit() -> None:
     assert "attention" in text and "products by weights" in text and "batch 128, at least 30 tok/s/user" in text
     upright = [line for line in plot(table).axes[0].lines if list(line.get_xdata()) == [limit, limit]]  # type: ignore[arg-type]
     assert len(upright) == 1
-    assert ", far beyond" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30))
+    assert ", far outside" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30))
+    # 8e11 FLOPs a token, 10,000 sequences, 30 tok/s: 2.4e17 FLOP/s against 1.6e16
+    assert "total: over the FLOP limit at any context" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30, batch=10_000))
 
 
 def test_interactivity_names_each_batch_beside_its_line() -> None:
@@ -406,3 +408,13 @@ def test_the_readmes_pictures_are_made(tmp_path: Path, monkeypatch: pytest.Monke
 def test_help_needs_no_matplotlib() -> None:
     for line in (["plot", "--help"], ["plot", "memory", "--help"], ["report", "--help"]):
         assert "matplotlib" not in imported(*line)
+
+
+def test_a_device_without_times_still_has_its_other_figures(tmp_path: Path) -> None:
+    path = tmp_path / "bare.yaml"
+    path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
+    figure = plot(rc.interactivity("llama-3.1-8b", ["h100-sxm", str(path)], seq=[1000, 4000], batch=1))
+    shown = [one.get_text() for one in texts(figure)]
+    assert "h100-sxm" in shown and "bare" not in shown and any("so no times: bare." in text for text in shown)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    assert all(np.isfinite(one.get_window_extent(renderer).x0) for one in texts(figure))
