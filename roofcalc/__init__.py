@@ -7,6 +7,8 @@
 Names are loaded when they are first used, so that importing the package costs nothing.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from roofcalc.version import __version__
@@ -14,6 +16,7 @@ from roofcalc.version import __version__
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
     from roofcalc.questions.attention import attention as attention
+    from roofcalc.questions.check import check as check
     from roofcalc.questions.cost import cost as cost
     from roofcalc.questions.explain import explain as explain
     from roofcalc.questions.fit import fit as fit
@@ -48,6 +51,7 @@ _HOMES = {
     "overtrain": "roofcalc.questions.overtrain",
     "reliability": "roofcalc.questions.reliability",
     "explain": "roofcalc.questions.explain",
+    "check": "roofcalc.questions.check",
     "plot": "roofcalc.report.plots.kinds",
     "Options": "roofcalc.request",
     "Table": "roofcalc.report.table",
@@ -66,3 +70,17 @@ def __getattr__(name: str) -> Any:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+class _Package(ModuleType):
+    """The package itself: a question keeps its name although a module has it too (`roofcalc.prefill`, `roofcalc.explain`).
+
+    Python binds each submodule to its package when it is first imported, in place of the function.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

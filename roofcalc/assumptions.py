@@ -91,7 +91,8 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
         if not (is_number(value) and LEAST_FRACTION <= value <= 1):
-            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1")
+            percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
+            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
     if not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
         raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):

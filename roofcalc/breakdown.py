@@ -57,7 +57,7 @@ class Line(NamedTuple):
     def limited_by(self) -> NDArray[np.str_]:
         """The resource that takes the most of it."""
         names = np.array(["bandwidth", "compute", "network"])
-        return np.asarray(names[np.argmax(np.stack([self.memory_s, self.compute_s, self.network_s]), axis=0)])
+        return np.asarray(names[np.argmax(np.abs(np.stack([self.memory_s, self.compute_s, self.network_s])), axis=0)])
 
 
 def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
@@ -82,14 +82,15 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
     new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
     steps = chunks(new, cached, chunk)
     runs, shape = steps.new > 0, np.broadcast_shapes(steps.new.shape)
+    fills_pipeline = deployment.assumptions.is_bound and deployment.layout.pp > 1
+    pieces = np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) if fills_pipeline else 1.0  # of a prompt, in as many stages at once
     each = []
     for index, stage in enumerate(deployment.stages):
         operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
         found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape)
-        each.append([Line(*one[:2], one.layers.max(axis=-1), *(np.where(runs, value, 0.0).sum(axis=-1) for value in one[3:])) for one in found])
+        whole = ((one, [np.where(runs, value, 0.0).sum(axis=-1) / pieces for value in one[3:]]) for one in found)
+        each.append([Line(*one[:2], one.layers.max(axis=-1), *values) for one, values in whole])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
-    if deployment.assumptions.is_bound and deployment.layout.pp > 1:
-        passes = [times / np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) for times in passes]
     return _of_all(deployment, each, passes, per_layer)
 
 

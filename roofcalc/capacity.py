@@ -41,7 +41,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
         layers = block.stored(count)
         total += layers * model.norm_vectors(block) * bytes_of("norm")
         for part in parts(block, model.hidden, place):
-            one = sum(matrix.elements * bytes_of(matrix.tensor) for matrix in (*part.matrices, *part.idle)) + part.vectors * bytes_of("norm")
+            one = sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
             if part.routed:
                 one += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
             total += layers * one
@@ -56,7 +56,8 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 
 def _drafters(deployment: Deployment) -> list[Deployment]:
-    return [deployment.draft.deployment] if deployment.draft and deployment.draft.deployment else []
+    draft = deployment.draft
+    return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
@@ -117,15 +118,15 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE) -
     usable = M·util − reserve
     batch_memory = d·floor((usable − weights)/KV)
     """
-    seq = np.asarray(seq, dtype=float)
-    if not weights_fit(deployment):
+    seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
+    rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
+    if min(rooms) < 0:
         return np.zeros_like(seq)
-    rooms = []
-    for stage in deployment.stages:
-        room = deployment.usable_bytes - weight_bytes(deployment, stage)
+    fitting = []
+    for room, stage in zip(rooms, deployment.stages, strict=True):
         with np.errstate(divide="ignore"):
-            rooms.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
-    return np.asarray(deployment.layout.dp * np.minimum.reduce(rooms))
+            fitting.append(np.floor(room / kv_bytes(deployment, stage, seq, branches) * (1 + 1e-12)))
+    return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
 
 
 def max_context(deployment: Deployment, batch: Any) -> NDArray[Any]:

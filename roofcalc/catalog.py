@@ -6,7 +6,7 @@ Knows where catalogs lie, aliases, `like:`, and what-if changes; not what a figu
 import copy
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +24,8 @@ Kind = Literal["models", "hardware"]
 
 _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
 _MAX_COUNT = 1_000_000
+_BLANKS = re.compile(r"[\s_]+")
+_COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
 class Change(Record):
@@ -62,7 +64,7 @@ def built_in(kind: Kind) -> Path:
 
 def normal(name: str) -> str:
     """A name without the differences that do not matter: case, `_`, spaces."""
-    return re.sub(r"[\s_]+", "-", name.strip().lower())
+    return _BLANKS.sub("-", name.strip().lower())
 
 
 def entries(kind: Kind) -> dict[str, Path]:
@@ -76,18 +78,34 @@ def unreadable_directories() -> list[str]:
     return [part for part in named if not (os.path.isdir(part) and os.access(part, os.R_OK | os.X_OK))]
 
 
-@lru_cache(maxsize=8)
 def files_in(*places: Path) -> dict[str, list[Path]]:
     """Every YAML file of these directories by its normalised name, in their order."""
-    found: dict[str, list[Path]] = {}
+    return {name: [Path(path) for path in paths] for name, paths in _paths_in(*map(str, places)).items()}
+
+
+@lru_cache(maxsize=8)
+def _paths_in(*places: str) -> dict[str, list[str]]:
+    """The same as text: a record for each of hundreds of paths would take longer than all of an answer."""
+    found: dict[str, list[str]] = {}
     for place in places:
-        for folder, subfolders, files in os.walk(place):
-            subfolders[:] = sorted(one for one in subfolders if not one.startswith("."))
-            for file in sorted(files):
-                stem, suffix = os.path.splitext(file)
-                if suffix in (".yaml", ".yml"):
-                    found.setdefault(normal(stem), []).append(Path(folder, file))
+        for path in _files(place):
+            stem, suffix = os.path.splitext(os.path.basename(path))
+            if suffix in (".yaml", ".yml"):
+                found.setdefault(normal(stem), []).append(path)
     return found
+
+
+def _files(folder: str) -> Iterator[str]:
+    """Every file, those of hidden and linked folders left out; a folder's own before those of the folders in it."""
+    try:
+        with os.scandir(folder) as inside:
+            ordered = sorted(inside, key=lambda one: one.name)
+    except OSError:
+        return
+    yield from (one.path for one in ordered if not one.is_dir())
+    for one in ordered:
+        if one.is_dir() and not one.is_symlink() and not one.name.startswith("."):
+            yield from _files(one.path)
 
 
 def find(kind: Kind, text: str) -> Found:
@@ -102,10 +120,10 @@ def find(kind: Kind, text: str) -> Found:
         return Found(Path(text).stem, Path(text), config=True)
     if _is_path(text):
         return Found(Path(text).stem, Path(text))
-    known = entries(kind)
     wanted = normal(text)
-    if wanted in known:
-        return Found(known[wanted].stem, known[wanted])
+    if wanted and (paths := _paths_in(*map(str, directories(kind))).get(wanted)):
+        return Found(Path(paths[0]).stem, Path(paths[0]))
+    known = entries(kind)
     also = {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
     if wanted in also:
         name = also[wanted]
@@ -132,9 +150,25 @@ def _unknown(kind: Kind, text: str, wanted: str, known: dict[str, Path], also: d
         return f"{what} {text!r} is ambiguous: {', '.join(begin)}"
     if text.endswith(".json") or (text and os.path.isdir(text)):
         return f"{text}: not a roofcalc YAML file"
+    count = re.match(r"(\d+)[^a-z0-9]*(?=[a-z])", wanted)
+    if kind == "hardware" and count and (wanted[count.end() :] in known or wanted[count.end() :] in also):
+        return f"unknown hardware {text!r}; several devices are written {count.group(1)}x{wanted[count.end() :]}"
+    if misplaced := _of_other_kind(kind, text):
+        return misplaced
     close = list(dict.fromkeys(also.get(name, name) for name in begin or nearest(wanted, [*known, *also])))
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
     return f"unknown {what} {text!r}{hint} (`roofcalc {kind} list` prints all)"
+
+
+def _of_other_kind(kind: Kind, text: str) -> str | None:
+    """What to say of a name that is an entry of the other catalog."""
+    other: Kind = "hardware" if kind == "models" else "models"
+    name = normal(_COUNTED.sub("", text) if other == "hardware" else text)
+    known = entries(other)
+    if name not in known and not any(normal(alias) == name for path in known.values() for alias in aliases(path)):
+        return None
+    what = "hardware, not a model" if other == "hardware" else "a model, not hardware"
+    return f"{text!r} is {what}: commands take MODEL first, then HARDWARE (`roofcalc {other} show {text.strip()}` shows it)"
 
 
 def raw(kind: Kind, found: Found, depth: int = 0) -> tuple[dict[str, Any], Lines]:
@@ -192,8 +226,8 @@ def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[
     RoofcalcError
         Unknown name, unreadable file, a count without links, or every problem of the file at once.
     """
-    match = None if os.path.isfile(text) else re.fullmatch(r"\s*([0-9]+)\s*[x×]\s*(.+)", text, re.IGNORECASE)
-    times, name = (int(match.group(1)[:8]), match.group(2)) if match else (1, text)
+    match = None if os.path.isfile(text) else _COUNTED.match(text)
+    times, name = (int(match.group(1)[:8]), text[match.end() :]) if match else (1, text)
     if not 1 <= times <= _MAX_COUNT:
         raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
     found = find("hardware", name)
@@ -234,7 +268,9 @@ def _joined(hardware: Hardware) -> Hardware:
     """`hardware`, if its devices can reach one another."""
     if hardware.count > hardware.domain and hardware.scale_out_bytes_per_s is None:
         reach = f"its link joins {hardware.domain}" if hardware.link else "the device has no link to others"
-        raise RoofcalcError(f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given")
+        raise RoofcalcError(
+            f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given (--set hardware.scale_out_gb_s=… gives it)"
+        )
     return hardware
 
 

@@ -3,12 +3,12 @@
 Everything below (operations, time, memory, solvers) takes a Deployment and arrays; nothing below reads files.
 """
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from roofcalc import precision
 from roofcalc.architecture.attention import GQA, MLA
-from roofcalc.architecture.model import Model
+from roofcalc.architecture.model import Dtypes, Model
 from roofcalc.assumptions import Assumptions
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
@@ -28,11 +28,14 @@ class Draft(Record):
     ----------
     deployment : Deployment or None
         The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer.
+    copies : int
+        Such drafters that take turns, one draft each: a model's several multi-token-prediction layers.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
+    copies: int = 1
 
     @property
     def accepted(self) -> float:
@@ -82,29 +85,17 @@ class Deployment(Record):
         """Tokens per step and sequence: 1, or with drafts as many as are accepted on average."""
         return self.draft.accepted if self.draft else 1.0
 
-    @property
-    def sixteen_bit(self) -> str:
-        """The checkpoint's own 16-bit type."""
-        return sixteen_bit(self.model)
-
     def weight_dtype(self, tensor: str) -> Dtype:
         """How tensors of a class are stored: under `native` as in the checkpoint, else as `weights` says."""
-        dtypes = self.model.dtypes
-        if self.weights != NATIVE:
-            return precision.dtype(self.sixteen_bit if tensor in SIXTEEN_BIT_CLASSES else self.weights)
-        named = getattr(dtypes, tensor) or dtypes.default
-        if getattr(dtypes, tensor) is None and tensor in SIXTEEN_BIT_CLASSES and precision.dtype(named).bytes_per_element < 2:
-            named = self.sixteen_bit
-        return precision.dtype(named)
+        return stored(self.model.dtypes, self.weights, tensor)
 
     def linear_format(self, tensor: str) -> str | None:
         """The format that products by weights of a class run at; None where the device has none for it."""
-        device = self.hardware.device
-        if tensor in SIXTEEN_BIT_CLASSES:
+        device, stored = self.hardware.device, self.weight_dtype(tensor)
+        if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
             return precision.fastest(device, 16) if self.assumptions.is_bound else precision.usable(device, "bf16")
         if self.compute is not None:
             return self.compute
-        stored = self.weight_dtype(tensor)
         if self.assumptions.is_bound:
             return precision.fastest(device, stored.bits)
         return precision.usable(device, stored.compute)
@@ -208,14 +199,25 @@ class Deployment(Record):
         return stages(self.model, self.layout, self.hardware.domain)
 
 
-def sixteen_bit(model: Model) -> str:
+@lru_cache(maxsize=1024)
+def stored(dtypes: Dtypes, weights: str, tensor: str) -> Dtype:
+    """How tensors of a class are stored: under `native` as in the checkpoint, else as `weights` says."""
+    if weights != NATIVE:
+        return precision.dtype(sixteen_bit(dtypes) if tensor in SIXTEEN_BIT_CLASSES else weights)
+    own = getattr(dtypes, tensor)
+    if own is None and tensor in SIXTEEN_BIT_CLASSES and precision.dtype(dtypes.default).bytes_per_element < 2:
+        return precision.dtype(sixteen_bit(dtypes))
+    return precision.dtype(own or dtypes.default)
+
+
+def sixteen_bit(dtypes: Dtypes) -> str:
     """A checkpoint's own 16-bit type."""
-    return "fp16" if model.dtypes.default == "fp16" else "bf16"
+    return "fp16" if dtypes.default == "fp16" else "bf16"
 
 
 def cache_dtype(model: Model, kv: str | None) -> Dtype:
     """The dtype of a KV cache: the one asked for, the checkpoint's own, or its 16-bit type."""
-    return precision.dtype(kv or model.dtypes.kv or sixteen_bit(model))
+    return precision.dtype(kv or model.dtypes.kv or sixteen_bit(model.dtypes))
 
 
 def deploy(

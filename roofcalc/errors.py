@@ -15,6 +15,11 @@ class RoofcalcError(Exception):
         self.lines = lines
 
 
+def printable(text: str) -> str:
+    """`text` on one line that a terminal shows as it is: control characters, marks without width and turns of direction as escapes."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 def nearest(word: str, known: "list[str] | tuple[str, ...]", count: int = 3) -> list[str]:
     """The names most like `word`, best first: by spelling, else those that contain it."""
     import difflib

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Branches
 from roofcalc.prefill import beside, prefill
-from roofcalc.record import Record
+from roofcalc.record import Record, replace
 from roofcalc.roofline import RESOURCES, Step, limit_of, step_of
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 PIECES = 64
+MAX_POINTS = 20_000_000
 
 
 class Timed(Protocol):
@@ -107,14 +109,30 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0) 
     Formulas
     --------
     mean T = ΣT_step/osl
+
+    Raises
+    ------
+    RoofcalcError
+        More generations than can be computed at once.
     """
     isl, osl = np.broadcast_arrays(np.asarray(isl, dtype=float), np.asarray(osl, dtype=float))
+    if isl.size * PIECES > MAX_POINTS:
+        raise RoofcalcError(f"isl, osl: {isl.size:,} generations of one model on one machine; at most {MAX_POINTS // PIECES:,} are computed at once")
     edges = np.round(osl[..., np.newaxis] * np.linspace(0.0, 1.0, PIECES + 1))
     lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
     weights = lengths / osl[..., np.newaxis]
     reads = work.over(begins, np.maximum(lengths, 1.0))
     branches = Branches(streams, isl[..., np.newaxis])
-    return _timed(deployment, lambda one, tokens: Mean(step_of(one, reads, tokens, branches), weights))
+    return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
+
+
+def averaged(step: Step, weights: NDArray[Any]) -> Timed:
+    """The mean of a step over the pieces of its last axis: where each piece only adds its own, a step at their mean."""
+    stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
+    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1:
+        return Mean(step, weights)
+    (terms,) = step.per_sequence
+    return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
 
 def _timed(deployment: Deployment, build: Any) -> Timed:
@@ -128,31 +146,33 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
 def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0) -> NDArray[Any]:
     """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
 
-    `cached` tokens before it are there already.
+    `cached` tokens before it are there already. A drafter takes in the prompt as well.
 
     Formulas
     --------
     prompt = T_prefill/d
     """
-    layout = deployment.layout
-    return np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+    layout, draft = deployment.layout, deployment.draft
+    own = np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
+    return own + draft.copies * prompt_s(draft.deployment, isl, chunk, cached) if draft and draft.deployment else own
 
 
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
-    Each sequence's decoding waits while its rank takes in the prompts of the others; with stages, at their pace. In `bound`
-    prompts ride along with steps, as `fewest_seconds` says.
+    Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
+    for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
+    `fewest_seconds` says.
 
     Formulas
     --------
-    throughput = B·osl/(osl/A·T + B/d·T_prefill)
+    throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
     """
     batch = np.asarray(batch, dtype=float)
     if deployment.assumptions.is_bound:
         return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
-    return np.asarray(batch * osl / (decoding + batch * prompt_s(deployment, isl, chunk)))
+    return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), batch * prompt_s(deployment, isl, chunk))))
 
 
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:
@@ -175,3 +195,10 @@ def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> ND
         prompts["network"] = np.zeros_like(prompts["network"])
     floors = [steps * decode[name] + prompts[name] for name in RESOURCES]
     return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors, steps * mean.seconds(batch), prefill(deployment, isl, 0.0, batch).pace_s)))
+
+
+def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
+    """Seconds that a prompt takes itself, others beside it on other ranks; a drafter takes it in as well."""
+    draft = deployment.draft
+    own = prefill(deployment, isl, 0.0, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
+    return own + draft.copies * _first_s(draft.deployment, isl, batch, chunk) if draft and draft.deployment else own

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from roofcalc.record import Record
-from roofcalc.schema import Count, OneOf, Positive, Range
+from roofcalc.schema import Count, Name, OneOf, Positive, Range
 
 FORMATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp16_acc16", "fp8", "fp6", "fp4", "int8", "int4")
 MIB = 1024 * 1024
@@ -109,7 +109,7 @@ class Device(Record):
     `unusual` says of a field why its figure is right although `roofcalc hardware check` doubts it; a system has it too.
     """
 
-    name: str
+    name: Name
     vendor: str
     memory: Memory
     peak_tflop_s: dict[Annotated[str, OneOf(FORMATS)], Positive]
@@ -140,7 +140,7 @@ class Hosts(Record):
 class System(Record):
     """A named number of one device; its own link and scale-out override the device's."""
 
-    name: str
+    name: Name
     device: str
     count: Count
     sources: tuple[str, ...] = ()

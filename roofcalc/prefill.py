@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives
+from roofcalc import collectives, units
 from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Message, Operation, Share
@@ -22,7 +23,7 @@ from roofcalc.roofline import RESOURCES, WIRES, Terms, combined, limit_of, opera
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
-MAX_POINTS = 50_000_000
+MAX_STEPS = 10_000_000
 
 
 class Prefill(NamedTuple):
@@ -53,10 +54,18 @@ class Chunks(NamedTuple):
 
 
 def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunks:
-    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None."""
+    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None.
+
+    Raises
+    ------
+    RoofcalcError
+        More steps than can be computed at once.
+    """
     if size is None:
         return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
     count = int(np.ceil(new.max() / size))
+    if count * new.size > MAX_STEPS:
+        raise RoofcalcError(f"chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
     begins = np.arange(count) * float(size)
     part = np.clip(new[..., np.newaxis] - begins, 0.0, size)
     last = begins + part >= new[..., np.newaxis]
@@ -83,8 +92,9 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
     through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
     depth = deployment.layout.pp
-    if deployment.assumptions.is_bound:  # chunks small enough fill the pipeline
-        ttft = pace = through / np.minimum(depth, np.maximum(new, 1.0)) if depth > 1 else through
+    if deployment.assumptions.is_bound:  # pieces small enough fill the pipeline with one prompt; more of them share it
+        ttft = through / np.minimum(depth, np.maximum(new, 1.0))
+        pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
     by_resource = _over_stages(deployment, each, runs)
@@ -130,26 +140,22 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
 
 
 def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
-    """A stage's messages; entries are striped over context ranks for decode only."""
+    """A stage's messages; context ranks gather nothing (`prefill_share`)."""
     return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
+
+
+def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[Share, Array]:
+    """What one device works on for `tokens` new tokens per sequence, and the sequences of one rank.
+
+    Entries are striped over context ranks for decode only: in prefill each tensor rank works on all that it attends to.
+    """
+    one, sequences = work.share_of(deployment, batch)
+    return Share(replace(one.place, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
 
 
 def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
     """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
-    one, sequences = work.share_of(deployment, batch)
     safe = np.maximum(steps.new, 1.0)
-    share = Share(one.place, one.tokens * safe, one.group_tokens * safe, one.spread)
+    share, sequences = prefill_share(deployment, batch, safe)
     operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
     return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-
-
-def flops(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> NDArray[Any]:
-    """FLOPs of a prefill over all devices, replicated work included."""
-    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
-    steps = chunks(new, cached, chunk)
-    total = np.zeros(new.shape)
-    for index, stage in enumerate(deployment.stages):
-        operations, _ = stage_work(deployment, index, steps, batch[..., np.newaxis])
-        of_step = sum((one.layers * np.asarray(one.flops) for one in operations), start=np.zeros(steps.new.shape))
-        total = total + stage.count * np.where(steps.new > 0, of_step, 0.0).sum(axis=-1)
-    return total * deployment.layout.tp * deployment.layout.dp

@@ -4,6 +4,7 @@ The standard decorator writes and compiles six methods for every class: about a 
 start. Here one set of methods serves all. Type checkers see dataclasses (PEP 681).
 """
 
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform, get_origin
 
 T = TypeVar("T", bound="Record")
@@ -29,24 +30,36 @@ class Record:
     """Base of all records. Equality and hash go by the fields; attributes cannot be set after construction."""
 
     fields_: ClassVar[tuple[Field, ...]] = ()
+    names_: ClassVar[tuple[str, ...]] = ()
+    known_: ClassVar[frozenset[str]] = frozenset()
+    defaults_: ClassVar[dict[str, Any]] = {}
 
     def __init_subclass__(cls) -> None:
         hints = {name: hint for name, hint in cls.__annotations__.items() if get_origin(hint) is not ClassVar}  # type: ignore[comparison-overlap]
         cls.fields_ = (*cls.fields_, *(Field(name, hint, cls.__dict__.get(name, MISSING)) for name, hint in hints.items()))
+        cls.names_ = tuple(field.name for field in cls.fields_)
+        cls.known_ = frozenset(cls.names_)
+        cls.defaults_ = {field.name: field.default for field in cls.fields_ if field.default is not MISSING}
 
     def __init__(self, *args: Any, **given: Any) -> None:
-        fields = self.fields_
-        if len(args) > len(fields):
-            raise TypeError(f"{type(self).__name__} takes {len(fields)} values, got {len(args)}")
-        values = self.__dict__
-        for field, value in zip(fields, args, strict=False):
-            values[field.name] = value
-        for field in fields[len(args) :]:
-            values[field.name] = value = given.pop(field.name, field.default)
-            if value is MISSING:
-                raise TypeError(f"{type(self).__name__} needs {field.name!r}")
-        if given:
-            raise TypeError(f"{type(self).__name__} has no free field {', '.join(map(repr, given))}")
+        values, names = self.__dict__, self.names_
+        values.update(self.defaults_)
+        if args:
+            values.update(zip(names, args, strict=False))
+        values.update(given)
+        misfit = bool(args) and (len(args) > len(names) or not given.keys().isdisjoint(names[: len(args)]))
+        if misfit or values.keys() != self.known_:
+            raise TypeError(self._misfit(args, given))
+
+    def _misfit(self, args: tuple[Any, ...], given: dict[str, Any]) -> str:
+        """What is wrong with the values that a record was to be made of."""
+        name, names = type(self).__name__, self.names_
+        free = names[len(args) :]
+        if len(args) > len(names):
+            return f"{name} takes {len(names)} values, got {len(args)}"
+        if unknown := [one for one in given if one not in free]:
+            return f"{name} has no free field {', '.join(map(repr, unknown))}"
+        return f"{name} needs {', '.join(repr(one) for one in free if one not in given and one not in self.defaults_)}"
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace")
@@ -56,19 +69,28 @@ class Record:
 
     def values_(self) -> tuple[Any, ...]:
         """The fields' values, in their order."""
-        return tuple(self.__dict__[field.name] for field in self.fields_)
+        return tuple(map(self.__dict__.__getitem__, self.names_))
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.values_() == other.values_()
+        return self is other or (type(other) is type(self) and self.values_() == other.values_())
 
     def __hash__(self) -> int:
+        return self.hash_
+
+    @cached_property
+    def hash_(self) -> int:
+        """The hash, worked out once: records are keys of what is computed once for equal ones."""
         return hash((type(self), self.values_()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is derived from them is worked out anew wherever a copy arrives."""
+        return dict(zip(self.names_, self.values_(), strict=True))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{field.name}={self.__dict__[field.name]!r}' for field in self.fields_)})"
 
     def __replace__(self, **changes: Any) -> Self:
-        return type(self)(**{**{field.name: self.__dict__[field.name] for field in self.fields_}, **changes})
+        return type(self)(**{**self.__getstate__(), **changes})
 
 
 def replace(record: T, **changes: Any) -> T:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
@@ -20,17 +21,21 @@ from roofcalc.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.hardware import Hardware
 from roofcalc.operations.base import Place
+from roofcalc.parallel import checked
 from roofcalc.precision import Dtype
 from roofcalc.report import columns
-from roofcalc.report.table import Block, Column, Table
+from roofcalc.report.table import STRETCH, Block, Column, Promise, Table
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
+    from concurrent.futures import Executor
+
     from numpy.typing import ArrayLike, NDArray
 
 DEFAULT_SEQ = "1k:128k:x2"
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 MAX_TOKENS = 10**9
 MAX_ROWS = 10_000_000
+MAX_KEPT = 50_000  # rows that are computed before anyone reads them
 MAX_SWEEPS = 100_000
 
 Names = str | Sequence[str]
@@ -63,6 +68,8 @@ class Options(TypedDict, total=False):
         model's own multi-token-prediction layer, that drafts; without either, drafts cost nothing.
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000"; a range sweeps.
+    executor : concurrent.futures.Executor
+        What computes the rows: a pool of processes or threads, or any other (`roofcalc.parallel`); default: this process.
     """
 
     weights: Names
@@ -95,6 +102,7 @@ class Options(TypedDict, total=False):
     draft_model: str | Model | None
     mtp: bool | None
     changes: Names
+    executor: Executor | None
 
 
 class Request:
@@ -125,6 +133,7 @@ class Request:
         self.sweeps = _sweeps(options.get("changes") or ())
         self.table = Table(command, (*columns.CASE, *results, *columns.ASSUMED, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
+        self.table.executor, self.table.shortens = checked(options.get("executor")), True
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
         for name in ("kv_block", "redundant_experts"):
             if isinstance(chosen[name], str):
@@ -169,7 +178,7 @@ class Request:
         from roofcalc.speculation import with_drafts
 
         drafter = self._model(named, ()) if named is not None else None
-        tokens = None if drafts is None else int(whole(drafts, "draft", 1000)[0])
+        tokens = None if drafts is None else int(one_whole(drafts, "draft", 1000))
         found = with_drafts(deployment, tokens, acceptance, drafter, own_layer)
         if found.draft and found.draft.deployment is None:
             self.note(f"drafts cost nothing here ({found.draft.tokens} per step, looked up); --draft-model or --mtp lets one draft")
@@ -224,9 +233,13 @@ class Request:
             some = np.array([n for n in units.numbers(DEFAULT_SEQ) if n <= own])
             return some if some.size else np.array([float(own)])
         asked = whole(seq, "seq", MAX_TOKENS)
-        if (asked > own).any():
-            self.note(f"{model.name}: contexts beyond the model's {own} tokens are computed all the same")
+        self.beyond(model, asked)
         return asked
+
+    def beyond(self, model: Model, seq: NDArray[Any]) -> None:
+        """A note where contexts go beyond the model's own."""
+        if (seq > model.context).any():
+            self.note(f"{model.name}: contexts beyond the model's {model.context} tokens are computed all the same")
 
     def grid(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:
         """Every combination of the axes' values, the first axis slowest."""
@@ -237,6 +250,28 @@ class Request:
 
     def add(self, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows, with what they assumed."""
+        self.table.blocks.append(Block(int(values["seq"].size), {**self.case(deployment, changes), **values}))
+
+    def fill(
+        self, deployment: Deployment, changes: tuple[Change, ...], axes: Sequence[NDArray[Any]], rows: Callable[..., dict[str, Any]], **shared: Any
+    ) -> None:
+        """Adds a row for every combination of the axes' values, the first axis slowest, computed in stretches where they are read.
+
+        `rows` takes a stretch of each axis, in one shape, and gives their columns; `shared` are columns that are alike in all.
+        It is a function of a module, or `partial` of one: it may travel to another process.
+        """
+        alike = {**self.case(deployment, changes), **shared}
+        size = math.prod(axis.size for axis in axes)
+        self.table.blocks.append(Promise(size, alike, partial(_stretch, tuple(axes), alike, rows)))
+
+    def answer(self) -> Table:
+        """The table, with its rows unless they are too many to keep before anyone reads them."""
+        if len(self.table) <= MAX_KEPT:
+            self.table.settle()
+        return self.table
+
+    def case(self, deployment: Deployment, changes: tuple[Change, ...]) -> dict[str, Any]:
+        """What all rows of a deployment share: what it is, and what it assumes."""
         assumed = {name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES}
         layout = {name: getattr(deployment.layout, name) for name in DEGREES}
         wires = {"comm_dtype": deployment.comm, "dispatch_dtype": deployment.dispatch, "combine_dtype": deployment.combine}
@@ -253,7 +288,23 @@ class Request:
             drafter = deployment.draft.deployment
             case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
             case |= {"draft_model": drafter.model.name if drafter and not case["mtp"] else None}
-        self.table.blocks.append(Block(int(values["seq"].size), {**case, **values, **assumed, **layout}))
+        return {**case, **assumed, **layout}
+
+
+def stretches(axes: Sequence[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
+    """Every combination of the axes' values, the first axis slowest, so many at a time as are computed together."""
+    size = math.prod(axis.size for axis in axes)
+    return (_points(axes, first, min(first + STRETCH, size)) for first in range(0, size, STRETCH))
+
+
+def _points(axes: Sequence[NDArray[Any]], first: int, last: int) -> list[NDArray[Any]]:
+    places = np.unravel_index(np.arange(first, last), [axis.size for axis in axes])
+    return [axis[place] for axis, place in zip(axes, places, strict=True)]
+
+
+def _stretch(axes: Sequence[NDArray[Any]], shared: dict[str, Any], rows: Callable[..., dict[str, Any]], first: int, last: int) -> Block:
+    """Rows of a grid from `first` to before `last`."""
+    return Block(last - first, {**shared, **rows(*_points(axes, first, last))})
 
 
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
@@ -292,19 +343,22 @@ def _sweeps(given: Names) -> list[tuple[Change, ...]]:
     """Every combination of the overrides' values."""
     if not isinstance(given, (str, list, tuple)) or not all(isinstance(text, str) for text in given):
         raise RoofcalcError(f"changes: expected text such as model.vocab=32000, got {given!r}")
-    each = [_changes(text) for text in ([given] if isinstance(given, str) else given)]
-    if math.prod(map(len, each)) > MAX_SWEEPS:
-        raise RoofcalcError(f"--set: {math.prod(map(len, each)):,} combinations; at most {MAX_SWEEPS:,} are computed at once")
-    return list(product(*each)) if each else [()]
+    each = [_change(text) for text in ([given] if isinstance(given, str) else given)]
+    combinations = math.prod(len(figures) for _, _, figures in each)
+    if combinations > MAX_SWEEPS:
+        raise RoofcalcError(f"--set: {combinations:,} combinations; at most {MAX_SWEEPS:,} are computed at once")
+    return list(product(*([Change(kind, path, one) for one in figures] for kind, path, figures in each)))
 
 
-def _changes(text: str) -> list[Change]:
+def _change(text: str) -> tuple[catalog.Kind, tuple[str, ...], list[Any]]:
+    """What an override changes, where in it, and the values that it takes."""
     path, equals, value = text.partition("=")
     target, *rest = path.strip().split(".")
-    kind = {"model": "models", "hardware": "hardware"}.get(target)
+    kinds: dict[str, catalog.Kind] = {"model": "models", "hardware": "hardware"}
+    kind = kinds.get(target)
     if not equals or kind is None or not rest or not all(rest):
         raise RoofcalcError(f"--set {text}: write it as hardware.memory.bandwidth_gb_s=4000 or model.blocks.block.attention.kv_heads=4")
-    return [Change(kind, tuple(rest), one) for one in _figures(value.strip(), path)]  # type: ignore[arg-type]
+    return kind, tuple(rest), _figures(value.strip(), path)
 
 
 def _figures(text: str, what: str) -> list[Any]:
@@ -357,6 +411,11 @@ def single(given: Any, what: str, low: float, high: float) -> float:
     if array.size > 1:
         raise RoofcalcError(f"{what}: expected one number, got {array.size}")
     return float(array[0])
+
+
+def one_whole(given: Any, what: str, high: int) -> float:
+    """One whole number in 1 … high."""
+    return single(whole(given, what, high), what, 1, high)
 
 
 def _degrees(given: Any, what: str) -> list[int | None]:

@@ -17,17 +17,18 @@ In `bound`, the links' times overlap one another too, and memory is spared what 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import cache, cached_property, reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives
+from roofcalc import collectives, roofs
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import ALONE, Array, Branches, Operation, Share
-from roofcalc.record import Record
+from roofcalc.operations.base import ALONE, Array, Branches, Message, Operation, Share
+from roofcalc.record import Record, replace
+from roofcalc.roofs import Roof
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -95,7 +96,12 @@ class Step(Record):
 
     def _totals(self, index: int, batch: NDArray[Any]) -> tuple[Terms, Terms, Array]:
         share, sequences = work.share_of(self.deployment, batch, self.tokens)
-        return batch_terms(self.deployment, self.deployment.stages[index], share), self.per_sequence[index], sequences
+        return batch_terms(self.deployment, self.fixed[index], share), self.per_sequence[index], sequences
+
+    @cached_property
+    def fixed(self) -> list[Fixed]:
+        """What each kind of stage does whatever the context."""
+        return [fixed_work(self.deployment, stage) for stage in self.deployment.stages]
 
     def stage_seconds(self, index: int, batch: NDArray[Any]) -> NDArray[Any]:
         """Seconds of one pass through a kind of stage.
@@ -153,15 +159,36 @@ def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, bran
     return Step(deployment, tuple(each), tokens * branches.count)
 
 
-def batch_terms(deployment: Deployment, stage: Stage, share: Share) -> Terms:
+class Fixed(NamedTuple):
+    """What a kind of stage does whatever the context: products by weights under their roofs, and messages; equal ones together."""
+
+    roofs: list[Roof]
+    messages: list[Message]
+
+
+def fixed_work(deployment: Deployment, stage: Stage) -> Fixed:
+    """A stage's products by weights and messages, put together once for every batch."""
+
+    @cache
+    def of_tensor(tensor: str) -> tuple[float, float]:
+        return rates(deployment, "linear", tensor)
+
+    products = roofs.roofs(work.batch_products(deployment, stage), of_tensor)
+    messages: dict[tuple[Any, ...], Message] = {}
+    if deployment.assumptions.network != "ideal":
+        for one in work.messages(deployment, stage):
+            alike = replace(one, name="", layers=0).values_()
+            met = messages.get(alike)
+            messages[alike] = replace(met, layers=met.layers + one.layers) if met else one
+    return Fixed(products, list(messages.values()))
+
+
+def batch_terms(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
     """Seconds of what the batch alone decides, by resource: products by weights, and messages."""
-    terms = operation_terms(deployment, work.batch_operations(deployment, stage, share))
-    if spared := spared_seconds(deployment):
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
-    if deployment.assumptions.network == "ideal":
-        return terms
+    compute, memory = roofs.total(fixed.roofs, share, deployment.assumptions.overlap)
+    terms: Terms = {"compute": compute, "bandwidth": memory - spared_seconds(deployment)}
     tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-    for message in work.messages(deployment, stage):
+    for message in fixed.messages:
         times = collectives.seconds(deployment, message, tokens)
         for name, time in zip(WIRES, times, strict=True):
             terms[name] = terms.get(name, 0.0) + message.layers * time
@@ -205,27 +232,23 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
     time = max(compute, memory)
     time, nothing overlapped = compute + memory
     """
-    rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor))
+    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor)
+    return operation.flops / flop_per_s, operation.bytes / bytes_per_s
+
+
+def rates(deployment: Deployment, role: str, tensor: str) -> tuple[float, float]:
+    """FLOPs and bytes per second of an operation by its role and the class of its weights."""
+    rate = deployment.flop_per_s(deployment.format_of(role, tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first
-    return operation.flops / rate, operation.bytes / deployment.memory_bytes_per_s
+    return rate, deployment.memory_bytes_per_s
 
 
 def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:
     """Seconds of operations, by the resource that each goes to under the overlap in force."""
     terms: Terms = {}
     for operation in operations:
-        _add(deployment, terms, operation)
+        compute, memory = operation_seconds(deployment, operation)
+        compute, memory = roofs.attributed(compute * operation.layers, memory * operation.layers, deployment.assumptions.overlap)
+        terms["compute"] = terms.get("compute", 0.0) + compute
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) + memory
     return terms
-
-
-def _add(deployment: Deployment, terms: Terms, operation: Operation) -> None:
-    """Adds an operation's time to the resource that it goes to under the overlap in force."""
-    compute, memory = operation_seconds(deployment, operation)
-    compute, memory = compute * operation.layers, memory * operation.layers
-    overlap = deployment.assumptions.overlap
-    if overlap != "full":
-        longest = compute + memory if overlap == "none" else np.maximum(compute, memory)
-        by_compute = np.greater(compute, memory)
-        compute, memory = np.where(by_compute, longest, 0.0), np.where(by_compute, 0.0, longest)
-    terms["compute"] = terms.get("compute", 0.0) + compute
-    terms["bandwidth"] = terms.get("bandwidth", 0.0) + memory

@@ -4,6 +4,7 @@ Knows records, numbers with a range, literals, lists, maps and alternatives; not
 A record may add a method `problems()` that yields (field, sentence) for what the types cannot say.
 """
 
+import re
 import types
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -19,6 +20,13 @@ class Range(NamedTuple):
 
     low: float
     high: float
+
+
+class Written(NamedTuple):
+    """How a text must be written: a pattern, and what it allows in words."""
+
+    pattern: str
+    words: str
 
 
 class OneOf(NamedTuple):
@@ -37,6 +45,8 @@ class Kinds:
         self.markers = markers or {}
 
 
+NAME = Written(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}", "a name of letters, digits and . _ + -, at most 200, beginning with a letter or digit")
+Name = Annotated[str, NAME]  # no spreadsheet takes it for a formula, no shell for an option, no system for another file
 Count = Annotated[int, Range(1, 1_000_000_000)]
 Whole = Annotated[int, Range(0, 10**16)]
 Positive = Annotated[float, Range(1e-9, 1e12)]
@@ -100,6 +110,9 @@ class _Reader:
             inner, *extras = get_args(hint)
             if isinstance(extras[0], Kinds):
                 return self.alternative(extras[0], value, path)
+            if isinstance(extras[0], Written):
+                fits = isinstance(value, str) and re.fullmatch(extras[0].pattern, value)
+                return value if fits else self.refuse(path, f"expected {extras[0].words}, got {_show(value)}")
             return self.number(inner, extras[0], value, path)
         origin = get_origin(hint)
         if origin in (Union, types.UnionType):
@@ -150,8 +163,9 @@ class _Reader:
         if value is None and type(None) in hints:
             return None
         hints = tuple(hint for hint in hints if hint is not type(None))
-        for hint in hints[:-1]:  # text or a mapping: take the first whose shape fits
-            shape = str if hint is str else dict if _is_record(hint) or get_origin(hint) is dict else None
+        for hint in hints[:-1]:  # text, true or false, a list or a mapping: take the first whose shape fits
+            origin = get_origin(hint)
+            shape = hint if hint in (str, bool) else list if origin is tuple else dict if _is_record(hint) or origin is dict else None
             if shape and isinstance(value, shape):
                 return self.read(hint, value, path)
         return self.read(hints[-1], value, path)
@@ -161,8 +175,8 @@ class _Reader:
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
         marked = next((name for key, name in kinds.markers.items() if key in value), kinds.default)
         name = value.get(kinds.key, marked)
-        if name not in kinds.records:
-            if not name:
+        if not isinstance(name, str) or name not in kinds.records:
+            if name in (None, ""):
                 return self.refuse(path, f"needs `{kinds.key}`: one of {', '.join(kinds.records)}")
             return self.refuse((*path, kinds.key), f"unknown kind {_show(name)}; known: {', '.join(kinds.records)}")
         return self.record(kinds.records[name], {key: item for key, item in value.items() if key != kinds.key}, path)

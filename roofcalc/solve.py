@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,33 +12,37 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 
+AT_ONCE = 4096  # numbers tried together: a call costs as much as some thousand of them
+
+
 def largest(holds: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...], limit: int) -> NDArray[Any]:
-    """The largest n in 0 … limit for which `holds(n)`; exact, by doubling and bisection.
+    """The largest n in 0 … limit for which `holds(n)`; exact, by powers of two and then by sections.
 
     Parameters
     ----------
     holds : callable
-        Takes an array of candidates in `shape`, returns booleans; must not become true again once it is false.
+        Takes candidates, several for each answer along a first axis before `shape`; returns booleans; must not become
+        true again once it is false.
     shape : tuple of int
         Shape of the answer.
     limit : int
         Never looked beyond; 0 is taken to hold.
     """
-    low = np.zeros(shape)
-    high = np.ones(shape)
-    growing = np.ones(shape, dtype=bool)
-    while True:
-        growing = growing & (high <= limit) & holds(np.minimum(high, limit))
-        if not growing.any():
-            break
-        low = np.where(growing, high, low)
-        high = np.where(growing, 2 * high, high)
-    low = np.where((high > limit) & (low < limit) & holds(np.full(shape, float(limit))), limit, low)
-    high = np.minimum(high, limit + 1)
-    while ((high - low) > 1).any():
-        middle = np.floor((low + high) / 2)
-        inside = (high - low) > 1
-        ok = holds(middle)
-        low = np.where(inside & ok, middle, low)
-        high = np.where(inside & ~ok, middle, high)
+    several = max(1, min(AT_ONCE // max(1, math.prod(shape)), limit.bit_length()))
+    steps = np.arange(1.0, several + 1).reshape(-1, *(1,) * len(shape))
+    low, high = np.zeros(shape), np.full(shape, limit + 1.0)
+    power = 1.0  # the least that was not tried
+    while power <= limit and (low == np.floor(power / 2)).any():
+        tried = np.broadcast_to(np.minimum(power * 2.0 ** (steps - 1), limit), (several, *shape))
+        low, high = _between(tried, holds(tried), low, high)
+        power *= 2.0**several
+    while (gap := high - low).max(initial=0) > 1:
+        tried = np.clip(low + np.floor(gap * steps / (several + 1)), np.maximum(low, 1), np.maximum(high - 1, 1))
+        low, high = _between(tried, holds(tried), low, high)
     return low
+
+
+def _between(tried: NDArray[Any], ok: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Bounds narrowed by candidates that hold and candidates that do not."""
+    ok = ok | (tried <= low)
+    return np.maximum(low, np.where(ok, tried, 0.0).max(axis=0)), np.minimum(high, np.where(ok, np.inf, tried).min(axis=0))

@@ -10,9 +10,11 @@ from roofcalc.architecture.model import Block, Model
 from roofcalc.assumptions import is_number
 from roofcalc.deployment import Deployment, Draft, deploy
 from roofcalc.errors import RoofcalcError
+from roofcalc.layout import legal_dcp, legal_ep
 from roofcalc.record import replace
 
 MAX_DRAFTS = 1000
+JOIN = "join"  # the projection before a multi-token-prediction layer
 
 
 def with_drafts(
@@ -45,18 +47,23 @@ def with_drafts(
         raise RoofcalcError(f"mtp: {model.name} has no multi-token-prediction layers")
     if tokens is None and own_layers and model.mtp:
         tokens = model.mtp.heads
-    if tokens is None or not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
-        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {'nothing' if tokens is None else tokens}")
-    if acceptance is None or not (is_number(acceptance) and 0 <= acceptance <= 1):
-        shown = "nothing" if acceptance is None else acceptance
-        raise RoofcalcError(f"acceptance: the rate at which drafts are accepted is never assumed; expected 0 to 1, got {shown}")
+    if tokens is None:
+        raise RoofcalcError("draft: give the tokens drafted per step too (--draft 4)")
+    if not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
+        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {tokens}")
+    if acceptance is None:
+        raise RoofcalcError("acceptance: the rate at which drafts are accepted is never assumed; give it too (--acceptance 0.7)")
+    if not (is_number(acceptance) and 0 <= acceptance <= 1):
+        raise RoofcalcError(f"acceptance: expected a rate from 0 to 1, got {acceptance}")
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
     beside = _own_layer(model) if own_layers else drafter
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), _beside(deployment, beside) if beside else None))
+    copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), _beside(deployment, beside) if beside else None, copies))
 
 
 def _beside(deployment: Deployment, drafter: Model) -> Deployment:
+    """The drafter in its target's layout, as far as it can be divided so: experts and entries too."""
     layout, wires = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)
     comm, dispatch, combine = (dtype.name if dtype else None for dtype in wires)
     return deploy(
@@ -71,6 +78,8 @@ def _beside(deployment: Deployment, drafter: Model) -> Deployment:
         tp=layout.tp,
         pp=1,
         dp=layout.dp,
+        ep=layout.ep if layout.ep in legal_ep(drafter, layout.tp, layout.dp) else None,
+        dcp=layout.dcp if layout.dcp in legal_dcp(drafter, layout.tp) else None,
         assumptions=deployment.assumptions,
     )
 
@@ -85,12 +94,16 @@ class OwnLayer(Model):
         """Nothing is held."""
         return Matrix("embed", 0, self.hidden, "embed")
 
+    def norm_vectors(self, block: Block) -> int:
+        """Two norms before the projection, which is no part of the residual streams."""
+        return 2 * self.hidden if block == self.blocks[JOIN] else super().norm_vectors(block)
+
 
 def _own_layer(model: Model) -> Model:
     assert model.mtp is not None
     name = model.mtp.layers
-    blocks = {"join": Block(mlp=Dense(model.hidden, plain=True), norms=2), name: model.blocks[name]}
+    blocks = {JOIN: Block(mlp=Dense(model.hidden, plain=True)), name: model.blocks[name]}
     given = {field.name: getattr(model, field.name) for field in model.fields_}
     return OwnLayer(
-        **{**given, "blocks": blocks, "layers": f"join {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
+        **{**given, "blocks": blocks, "layers": f"{JOIN} {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
     )

@@ -7,6 +7,7 @@ from roofcalc.errors import RoofcalcError
 
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 MAX_VALUES = 1_000_000
+MAX_DIGITS = 400  # beyond the largest float; the pattern's time grows with their square
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(ki|mi|gi|k|m|g)?", re.IGNORECASE | re.ASCII)
 
@@ -19,11 +20,16 @@ def number(text: str, what: str = "value") -> float:
     RoofcalcError
         `text` is no number.
     """
-    match = _NUMBER.fullmatch(text.strip().replace("_", ""))
+    match = _NUMBER.fullmatch(text.strip().replace("_", "")) if len(text) <= MAX_DIGITS else None
     value = float(match.group(1)) * SUFFIXES[(match.group(2) or "").lower()] if match else math.nan
     if not math.isfinite(value):
-        raise RoofcalcError(f"{what}: {text.strip()!r} is not a number such as 7661, 4k (4000) or 4Ki (4096)")
+        raise RoofcalcError(f"{what}: {_short(text)} is not a number such as 7661, 4k (4000) or 4Ki (4096)")
     return value
+
+
+def _short(text: str) -> str:
+    shown = text.strip()
+    return repr(shown if len(shown) <= 60 else shown[:57] + "...")
 
 
 def numbers(text: str, what: str = "value") -> list[float]:

@@ -11,7 +11,7 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import Timed, mean_step, output_tok_s, step_at
 from roofcalc.prefill import prefill
-from roofcalc.request import MAX_TOKENS, Numbers, Request, positive, whole
+from roofcalc.request import MAX_TOKENS, Numbers, Request, one_whole, whole
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -56,8 +56,12 @@ class Workload(NamedTuple):
         if self.isl is None or self.osl is None:
             return {}
         ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
-        of_request = {"isl": self.isl, "osl": self.osl, "kv_at": self.kv_at, "chunk": self.chunk}
-        return {**of_request, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+        return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """Columns of generations that are alike in all rows."""
+        return {} if self.isl is None else {"kv_at": self.kv_at, "chunk": self.chunk}
 
 
 def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | None, osl: Numbers | None) -> list[NDArray[Any]]:
@@ -74,9 +78,7 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
         raise RoofcalcError("isl, osl: a generation needs both, the input and the output tokens")
     if seq is not None:
         raise RoofcalcError("seq: give either contexts (--seq) or generations (--isl and --osl)")
-    prompts, answers = positive(isl, "isl", 0, MAX_TOKENS), whole(osl, "osl", MAX_TOKENS)
-    if (prompts != np.round(prompts)).any():
-        raise RoofcalcError("isl: expected whole numbers of tokens")
+    prompts, answers = whole(isl, "isl", MAX_TOKENS, 0), whole(osl, "osl", MAX_TOKENS)
     if prompts.max() + answers.max() > model.context:
         request.note(f"{model.name}: generations beyond the model's {model.context} tokens are computed all the same")
     return [prompts, answers]
@@ -87,7 +89,7 @@ def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workloa
     chosen = kv_at or "end"
     if chosen not in KV_AT:
         raise RoofcalcError(f"kv_at: {chosen!r} is none of {', '.join(KV_AT)}{did_you_mean(chosen, KV_AT)}")
-    size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
+    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     if len(grid) == 1:
         return Workload(grid[0], chunk=size)
     prompts, answers = grid

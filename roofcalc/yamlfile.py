@@ -13,6 +13,7 @@ from roofcalc.errors import RoofcalcError
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 30
+MAX_BITS = 1000  # of a whole number; beyond it floats end, and soon what Python prints
 
 Path_ = tuple[str, ...]
 Lines = dict[Path_, str]
@@ -78,11 +79,22 @@ class _Nodes:
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, str(i))) for i, item in enumerate(node.value)]
+            return [self.item(item, (*path, str(i))) for i, item in enumerate(node.value)]
+        if node.tag.endswith((":int", ":float")) and ":" in node.value:
+            return node.value  # YAML 1.1 reads 1:50:1 in base 60
         try:
-            return self.loader.construct_object(node)
+            value = self.loader.construct_object(node)
         except ValueError as error:  # a date such as 2026-13-01
             raise RoofcalcError(f"{self.place(node)}: {error}") from None
+        except (AttributeError, IndexError, KeyError):  # `!!int ''`, `!!timestamp soon`, `!!bool maybe`
+            raise RoofcalcError(f"{self.place(node)}: {node.value[:60]!r} is not what its tag {node.tag.rpartition(':')[2]} says") from None
+        if isinstance(value, int) and value.bit_length() > MAX_BITS:
+            raise RoofcalcError(f"{self.place(node)}: a number of {value.bit_length():,} bits is no figure")
+        return value
+
+    def item(self, node: yaml.Node, path: Path_) -> Any:
+        self.lines[path] = self.place(node)
+        return self.value(node, path)
 
     def place(self, node: yaml.Node) -> str:
         return f"{self.file}:{node.start_mark.line + 1}"

@@ -7,13 +7,24 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from roofcalc import catalog, roofline
+import numpy as np
+
+from roofcalc import capacity, catalog, roofline, roofs
 from roofcalc.architecture.attention import GQA
+from roofcalc.architecture.feedforward import Experts, _network
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
-from roofcalc.operations import step
-from roofcalc.operations.linear import linear
+from roofcalc.hardware import Link
+from roofcalc.operations import attention as attention_operations
+from roofcalc.operations import feedforward, kinds, latent, spans, step
+from roofcalc.operations.base import Cache
+from roofcalc.operations.linear import products
 from roofcalc.record import replace
+
+
+def _changed(one: Any, **factors: float) -> Any:
+    """An operation with some figures times a factor."""
+    return replace(one, **{name: getattr(one, name) * factor for name, factor in factors.items()})
 
 
 def kv_per_query_head() -> None:
@@ -28,10 +39,10 @@ def kv_zero_beyond_the_heads() -> None:
 
 
 def weights_read_once_per_sequence() -> None:
-    def wrong(matrices: Any, layers: int, share: Any, bytes_of: Any) -> Any:
-        return [replace(one, bytes=one.bytes * share.tokens) for one in linear(matrices, layers, share, bytes_of)]
+    def wrong(*args: Any) -> Any:
+        return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
 
-    step.linear = wrong  # type: ignore[attr-defined]
+    step.products = wrong  # type: ignore[attr-defined]
 
 
 def weights_never_amortised() -> None:
@@ -40,13 +51,13 @@ def weights_never_amortised() -> None:
 
 
 def attention_without_flops() -> None:
-    gqa = step.gqa
-    step.gqa = lambda *args: replace(gqa(*args), flops=0.0)  # type: ignore[attr-defined]
+    attended = step.attended
+    step.attended = lambda *args, **given: _changed(attended(*args, **given), flops=0.0)
 
 
 def cache_written_back() -> None:
-    gqa = step.gqa
-    step.gqa = lambda *args: (lambda one: replace(one, bytes=2 * one.bytes))(gqa(*args))  # type: ignore[attr-defined]
+    attended = step.attended
+    step.attended = lambda *args, **given: _changed(attended(*args, **given), bytes=2.0)
 
 
 def sparse_peaks() -> None:
@@ -54,7 +65,8 @@ def sparse_peaks() -> None:
     Deployment.flop_per_s = lambda self, name: (rate := flop_per_s(self, name)) and 2 * rate  # type: ignore[method-assign]
 
 
-def head_dim_derived() -> None:
+def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
+    """Models as the catalog gives them, with each grouped-query attention changed."""
     build = catalog.build
 
     def wrong(record: Any, *rest: Any) -> Any:
@@ -62,14 +74,129 @@ def head_dim_derived() -> None:
         if not isinstance(built, Model):
             return built
         blocks = {
-            name: replace(block, attention=replace(block.attention, head_dim=built.hidden // block.attention.heads))
-            if isinstance(block.attention, GQA)
-            else block
+            name: replace(block, attention=change(built, block.attention)) if isinstance(block.attention, GQA) else block
             for name, block in built.blocks.items()
         }
         return replace(built, blocks=blocks)
 
     catalog.build = wrong  # type: ignore[attr-defined]
+
+
+def head_dim_derived() -> None:
+    _of_every_block(lambda model, attention: replace(attention, head_dim=model.hidden // attention.heads))
+
+
+def windows_on_every_layer() -> None:
+    def widest(model: Model) -> int | None:
+        found = [block.attention.window for block in model.blocks.values() if isinstance(block.attention, GQA) and block.attention.window]
+        return max(found, default=None)
+
+    _of_every_block(lambda model, attention: replace(attention, window=widest(model), chunk=None, blocks=None) if widest(model) else attention)
+
+
+def windows_on_no_layer() -> None:
+    _of_every_block(lambda model, attention: replace(attention, window=None, chunk=None))
+
+
+def block_choice_reads_everything() -> None:
+    _of_every_block(lambda model, attention: replace(attention, blocks=None))
+
+
+def borrowed_caches_held_again() -> None:
+    spans.Borrowed.holds = lambda self, seq: seq  # type: ignore[method-assign]
+
+
+def experts_of_one_token_at_any_batch() -> None:
+    feedforward.distinct = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
+
+
+def all_experts_always() -> None:
+    feedforward.distinct = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
+
+
+def experts_hit_never_twice() -> None:
+    feedforward.distinct = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
+
+
+def imbalance_without_end() -> None:
+    def wrong(routed: Any, load: float, tokens: Any) -> Any:
+        return load * feedforward.distinct(routed, tokens)
+
+    feedforward.read_experts = step.read_experts = roofs.read_experts = wrong  # type: ignore[assignment,attr-defined]
+
+
+def every_expert_counts_as_real() -> None:
+    experts = kinds.KINDS[Experts]
+
+    def wrong(network: Experts, *rest: Any) -> Any:
+        part = experts(network, *rest)
+        return replace(part, routed=replace(part.routed, routed=network.experts))
+
+    kinds.KINDS[Experts] = wrong
+
+
+def latent_experts_at_full_width() -> None:
+    Experts.expert = lambda self, hidden, copies=1: _network("expert_", hidden, self.width, self.plain, "experts", copies)  # type: ignore[method-assign]
+
+
+def experts_always_divide() -> None:
+    def held(routed: Any, place: Any) -> float:
+        return float((routed.experts + place.redundant) / (place.ep if place.ep > 1 else place.group))
+
+    feedforward.held_experts = capacity.held_experts = held  # type: ignore[assignment,attr-defined]
+
+
+def replicated_router_divided() -> None:
+    around = Experts.around
+
+    def wrong(self: Experts, hidden: int, tp: int = 1) -> Any:
+        return tuple(one._replace(cols=-(-one.cols // tp)) if one.name == "router" else one for one in around(self, hidden, tp))
+
+    Experts.around = wrong  # type: ignore[method-assign]
+
+
+def exchange_without_network() -> None:
+    step.exchange = lambda *args: []  # type: ignore[assignment]
+
+
+def latent_cache_divided_by_ranks() -> None:
+    whole = latent.latent_bytes
+    latent.latent_bytes = lambda attention, place: whole(attention, place) / place.tp  # type: ignore[assignment]
+
+
+def rotary_part_dropped() -> None:
+    latent.latent_bytes = lambda attention, place: attention.kv_rank * place.kv_bytes  # type: ignore[assignment]
+
+
+def latents_kept_as_heads() -> None:
+    latent.latent_bytes = lambda attention, place: (
+        attention.heads // place.tp * (attention.nope_dim + attention.rope_dim + attention.v_dim) * place.kv_bytes
+    )  # type: ignore[assignment]
+
+
+def narrow_latents_without_scales() -> None:
+    latent.latent_bytes = lambda attention, place: (attention.kv_rank + attention.rope_dim) * place.kv_bytes  # type: ignore[assignment]
+
+
+def indexer_for_nothing() -> None:
+    def free(index: Any, candidates: Any, place: Any) -> Cache:
+        return Cache("index", candidates, 0.0, 0.0, "index")
+
+    attention_operations.index_cache = latent.index_cache = free  # type: ignore[assignment,attr-defined]
+
+
+def pools_not_compressed() -> None:
+    spans.Pool.reads = lambda self, seq: seq  # type: ignore[method-assign]
+
+
+def state_read_and_not_written() -> None:
+    updated = step.updated
+    step.updated = lambda *args, **given: _changed(updated(*args, **given), bytes=0.5)
+
+
+def links_of_both_directions() -> None:
+    bytes_per_s = Link.bytes_per_s
+    Link.bytes_per_s = lambda self, group: 2 * bytes_per_s(self, group)  # type: ignore[method-assign]
 
 
 # Each with words that mark tests which are about it by name: those do not count.
@@ -82,6 +209,27 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "cache_written_back": (cache_written_back, ("written", "cache_once")),
     "sparse_peaks": (sparse_peaks, ("sparse", "sheet", "peak")),
     "head_dim_derived": (head_dim_derived, ("head_dim",)),
+    "windows_on_every_layer": (windows_on_every_layer, ("window",)),
+    "windows_on_no_layer": (windows_on_no_layer, ("window", "chunk")),
+    "block_choice_reads_everything": (block_choice_reads_everything, ("choice",)),
+    "borrowed_caches_held_again": (borrowed_caches_held_again, ("again",)),
+    "experts_of_one_token_at_any_batch": (experts_of_one_token_at_any_batch, ("distinct", "experts_hit")),
+    "all_experts_always": (all_experts_always, ("distinct", "experts_hit")),
+    "experts_hit_never_twice": (experts_hit_never_twice, ("distinct", "experts_hit")),
+    "imbalance_without_end": (imbalance_without_end, ("imbalance",)),
+    "every_expert_counts_as_real": (every_expert_counts_as_real, ("zero_experts", "real")),
+    "latent_experts_at_full_width": (latent_experts_at_full_width, ("width",)),
+    "experts_always_divide": (experts_always_divide, ("ceil",)),
+    "replicated_router_divided": (replicated_router_divided, ("router",)),
+    "exchange_without_network": (exchange_without_network, ("exchange", "network")),
+    "latent_cache_divided_by_ranks": (latent_cache_divided_by_ranks, ("copies",)),
+    "rotary_part_dropped": (rotary_part_dropped, ("rotary", "rope")),
+    "latents_kept_as_heads": (latents_kept_as_heads, ("latent",)),
+    "narrow_latents_without_scales": (narrow_latents_without_scales, ("scale",)),
+    "indexer_for_nothing": (indexer_for_nothing, ("index",)),
+    "pools_not_compressed": (pools_not_compressed, ("pool", "compress")),
+    "state_read_and_not_written": (state_read_and_not_written, ("written", "state")),
+    "links_of_both_directions": (links_of_both_directions, ("direction", "duplex")),
 }
 
 

@@ -1,5 +1,8 @@
 """The Python side of the same questions."""
 
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -78,9 +81,16 @@ def test_paths_arrays_of_names_and_whole_floats() -> None:
     assert "max_batch" in dir(rc)
 
 
-def test_the_command_memory_is_no_module() -> None:
-    rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
-    assert callable(rc.memory) and callable(rc.interactivity)
+def test_a_question_is_no_module_whatever_was_imported() -> None:
+    for name in ("prefill", "explain", "memory"):
+        rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
+        import_module("roofcalc.prefill")
+        import_module("roofcalc.explain.step")
+        assert callable(getattr(rc, name)), name
+    assert len(rc.prefill("llama-3.1-8b", "h100-sxm", seq=1000)) == 1
+    assert rc.explain("memory", "llama-3.1-8b", "h100-sxm", seq=1000).rows
+    for name in rc.__all__[1:]:
+        assert callable(getattr(rc, name)), name
     with pytest.raises(AttributeError):
         _ = rc.nothing  # type: ignore[attr-defined]
 
@@ -90,3 +100,18 @@ def test_a_table_names_its_columns() -> None:
     assert table.column("step_ms").unit == "ms" and all(column.meaning for column in table.columns)
     with pytest.raises(rc.RoofcalcError, match="did you mean max_batch"):
         table["max_bach"]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parent / "examples" / "models").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_model_gives_an_answer(path: Path) -> None:
+    question = {"seq": 1000, "weights": "fp8"}
+    (limit,) = rc.max_batch(path, "8xh200-sxm", **question).rows()
+    (speed,) = rc.interactivity(path, "8xh200-sxm", batch=4, **question).rows()
+    (held,) = rc.memory(path, "8xh200-sxm", batch=4, **question).rows()
+    assert limit["max_batch"] >= 1 and speed["fits_memory"] and held["weights_gb"] + held["kv_gb"] + held["free_gb"] == pytest.approx(8 * 141)
+    assert held["batch_memory"] >= limit["max_batch"] and held["kv_gb"] > 0
+    for per_layer in (False, True):
+        parts = rc.ops(path, "8xh200-sxm", batch=4, per_layer=per_layer, **question)
+        assert parts["time_us"].sum() / 1e3 == pytest.approx(speed["step_ms"], rel=1e-9) and parts["share"].sum() == pytest.approx(1)
+    working = list(rc.explain("max-batch", path, "8xh200-sxm", **question).text())
+    assert f"  max_batch = {limit['max_batch']:.0f} sequences, the smaller of both" in working

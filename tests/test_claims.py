@@ -17,7 +17,7 @@ from roofcalc.roofline import decode
 
 
 def on(model: str, hardware: str, weights: str = "native", kv: str | None = None, **rest: object) -> Deployment:
-    layout = {name: rest.pop(name) for name in ("tp", "pp", "dp", "compute", "comm") if name in rest}
+    layout = {name: rest.pop(name) for name in ("tp", "pp", "dp", "ep", "dcp", "compute", "comm") if name in rest}
     return deploy(
         catalog.model(model)[0],
         catalog.hardware(hardware)[0],

@@ -253,6 +253,7 @@ def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: p
     (tmp_path / "measured.csv").write_bytes((Path(__file__).parent / "evidence" / "measured.csv").read_bytes())
     (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((Path(__file__).parent / "huggingface" / "configs" / "llama-3.1-8b.json").read_bytes())
+    (tmp_path / "serving.yaml").write_bytes((Path(__file__).parent / "examples" / "checks" / "serving.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     result = run(f"{command} --help")
     assert result.exit_code == 0

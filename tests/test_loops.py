@@ -5,14 +5,19 @@ import random
 import numpy as np
 import pytest
 
-from roofcalc import capacity
+from roofcalc import capacity, layout
 from roofcalc.roofline import decode
 from tests import catalogs, reference
 from tests.reference import Case
 
 MACHINES = ("8xh100-sxm", "16xh100-sxm", "8xmi300x", "h200-sxm", "dgx-b200", "2xa100-sxm-80gb", "8xl40s", "torus-16", "torus-8")
 SHAPES = [(1, 1000), (7, 3333), (64, 200), (13, 70_001), (40, 1_000_000), (3, 8_200)]
-EACH = 4  # samples per model and machine
+EACH = 3  # layouts per model and machine
+
+
+def machines(name: str) -> list[str]:
+    """More than half of them, others for every model."""
+    return random.Random(catalogs.short(name)).sample(MACHINES, 5)
 
 
 def samples(name: str, machine: str) -> list[Case]:
@@ -35,7 +40,7 @@ OVERLAPS = ("op", "op", "none", "full", "net")
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_engine_equals_the_loops(name: str) -> None:
-    for machine in MACHINES:
+    for machine in machines(name):
         for case in samples(name, machine):
             deployment = catalogs.on(
                 name,
@@ -65,7 +70,7 @@ def test_the_engine_equals_the_loops(name: str) -> None:
 def test_the_samples_meet_every_kind_and_layout() -> None:
     met = set()
     for name in catalogs.MODELS:
-        for machine in MACHINES:
+        for machine in machines(name):
             for case in samples(name, machine):
                 mlps = [block.mlp for block in case.model.blocks.values() if block.mlp and block.mlp.type == "experts"]
                 tokens = {"exchange": bool(mlps) and case.d > 1, "striped": case.dcp > 1, "wide": case.t > case.domain, "pipeline": case.p > 1}
@@ -80,3 +85,18 @@ def test_the_samples_meet_every_kind_and_layout() -> None:
     for machine in ("8xh100-sxm", "8xmi300x", "dgx-b200", "torus-16", "16xh100-sxm"):
         assert {(machine, word) for word in ("exchange", "striped", "pipeline", "spread", "split over data ranks")} <= met
     assert {("16xh100-sxm", word) for word in ("wide", "sent across", "wide exchange")} <= met
+
+
+@pytest.mark.parametrize("count", [6, 8, 16])
+def test_the_engine_knows_the_same_layouts(count: int) -> None:
+    for name in catalogs.MODELS:
+        model = catalogs.model(name)
+        found = {
+            (t, p, count // t // p, e, dcp)
+            for t in layout.legal_tp(model, count)
+            for p in range(1, min(count // t, model.depth) + 1)
+            if count // t % p == 0
+            for e in layout.legal_ep(model, t, count // t // p)
+            for dcp in layout.legal_dcp(model, t)
+        }
+        assert found == set(reference.layouts(model, count)), name

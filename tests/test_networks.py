@@ -79,6 +79,17 @@ def test_context_ranks_gather_queries_and_scatter_outputs() -> None:
     assert striped - whole == pytest.approx(61 * 7 * 2 * 16 * (576 + 512 + 2) / 450e9, rel=1e-9)
 
 
+def test_messages_of_one_width_and_number_stay_apart() -> None:
+    # Kimi-Linear, 8 tensor and 2 data ranks: 7 latent layers gather 4 heads · 576 = 2,304 numbers, the hidden size that they also
+    # reduce, and scatter 4 · (512 + 2). One token per rank: 27 all-reduces after attention and state and one after the dense
+    # layer at 450 GB/s, 1.125 times; split experts of 26 layers exchange 288 numbers with 15 others, one over 50 GB/s
+    reduced = 28 * 2_304 * 2 * 1.125 / 450e9
+    gathered = 7 * 7 * (2_304 + 4 * 514) * 2 / 450e9
+    exchanged = 26 * 288 * 2 * 2 * (14 / 450e9 + 1 / 50e9)
+    found = network_s("kimi-linear-48b-a3b", "16xh100-sxm", batch=2, tp=8, dp=2, ep=1, dcp=8)
+    assert found == pytest.approx(reduced + gathered + exchanged, rel=1e-9)
+
+
 def test_an_all_to_all_on_a_torus_of_two_neighbours_takes_one_port() -> None:
     # Two devices of a torus have one port of 200/4 = 50 GB/s between them: Mixtral's 4 experts each, 1 − C(4,2)/C(8,2) = 22/28
     # of the tokens, 32 layers of 8,192 bytes both ways

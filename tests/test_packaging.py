@@ -1,13 +1,20 @@
-"""The wheel carries the catalogs and works outside the checkout."""
+"""The wheel carries the catalogs and works outside the checkout; the sdist carries what its own tests read."""
 
 import os
+import re
 import subprocess
 import sys
+import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+from roofcalc.cli.app import COMMANDS
+from roofcalc.version import __version__
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,6 +35,37 @@ def test_the_wheel_holds_both_catalogs(wheel: Path) -> None:
     assert "roofcalc/catalogs/hardware/prices.csv" in names
     assert "roofcalc/py.typed" in names and any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith("tests") for name in names)
+
+
+def test_the_sdist_holds_what_its_tests_read(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "build", "--sdist", "--outdir", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    kept = ["README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", ".ci/run", "hardware/prices.csv"]
+    read = [path for folder in ("models", "hardware", "tests", "roofcalc") for path in (ROOT / folder).rglob("*.*")]
+    wanted = {path.relative_to(ROOT).as_posix() for path in read if path.is_file() and "__pycache__" not in path.parts}
+    assert {*kept, *wanted} <= names
+
+
+def test_the_wheel_asks_for_little(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(f"roofcalc-{__version__}.dist-info/METADATA").decode()
+        scripts = archive.read(f"roofcalc-{__version__}.dist-info/entry_points.txt").decode()
+    needed = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra)", metadata, re.MULTILINE)
+    assert sorted(needed) == ["numpy", "pyyaml", "typer"] and "Requires-Python: >=3.11\n" in metadata
+    assert "roofcalc = roofcalc.__main__:main" in scripts
+
+
+def test_what_describes_the_project_agrees_with_it() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (__version__, project["license"])
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {__version__}" in changes and all(f"`{name}" in changes for name in COMMANDS)
+    models, hardware = (len(list((ROOT / kind).rglob("*.yaml"))) for kind in ("models", "hardware"))
+    said = re.search(r"(\d+) models and (\d+) devices and systems", changes)
+    assert said and (int(said[1]), int(said[2])) == (models, hardware)
 
 
 def test_an_installed_wheel_answers_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Order of the presets, and steps that never get shorter: every model, legal layout and kind of network."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ NETWORKS = ("8xh100-sxm", "16xh100-sxm", "8xmi300x", "torus-16", "dgx-b200")
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_nothing_beats_the_bound(name: str) -> None:
-    for machine, count in (("8xh100-sxm", None), ("16xh100-sxm", 4), ("8xmi300x", 2), ("torus-16", 2)):
+    for machine, count in (("8xh100-sxm", None), ("16xh100-sxm", 2), ("8xmi300x", 1), ("torus-16", 1)):
         for where in drawn(name, machine, count):
             for tokens in (1, 4):
                 floor, time = (decode(on(name, machine, assume=preset, **where), SEQS, tokens).seconds(BATCHES) for preset in ("bound", "roofline"))
@@ -26,7 +27,7 @@ def test_nothing_beats_the_bound(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_presets_in_order(name: str) -> None:
-    for machine in NETWORKS:
+    for machine in random.Random(catalogs.short(name)).sample(NETWORKS, 3):
         for where in drawn(name, machine, 1):
             times = [decode(on(name, machine, **where, **given), SEQS).seconds(BATCHES) for given in ORDER]
             for faster, slower in itertools.pairwise(times):
@@ -37,7 +38,7 @@ def test_presets_in_order(name: str) -> None:
 def test_steps_never_get_shorter(name: str) -> None:
     batches = np.arange(1.0, 140)[:, None]
     contexts = np.concatenate([np.arange(1.0, 300, 7), np.arange(8150.0, 8250, 5), np.geomspace(9000, 2e6, 30).round()])
-    for machine in NETWORKS[:4]:
+    for machine in random.Random(catalogs.short(name)[::-1]).sample(NETWORKS, 2):
         for where in drawn(name, machine, 1):
             for given in ORDER:
                 time = decode(on(name, machine, **where, **given), contexts).seconds(batches)

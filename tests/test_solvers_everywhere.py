@@ -56,7 +56,7 @@ def assert_the_memory_is_full(one: Deployment, fits: Any) -> None:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_longest_context_is_exact(name: str) -> None:
-    for one in some(name, 1):
+    for one in some(name, 2):
         longest = capacity.max_context(one, BATCHES)
         found = np.isfinite(longest)
         served = found & (longest > 0)
@@ -66,24 +66,26 @@ def test_the_longest_context_is_exact(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_arrays_equal_loops_over_scalars(name: str) -> None:
+    draw = random.Random(f"scalars of {catalogs.short(name)}")
     (one,) = some(name, 1)
     rates = np.array([3.0, 60.0])
     grid = max_batch(one, SEQS[:, None], rates)
     times, kept = decode(one, SEQS[:, None]).seconds(BATCHES), capacity.batch_memory(one, SEQS)
     assert times.shape == (6, 4) and kept.shape == (6,)
-    for i, j in ((0, 1), (5, 0)):
-        alone = max_batch(one, SEQS[i], rates[j])
-        for field in alone._fields:
-            got, expected = getattr(grid, field)[i, j], getattr(alone, field)
-            assert got == expected or (got != got and expected != expected), field
-    for i, j in itertools.product((0, 3, 5), range(4)):
+    i, j = draw.randrange(6), draw.randrange(2)
+    alone = max_batch(one, SEQS[i], rates[j])
+    for field in alone._fields:
+        got, expected = getattr(grid, field)[i, j], getattr(alone, field)
+        assert got == expected or (got != got and expected != expected), field
+    for i, j in itertools.product((0, 3, 5), (0, 3)):
         assert times[i, j] == decode(one, SEQS[i]).seconds(BATCHES[j])
         assert kept[i] == capacity.batch_memory(one, SEQS[i])
 
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_no_figure_is_nan_or_infinite(name: str) -> None:
-    given = random.Random(f"figures of {catalogs.short(name)}").choice([*CHOICES, {"kv_policy": "reserved", "imbalance": 100.0}])
+    draw = random.Random(f"figures of {catalogs.short(name)}")
+    machine, given = draw.choice(["8xh100-sxm", "8xmi300x"]), draw.choice([*CHOICES, {"kv_policy": "reserved", "imbalance": 100.0}])
     for command, further in ((rc.max_batch, {}), (rc.interactivity, {"batch": "1,100"}), (rc.memory, {"batch": "1,100"})):
-        for row in command(name, ["8xh100-sxm", "8xmi300x"], seq=[1, 10**7], **further, **given).rows():
+        for row in command(name, machine, seq=[1, 10**7], **further, **given).rows():
             assert all(value == value and value not in (float("inf"), float("-inf")) for value in row.values()), row

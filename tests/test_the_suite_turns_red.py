@@ -10,14 +10,18 @@ import pytest
 
 from tests.mutants import MUTANTS
 
+CLAIMS = ("tests/test_claims.py", "tests/test_claims_kinds.py")
+
 
 def failures(mutant: str) -> list[str]:
     """Names of the claims that fail with `mutant` patched in (none for "")."""
-    line = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants", "-p", "no:cacheprovider", "--tb=no", "-rf", "tests/test_claims.py"]
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants", "-p", "no:cacheprovider", "--tb=no", "-rf", *CLAIMS]
     root = Path(__file__).parent.parent
-    result = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "ROOFCALC_MUTANT": mutant}, cwd=root)
+    result = subprocess.run(line, capture_output=True, text=True, env={**os.environ, "ROOFCALC_MUTANT": mutant, "COLUMNS": "1000"}, cwd=root)
     assert result.returncode in (0, 1), result.stdout + result.stderr
-    found = re.findall(r"^FAILED \S+?::(\w+)", result.stdout, re.MULTILINE)
+    failed = re.findall(r"^FAILED \S+?::(\w+)\S* - (\w+)", result.stdout, re.MULTILINE)
+    assert {why for _, why in failed} <= {"assert", "AssertionError"}, result.stdout  # a mutant that crashes proves nothing
+    found = [name for name, _ in failed]
     assert bool(found) == bool(result.returncode), result.stdout + result.stderr
     return found
 

@@ -38,7 +38,7 @@ def cases(name: str, count: int) -> Iterator[tuple[Deployment, int, int]]:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_operations_add_up_to_the_step(name: str) -> None:
-    for one, batch, seq in cases(name, 4):
+    for one, batch, seq in cases(name, 2):
         whole = decode(one, seq)
         for per_layer in (False, True):
             total = sum(line.time_s for line in lines(whole, seq, batch, per_layer))
@@ -47,7 +47,7 @@ def test_operations_add_up_to_the_step(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_working_arrives_at_the_answer(name: str) -> None:
-    for one, batch, seq in cases(name, 4):
+    for one, batch, seq in cases(name, 2):
         sections, seconds = step(one, seq, batch)
         assert seconds == pytest.approx(float(decode(one, seq).seconds(batch)), rel=1e-9), (one.hardware.name, one.layout)
         kept = memory(one, seq)

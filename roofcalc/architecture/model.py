@@ -12,7 +12,7 @@ from roofcalc.architecture.state import State
 from roofcalc.errors import RoofcalcError
 from roofcalc.precision import dtype
 from roofcalc.record import Record
-from roofcalc.schema import Count, Range, Whole
+from roofcalc.schema import Count, Name, Range, Whole
 
 
 class Block(Record):
@@ -166,7 +166,7 @@ class Model(Record):
         Residual streams of which each layer computes one and predicts the others (Gemma 3n; alternating updates, NeurIPS 2023).
     """
 
-    name: str
+    name: Name
     vocab: Count
     hidden: Count
     context: Count
@@ -232,7 +232,7 @@ class Model(Record):
         """Number of layers."""
         return sum(self.groups.values())
 
-    @property
+    @cached_property
     def dtypes(self) -> Dtypes:
         return Dtypes(self.dtype) if isinstance(self.dtype, str) else self.dtype
 

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "validate": ("roofcalc.cli.validate", "Measured points against the model."),
     "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
+    "check": ("roofcalc.cli.check", "Assertions for CI, from a YAML file."),
     "plot": ("roofcalc.cli.plot", "The same figures as a picture: SVG, PNG or PDF."),
     "report": ("roofcalc.cli.report", "One self-contained HTML page: charts, tables, working and sources."),
     "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
@@ -110,11 +111,22 @@ def guarded(run: Callable[[], Any]) -> int:
         if hasattr(error, "format_message"):  # the command line's own complaint about its arguments
             context = getattr(error, "ctx", None)
             more = f" (`{context.command_path} --help` shows all)" if context else ""
-            return _complain(" ".join(str(error.format_message()).split()) + more)
+            return _complain(_of_arguments(error) + more)
         if os.environ.get("ROOFCALC_TRACEBACK"):
             raise
         _complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (ROOFCALC_TRACEBACK=1 shows where)")
         return 1
+
+
+def _of_arguments(error: Any) -> str:
+    """The command line's complaint in one line; of a misspelt option with the nearest first."""
+    from roofcalc.errors import nearest
+
+    name, context = str(getattr(error, "option_name", "")), error.ctx
+    if context is None or not hasattr(error, "possibilities"):
+        return " ".join(str(error.format_message()).split())
+    near = nearest(name, [word for one in context.command.params for word in one.opts if word.startswith("--")], 2)
+    return f"No such option: {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 class _Closed(io.TextIOBase):
@@ -125,9 +137,11 @@ class _Closed(io.TextIOBase):
 
 
 def _complain(*lines: str) -> int:
+    from roofcalc.errors import printable
+
     try:
         for line in lines:
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {printable(line)}", file=sys.stderr)
     except OSError:  # nobody listens; the exit code still tells
         pass
     return 2

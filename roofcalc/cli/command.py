@@ -3,12 +3,14 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperCommand
 
+from roofcalc import progress
 from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
@@ -66,6 +68,7 @@ def command(
     """
 
     def callback(**values: Any) -> None:
+        progress.allow()
         answered, output = answer(**_given(values)), {key: values[key] for key in OUTPUT_NAMES}
         if isinstance(answered, Table):
             emit(answered, **output)
@@ -165,7 +168,7 @@ def _print_notes(answered: Any, quiet: bool) -> None:
 
 
 def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement fails.
+    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
 
     Raises
     ------
@@ -181,11 +184,13 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
+    progress.allow(path is not None or not sys.stdout.isatty())  # never amid the rows themselves
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
     _print_notes(table, quiet)
-    failed = requirements.failures(table, conditions)
-    for line in failed:
+    failed = False
+    for line in chain(table.failures, requirements.failures(table, conditions)):
+        failed = True
         print(f"failed: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
@@ -222,4 +227,4 @@ def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) 
         return markdown.lines(table, columns)
     from roofcalc.report import terminal
 
-    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file)
+    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file, whole=to_file)

@@ -1,13 +1,13 @@
 """`roofcalc memory`."""
 
 from roofcalc.cli.command import command
-from roofcalc.cli.options import ASSUMPTIONS, BATCH, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, BATCH, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
 from roofcalc.questions.memory import memory
 
 COMMAND = command(
     "memory",
     memory,
-    (MODEL, HARDWARE, SEQ, BATCH, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
+    (MODEL, HARDWARE, SEQ, BATCH, *SPECULATION, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     "What fills the memory at every context and batch, and the longest context that fits.",
     (
         "roofcalc memory llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 14173,38752",

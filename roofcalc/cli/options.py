@@ -10,19 +10,29 @@ from roofcalc.assumptions import CHOICES
 
 
 class Option(NamedTuple):
-    """An option or argument: the name that the API gives it, and what the shell calls it."""
+    """An option or argument: the name that the API gives it, and what the shell calls it.
+
+    What the command line's library needs to know of it is made when a command that has it is built.
+    """
 
     name: str
     heading: str
-    parameter: inspect.Parameter
+    annotation: Callable[[], Any]
+    default: Any = None
+
+    @property
+    def parameter(self) -> inspect.Parameter:
+        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=self.default, annotation=self.annotation())
 
 
 def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, metavar: str | None = None, many: bool = False) -> Option:
-    shown = None if kind is bool else metavar
-    info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False)
-    hint = list[kind] | None if many else bool if kind is bool else kind | None
-    default = False if kind is bool else None
-    return Option(name, heading, inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
+    def annotation() -> Any:
+        shown = None if kind is bool else metavar
+        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False)
+        hint = list[kind] | None if many else bool if kind is bool else kind | None
+        return Annotated[hint, info]
+
+    return Option(name, heading, annotation, False if kind is bool else None)
 
 
 def _complete(kind: str) -> Callable[[str], list[str]]:
@@ -41,11 +51,13 @@ _COMPLETE = {"model": _complete("models"), "hardware": _complete("hardware")}
 
 
 def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
-    info = typer.Argument(help=help, metavar=name.upper(), show_default=False, autocompletion=_COMPLETE.get(name))
-    default = inspect.Parameter.empty if required else None
-    one: Any = list[str] if many else str
-    hint: Any = one if required else one | None
-    return Option(name, "", inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]))
+    def annotation() -> Any:
+        info = typer.Argument(help=help, metavar=name.upper(), show_default=False, autocompletion=_COMPLETE.get(name))
+        one: Any = list[str] if many else str
+        hint: Any = one if required else one | None
+        return Annotated[hint, info]
+
+    return Option(name, "", annotation, inspect.Parameter.empty if required else None)
 
 
 def _one_of(name: str) -> str:
@@ -216,6 +228,9 @@ OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
 PICTURE = _option("output", "Output", "--output|-o", "Where to: .svg, .png or .pdf, whole or not at all; - prints SVG.", metavar="FILE")
 PAGE = _option("output", "Output", "--output|-o", "Write the page to a file: whole or not at all; - is standard output.", metavar="FILE.html")
+
+CHECK_FILE = _argument("file", "A YAML file of checks.")
+JUNIT = _option("junit", "Output", "--junit", "Write the results as JUnit XML besides: whole or not at all.", metavar="FILE")
 
 CATALOG = "Catalog"
 MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)

@@ -54,7 +54,7 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
 
     Of prompts that a prefill step cuts at its tokens, a rank takes whole ones.
     """
-    names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model), *caches(case.hardware.device)]
+    names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if holds(case.deployment(roomy, name), case))
     deployment = case.deployment(assumed, next(fitting, names[-1]))

@@ -9,14 +9,13 @@ from roofcalc.deployment import Deployment
 from roofcalc.explain import caches
 from roofcalc.explain.step import StepWorking, shares
 from roofcalc.explain.working import Line, Section, line, total
-from roofcalc.formulas import work
+from roofcalc.formulas import number, work
 from roofcalc.layout import Stage
 from roofcalc.operations import latent
 from roofcalc.operations import prefill as operations
 from roofcalc.operations import step as decode_operations
 from roofcalc.operations.base import Cache, Message, Part, Recurrence
-from roofcalc.operations.linear import linear
-from roofcalc.prefill import prefill_messages
+from roofcalc.prefill import prefill_messages, prefill_share
 
 
 class PrefillWorking(StepWorking):
@@ -24,6 +23,7 @@ class PrefillWorking(StepWorking):
 
     def __init__(self, deployment: Deployment, stage: Stage, new: float, cached: float, batch: float) -> None:
         super().__init__(deployment, stage, cached + new, batch, new)
+        self.share, _ = prefill_share(deployment, np.float64(batch), new)
         self.new = new
         self.cached = cached
         self.expanded = False
@@ -33,7 +33,8 @@ class PrefillWorking(StepWorking):
 
     def before(self, name: str, part: Part) -> list[Section]:
         """The form of latent attention that is taken, and why."""
-        self.expanded = bool(operations.is_expanded(part, self.new, self.cached))
+        value = operations.worth(self.deployment) if part.rebuilt else 1.0
+        self.expanded = bool(operations.is_expanded(part, self.new, self.cached, value))
         if part.rebuilt is None:
             return []
         cache = part.caches[0]
@@ -45,13 +46,14 @@ class PrefillWorking(StepWorking):
             "f_entry": part.rebuilt.entry_flops,
             "P": self.new,
             "C": self.cached,
+            "v": value,
         }
-        lines += [line(work(operations.is_expanded, what, letters), "FLOPs of one sequence") for what in ("absorbed", "expanded")]
+        kind = ", bound" if self.deployment.assumptions.is_bound else ""
+        lines += [line(work(operations.is_expanded, what + kind, letters, what), "FLOPs of one sequence") for what in ("absorbed", "expanded")]
         words = "keys and values of all heads are rebuilt from the latents" if self.expanded else "heads attend to the latents"
         return [Section(f"{name}: form of latent attention", tuple(lines), f"the cheaper one: {words}")]
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
-        tensor = matrix.tensor
         tokens = float(self.share.tokens)
         lines: list[Line] = []
         if part is None:
@@ -61,10 +63,8 @@ class PrefillWorking(StepWorking):
             again = line(work(operations.linear_again, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
             lines.append(again)
             tokens = float(again.value)
-        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(tensor).bytes_per_element}
-        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        lines += [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", tensor, layers * matrix.copies)))
+        lines += self.worked_product(matrix, tokens)
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(self.deployment, record, cache, self.share.place)
@@ -105,5 +105,5 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
     if not deployment.assumptions.is_bound:
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
     depth = min(deployment.layout.pp, max(new, 1.0))
-    both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"sum of the stages/{depth:g}"))
+    both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"{number(float(summed.value))}/{depth:g}"))
     return [*sections, Section("Pipeline", both, "bound: pieces small enough fill the pipeline")], float(summed.value) / depth

@@ -81,16 +81,14 @@ class StepWorking:
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         """A product by a weight matrix; the head's belongs to no part."""
-        tensor = matrix.tensor
-        letters = {
-            "T": float(self.share.tokens),
-            "K": matrix.rows,
-            "N": matrix.cols,
-            "w": self.deployment.weight_dtype(tensor).bytes_per_element,
-        }
+        lines = self.worked_product(matrix, float(self.share.tokens))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+
+    def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
+        """FLOPs and bytes of one product for `tokens` tokens."""
+        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(matrix.tensor).bytes_per_element}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        lines = [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
-        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", tensor, layers * matrix.copies)))
+        return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
 
     def alike(self, name: str, layers: int, matrix: Matrix) -> str:
         """A product's title: how many layers have it, and how often."""

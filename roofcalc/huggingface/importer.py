@@ -8,9 +8,7 @@ from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError
 from roofcalc.huggingface import jsonfile, writing
 from roofcalc.huggingface.convert import convert
-from roofcalc.schema import build
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+from roofcalc.schema import NAME, build
 
 
 def read(text: str, name: str | None = None) -> tuple[dict[str, Any], Path]:
@@ -29,8 +27,8 @@ def read(text: str, name: str | None = None) -> tuple[dict[str, Any], Path]:
         No configuration, one that cannot be read, or a name that no file can have.
     """
     found = jsonfile.find(text)
-    if name is not None and not _NAME.fullmatch(name):
-        raise RoofcalcError(f"name: expected letters, digits, and . _ + - between, got {name!r}")
+    if name is not None and not re.fullmatch(NAME.pattern, name):
+        raise RoofcalcError(f"name: expected {NAME.words}, got {name!r}")
     return convert(found.values, str(found.path), name or _called(found), found.quantisation), found.path
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.record import Record
@@ -181,6 +182,14 @@ class Part(Record):
     summed: float = 0.0
     gathered: tuple[float, ...] = ()
 
+    @cached_property
+    def elements(self) -> dict[str, int]:
+        """Elements of the matrices that are held by class of tensor."""
+        found: dict[str, int] = {}
+        for matrix in (*self.matrices, *self.idle):
+            found[matrix.tensor] = found.get(matrix.tensor, 0) + matrix.elements
+        return found
+
 
 class Share(Record):
     """What one device of a stage works on in a step.
@@ -199,6 +208,35 @@ class Share(Record):
     tokens: Array
     group_tokens: Array
     spread: float = 1.0
+
+
+class Product(NamedTuple):
+    """Products by weights in `layers` equal layers, before it is known how many tokens they serve.
+
+    Attributes
+    ----------
+    tensor : str
+        The class of the weights.
+    flops : float
+        Per token of a rank, or of the group where they are experts'.
+    weights : float
+        Bytes read once per step, however many tokens; of experts, for each different one that is hit.
+    moved : float
+        Bytes per token of what goes in and comes out.
+    routed : Routed, optional
+        The experts that the weights belong to.
+    load : float
+        Load of the busiest expert rank over the mean.
+    """
+
+    name: str
+    layers: int
+    tensor: str
+    flops: float
+    weights: float
+    moved: float = 0.0
+    routed: Routed | None = None
+    load: float = 1.0
 
 
 class Operation(Record):

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from roofcalc.architecture.feedforward import Dense, Experts
-from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Part, Place, Routed, Share
+from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Part, Place, Product, Routed, Share
+from roofcalc.operations.linear import served
 
 
 def dense(network: Dense, hidden: int, place: Place) -> Part:
@@ -55,10 +56,41 @@ def _log_missed(routed: Routed) -> float:
     return math.log1p(-routed.top_k / routed.routed) if routed.top_k < routed.routed else -math.inf
 
 
+def expert_products(
+    routed: Routed, layers: int, place: Place, spread: float, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+) -> list[Product]:
+    """One product per expert matrix, over the g devices that hold the experts together; tokens are the whole group's."""
+    load = place.imbalance if place.ep > 1 else 1.0
+    chosen = routed.top_k * routed.experts / routed.routed * load / place.group / spread
+    return [
+        Product(
+            prefix + matrix.name,
+            layers,
+            matrix.tensor,
+            2.0 * matrix.elements * chosen,
+            matrix.elements * bytes_of(matrix.tensor) / place.group / spread,
+            (matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
+            routed,
+            load,
+        )
+        for matrix in routed.matrices
+    ]
+
+
+def read_experts(routed: Routed, load: float, tokens: Array) -> Array:
+    """Experts whose weights a step of `tokens` tokens reads over the whole group, the busiest rank's load on all of them.
+
+    Formulas
+    --------
+    read = min(x·D, E)
+    """
+    return np.minimum(load * distinct(routed, tokens), routed.experts)
+
+
 def expert_operations(
     routed: Routed, layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """One operation per expert matrix: the whole group's tokens, over the g devices that hold the experts together.
+    """The operations of `expert_products` for the tokens of the whole group.
 
     Formulas
     --------
@@ -66,22 +98,9 @@ def expert_operations(
     bytes = min(x·D, E)·K·N·w/g
     bytes with activations = min(x·D, E)·K·N·w/g + 2·T_g·k·E/E_all/g·x·(K + N)
     """
-    place = share.place
-    load = place.imbalance if place.ep > 1 else 1.0
-    choices = share.group_tokens * (routed.top_k * routed.experts / routed.routed * load / place.group)
-    read = np.minimum(load * distinct(routed, share.group_tokens), routed.experts) / place.group
-    return [
-        Operation(
-            name=prefix + matrix.name,
-            layers=layers,
-            flops=2.0 * matrix.elements * choices / share.spread,
-            bytes=(matrix.elements * bytes_of(matrix.tensor) * read + choices * ((matrix.rows + matrix.cols) * ACTIVATION_BYTES * activations))
-            / share.spread,
-            role="linear",
-            tensor=matrix.tensor,
-        )
-        for matrix in routed.matrices
-    ]
+    tokens = share.group_tokens
+    found = expert_products(routed, layers, share.place, share.spread, bytes_of, activations, prefix)
+    return [served(one, tokens, read_experts(routed, one.load, tokens)) for one in found]
 
 
 def reached(routed: Routed, shards: float) -> float:

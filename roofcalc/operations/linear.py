@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from roofcalc.architecture.matrix import Matrix
-from roofcalc.operations.base import ACTIVATION_BYTES, Operation, Share
+from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Product, Share
+
+
+def products(
+    matrices: Sequence[Matrix], layers: int, spread: float, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+) -> list[Product]:
+    """One product per matrix: each weight is read once per step, however many tokens it serves.
+
+    A multiply-add is two FLOPs. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
+    in and comes out, K + N 16-bit elements per token.
+    """
+    found = []
+    for matrix in matrices:
+        elements, around = matrix.elements, (matrix.rows + matrix.cols) * matrix.copies if activations else 0
+        tensor, moved = matrix.tensor, around * ACTIVATION_BYTES / spread
+        found.append(Product(prefix + matrix.name, layers, tensor, 2.0 * elements / spread, elements * bytes_of(tensor) / spread, moved))
+    return found
 
 
 def linear(
     matrices: Sequence[Matrix], layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """One operation per matrix: each weight is read once per step, however many tokens it serves.
-
-    A multiply-add is two FLOPs. `bytes_of` gives the bytes of one weight by class of tensor; `activations` adds what goes
-    in and comes out, T·(K + N) 16-bit elements.
+    """The operations of `products` for the tokens of a rank.
 
     Formulas
     --------
@@ -22,18 +35,10 @@ def linear(
     bytes = K·N·w
     bytes with activations = K·N·w + T·(K + N)·2
     """
-    return [
-        Operation(
-            name=prefix + matrix.name,
-            layers=layers,
-            flops=2.0 * matrix.elements * share.tokens / share.spread,
-            bytes=(
-                matrix.elements * bytes_of(matrix.tensor)
-                + (share.tokens * ((matrix.rows + matrix.cols) * matrix.copies * ACTIVATION_BYTES) if activations else 0.0)
-            )
-            / share.spread,
-            role="linear",
-            tensor=matrix.tensor,
-        )
-        for matrix in matrices
-    ]
+    return [served(one, share.tokens) for one in products(matrices, layers, share.spread, bytes_of, activations, prefix)]
+
+
+def served(product: Product, tokens: Array, reads: Array = 1.0) -> Operation:
+    """A product as an operation that serves `tokens` tokens and reads its weights, or those of `reads` experts."""
+    moved = product.weights * reads + product.moved * tokens
+    return Operation(product.name, product.layers, product.flops * tokens, moved, "linear", product.tensor)

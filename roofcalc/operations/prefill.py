@@ -45,10 +45,10 @@ def prefill_operations(
     for name, layers in stage.groups:
         for part in parts(model.blocks[name], model.hidden, share.place):
             prefix = f"{name}."
-            expanded = is_expanded(part, new, cached)
+            expanded = is_expanded(part, new, cached, worth(deployment) if part.rebuilt else 1.0)
             again = () if part.rebuilt is None else part.rebuilt.instead_of
             found += linear([m for m in part.matrices if m.name not in again], layers, share, bytes_of, activations, prefix)
-            found += linear_again(part, again, layers, share, sequences, new, cached, bytes_of, activations, prefix)
+            found += linear_again(part, again, layers, share, expanded, new, cached, bytes_of, activations, prefix)
             found += expert_operations(part.routed, layers, share, bytes_of, activations, prefix) if part.routed else []
             for cache in part.caches:
                 flops = per_pair(part, cache, expanded)
@@ -85,20 +85,33 @@ def attended(
     )
 
 
-def is_expanded(part: Part, new: Array, cached: Array) -> Array:
+def worth(deployment: Deployment) -> float:
+    """FLOPs of attention in the time of one of a product by its weights: 1 but in `bound`, which takes the form that is done sooner."""
+    if not deployment.assumptions.is_bound:
+        return 1.0
+    attention, product = (deployment.flop_per_s(deployment.format_of(role, "attention")) for role in ("attention", "linear"))
+    assert attention is not None and product is not None  # whoever asks for times checks Deployment.has_time first
+    return attention / product
+
+
+def is_expanded(part: Part, new: Array, cached: Array, value: float = 1.0) -> Array:
     """Where rebuilding keys and values of all heads takes fewer FLOPs than attending to the latents (1, else 0).
+
+    `value`, v in the formulas: see `worth`.
 
     Formulas
     --------
     absorbed = f·pairs + P·f_entry
     expanded = f_pair·pairs + (C + P)·f_entry
+    absorbed, bound = f·pairs + v·P·f_entry
+    expanded, bound = f_pair·pairs + v·(C + P)·f_entry
     """
     if part.rebuilt is None:
         return 0.0
     cache = part.caches[0]
     pairs = cache.span.pairs(cached, new)
     saved = (cache.flops - part.rebuilt.flops) * pairs
-    return np.where(saved > part.rebuilt.entry_flops * cached, 1.0, 0.0)
+    return np.where(saved > value * part.rebuilt.entry_flops * cached, 1.0, 0.0)
 
 
 def per_pair(part: Part, cache: Cache, expanded: Array) -> Array:
@@ -113,7 +126,7 @@ def linear_again(
     names: tuple[str, ...],
     layers: int,
     share: Share,
-    sequences: Array,
+    expanded: Array,
     new: Array,
     cached: Array,
     bytes_of: Callable[[str], float],
@@ -128,6 +141,6 @@ def linear_again(
     """
     if not names:
         return []
-    entries = share.tokens * (1.0 + is_expanded(part, new, cached) * (cached / new))
+    entries = share.tokens * (1.0 + expanded * (cached / new))
     matrices: list[Matrix] = [matrix for matrix in part.matrices if matrix.name in names]
     return linear(matrices, layers, replace(share, tokens=entries), bytes_of, activations, prefix)

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 
 from roofcalc.architecture.model import Block
+from roofcalc.assumptions import Assumptions
 from roofcalc.deployment import Deployment
-from roofcalc.layout import Stage
-from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Recurrence, Share
-from roofcalc.operations.feedforward import expert_operations, reached
+from roofcalc.layout import Layout, Stage
+from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
+from roofcalc.operations.feedforward import expert_products, reached, read_experts
 from roofcalc.operations.kinds import parts
-from roofcalc.operations.linear import linear
+from roofcalc.operations.linear import products, served
 from roofcalc.operations.spans import Span
+from roofcalc.precision import Dtype
 
 Reads = Callable[[Span], Array]
 
 
 def held_place(deployment: Deployment) -> Place:
     """How weights and caches lie in memory."""
-    layout, assumed = deployment.layout, deployment.assumptions
+    return _held_place(deployment.layout, deployment.kv, deployment.assumptions)
+
+
+@lru_cache(maxsize=1024)
+def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions) -> Place:
     return Place(
         tp=layout.tp,
         group=layout.tp * layout.dp,
         ep=layout.ep,
         dcp=layout.dcp,
-        kv_bytes=deployment.kv.bytes_per_element,
-        kv_scales=deployment.kv.is_fp8 and not assumed.is_bound,
+        kv_bytes=kv.bytes_per_element,
+        kv_scales=kv.is_fp8 and not assumed.is_bound,
         reserved=assumed.kv_policy == "reserved",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,
@@ -40,6 +46,11 @@ def work_place(deployment: Deployment) -> Place:
     if deployment.assumptions.is_bound:
         return Place(kv_bytes=deployment.kv.bytes_per_element, exact=True)
     return held_place(deployment)
+
+
+def spread_of(deployment: Deployment) -> float:
+    """Devices over which all work divides perfectly: those of a stage in `bound`, else one."""
+    return float(deployment.layout.tp * deployment.layout.dp) if deployment.assumptions.is_bound else 1.0
 
 
 def share_of(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple[Share, Array]:
@@ -57,26 +68,39 @@ def share_of(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple
     layout, place = deployment.layout, work_place(deployment)
     if deployment.assumptions.is_bound:
         sequences = np.maximum(batch / np.float64(layout.pp), 1.0)
-        return Share(place, sequences * tokens, sequences * tokens, float(layout.tp * layout.dp)), sequences
+        return Share(place, sequences * tokens, sequences * tokens, spread_of(deployment)), sequences
     micro = np.ceil(batch / np.float64(layout.pp))
     sequences = np.ceil(micro / layout.dp)
     return Share(place, sequences * tokens, micro * tokens), sequences
 
 
-def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
-    """Products by weights: they depend on the batch alone."""
-    model, activations = deployment.model, deployment.assumptions.activations
+def batch_products(deployment: Deployment, stage: Stage) -> list[Product]:
+    """Products by weights: what they take depends on the batch alone."""
+    model, activations, place = deployment.model, deployment.assumptions.activations, work_place(deployment)
+    spread = spread_of(deployment)
 
+    @cache
     def bytes_of(tensor: str) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
 
-    found: list[Operation] = []
+    found: list[Product] = []
     for name, layers in stage.groups:
-        for part in parts(model.blocks[name], model.hidden, share.place):
-            found += linear(part.matrices, layers, share, bytes_of, activations, f"{name}.")
-            found += expert_operations(part.routed, layers, share, bytes_of, activations, f"{name}.") if part.routed else []
+        for part in parts(model.blocks[name], model.hidden, place):
+            found += products(part.matrices, layers, spread, bytes_of, activations, f"{name}.")
+            found += expert_products(part.routed, layers, place, spread, bytes_of, activations, f"{name}.") if part.routed else []
     if stage.last:
-        found += linear([model.head(share.place.tp)], 1, share, bytes_of, activations)
+        found += products([model.head(place.tp)], 1, spread, bytes_of, activations)
+    return found
+
+
+def batch_operations(deployment: Deployment, stage: Stage, share: Share) -> list[Operation]:
+    """The same for the tokens of a step."""
+    found = []
+    for one in batch_products(deployment, stage):
+        if one.routed is None:
+            found.append(served(one, share.tokens))
+        else:
+            found.append(served(one, share.group_tokens, read_experts(one.routed, one.load, share.group_tokens)))
     return found
 
 
@@ -86,12 +110,12 @@ def sequence_operations(deployment: Deployment, stage: Stage, reads: Reads, toke
     `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`). With
     `branches` a sequence is a query of several streams, each with its `tokens`.
     """
-    share, _ = share_of(deployment, 1.0)
+    place, spread = work_place(deployment), spread_of(deployment)
     found: list[Operation] = []
     for name, layers in stage.groups:
-        for part in parts(deployment.model.blocks[name], deployment.model.hidden, share.place):
-            found += [attended(cache, layers, reads, tokens, share.spread, f"{name}.", branches) for cache in part.caches]
-            found += [updated(part.recurrence, layers, tokens, share.spread, f"{name}.", branches)] if part.recurrence else []
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, place):
+            found += [attended(cache, layers, reads, tokens, spread, f"{name}.", branches) for cache in part.caches]
+            found += [updated(part.recurrence, layers, tokens, spread, f"{name}.", branches)] if part.recurrence else []
     return found
 
 

@@ -75,7 +75,7 @@ def explain(command: str, model: Names | Model, hardware: Names | Hardware, **op
     if any(deployment.draft for deployment in deployments) or _is_generation(options):
         raise RoofcalcError("explain: it shows plain steps at one context; leave drafts and generations out")
     rows = []
-    for deployment, block in zip(deployments, table.blocks, strict=True):
+    for deployment, block in zip(deployments, table.computed(), strict=True):
         for place in range(block.size):
             row = {name: value[place] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
             rows.append([_title(command, row), *given.sections(deployment), *rows_of(deployment, row)])

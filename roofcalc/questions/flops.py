@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import NATIVE, Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
+from roofcalc.operations.base import Place
 from roofcalc.operations.whole import attention_flops, linear_flops, prefill_flops
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, positive, whole
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+ALONE = ("kv", "kv_policy", "changes")  # the options that a model without hardware takes
 
 
 def flops(
@@ -52,6 +60,8 @@ def flops(
     if hardware is None:
         if any(value is not None for value in (batch, interactivity, ttft)):
             raise RoofcalcError("flops: batch, interactivity and ttft need hardware, whose FLOPs they may exceed")
+        if idle := [name for name, value in options.items() if value and value != NATIVE and name not in ALONE]:
+            raise RoofcalcError(f"flops: {', '.join(idle)}: FLOPs of a model alone do not depend on it; give hardware too")
         for base, kv, changes in request.models_alone():
             contexts = request.contexts(base, seq)
             dtype = request.cache_dtype(base, kv).name
@@ -67,16 +77,20 @@ def flops(
         rates = 1 / positive(ttft, "ttft", 1e-6, 1e9)
         request.note("flop_limited_seq: the prompt whose FLOPs alone take the time to first token")
     for deployment, changes in request.deployments():
-        grid, many, rate = request.grid(request.contexts(deployment.model, seq), batches, rates)
-        limit = np.full(grid.shape, np.nan)
-        if deployment.has_time:
-            find = limits.flop_limited_prompt if ttft is not None else limits.flop_limited_context
-            shape = (batches.size, rates.size)
-            found = find(deployment, *np.meshgrid(batches, rates, indexing="ij"))
-            limit = np.tile(found.reshape(shape).ravel(), grid.size // found.size)
-        figures = _figures(deployment.model, request.whole_place(deployment.model, deployment.kv.name), grid)
-        request.add(deployment, changes, seq=grid, **figures, flop_limited_seq=limit, batch=many, **_pace(ttft is not None, rate))
-    return request.table
+        contexts = request.contexts(deployment.model, seq)
+        place = request.whole_place(deployment.model, deployment.kv.name)
+        request.fill(deployment, changes, (contexts, batches, rates), partial(_rows, deployment, place, ttft is not None))
+    return request.answer()
+
+
+def _rows(deployment: Deployment, place: Place, is_prompt: bool, seq: NDArray[Any], batch: NDArray[Any], rate: NDArray[Any]) -> dict[str, Any]:
+    limit = np.full(seq.shape, np.nan)
+    if deployment.has_time:
+        find = limits.flop_limited_prompt if is_prompt else limits.flop_limited_context
+        (sizes, rates), which = np.unique(np.stack([batch, rate]), axis=1, return_inverse=True)
+        limit = find(deployment, sizes, rates)[which.ravel()]
+    figures = _figures(deployment.model, place, seq)
+    return {"seq": seq, **figures, "flop_limited_seq": limit, "batch": batch, **_pace(is_prompt, rate)}
 
 
 def _pace(is_prompt: bool, rate: Any) -> dict[str, Any]:

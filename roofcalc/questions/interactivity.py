@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import Deployment
 from roofcalc.generation import limited_by
 from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, whole
 from roofcalc.workload import axes, workload
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 DEFAULT_BATCHES = "1:256:x2"
 
@@ -39,27 +44,30 @@ def interactivity(
     request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, columns.GENERATION if generations else ())
     batches = whole(DEFAULT_BATCHES if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        *points, size = request.grid(*axes(request, deployment.model, seq, isl, osl), batches)
-        work = workload(points, kv_at, chunk)
-        fits = capacity.batch_memory(deployment, work.seq) >= size
-        seconds = throughput = np.full(size.shape, np.nan)
-        limit, more = np.full(size.shape, ""), {}
-        if deployment.has_time:
-            step = work.step(deployment)
-            seconds, limit = step.seconds(size), limited_by(step, size)
-            throughput = work.throughput(deployment, step, size, seconds)
-            more = work.more(deployment, throughput)
-        request.add(
-            deployment,
-            changes,
-            seq=work.seq,
-            batch=size,
-            interactivity_tok_s=deployment.accepted / seconds,
-            limited_by=limit,
-            step_ms=seconds * 1e3,
-            throughput_tok_s=throughput,
-            throughput_tok_s_per_device=throughput / deployment.hardware.count,
-            fits_memory=fits,
-            **more,
-        )
-    return request.table
+        of_points = axes(request, deployment.model, seq, isl, osl)
+        shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
+        request.fill(deployment, changes, (*of_points, batches), partial(_rows, deployment, kv_at, chunk), **shared)
+    return request.answer()
+
+
+def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+    *of_work, size = points
+    work = workload(of_work, kv_at, chunk)
+    seconds = throughput = np.full(size.shape, np.nan)
+    limit, more = np.full(size.shape, ""), {}
+    if deployment.has_time:
+        step = work.step(deployment)
+        seconds, limit = step.seconds(size), limited_by(step, size)
+        throughput = work.throughput(deployment, step, size, seconds)
+        more = work.more(deployment, throughput)
+    return {
+        "seq": work.seq,
+        "batch": size,
+        "interactivity_tok_s": deployment.accepted / seconds,
+        "limited_by": limit,
+        "step_ms": seconds * 1e3,
+        "throughput_tok_s": throughput,
+        "throughput_tok_s_per_device": throughput / deployment.hardware.count,
+        "fits_memory": capacity.batch_memory(deployment, work.seq) >= size,
+        **more,
+    }

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import capacity, limits, units
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import Deployment
 from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, positive
+from roofcalc.request import Names, Numbers, Options, Request, positive, stretches
 from roofcalc.workload import axes, workload
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 DEFAULT_INTERACTIVITY = 30.0
 
@@ -67,31 +72,37 @@ def max_batch(
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
     rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
     for deployment, changes in request.deployments():
-        *points, rate = request.grid(*axes(request, deployment.model, seq, isl, osl), rates)
-        work = workload(points, kv_at, chunk)
-        step = work.step(deployment) if deployment.has_time else None
-        found = limits.max_batch(deployment, work.seq, rate, step)
-        if not found.batch_memory.all():
-            request.note(limits.what_would_fit(deployment, float(work.seq[np.argmin(found.batch_memory)])))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            speed = deployment.accepted / found.step_s
-        unknown = np.full(rate.shape, np.nan)
-        throughput = work.throughput(deployment, step, found.max_batch, found.step_s) if step else unknown
-        request.add(
-            deployment,
-            changes,
-            seq=work.seq,
-            min_interactivity_tok_s=rate,
-            max_batch=found.max_batch,
-            limited_by=found.limited_by,
-            batch_memory=found.batch_memory,
-            batch_interactivity=found.batch_interactivity,
-            interactivity_tok_s=speed,
-            step_ms=found.step_s * 1e3,
-            throughput_tok_s=throughput,
-            throughput_tok_s_per_device=throughput / deployment.hardware.count,
-            kv_gb_per_seq=capacity.system_kv_bytes(deployment, work.seq) / 1e9,
-            weights_gb=capacity.system_weight_bytes(deployment) / 1e9,
-            **(work.more(deployment, throughput) if step else {}),
-        )
-    return request.table
+        of_points = axes(request, deployment.model, seq, isl, osl)
+        shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
+        for points in stretches(of_points):
+            held = workload(points, kv_at, chunk).seq
+            if not (fitting := capacity.batch_memory(deployment, held)).all():
+                request.note(limits.what_would_fit(deployment, float(held[np.argmin(fitting)])))
+                break
+        request.fill(deployment, changes, (*of_points, rates), partial(_rows, deployment, kv_at, chunk), **shared)
+    return request.answer()
+
+
+def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+    *of_work, rate = points
+    work = workload(of_work, kv_at, chunk)
+    step = work.step(deployment) if deployment.has_time else None
+    found = limits.max_batch(deployment, work.seq, rate, step)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        speed = deployment.accepted / found.step_s
+    throughput = work.throughput(deployment, step, found.max_batch, found.step_s) if step else np.full(rate.shape, np.nan)
+    return {
+        "seq": work.seq,
+        "min_interactivity_tok_s": rate,
+        "max_batch": found.max_batch,
+        "limited_by": found.limited_by,
+        "batch_memory": found.batch_memory,
+        "batch_interactivity": found.batch_interactivity,
+        "interactivity_tok_s": speed,
+        "step_ms": found.step_s * 1e3,
+        "throughput_tok_s": throughput,
+        "throughput_tok_s_per_device": throughput / deployment.hardware.count,
+        "kv_gb_per_seq": capacity.system_kv_bytes(deployment, work.seq) / 1e9,
+        "weights_gb": capacity.system_weight_bytes(deployment) / 1e9,
+        **(work.more(deployment, throughput) if step else {}),
+    }

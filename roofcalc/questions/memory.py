@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import Deployment
 from roofcalc.hardware import Hardware
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, whole
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
 
 
 def memory(
@@ -29,26 +34,30 @@ def memory(
     request = Request("memory", columns.MEMORY, model, hardware, options)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     for deployment, changes in request.deployments():
-        grid, size = request.grid(request.contexts(deployment.model, seq), batches)
-        fitting = capacity.batch_memory(deployment, grid)
+        contexts = request.contexts(deployment.model, seq)
+        fitting = capacity.batch_memory(deployment, contexts)
         if not fitting.all():
-            request.note(limits.what_would_fit(deployment, float(grid[np.argmin(fitting)])))
-        weights, room = capacity.system_weight_bytes(deployment), capacity.system_capacity_bytes(deployment)
-        kv = capacity.system_kv_bytes(deployment, grid) * size
-        contexts = capacity.max_context(deployment, batches)
-        if (np.isfinite(contexts) & (contexts > deployment.model.context)).any():
+            request.note(limits.what_would_fit(deployment, float(contexts[np.argmin(fitting)])))
+        longest = capacity.max_context(deployment, batches)
+        if (np.isfinite(longest) & (longest > deployment.model.context)).any():
             request.note(f"{deployment.model.name}: max_context is what memory allows; the model itself ends at {deployment.model.context} tokens")
-        request.add(
-            deployment,
-            changes,
-            seq=grid,
-            batch=size,
-            weights_gb=weights / 1e9,
-            kv_gb=kv / 1e9,
-            free_gb=(room - weights - kv) / 1e9,
-            capacity_gb=room / 1e9,
-            fits_memory=fitting >= size,
-            max_context=np.tile(contexts, grid.size // batches.size),
-            batch_memory=fitting,
-        )
-    return request.table
+        request.fill(deployment, changes, (contexts, batches), partial(_rows, deployment))
+    return request.answer()
+
+
+def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+    weights, room = capacity.system_weight_bytes(deployment), capacity.system_capacity_bytes(deployment)
+    kv = capacity.system_kv_bytes(deployment, seq) * batch
+    fitting = capacity.batch_memory(deployment, seq)
+    sizes, which = np.unique(batch, return_inverse=True)
+    return {
+        "seq": seq,
+        "batch": batch,
+        "weights_gb": weights / 1e9,
+        "kv_gb": kv / 1e9,
+        "free_gb": (room - weights - kv) / 1e9,
+        "capacity_gb": room / 1e9,
+        "fits_memory": fitting >= batch,
+        "max_context": capacity.max_context(deployment, sizes)[which],
+        "batch_memory": fitting,
+    }

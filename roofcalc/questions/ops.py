@@ -14,7 +14,7 @@ from roofcalc.hardware import Hardware
 from roofcalc.prefill import prefill
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, whole
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, whole
 from roofcalc.roofline import decode
 
 PHASES = ("decode", "prefill")
@@ -53,16 +53,18 @@ def ops(
     if phase == "decode" and (cached is not None or chunk is not None):
         raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
-    request = Request("ops", columns.OPS, model, hardware, options, given, (*((columns.CACHED,) if phase == "prefill" else ()), columns.FORMAT))
+    shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
+    request = Request("ops", shown, model, hardware, options, given, (*more, columns.FORMAT))
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
-    before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
-    size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
+    before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
+    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     for deployment, changes in request.deployments():
         if deployment.draft:
             raise RoofcalcError("draft: ops shows plain steps; leave drafts out")
         if not deployment.has_time:
             continue
         grid, many, there = request.grid(request.contexts(deployment.model, seq), batches, before)
+        request.beyond(deployment.model, grid + there)
         if phase == "decode":
             step = decode(deployment, grid)
             found, total = lines(step, grid, many, per_layer), np.asarray(step.seconds(many)) * np.ones(grid.shape)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc import limits
+from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
+from roofcalc.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.prefill import prefill as times_of
 from roofcalc.report import columns
-from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive, whole
+from roofcalc.report.table import STRETCH, Table
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, whole
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+MAX_STEPS = 10_000_000
 
 
 def prefill(
@@ -46,27 +55,36 @@ def prefill(
         Anything wrong in the request, in one sentence each.
     """
     request = Request("prefill", columns.PREFILL, model, hardware, options, ("chunk",) if chunk is not None else ())
-    before = positive(0 if cached is None else cached, "cached", 0, MAX_TOKENS)
+    before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
-    size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
+    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     for deployment, changes in request.deployments():
-        new, there, many = request.grid(request.contexts(deployment.model, seq), before, batches)
-        if size is not None:
-            request.grid(new, np.arange(np.ceil(new.max() / size)))  # refuses more steps than can be computed at once
-        if deployment.has_time:
-            ttft, pace, limit = times_of(deployment, new, there, many, size)
-        else:
-            ttft = pace = np.full(new.shape, np.nan)
-            limit = np.full(new.shape, "")
-        request.add(
-            deployment,
-            changes,
-            seq=new,
-            cached=there,
-            batch=many,
-            ttft_ms=ttft * 1e3,
-            prefill_tok_s=many * new / pace,
-            limited_by=limit,
-            chunk=size,
-        )
-    return request.table
+        contexts = request.contexts(deployment.model, seq)
+        steps = 1 if size is None else math.ceil(contexts.max() / size)
+        if min(contexts.size * before.size * batches.size, STRETCH) * steps > MAX_STEPS:
+            raise RoofcalcError(f"chunk: {steps:,} steps of {size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
+        held = contexts[:, np.newaxis] + before
+        request.beyond(deployment.model, held)
+        fitting = capacity.batch_memory(deployment, held)
+        if not fitting.all():
+            request.note(limits.what_would_fit(deployment, float(held.ravel()[np.argmin(fitting)])))
+        elif fitting.min() < batches.max():
+            which = f"{deployment.model.name} on {deployment.hardware.name}"
+            request.note(f"{which}: not every batch fits the memory; times are computed all the same")
+        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, size), chunk=size)
+    return request.answer()
+
+
+def _rows(deployment: Deployment, size: float | None, new: NDArray[Any], there: NDArray[Any], many: NDArray[Any]) -> dict[str, Any]:
+    ttft = pace = np.full(new.shape, np.nan)
+    limit = np.full(new.shape, "")
+    if deployment.has_time:
+        ttft, pace, limit = times_of(deployment, new, there, many, size)
+    return {
+        "seq": new,
+        "cached": there,
+        "batch": many,
+        "ttft_ms": ttft * 1e3,
+        "prefill_tok_s": many * new / pace,
+        "limited_by": limit,
+    }

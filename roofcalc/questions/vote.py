@@ -19,7 +19,7 @@ from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, single, whole
+from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, single, whole
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -91,7 +91,7 @@ def vote(
     prefixes, suffixes = whole(prefix, "prefix", MAX_TOKENS, 0), whole(suffix, "suffix", MAX_TOKENS)
     chances = _chances(accuracy, recall, false_positive, verifier)
     rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 1e-6, 1e9)
-    step_size = None if chunk is None else float(whole(chunk, "chunk", MAX_TOKENS)[0])
+    step_size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     results = columns.VOTE + (columns.VOTE_ACCURACY if chances else ())
     request = Request("vote", results, model, hardware, options, ("chunk",) if chunk is not None else ())
     if streams is None:

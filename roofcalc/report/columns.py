@@ -48,6 +48,7 @@ WHERE_GIVEN = (
 )
 
 SEQ = Column("seq", "context", "tokens", "tokens whose KV a sequence holds, the one being produced included", "count", 9)
+NEW = SEQ._replace(label="new", meaning="new tokens of each sequence")
 BATCH = Column("batch", "batch", "", "sequences in flight over the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence whose cache is there already", "count", 8)
 LIMITED_BY = Column("limited_by", "limited by", "", "what runs out first", "text", 9)
@@ -126,7 +127,7 @@ ATTENTION = (
 )
 
 PREFILL = (
-    SEQ._replace(label="new", meaning="new tokens of each sequence"),
+    NEW,
     CACHED,
     BATCH,
     Column("ttft_ms", "first token", "ms", "time to the first token", "number", 9),
@@ -279,4 +280,11 @@ RELIABILITY = (
     Column("hit_probability", "hit", "", "chance of a silent error or a failure on the way", "number", 9),
     Column("expected_lost_tokens", "lost", "tokens", "generated in vain before it gets through, on average", "number", 9),
     Column("with_votes", "with votes", "", "chance that the majority of the streams is hit, ties half", "number", 8),
+)
+
+CHECK = (
+    Column("name", "check", "", "what the file calls it", "text", 9),
+    Column("expected", "expected", "", "the condition on a column of the answer", "text", 9),
+    Column("got", "got", "", "what speaks against it, else for it: one value, or those of the rows", "any", 9),
+    Column("ok", "ok", "", "whether it holds", "flag", 9),
 )

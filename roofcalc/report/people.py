@@ -25,7 +25,7 @@ def arranged(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
     if not len(table):
         return Arranged(tuple(chosen) or table.columns, "", "")
     shared = [column for column in table.columns if column.role != "result" and column not in chosen and table.constant(column)]
-    first = next(table.rows())
+    first = dict(zip((column.name for column in table.columns), next(table.cells(0, 1)), strict=True))
     case = {column.name: first[column.name] for column in shared if column.role == "case"}
     assumed = [_assumption(column, first[column.name]) for column in shared if column.role == "assumed" and first[column.name] is not None]
     rest = tuple(chosen) or tuple(column for column in table.columns if column not in shared)

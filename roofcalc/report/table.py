@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.parallel import mapped
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
+
+STRETCH = 8192  # promised rows that are computed at a time
 
 Cell = str | int | float | bool | None
 
@@ -45,6 +50,22 @@ class Block(NamedTuple):
     values: Mapping[str, Any]
 
 
+class Promise(NamedTuple):
+    """`size` rows that are computed when they are read.
+
+    Attributes
+    ----------
+    shared : mapping
+        Values that all of them share.
+    compute : callable
+        Gives rows from a first to before a last one; travels to an executor's workers.
+    """
+
+    size: int
+    shared: Mapping[str, Any]
+    compute: Callable[[int, int], Block]
+
+
 class Table:
     """Rows of results.
 
@@ -55,17 +76,38 @@ class Table:
     def __init__(self, command: str, columns: tuple[Column, ...]) -> None:
         self.command = command
         self.columns = columns
-        self.blocks: list[Block] = []
+        self.blocks: list[Block | Promise] = []
         self.notes: list[str] = []
+        self.failures: list[str] = []  # what does not hold, for commands whose answer may be a failure
         self.sums: list[str] = []  # for people, beneath the rows
         self.catalog: dict[str, Any] = {}
+        self.executor: Executor | None = None  # what computes promised rows; None: this process
+        self.shortens = False  # whether people are shown the first and last rows alone where there are many
 
     def __len__(self) -> int:
         return sum(block.size for block in self.blocks)
 
+    def computed(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
+        """The rows from `first` to before `last`, at most `STRETCH` promised ones at a time."""
+        stretches, begin, promised = [], 0, False
+        for block in self.blocks:
+            low, high = max(0, first - begin), block.size if last is None else min(block.size, last - begin)
+            if high > low:
+                step = STRETCH if isinstance(block, Promise) else high - low
+                promised |= isinstance(block, Promise)
+                stretches += [Stretch(block, at, min(at + step, high)) for at in range(low, high, step)]
+            begin += block.size
+        yield from mapped(self.executor if promised else None, stretched, stretches)
+
+    def settle(self) -> None:
+        """Computes what is promised, and keeps it."""
+        if any(isinstance(block, Promise) for block in self.blocks):
+            self.blocks[:] = list(self.computed())
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         self.column(name)
-        parts = [np.broadcast_to(np.asarray(block.values.get(name)), (block.size,)) for block in self.blocks]
+        self.settle()
+        parts = [np.broadcast_to(np.asarray(block.values.get(name)), (block.size,)) for block in self.computed()]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def column(self, name: str) -> Column:
@@ -80,12 +122,14 @@ class Table:
         """The same rows with only these columns, in that order."""
         selected = Table(self.command, tuple(columns))
         selected.blocks, selected.notes, selected.sums, selected.catalog = self.blocks, self.notes, self.sums, self.catalog
+        selected.failures = self.failures
+        selected.executor, selected.shortens = self.executor, self.shortens
         return selected
 
-    def cells(self) -> Iterator[tuple[Cell, ...]]:
+    def cells(self, first: int = 0, last: int | None = None) -> Iterator[tuple[Cell, ...]]:
         """Rows as tuples in the order of the columns."""
-        for block in self.blocks:
-            each = [_cells(block, column) for column in self.columns]
+        for block in self.computed(first, last):
+            each = [cells(block, column) for column in self.columns]
             yield from zip(*each, strict=True)
 
     def rows(self) -> Iterator[dict[str, Cell]]:
@@ -98,14 +142,34 @@ class Table:
         """Whether all rows share one value of `column`."""
         first: list[Cell] = []
         for block in self.blocks:
-            value = block.values.get(column.name)
-            if isinstance(value, np.ndarray):
+            values = block.shared if isinstance(block, Promise) else block.values
+            value = values.get(column.name)
+            if isinstance(value, np.ndarray) or (isinstance(block, Promise) and column.name not in values):
                 return False
             first.append(_plain(value, column.kind))
         return len(set(first)) <= 1
 
 
-def _cells(block: Block, column: Column) -> list[Cell]:
+class Stretch(NamedTuple):
+    """Some rows of a block, computed or not."""
+
+    block: Block | Promise
+    first: int
+    last: int
+
+
+def stretched(stretch: Stretch) -> Block:
+    """Its rows, computed."""
+    block, first, last = stretch
+    if isinstance(block, Promise):
+        return block.compute(first, last)
+    if (first, last) == (0, block.size):
+        return block
+    return Block(last - first, {name: value[first:last] if isinstance(value, np.ndarray) else value for name, value in block.values.items()})
+
+
+def cells(block: Block, column: Column) -> list[Cell]:
+    """A column's plain values in a block, None where there is none."""
     value = block.values.get(column.name)
     if not isinstance(value, np.ndarray):
         return [_plain(value, column.kind)] * block.size

@@ -13,10 +13,11 @@ PADDING = 2  # between columns
 NEVER = 9  # the `keep` of columns that are never left out
 MIN_WRAP = 80
 MIN_FOLD = 20
+MAX_SHOWN = 200  # rows for people; the first and the last half of them where there are more
 
 
-def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour: bool = True) -> Iterator[str]:
-    """The table as text.
+def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour: bool = True, whole: bool = False) -> Iterator[str]:
+    """The table as text; of a long one that may be shortened the first and last rows, and how many stand between.
 
     Parameters
     ----------
@@ -26,17 +27,25 @@ def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour
         Show these, all of them, whatever the width.
     colour : bool
         Whether the environment may ask for colour (NO_COLOR, FORCE_COLOR, TERM); False for files.
+    whole : bool
+        Every row, however many.
     """
     columns, above, beneath = arranged(table, chosen)
     shown, dropped = list(columns), list[str]()
     kinds = [column.kind for column in shown]
-    rows = [list(map(readable, cells, kinds)) for cells in table.select(shown).cells()]
+    left_out = len(table) - MAX_SHOWN if table.shortens and not whole else 0
+    if left_out > 0:
+        some = [*table.select(shown).cells(0, MAX_SHOWN // 2), *table.select(shown).cells(len(table) - MAX_SHOWN // 2)]
+    else:
+        some = list(table.select(shown).cells())
+    rows = [list(map(readable, cells, kinds)) for cells in some]
     if width is not None and not chosen:
         shown, rows, dropped = _fitted(shown, rows, width)
     natural = sum(_widths(shown, rows)) + PADDING * len(shown)
     if above:
         yield from _wrapped(above, width or max(natural, MIN_WRAP))
-    yield from _drawn(shown, rows, width, bold=colour and _wants_colour())
+    gap = f"… {left_out:,} rows between these are left out (-f csv, json or md, or -o FILE, has all)" if left_out > 0 else ""
+    yield from _drawn(shown, rows, width, colour and _wants_colour(), gap)
     for text in table.sums:
         yield from _wrapped(text, width or max(natural, MIN_WRAP))
     if beneath:
@@ -74,8 +83,8 @@ def _fitted(columns: list[Column], rows: list[list[str]], width: int) -> tuple[l
     return [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], left_out
 
 
-def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold: bool) -> Iterator[str]:
-    """The grid itself; long words fold where the terminal is too narrow, numbers never do."""
+def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold: bool, gap: str = "") -> Iterator[str]:
+    """The grid itself, with words for a `gap` in its middle; long words fold where the terminal is too narrow, numbers never do."""
     widths = _widths(columns, rows)
     spare = (width or sum(widths) + PADDING * len(columns)) - sum(widths) - PADDING * (len(columns) - 1)
     for i, column in enumerate(columns):
@@ -92,7 +101,9 @@ def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold
     for words in zip(*([""] * (height - len(header)) + header for header in headers), strict=True):
         yield f"\x1b[1m{line(words)}\x1b[0m" if bold else line(words)
     yield "─" * (sum(widths) + PADDING * (len(columns) - 1))
-    for row in rows:
+    for place, row in enumerate(rows):
+        if gap and place == len(rows) // 2:
+            yield from textwrap.wrap(gap, width) if width else [gap]
         folded = [[cell] if len(cell) <= w else textwrap.wrap(cell, w) for cell, w in zip(row, widths, strict=True)]
         for n in range(max(map(len, folded), default=0)):
             yield line([part[n] if n < len(part) else "" for part in folded])

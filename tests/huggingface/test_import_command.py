@@ -158,10 +158,10 @@ def test_a_yaml_file_needs_no_import(tmp_path: Path) -> None:
     ("line", "complaint"),
     [
         ("models import", "Missing argument 'PATH'"),
-        (f"models import {QWEN} --name 'a b'", "name: expected letters, digits, and . _ + - between, got 'a b'"),
-        (f"models import {QWEN} --name ''", "name: expected letters"),
+        (f"models import {QWEN} --name 'a b'", "name: expected a name of letters, digits and . _ + -"),
+        (f"models import {QWEN} --name ''", "name: expected a name of letters"),
         (f"models import {QWEN} --name a -o b.yaml", "name: 'a' must equal the file's name 'b'"),
-        (f"models import {QWEN} -o 'a b.yaml'", "name: expected letters"),
+        (f"models import {QWEN} -o 'a b.yaml'", "name: expected a name of letters"),
         (f"models import {QWEN} -o ''", "output: a file's name is missing"),
         (f"models import {QWEN} -o /nonexistent/a.yaml", "cannot be written: No such file or directory"),
         (f"models import {QWEN} -o /tmp", "is a directory"),

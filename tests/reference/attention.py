@@ -45,7 +45,7 @@ def held_lins(attention: Any, h: int, t: int) -> list[Lin]:
 def idle_lins(attention: Any, h: int, t: int) -> list[Lin]:
     """Projections that exist but make nothing, since the layer borrows its cache (Gemma 3n)."""
     if attention.type == "gqa" and attention.kv == "shared" and attention.kv_proj:
-        return [(h, entry_width(attention, t), "attention")]
+        return [(attention.inputs * h, entry_width(attention, t), "attention")]
     return []
 
 
@@ -57,12 +57,13 @@ def used_lins(attention: Any, h: int, t: int) -> list[Lin]:
     if attention.type == "pooled":
         return pooled_lins(attention, h, n, t)
     found: list[Lin] = []
+    source = attention.inputs * h
     if attention.q_rank:
-        found += [(h, attention.q_rank, "attention"), (attention.q_rank, n * attention.head_dim, "attention")]
+        found += [(source, attention.q_rank, "attention"), (attention.q_rank, n * attention.head_dim, "attention")]
     else:
-        found.append((h, n * attention.head_dim, "attention"))
+        found.append((source, n * attention.head_dim, "attention"))
     if attention.kv == "own":
-        found.append((h, entry_width(attention, t), "attention"))
+        found.append((source, entry_width(attention, t), "attention"))
     if attention.gate:
         found.append((h, n * value_dim(attention), "attention"))
     if attention.head_gate:
@@ -84,6 +85,8 @@ def mla_lins(a: Any, h: int, n: int) -> list[Lin]:
         found += [(a.nope_dim, a.kv_rank, "attention"), (a.kv_rank, a.v_dim, "attention")]
     if a.gate:
         found.append((h, n * a.v_dim, "attention"))
+    if a.head_gate:
+        found.append((h, n, "attention"))
     found.append((n * a.v_dim, h, "attention"))
     if a.index and not a.index.shared:
         found += [(a.q_rank, a.index.heads * a.index.dim, "index"), (h, a.index.dim, "index"), (h, a.index.heads, "index")]

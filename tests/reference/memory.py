@@ -15,15 +15,25 @@ def weight_bytes(case: Case) -> list[float]:
     alike = {id(block): layer_bytes(case, block) for block in {id(one): one for blocks in cut for one in blocks}.values()}
     for number, blocks in enumerate(cut):
         first, last = number == 0, number == len(cut) - 1
-        total = sum(alike[id(block)] for block in blocks)
+        total, met = 0.0, dict.fromkeys(alike, 0)
+        for block in blocks:
+            met[id(block)] += 1
+            if block.copies is None or met[id(block)] <= block.copies:  # later ones use the weights of an earlier layer
+                total += alike[id(block)]
         if first:
             total += shard(model.vocab, case.t) * h * formats.size(case, "embed")
-            total += model.positions * h * formats.size(case, "norm")
+            total += (model.positions * h + (norm_width(model) if model.embed_norm else 0)) * formats.size(case, "norm")
+            if model.altup:
+                total += (model.altup - 1) * h * h * formats.size(case, "norm")
+            if model.extra_embed and model.extra_embed.per_layer:
+                total += (h * model.extra_embed.dim + model.extra_embed.per_layer) * formats.size(case, "norm")
             total += sum(model.excluded.values()) / case.t * formats.size(case, "norm")
             if model.extra_embed and not model.extra_embed.offload:
                 total += model.extra_embed.rows * model.extra_embed.dim / case.t * formats.size(case, "embed")
         if last:
-            total += norm_width(model) * formats.size(case, "norm")
+            total += (norm_width(model) + (model.vocab if model.head_bias else 0)) * formats.size(case, "norm")
+            if model.altup:
+                total += (model.altup - 1) * h * h * formats.size(case, "norm")
             if model.hyper_connections:
                 m = model.hyper_connections
                 total += (m * (m * h) + m + 1) * formats.size(case, "norm")
@@ -50,6 +60,9 @@ def layer_bytes(case: Case, block: Any) -> float:
         m = model.hyper_connections
         for _ in parts:
             vectors += ((2 + m) * m) * (m * h) + (2 + m) * m + 3
+    if model.altup:
+        m = model.altup
+        vectors += h + m * h + h + m * m + m * m * m  # norm, router, scale, corrections, predictions
     lins: list[attention.Lin] = []
     if block.attention:
         lins += attention.held_lins(block.attention, h, case.t)

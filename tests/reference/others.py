@@ -20,9 +20,12 @@ def state_lins(s: Any, h: int, t: int) -> list[Lin]:
         shapes = [(h, keys), (h, keys), (h, values), (h, values), (h, shard(s.v_heads, t)), (h, shard(s.v_heads, t)), (values, h)]
     elif s.type == "kda":
         wide = shard(s.heads, t) * s.head_dim
-        decay = [(h, s.head_dim), (s.head_dim, wide)]
+        decay = [(h, wide)] if s.full_forget else [(h, s.head_dim), (s.head_dim, wide)]
         gate = [(h, wide)] if s.full_gate else [(h, s.head_dim), (s.head_dim, wide)]
         shapes = [(h, wide), (h, wide), (h, wide), *decay, *gate, (h, shard(s.heads, t)), (wide, h)]
+    elif s.type == "short_convolution":
+        wide = shard(s.width, t)
+        shapes = [(h, wide)] * 3 + [(wide, h)]
     else:
         wide = shard(s.heads, t) * s.head_dim
         shapes = [(h, wide)] * 4 + [(wide, h)]
@@ -37,6 +40,8 @@ def state_numbers(s: Any, t: int) -> int:
         return int(shard(s.heads, t) * s.head_dim * s.state)
     if s.type == "gated_deltanet":
         return int(shard(s.v_heads, t) * s.k_dim * s.v_dim)
+    if s.type == "short_convolution":
+        return 0
     return int(shard(s.heads, t) * s.head_dim * s.head_dim)
 
 
@@ -52,6 +57,8 @@ def channels(s: Any, t: int) -> int:
         return int(shard(s.heads, t) * s.head_dim + 2 * max(1, shard(s.groups, t)) * s.state)
     if s.type == "gated_deltanet":
         return int(2 * shard(s.k_heads, t) * s.k_dim + shard(s.v_heads, t) * s.v_dim)
+    if s.type == "short_convolution":
+        return shard(s.width, t)
     return int(3 * shard(s.heads, t) * s.head_dim)
 
 
@@ -75,6 +82,8 @@ def state_vectors(s: Any, t: int) -> int:
         inner = shard(s.inner, t)
         inner_norms = s.dt_rank + 2 * s.state if s.norms else 0
         return int(inner * s.conv + inner + inner + inner * s.state + inner + inner_norms)  # kernel, bias, dt bias, A, D
+    if s.type == "short_convolution":
+        return channels(s, t) * int(s.conv)
     heads = shard(s.v_heads if s.type == "gated_deltanet" else s.heads, t)
     if s.type == "mamba2":
         inner = heads * s.head_dim
@@ -83,7 +92,7 @@ def state_vectors(s: Any, t: int) -> int:
         return int(channels(s, t) * s.conv + 2 * heads + s.v_dim)
     if s.type == "kda":
         return int(channels(s, t) * s.conv + heads + heads * s.head_dim + s.head_dim)
-    return int(heads * s.head_dim)
+    return int(heads * s.head_dim + (2 * s.head_dim if s.qk_norm else 0))
 
 
 def network(h: int, width: int, plain: bool, tensor: str) -> list[Lin]:
@@ -95,7 +104,8 @@ def network(h: int, width: int, plain: bool, tensor: str) -> list[Lin]:
 def every_token_lins(mlp: Any, h: int, t: int) -> list[Lin]:
     """What every token passes: the dense network; or router, latent projections and the shared part."""
     if mlp.type == "dense":
-        return network(h, shard(mlp.width, t), mlp.plain, "mlp")
+        beside = network(h, mlp.side, True, "mlp") if mlp.side else []
+        return network(h, shard(mlp.width, t), mlp.plain, "mlp") + beside
     found: list[Lin] = [(h, mlp.experts + mlp.zero_experts, "router")]
     if mlp.latent:
         found += [(h, mlp.latent, "experts"), (mlp.latent, h, "experts")]

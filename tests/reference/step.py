@@ -84,7 +84,7 @@ def layer(case: Case, block: Any, batch: int, seq: int) -> Clock:
                 flops += case.q * kind.scored * kind.flops_each
                 moved += kind.read * kind.bytes_each
             clock.work(flops, moved, kind.peak)
-    if block.state:
+    if block.state and others.state_numbers(block.state, case.t):
         numbers = others.state_numbers(block.state, case.t)
         flops = moved = 0.0
         for _ in range(sequences):
