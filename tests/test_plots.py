@@ -33,18 +33,20 @@ from tests.test_process import imported
 LLAMA_405B, H100 = "llama-3.1-405b", "8xh100-sxm"
 
 
-def frontier() -> Table:
-    """A frontier in the columns that the command line promises."""
+FRONTIER = [(2, 4, 512, 10.0, 640.0), (4, 2, 128, 30.0, 480.0), (8, 1, 32, 60.0, 240.0), (8, 1, 1, 100.0, 12.5)]  # tp, pp, batch, tok/s, tok/s
+
+
+def frontier(points: list[dict[str, Any]] | None = None) -> Table:
+    """A frontier in the columns that the command line promises, its rows from slow to fast."""
     layout = [Column(name, name, "", "", "count") for name in ("tp", "pp", "dp", "ep", "dcp")]
     shown = (*columns.CASE, columns.SEQ, *layout, columns.BATCH, columns.INTERACTIVITY, columns.PER_DEVICE, columns.LIMITED_BY)
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
-    points = [(8, 1, 1, 100.0, 12.5), (8, 1, 32, 60.0, 240.0), (4, 2, 128, 30.0, 480.0), (2, 4, 512, 10.0, 640.0)]
-    for hardware, faster in (("8xh100-sxm", 1.0), ("8xh200-sxm", 1.4)):
-        case = {"model": "llama-3.1-70b", "hardware": hardware, "weights": "fp8", "kv": "bf16", "seq": 8000, "overlap": "op"}
-        for tp, pp, batch, speed, throughput in points:
-            row = {"tp": tp, "pp": pp, "batch": batch, "interactivity_tok_s": speed * faster, "throughput_tok_s_per_device": throughput * faster}
-            table.blocks.append(Block(1, {**case, **row, "dp": 1, "ep": 1, "dcp": 1, "limited_by": "bandwidth"}))
+    names = ("tp", "pp", "batch", "interactivity_tok_s", "throughput_tok_s_per_device")
+    fixed = {"model": "llama-3.1-70b", "weights": "fp8", "kv": "bf16", "seq": 8000, "overlap": "op", "dp": 1, "ep": 1, "dcp": 1}
+    for hardware in ("8xh100-sxm", "8xh200-sxm") if points is None else ("",):
+        for row in points or [{**dict(zip(names, one, strict=True)), "hardware": hardware} for one in FRONTIER]:
+            table.blocks.append(Block(1, {**fixed, "limited_by": "bandwidth", **row}))
     return table
 
 
@@ -251,6 +253,26 @@ def test_frontier_has_a_curve_for_each_machine() -> None:
         "8k tokens",
     ):
         assert part in text
+
+
+def test_a_curve_may_look_through_sizes_and_precisions() -> None:
+    ways = [("8xh200-sxm", "bf16", 9.0, 700.0), ("16xh200-sxm", "fp8", 50.0, 400.0), ("64xh200-sxm", "fp8", 90.0, 100.0)]
+    rows = [
+        {"tp": 8, "pp": 1, "batch": 64, "hardware": hardware, "kv": kv, "interactivity_tok_s": x, "throughput_tok_s_per_device": y}
+        for hardware, kv, x, y in ways
+    ]
+    figure = plot(frontier(rows))
+    text = "\n".join(svg_texts(rendered(figure, "svg")))
+    assert [len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines] == [3] and not figure.legends
+    assert "several sizes of h200-sxm" in text and "tp 8, batch 64, 64xh200-sxm, fp8 KV" in text
+    slower = [
+        *rows,
+        {**rows[0], "interactivity_tok_s": 4.0},
+        {**rows[0], "interactivity_tok_s": None, "batch": 0},
+    ]  # a second curve, and nothing that fits
+    assert [len(np.asarray(line.get_xdata())) for line in plot(frontier(slower)).axes[0].lines] == [3, 1]
+    with pytest.raises(rc.RoofcalcError, match="no point fits"):
+        plot(frontier([{**rows[0], "interactivity_tok_s": None}]))
 
 
 def test_lines_differ_without_colour() -> None:
