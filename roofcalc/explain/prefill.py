@@ -21,6 +21,8 @@ from roofcalc.prefill import prefill_messages, prefill_share
 class PrefillWorking(StepWorking):
     """Works one stage of a prefill out."""
 
+    prompt = True
+
     def __init__(self, deployment: Deployment, stage: Stage, new: float, cached: float, batch: float) -> None:
         super().__init__(deployment, stage, cached + new, batch, new)
         self.share, _ = prefill_share(deployment, np.float64(batch), new)

@@ -57,7 +57,7 @@ def prefill_operations(
                 elements, spread = float(part.recurrence.elements), share.spread
                 moved = 2.0 * elements * part.recurrence.bytes_per_element * sequences / spread
                 flops = part.recurrence.flops * elements * new * sequences / spread
-                found.append(Operation(f"{prefix}state", layers, flops, moved, "state", "state"))
+                found.append(Operation(f"{prefix}state", layers, flops, moved, "state", "state", prompt=True))
     if stage.last:
         last = replace(share, tokens=sequences * scored)
         head = linear([model.head(share.place.tp)], 1, last, bytes_of, activations)[0]
@@ -82,6 +82,7 @@ def attended(
         bytes=sequences * (cache.entry_bytes / spread) * cache.span.moved(cached, new),
         role=cache.role,
         tensor="kv",
+        prompt=True,
     )
 
 
