@@ -12,6 +12,7 @@ from tests.test_prefill import KINDS
 WAYS = (
     {},
     {"assume": "bound"},
+    {"assume": "typical"},
     {"overlap": "none"},
     {"overlap": "net"},
     {"activations": True, "mbu": 0.7, "mfu": 0.6},

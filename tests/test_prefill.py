@@ -71,7 +71,7 @@ def test_operations_add_up_to_the_first_token(model: str) -> None:
     new, cached, batch = np.array([1.0, 40, 3000])[:, None, None], np.array([0.0, 5000])[:, None], np.array([1.0, 3, 33])
     tried = 0
     for machine, tp, pp, dp in (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 2, 1, 4), ("16xh100-sxm", 4, 4, 1)):
-        for overlap in ({}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "none"}, {"assume": "bound"}, {"network": "ideal"}):
+        for overlap in ({}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "none"}, {"assume": "bound"}, {"assume": "typical"}, {"network": "ideal"}):
             try:
                 deployment = on(model, machine, tp, pp, dp, **overlap)
             except RoofcalcError:  # tp does not divide the heads
@@ -178,6 +178,9 @@ def test_presets_in_order(model: str) -> None:
                     found.append(prefill(on(model, machine, tp, pp, dp, **given), new, cached, batch, chunk))
                 except RoofcalcError:  # the heads do not divide
                     continue
+            if len(found) == 5:
+                usual = prefill(on(model, machine, tp, pp, dp, assume="typical"), new, cached, batch, chunk)
+                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.pace_s > found[3].pace_s).all()
             for faster, slower in itertools.pairwise(found):
                 assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.pace_s <= slower.pace_s * (1 + 1e-12)).all()
             assert all((one.ttft_s > 0).all() and (one.pace_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
