@@ -173,6 +173,8 @@ def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> Non
         ("--isl 1k", "isl, osl: a generation needs both"),
         ("--osl 1k", "isl, osl: a generation needs both"),
         ("--isl 1k --osl 1k --seq 2k", "seq: give either contexts"),
+        ("--seq 1k --chunk 100", "kv_at, chunk: they are of generations; give --isl and --osl"),
+        ("--seq 1k --kv-at mean", "kv_at, chunk: they are of generations; give --isl and --osl"),
         ("--isl 1k --osl 0", "osl: expected 1 to"),
         ("--isl -1 --osl 1", "isl: expected 0 to"),
         ("--isl 1.5 --osl 1", "isl: expected a whole number, got 1.5"),

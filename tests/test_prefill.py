@@ -71,7 +71,15 @@ def test_operations_add_up_to_the_first_token(model: str) -> None:
     new, cached, batch = np.array([1.0, 40, 3000])[:, None, None], np.array([0.0, 5000])[:, None], np.array([1.0, 3, 33])
     tried = 0
     for machine, tp, pp, dp in (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 2, 1, 4), ("16xh100-sxm", 4, 4, 1)):
-        for overlap in ({}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "none"}, {"assume": "bound"}, {"assume": "typical"}, {"network": "ideal"}):
+        for overlap in (
+            {},
+            {"overlap": "full"},
+            {"overlap": "net"},
+            {"overlap": "none"},
+            {"assume": "bound"},
+            {"assume": "typical"},
+            {"network": "ideal"},
+        ):
             try:
                 deployment = on(model, machine, tp, pp, dp, **overlap)
             except RoofcalcError:  # tp does not divide the heads

@@ -76,6 +76,13 @@ SEQ = _option(
     "Contexts in tokens: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
     metavar="TOKENS",
 )
+NEW = _option(
+    "seq",
+    WORKLOAD,
+    "--seq",
+    "New tokens of each sequence: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
+    metavar="TOKENS",
+)
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
