@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives
+from roofcalc import collectives, exposed
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage, each_stage
 from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Message, Operation
 from roofcalc.prefill import chunks, prefill_messages, stage_work
-from roofcalc.roofline import Step, operation_seconds, spared_seconds
+from roofcalc.roofline import RESOURCES, Step, operation_seconds, spared_seconds
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 CACHE = "kept in cache"
+OVERHEAD = "overhead"
 
 
 class Line(NamedTuple):
@@ -41,6 +42,8 @@ class Line(NamedTuple):
         What it takes of each resource.
     time_s : array
         What it adds to the step.
+    overhead_s : array
+        Latency, or exposed time, in that.
     """
 
     op: str
@@ -52,12 +55,13 @@ class Line(NamedTuple):
     memory_s: NDArray[Any]
     network_s: NDArray[Any]
     time_s: NDArray[Any]
+    overhead_s: NDArray[Any]
 
     @property
     def limited_by(self) -> NDArray[np.str_]:
         """The resource that takes the most of it."""
-        names = np.array(["bandwidth", "compute", "network"])
-        return np.asarray(names[np.argmax(np.abs(np.stack([self.memory_s, self.compute_s, self.network_s])), axis=0)])
+        taken = np.stack([self.memory_s, self.compute_s, self.network_s, self.overhead_s])
+        return np.asarray(np.array(RESOURCES)[np.argmax(np.abs(taken), axis=0)])
 
 
 def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
@@ -73,7 +77,7 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
         operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
         operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
         tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape))
+        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False))
     return _of_all(deployment, each, step.passes(batch), per_layer)
 
 
@@ -87,7 +91,7 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
     each = []
     for index, stage in enumerate(deployment.stages):
         operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
-        found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape)
+        found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True)
         whole = ((one, [np.where(runs, value, 0.0).sum(axis=-1) / pieces for value in one[3:]]) for one in found)
         each.append([Line(*one[:2], one.layers.max(axis=-1), *values) for one, values in whole])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
@@ -112,24 +116,32 @@ def _of_stage(
     messages: list[Message],
     tokens: Array,
     shape: tuple[int, ...],
+    prompt: bool,
 ) -> list[Line]:
-    """One pass through one stage: operations as often as they come, and messages of so many tokens of a rank."""
+    """One pass through one stage: operations as often as they come, messages of so many tokens of a rank, exposed time."""
     zero = np.zeros(shape)
-    rows: list[tuple[str, str, int, Array, Array, Array, Array, Array, Array]] = []
+    rows: list[tuple[str, str, int, Array, Array, Array, Array, Array, Array, Array]] = []
     order = {name: place for place, (name, _) in enumerate(stage.groups)}
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)
         n = operation.layers * times
         runs_at = deployment.format_of(operation.role, operation.tensor) or ""
-        rows.append((operation.name, runs_at, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n, zero, zero))
+        work_ = (operation.flops * n, operation.bytes * n, compute * n, memory * n)
+        rows.append((operation.name, runs_at, operation.layers, *work_, zero, zero, zero))
     for message in messages if deployment.assumptions.network != "ideal" else ():
         wire = collectives.seconds(deployment, message, tokens)
-        rows.append((message.name, "", message.layers, zero, zero, zero, zero, wire.link * message.layers, wire.scale_out * message.layers))
+        n = message.layers
+        rows.append((message.name, "", n, zero, zero, zero, zero, wire.link * n, wire.scale_out * n, wire.latency * n))
     if spared := spared_seconds(deployment):
-        rows.append((CACHE, "", 1, zero, zero - spared * deployment.memory_bytes_per_s, zero, zero - spared, zero, zero))
+        rows.append((CACHE, "", 1, zero, zero - deployment.cache_bytes, zero, zero - spared, zero, zero, zero))
+    for name, layers in stage.groups:
+        if waited := exposed.layer_seconds(deployment, name, prompt) * layers:
+            rows.append((f"{name}.{OVERHEAD}", "", layers, zero, zero, zero, zero, zero, zero, waited))
+    if waited := exposed.pass_seconds(deployment, prompt):
+        rows.append((OVERHEAD, "", 1, zero, zero, zero, zero, zero, zero, waited))
     rows.sort(key=lambda row: order.get(row[0].split(".")[0], len(order)))
-    computes, memories, links, outs = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (5, 6, 7, 8))
-    times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs)
+    computes, memories, links, outs, overheads = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (5, 6, 7, 8, 9))
+    times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs) + overheads
     network = np.maximum(links, outs) if deployment.assumptions.is_bound else links + outs
     return [
         Line(
@@ -142,6 +154,7 @@ def _of_stage(
             memories[i],
             network[i],
             times_s[i],
+            overheads[i],
         )
         for i, row in enumerate(rows)
     ]

@@ -102,10 +102,17 @@ def _files(folder: str) -> Iterator[str]:
             ordered = sorted(inside, key=lambda one: one.name)
     except OSError:
         return
-    yield from (one.path for one in ordered if not one.is_dir())
+    yield from (one.path for one in ordered if not _is_folder(one))
     for one in ordered:
-        if one.is_dir() and not one.is_symlink() and not one.name.startswith("."):
+        if _is_folder(one) and not one.is_symlink() and not one.name.startswith("."):
             yield from _files(one.path)
+
+
+def _is_folder(one: os.DirEntry[str]) -> bool:
+    try:
+        return one.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
 def find(kind: Kind, text: str) -> Found:

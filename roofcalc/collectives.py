@@ -1,4 +1,4 @@
-"""Message sizes -> seconds on the links of a machine. Bandwidth alone: no latency.
+"""Message sizes -> seconds on the links of a machine: bandwidth alone, or in `typical` the ways of `roofcalc.regimes`.
 
 Sources: bytes that each collective moves (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the network moves a
 message up once and down once (NVIDIA SHARP, docs.nvidia.com/networking); tori: jax-ml/scaling-book, sharding.md.
@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from roofcalc import torus
+import numpy as np
+
+from roofcalc import links, regimes
 from roofcalc.deployment import Deployment
-from roofcalc.hardware import Link
 from roofcalc.operations.base import Array, Message
 
 
 class WireTime(NamedTuple):
-    """Seconds on each physical wire."""
+    """Seconds on each physical wire, and before the first byte arrives."""
 
     link: Array
     scale_out: Array
+    latency: Array = 0.0
 
 
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime:
@@ -29,7 +31,21 @@ def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime
     --------
     M = T·e·a
     """
-    return _KINDS[message.kind](deployment, message, tokens * (message.elements * deployment.wire_bytes(message.dtype)))
+    size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
+    return _cheapest(deployment, message, size) if deployment.profile else _KINDS[message.kind](deployment, message, size)
+
+
+def _cheapest(deployment: Deployment, message: Message, size: Array) -> WireTime:
+    """The way that takes the least time, size by size."""
+    found: WireTime | None = None
+    for way in regimes.ways(deployment, message):
+        one = WireTime(size * way.per_byte("link"), size * way.per_byte("scale_out"), way.latency_s)
+        if found is not None:
+            less = np.less(one.link + one.scale_out + one.latency, found.link + found.scale_out + found.latency)
+            one = WireTime(*(np.where(less, new, old) for new, old in zip(one, found, strict=True)))
+        found = one
+    assert found is not None
+    return found
 
 
 def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTime:
@@ -73,9 +89,8 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
     inside = min(message.group, deployment.hardware.domain)
     if inside == 1:
         return WireTime(0.0, out)
-    link = _link(deployment)
-    if link.shape == "torus":
-        rate = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
+    if links.scale_up(deployment).shape == "torus":
+        rate = links.exchange_rate(deployment, inside) * links.achieved(deployment)
         gathered = message.group - -(-message.group // inside)
         return WireTime(size * min(message.copies / rate, gathered / _rate(deployment, inside)), out)
     return WireTime(size * (message.copies / _rate(deployment, inside)), out)
@@ -107,7 +122,7 @@ def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """
     if message.wire == "scale_out":
         return WireTime(0.0, size / _scale_out(deployment))
-    return WireTime(size / _send_rate(deployment), 0.0)
+    return WireTime(size / (links.send_rate(deployment) * links.achieved(deployment)), 0.0)
 
 
 _KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
@@ -130,22 +145,21 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
     if message.kind == "send":
         if message.wire == "scale_out":
             return [(function, "to the next stage, scale-out", letters)]
-        return [(function, "to the next stage", {**letters, "λ": _send_rate(deployment)})]
+        return [(function, "to the next stage", {**letters, "λ": links.send_rate(deployment) * links.achieved(deployment)})]
     found = []
     if inside > 1:
-        link = _link(deployment)
         name = "inside the domain"
         letters["λ"] = _rate(deployment, inside)
         if message.kind == "all_reduce":
             ring = 2 * (group - 1) / group
             bound = ", bound" if deployment.assumptions.is_bound else ""
             if group > inside:
-                name = "inside each domain" + (bound if link.reduce else "")
+                name = "inside each domain" + (bound if links.scale_up(deployment).reduce else "")
             else:
                 name = f"in the switch{bound}" if _factor(deployment, group) < ring else "ring"
-        elif message.kind == "exchange" and link.shape == "torus":
+        elif message.kind == "exchange" and links.scale_up(deployment).shape == "torus":
             name = "inside the domain, torus"
-            letters["λ_x"] = torus.exchange_bytes_per_s(link, inside) * deployment.assumptions.link
+            letters["λ_x"] = links.exchange_rate(deployment, inside) * links.achieved(deployment)
         found.append((function, name, letters))
     if domains > 1:
         found.append((function, "across domains", letters))
@@ -155,30 +169,14 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
 def _factor(deployment: Deployment, group: int) -> float:
     """Bytes over one device's link per byte reduced."""
     ring = 2 * (group - 1) / group
-    if not _link(deployment).reduce:
+    if not links.scale_up(deployment).reduce:
         return ring
     return min(ring, 1.0 if deployment.assumptions.is_bound else 1 + 1 / group)
 
 
-def _link(deployment: Deployment) -> Link:
-    assert deployment.hardware.link is not None  # a domain wider than one device has a link
-    return deployment.hardware.link
-
-
 def _rate(deployment: Deployment, group: int) -> float:
-    """Bytes per second and direction that one device of a group moves in a ring or through a switch."""
-    link = _link(deployment)
-    rate = torus.ring_bytes_per_s(link, group) if link.shape == "torus" else link.bytes_per_s(group)
-    return rate * deployment.assumptions.link
-
-
-def _send_rate(deployment: Deployment) -> float:
-    link = _link(deployment)
-    rate = torus.port_bytes_per_s(link) if link.shape == "torus" else link.bytes_per_s(2)
-    return rate * deployment.assumptions.link
+    return links.rate(deployment, group) * links.achieved(deployment)
 
 
 def _scale_out(deployment: Deployment) -> float:
-    rate = deployment.hardware.scale_out_bytes_per_s
-    assert rate is not None  # the catalog refuses devices that cannot reach one another
-    return rate * deployment.assumptions.link
+    return links.out_rate(deployment) * links.achieved(deployment)

@@ -11,10 +11,11 @@ from roofcalc.architecture.attention import GQA, MLA
 from roofcalc.architecture.model import Dtypes, Model
 from roofcalc.assumptions import Assumptions
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.hardware import Hardware
+from roofcalc.hardware import Device, Hardware
 from roofcalc.layout import Layout, Stage, choose, stages
 from roofcalc.precision import Dtype
-from roofcalc.record import Record
+from roofcalc.profile import Profile
+from roofcalc.record import Record, replace
 
 SIXTEEN_BIT_CLASSES = ("router", "index", "norm")  # whatever --weights says, these stay 16-bit
 LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
@@ -66,6 +67,8 @@ class Deployment(Record):
         Elements of all-reduces, and of tokens to and from experts; None as `wire_bytes` says.
     draft : Draft or None
         Speculation.
+    profile : Profile or None
+        In `typical`: what the device and its libraries achieve.
     """
 
     model: Model
@@ -79,6 +82,7 @@ class Deployment(Record):
     dispatch: Dtype | None = None
     combine: Dtype | None = None
     draft: Draft | None = None
+    profile: Profile | None = None
 
     @property
     def accepted(self) -> float:
@@ -125,11 +129,23 @@ class Deployment(Record):
         return {"attention": self.attention_format, "index": self.index_format, "state": self.state_format}[role]
 
     def flop_per_s(self, name: str | None) -> float | None:
-        """Rate of one device in a format, the achieved fraction included."""
+        """Peak of one device in a format."""
         if name is None:
             return None
         clock = self.hardware.device.best.clock if self.assumptions.is_bound else 1.0
-        return self.hardware.device.peak_tflop_s[name] * 1e12 * clock * self.assumptions.mfu
+        return self.hardware.device.peak_tflop_s[name] * 1e12 * clock
+
+    def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
+        """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
+
+        Those given by hand, else the profile's for its role and dtype, of a decode step or of a prompt.
+        """
+        mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
+        if self.profile and (mfu is None or mbu is None):
+            form = self.format_of(role, tensor) or "bf16"
+            own = self.profile.product(self.weight_dtype(tensor), form) if role == "linear" else self.profile.attention(form, prompt)
+            mfu, mbu = own[0] if mfu is None else mfu, own[1] if mbu is None else mbu
+        return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu
 
     @cached_property
     def linear_classes(self) -> tuple[str, ...]:
@@ -160,10 +176,10 @@ class Deployment(Record):
 
     @property
     def memory_bytes_per_s(self) -> float:
-        """Bandwidth of one device, the achieved fraction included."""
+        """Peak bandwidth of one device."""
         memory, best = self.hardware.device.memory, self.hardware.device.best
         gb_s = max(memory.bandwidth_gb_s, best.bandwidth_gb_s or 0) if self.assumptions.is_bound else memory.bandwidth_gb_s
-        return gb_s * 1e9 * self.assumptions.mbu
+        return gb_s * 1e9
 
     @property
     def cache_bytes(self) -> float:
@@ -184,15 +200,13 @@ class Deployment(Record):
     def capacity_bytes(self) -> float:
         """Memory of one device in the reading asked for."""
         readings = self.hardware.device.memory.readings()
-        name = self.assumptions.capacity
-        if name == "largest":
-            return max(readings.values())
-        return readings[name]
+        name = self.assumptions.capacity or "nominal"
+        return max(readings.values()) if name == "largest" else readings[name]
 
     @property
     def usable_bytes(self) -> float:
         """Memory of one device that weights and caches may fill."""
-        return self.capacity_bytes * self.assumptions.util - self.assumptions.reserve_gb * 1e9
+        return self.capacity_bytes * self.assumptions.util - (self.assumptions.reserve_gb or 0.0) * 1e9
 
     @cached_property
     def stages(self) -> list[Stage]:
@@ -244,7 +258,7 @@ def deploy(
     RoofcalcError
         Unknown dtype, a compute format or capacity reading that the device lacks, or an impossible layout.
     """
-    assumed = assumptions or Assumptions()
+    assumed, profile = assumptions or Assumptions(), None
     device = hardware.device
     if weights != NATIVE:
         precision.dtype(weights)
@@ -252,21 +266,36 @@ def deploy(
     if compute is not None and compute not in (known := precision.widest_known(device)):
         raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
+    if assumed.is_typical:
+        assumed, profile = _typical(assumed, device)
     if assumed.capacity not in (*readings, "largest"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
     layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     wires = [precision.dtype(name) if name else None for name in (comm, dispatch, combine)]
-    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2])
+    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile)
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
     return built
 
 
+def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:
+    """The preset's figures of a device: its profile, and with it the reserve and the reading of its memory."""
+    from roofcalc.evidence import typical  # reads a file, for this preset alone
+
+    profile = typical.profile(device, assumed.engine)
+    reading = assumed.capacity or ("visible" if "visible" in device.memory.readings() else "nominal")
+    reserve = profile.reserve_gb if assumed.reserve_gb is None else assumed.reserve_gb
+    return replace(assumed, capacity=reading, reserve_gb=reserve), profile
+
+
 def notes(deployment: Deployment) -> list[str]:
-    """Assumptions that bit: formats that the device lacks, replicated KV heads, devices without any peak."""
+    """Assumptions that bit: formats that the device lacks, replicated KV heads, devices without any peak or measurement."""
     model, device = deployment.model, deployment.hardware.device
     found = []
+    found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
+    for other, what in deployment.profile.borrowed if deployment.profile else ():
+        found.append(f"typical: {device.name} borrows what {other} achieves in {', '.join(what)}")
     for name in deployment.linear_classes:
         stored = deployment.weight_dtype(name)
         used = deployment.linear_format(name)

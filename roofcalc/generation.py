@@ -149,18 +149,29 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
     return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
 
 
-def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0) -> NDArray[Any]:
+def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0, batch: Any = 1.0) -> NDArray[Any]:
     """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
 
-    `cached` tokens before it are there already. A drafter takes in the prompt as well.
+    `cached` tokens before it are there already. A drafter takes in the prompt as well. In `typical` a rank takes in several short
+    prompts of a batch together.
 
     Formulas
     --------
     prompt = T_prefill/d
     """
     layout, draft = deployment.layout, deployment.draft
-    own = np.asarray(prefill(deployment, isl, cached, float(layout.dp * layout.pp), chunk).pace_s / layout.pp / layout.dp)
-    return own + draft.copies * prompt_s(draft.deployment, isl, chunk, cached) if draft and draft.deployment else own
+    together = _together(deployment, isl, batch)
+    pace = prefill(deployment, isl, cached, layout.dp * layout.pp * together, chunk).pace_s
+    own = np.asarray(pace / (layout.pp * layout.dp * together))
+    return own + draft.copies * prompt_s(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own
+
+
+def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
+    """Prompts that a rank of a stage takes in at a time: as many of its batch as the profile's tokens hold."""
+    if deployment.profile is None:
+        return 1.0
+    fitting = np.floor(deployment.profile.packed_tokens / np.maximum(isl, 1.0))
+    return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
@@ -178,7 +189,8 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
     if deployment.assumptions.is_bound:
         return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
-    return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), batch * prompt_s(deployment, isl, chunk))))
+    prompts = batch * prompt_s(deployment, isl, chunk, batch=batch)
+    return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), prompts)))
 
 
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:

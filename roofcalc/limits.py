@@ -110,10 +110,10 @@ def flop_limited_prompt(deployment: Deployment, batch: Any, rate: Any) -> NDArra
 
 
 def _compute_alone(deployment: Deployment) -> Deployment:
-    """The same with a memory that is never waited for, and no network."""
+    """The same with a memory that is never waited for, no network, and no exposed time."""
     device = deployment.hardware.device
     fast = replace(device, memory=replace(device.memory, bandwidth_gb_s=1e15))
-    assumed = replace(deployment.assumptions, overlap="full", network="ideal")
+    assumed = replace(deployment.assumptions, overlap="full", network="ideal", layer_overhead_us=0.0, step_overhead_us=0.0)
     draft = deployment.draft
     if draft and draft.deployment:
         draft = replace(draft, deployment=_compute_alone(draft.deployment))

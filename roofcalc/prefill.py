@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives, units
+from roofcalc import exposed, units
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
@@ -18,7 +18,7 @@ from roofcalc.operations import step as work
 from roofcalc.operations.base import Array, Message, Operation, Share
 from roofcalc.operations.prefill import prefill_operations
 from roofcalc.record import replace
-from roofcalc.roofline import RESOURCES, WIRES, Terms, combined, limit_of, operation_terms, spared_seconds
+from roofcalc.roofline import RESOURCES, WIRES, Terms, add_messages, combined, limit_of, operation_terms, spared_seconds
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -131,11 +131,9 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
     terms = operation_terms(deployment, operations)
     if not riding and (spared := spared_seconds(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
-    if deployment.assumptions.network != "ideal":
-        for message in prefill_messages(deployment, deployment.stages[index]):
-            times = collectives.seconds(deployment, message, tokens)
-            for name, time in zip(WIRES, times, strict=True):
-                terms[name] = terms.get(name, 0.0) + message.layers * time
+    add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
+    if not riding and (overhead := exposed.seconds(deployment, deployment.stages[index], prompt=True)):
+        terms["overhead"] = terms.get("overhead", 0.0) + overhead
     return terms
 
 

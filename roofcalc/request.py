@@ -57,12 +57,15 @@ class Options(TypedDict, total=False):
         narrower, else 16-bit) and back (16-bit).
     tp, pp, dp, ep, dcp : int or list of int
         Tensor, pipeline, data, expert and decode context parallel degrees; what is left out is filled in.
-    assume : "roofline" or "bound"
+    assume : "roofline", "bound" or "typical"
         The preset that the following override one by one.
+    engine : str
+        In `typical`: an engine with measurements of its own.
     overlap, network, capacity, kv_policy : str
         See `roofcalc.assumptions.Assumptions`, also for the next two lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
+    layer_overhead_us, step_overhead_us : float
     draft, acceptance, draft_model, mtp
         Speculation: tokens drafted per step, the rate at which each is accepted (never assumed), and a smaller model, or the
         model's own multi-token-prediction layer, that drafts; without either, drafts cost nothing.
@@ -84,6 +87,7 @@ class Options(TypedDict, total=False):
     ep: Numbers | None
     dcp: Numbers | None
     assume: str
+    engine: str | None
     overlap: str | None
     network: str | None
     mbu: float | None
@@ -97,6 +101,8 @@ class Options(TypedDict, total=False):
     imbalance: float | None
     redundant_experts: int | None
     activations: bool | None
+    layer_overhead_us: float | None
+    step_overhead_us: float | None
     draft: int | None
     acceptance: float | None
     draft_model: str | Model | None
@@ -128,6 +134,7 @@ class Request:
         self.models, self.machines = _names(model, "model"), [] if hardware is None else _names(hardware, "hardware")
         self.options = options
         asked = {*given, *(name for name in options if options.get(name))}
+        asked |= {name for name in ("layer_overhead_us", "step_overhead_us") if options.get(name) is not None}
         asked |= {"draft", "acceptance"} if asked & {"draft", "acceptance", "draft_model", "mtp"} else set()
         optional = [column for column in columns.WHERE_GIVEN if column.name in asked]
         self.sweeps = _sweeps(options.get("changes") or ())

@@ -11,7 +11,8 @@ bytes / bandwidth). What overlaps with what:
 - `full`: max(Σ compute, Σ memory, Σ communication): everything behind the slowest resource.
 - `none`: Σ (compute + memory + communication).
 
-In `bound`, the links' times overlap one another too, and memory is spared what the last-level cache can keep.
+What no work accounts for, the latency of messages and exposed time, hides behind nothing. In `bound`, the links' times overlap
+one another too, and memory is spared what the last-level cache can keep.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import collectives, roofs
+from roofcalc import collectives, exposed, roofs
 from roofcalc.deployment import Deployment
 from roofcalc.operations import step as work
 from roofcalc.operations.base import ALONE, Array, Branches, Message, Operation, Share
@@ -32,11 +33,11 @@ from roofcalc.roofs import Roof
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
-RESOURCES = ("bandwidth", "compute", "network")  # in the order in which ties go
+RESOURCES = ("bandwidth", "compute", "network", "overhead")  # in the order in which ties go
 WIRES = ("link", "scale_out")
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # no block has such a name
 
-Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out"
+Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out", and, where there is any, "overhead"
 
 
 class Step(Record):
@@ -106,12 +107,14 @@ class Step(Record):
         net = max(work, network)
         full = max(compute, memory, network)
         full, bound = max(compute, memory, link, scale_out)
+        with overhead = overlapped + overhead
         """
         fixed, sequences = self._of_batch(batch, fixed_seconds)
         return [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
 
     def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
         """What a stage takes, in the overlap in force."""
+        overhead = fixed.get("overhead", 0.0)
         overlap = self.deployment.assumptions.overlap
 
         def seconds(names: Iterable[str]) -> NDArray[Any]:
@@ -124,18 +127,24 @@ class Step(Record):
             return np.asarray(time + offset, dtype=float)
 
         if overlap in ("op", "none"):
-            return seconds(("bandwidth", "compute", *WIRES))
+            return seconds(("bandwidth", "compute", *WIRES, "overhead"))
         if overlap == "net":
-            return np.asarray(np.maximum(seconds(("bandwidth", "compute")), seconds(WIRES)))
+            return np.asarray(np.maximum(seconds(("bandwidth", "compute")), seconds(WIRES)) + overhead)
         wires = [(name,) for name in WIRES] if self.deployment.assumptions.is_bound else [WIRES]
-        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]))
+        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]) + overhead)
 
     def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
         each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *WIRES)}
         wires = [np.asarray(each[name]) for name in WIRES]
         network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
-        return {"bandwidth": np.asarray(each["bandwidth"]), "compute": np.asarray(each["compute"]), "network": np.asarray(network)}
+        overhead = np.asarray(fixed.get("overhead", zero))
+        return {
+            "bandwidth": np.asarray(each["bandwidth"]),
+            "compute": np.asarray(each["compute"]),
+            "network": np.asarray(network),
+            "overhead": overhead,
+        }
 
     def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, Share], Terms]) -> tuple[list[Terms], Array]:
         """What the batch alone decides, for each kind of stage, and the sequences of a rank."""
@@ -145,6 +154,8 @@ class Step(Record):
         found = []
         for stage in deployment.stages:
             terms: Terms = {"bandwidth": -spared_seconds(deployment)}
+            if exposed_s := exposed.seconds(deployment, stage):
+                terms["overhead"] = exposed_s
             for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
                 for resource, time in each[name].items():
                     terms[resource] = terms.get(resource, 0.0) + layers * time
@@ -206,55 +217,64 @@ class Fixed(NamedTuple):
 def fixed_terms(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
     """Its seconds by resource, for what one device works on."""
     compute, memory = roofs.split(fixed.roofs, share, deployment.assumptions.overlap)
-    return {"compute": compute, "bandwidth": memory, **_wires(deployment, fixed, share)}
+    terms: Terms = {"compute": compute, "bandwidth": memory}
+    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, share))
+    return terms
 
 
 def fixed_seconds(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
     """The same where only their sum counts, arithmetic under "bandwidth" too: a resource less to tell apart."""
     if deployment.assumptions.overlap == "full":
         return fixed_terms(deployment, fixed, share)
-    return {"bandwidth": roofs.whole(fixed.roofs, share, deployment.assumptions.overlap), **_wires(deployment, fixed, share)}
-
-
-def _wires(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
-    terms: Terms = {}
-    tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
-    for message in fixed.messages if deployment.assumptions.network != "ideal" else ():
-        times = collectives.seconds(deployment, message, tokens)
-        for name, time in zip(WIRES, times, strict=True):
-            terms[name] = terms.get(name, 0.0) + message.layers * time
+    terms: Terms = {"bandwidth": roofs.whole(fixed.roofs, share, deployment.assumptions.overlap)}
+    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, share))
     return terms
+
+
+def _of_rank(deployment: Deployment, share: Share) -> Array:
+    """Tokens of a rank, that its messages carry."""
+    return share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+
+
+def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
+    """Adds the seconds of messages for `tokens` tokens of a rank, unless the network is ideal."""
+    for message in messages if deployment.assumptions.network != "ideal" else ():
+        times = collectives.seconds(deployment, message, tokens)
+        for name, time in zip((*WIRES, "overhead"), times, strict=True):
+            if name in WIRES or deployment.profile:
+                terms[name] = terms.get(name, 0.0) + message.layers * time
 
 
 def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
     """The resource that takes the largest part; ties go to bandwidth."""
     work_time = parts["bandwidth"] + parts["compute"]
-    bandwidth, compute, network = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
+    bandwidth, compute, network, overhead = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
     if deployment.assumptions.overlap == "net":  # communication limits only where it outlasts all the work
         network = np.where(network > work_time, np.inf, -np.inf)
-    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network]), axis=0)])
+    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead]), axis=0)])
 
 
 def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
     """Seconds of a stage from those by resource, as `Step.stage_seconds` puts them together."""
     zero = np.float64(0.0)
-    memory, compute, link, out = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *WIRES))
+    memory, compute, link, out, overhead = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *WIRES, "overhead"))
     overlap = deployment.assumptions.overlap
     if overlap in ("op", "none"):
-        return np.asarray(memory + compute + link + out)
+        return np.asarray(memory + compute + link + out + overhead)
     if overlap == "net":
-        return np.asarray(np.maximum(memory + compute, link + out))
+        return np.asarray(np.maximum(memory + compute, link + out) + overhead)
     wires = [link, out] if deployment.assumptions.is_bound else [link + out]
-    return np.asarray(reduce(np.maximum, [memory, compute, *wires]))
+    return np.asarray(reduce(np.maximum, [memory, compute, *wires]) + overhead)
 
 
 def spared_seconds(deployment: Deployment) -> float:
     """Memory time that the last-level cache may spare a stage in `bound`, where everything overlaps."""
-    return deployment.cache_bytes / deployment.memory_bytes_per_s if deployment.assumptions.overlap == "full" else 0.0
+    rate = deployment.memory_bytes_per_s * (deployment.assumptions.mbu or 1.0)
+    return deployment.cache_bytes / rate if deployment.assumptions.overlap == "full" else 0.0
 
 
 def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
-    """Compute and memory time of one operation.
+    """Compute and memory time of one operation, at the fractions of the peaks that it achieves (`Deployment.achieved`).
 
     Formulas
     --------
@@ -263,15 +283,16 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
     time = max(compute, memory)
     time, nothing overlapped = compute + memory
     """
-    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor)
+    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor, operation.prompt)
     return operation.flops / flop_per_s, operation.bytes / bytes_per_s
 
 
-def rates(deployment: Deployment, role: str, tensor: str) -> tuple[float, float]:
-    """FLOPs and bytes per second of an operation by its role and the class of its weights."""
+def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
+    """FLOPs and bytes per second that an operation reaches, by its role and the class of its weights, in decode or of a prompt."""
     rate = deployment.flop_per_s(deployment.format_of(role, tensor))
     assert rate is not None  # whoever asks for times checks Deployment.has_time first
-    return rate, deployment.memory_bytes_per_s
+    mfu, mbu = deployment.achieved(role, tensor, prompt)
+    return mfu * rate, mbu * deployment.memory_bytes_per_s
 
 
 def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:

@@ -91,13 +91,21 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
 
 
 def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workload:
-    """The workload of a grid whose first axes are those of `axes`."""
+    """The workload of a grid whose first axes are those of `axes`.
+
+    Raises
+    ------
+    RoofcalcError
+        No such place, no such chunk, or either without generations.
+    """
     chosen = kv_at or "end"
     if chosen not in KV_AT:
         raise RoofcalcError(f"kv_at: {chosen!r} is none of {', '.join(KV_AT)}{did_you_mean(chosen, KV_AT)}")
     size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     if len(grid) == 1:
-        return Workload(grid[0], chunk=size)
+        if kv_at is not None or size is not None:
+            raise RoofcalcError("kv_at, chunk: they are of generations; give --isl and --osl")
+        return Workload(grid[0])
     prompts, answers = grid
     held = prompts + answers if chosen == "end" else prompts + np.ceil((answers + 1) / 2)
     return Workload(held, prompts, answers, chosen, size)

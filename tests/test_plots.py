@@ -33,18 +33,20 @@ from tests.test_process import imported
 LLAMA_405B, H100 = "llama-3.1-405b", "8xh100-sxm"
 
 
-def frontier() -> Table:
-    """A frontier in the columns that the command line promises."""
+FRONTIER = [(2, 4, 512, 10.0, 640.0), (4, 2, 128, 30.0, 480.0), (8, 1, 32, 60.0, 240.0), (8, 1, 1, 100.0, 12.5)]  # tp, pp, batch, tok/s, tok/s
+
+
+def frontier(points: list[dict[str, Any]] | None = None) -> Table:
+    """A frontier in the columns that the command line promises, its rows from slow to fast."""
     layout = [Column(name, name, "", "", "count") for name in ("tp", "pp", "dp", "ep", "dcp")]
     shown = (*columns.CASE, columns.SEQ, *layout, columns.BATCH, columns.INTERACTIVITY, columns.PER_DEVICE, columns.LIMITED_BY)
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
-    points = [(8, 1, 1, 100.0, 12.5), (8, 1, 32, 60.0, 240.0), (4, 2, 128, 30.0, 480.0), (2, 4, 512, 10.0, 640.0)]
-    for hardware, faster in (("8xh100-sxm", 1.0), ("8xh200-sxm", 1.4)):
-        case = {"model": "llama-3.1-70b", "hardware": hardware, "weights": "fp8", "kv": "bf16", "seq": 8000, "overlap": "op"}
-        for tp, pp, batch, speed, throughput in points:
-            row = {"tp": tp, "pp": pp, "batch": batch, "interactivity_tok_s": speed * faster, "throughput_tok_s_per_device": throughput * faster}
-            table.blocks.append(Block(1, {**case, **row, "dp": 1, "ep": 1, "dcp": 1, "limited_by": "bandwidth"}))
+    names = ("tp", "pp", "batch", "interactivity_tok_s", "throughput_tok_s_per_device")
+    fixed = {"model": "llama-3.1-70b", "weights": "fp8", "kv": "bf16", "seq": 8000, "overlap": "op", "dp": 1, "ep": 1, "dcp": 1}
+    for hardware in ("8xh100-sxm", "8xh200-sxm") if points is None else ("",):
+        for row in points or [{**dict(zip(names, one, strict=True)), "hardware": hardware} for one in FRONTIER]:
+            table.blocks.append(Block(1, {**fixed, "limited_by": "bandwidth", **row}))
     return table
 
 
@@ -181,7 +183,9 @@ def test_flops_draws_its_limit() -> None:
     assert "attention" in text and "products by weights" in text and "batch 128, at least 30 tok/s/user" in text
     upright = [line for line in plot(table).axes[0].lines if list(line.get_xdata()) == [limit, limit]]  # type: ignore[arg-type]
     assert len(upright) == 1
-    assert ", far beyond" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30))
+    assert ", far outside" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30))
+    # 8e11 FLOPs a token, 10,000 sequences, 30 tok/s: 2.4e17 FLOP/s against 1.6e16
+    assert "total: over the FLOP limit at any context" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30, batch=10_000))
 
 
 def test_interactivity_names_each_batch_beside_its_line() -> None:
@@ -249,6 +253,26 @@ def test_frontier_has_a_curve_for_each_machine() -> None:
         "8k tokens",
     ):
         assert part in text
+
+
+def test_a_curve_may_look_through_sizes_and_precisions() -> None:
+    ways = [("8xh200-sxm", "bf16", 9.0, 700.0), ("16xh200-sxm", "fp8", 50.0, 400.0), ("64xh200-sxm", "fp8", 90.0, 100.0)]
+    rows = [
+        {"tp": 8, "pp": 1, "batch": 64, "hardware": hardware, "kv": kv, "interactivity_tok_s": x, "throughput_tok_s_per_device": y}
+        for hardware, kv, x, y in ways
+    ]
+    figure = plot(frontier(rows))
+    text = "\n".join(svg_texts(rendered(figure, "svg")))
+    assert [len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines] == [3] and not figure.legends
+    assert "several sizes of h200-sxm" in text and "tp 8, batch 64, 64xh200-sxm, fp8 KV" in text
+    slower = [
+        *rows,
+        {**rows[0], "interactivity_tok_s": 4.0},
+        {**rows[0], "interactivity_tok_s": None, "batch": 0},
+    ]  # a second curve, and nothing that fits
+    assert [len(np.asarray(line.get_xdata())) for line in plot(frontier(slower)).axes[0].lines] == [3, 1]
+    with pytest.raises(rc.RoofcalcError, match="no point fits"):
+        plot(frontier([{**rows[0], "interactivity_tok_s": None}]))
 
 
 def test_lines_differ_without_colour() -> None:
@@ -406,3 +430,13 @@ def test_the_readmes_pictures_are_made(tmp_path: Path, monkeypatch: pytest.Monke
 def test_help_needs_no_matplotlib() -> None:
     for line in (["plot", "--help"], ["plot", "memory", "--help"], ["report", "--help"]):
         assert "matplotlib" not in imported(*line)
+
+
+def test_a_device_without_times_still_has_its_other_figures(tmp_path: Path) -> None:
+    path = tmp_path / "bare.yaml"
+    path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
+    figure = plot(rc.interactivity("llama-3.1-8b", ["h100-sxm", str(path)], seq=[1000, 4000], batch=1))
+    shown = [one.get_text() for one in texts(figure)]
+    assert "h100-sxm" in shown and "bare" not in shown and any("so no times: bare." in text for text in shown)
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    assert all(np.isfinite(one.get_window_extent(renderer).x0) for one in texts(figure))

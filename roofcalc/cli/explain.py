@@ -7,7 +7,7 @@ import typer
 
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import text_command
-from roofcalc.cli.options import ASSUMPTIONS, BATCH, BATCHES, CACHED, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, BATCH, BATCHES, CACHED, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, NEW, PRECISION, SEQ, WHAT_IF
 from roofcalc.questions.explain import explain
 
 
@@ -46,7 +46,7 @@ MEMORY = text_command(
 PREFILL = text_command(
     "prefill",
     partial(explain, "prefill"),
-    (MODEL, HARDWARE, SEQ, CACHED, BATCH, *_COMMON),
+    (MODEL, HARDWARE, NEW, CACHED, BATCH, *_COMMON),
     "The working behind `roofcalc prefill`: every formula with this request's numbers put in.",
     ("roofcalc explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k",),
 )

@@ -76,6 +76,13 @@ SEQ = _option(
     "Contexts in tokens: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
     metavar="TOKENS",
 )
+NEW = _option(
+    "seq",
+    WORKLOAD,
+    "--seq",
+    "New tokens of each sequence: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
+    metavar="TOKENS",
+)
 INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
@@ -194,6 +201,7 @@ LAYOUT = (
 )
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
+    _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time is meant. [all together]", metavar="NAME"),
     _option(
         "overlap",
         "Assumptions",
@@ -202,12 +210,18 @@ ASSUMPTIONS = (
         metavar=_one_of("overlap"),
     ),
     _option("network", "Assumptions", "--network", "Messages take their bytes' time, or none. [bandwidth]", metavar=_one_of("network")),
-    _option("mbu", "Assumptions", "--mbu", "Achieved fraction of memory bandwidth. [1]", float, "FRACTION"),
-    _option("mfu", "Assumptions", "--mfu", "Achieved fraction of peak FLOP/s. [1]", float, "FRACTION"),
-    _option("link", "Assumptions", "--link", "Achieved fraction of link bandwidth. [1]", float, "FRACTION"),
+    _option("mbu", "Assumptions", "--mbu", "Achieved fraction of memory bandwidth. [1; typical: as measured]", float, "FRACTION"),
+    _option("mfu", "Assumptions", "--mfu", "Achieved fraction of peak FLOP/s. [1; typical: as measured]", float, "FRACTION"),
+    _option("link", "Assumptions", "--link", "Achieved fraction of link bandwidth. [1; typical: as measured]", float, "FRACTION"),
     _option("util", "Assumptions", "--util", "Fraction of memory that may be used. [1]", float, "FRACTION"),
-    _option("reserve_gb", "Assumptions", "--reserve", "GB per device kept free. [0]", float, "GB"),
-    _option("capacity", "Assumptions", "--capacity", "Reading of the memory size. [nominal; bound: largest]", metavar=_one_of("capacity")),
+    _option("reserve_gb", "Assumptions", "--reserve", "GB per device kept free. [0; typical: 2 to 6]", float, "GB"),
+    _option(
+        "capacity",
+        "Assumptions",
+        "--capacity",
+        "Reading of the memory size. [nominal; bound: largest; typical: visible]",
+        metavar=_one_of("capacity"),
+    ),
     _option(
         "kv_policy",
         "Assumptions",
@@ -218,7 +232,9 @@ ASSUMPTIONS = (
     _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),
     _option("imbalance", "Assumptions", "--imbalance", "Load of the busiest expert rank over the mean. [1]", float, "RATIO"),
     _option("redundant_experts", "Assumptions", "--redundant-experts", "Copies of experts held beside those of each layer. [0]", metavar="N"),
-    _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off]", bool),
+    _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off; typical: on]", bool),
+    _option("layer_overhead_us", "Assumptions", "--layer-overhead-us", "Exposed time of each layer. [0; typical: as calibrated]", float, "US"),
+    _option("step_overhead_us", "Assumptions", "--step-overhead-us", "Exposed time of each step. [0; typical: as calibrated]", float, "US"),
 )
 SEARCH = "Search"
 SIZES = _option("devices", SEARCH, "--devices", "Sizes of the system to look among: 8, 1:64:1. [the hardware as named]", metavar="N")

@@ -1,13 +1,13 @@
 """`roofcalc prefill`."""
 
 from roofcalc.cli.command import command
-from roofcalc.cli.options import ASSUMPTIONS, BATCH, CACHED, CHUNK, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, WHAT_IF
+from roofcalc.cli.options import ASSUMPTIONS, BATCH, CACHED, CHUNK, HARDWARE, LAYOUT, MODEL, NEW, PRECISION, WHAT_IF
 from roofcalc.questions.prefill import prefill
 
 COMMAND = command(
     "prefill",
     prefill,
-    (MODEL, HARDWARE, SEQ, CACHED, BATCH, CHUNK, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
+    (MODEL, HARDWARE, NEW, CACHED, BATCH, CHUNK, *PRECISION, *LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     "Time to the first token of --seq new tokens after --cached ones.",
     (
         "roofcalc prefill llama-3.1-70b 8xh100-sxm --weights fp8 --seq 1k:128k:x2",

@@ -19,11 +19,11 @@ def sections(deployment: Deployment) -> list[Section]:
             of_model.append(Line(f"{name}, {layers} layers", f"{part.type}: {words}"))
     formats = dict.fromkeys(deployment.linear_format(name) for name in deployment.linear_classes)
     of_machine = [Line("devices", hardware.count)]
-    of_machine += [Line(f"F in {name}", deployment.flop_per_s(name) or "no such peak", "FLOP/s, × mfu") for name in formats if name]
+    of_machine += [Line(f"F in {name}", deployment.flop_per_s(name) or "no such peak", "FLOP/s") for name in formats if name]
     attention = deployment.attention_format
     of_machine += [Line("F of attention", deployment.flop_per_s(attention) or 0.0, f"FLOP/s in {attention}")] if attention else []
     of_machine += [
-        Line("β", deployment.memory_bytes_per_s, "B/s, × mbu"),
+        Line("β", deployment.memory_bytes_per_s, "B/s"),
         Line("M", deployment.capacity_bytes, f"B of one device, {assumed.capacity} reading"),
     ]
     if hardware.link:

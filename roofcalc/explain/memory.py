@@ -37,7 +37,7 @@ def _fullest(deployment: Deployment, seq: float) -> Stage:
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"M": deployment.capacity_bytes, "util": assumed.util, "reserve": assumed.reserve_gb * 1e9}
+    letters = {"M": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(capacity.batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]

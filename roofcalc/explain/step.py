@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from roofcalc import collectives, roofline
+from roofcalc import collectives, exposed, regimes, roofline
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.architecture.model import Block
 from roofcalc.deployment import Deployment
@@ -29,10 +29,13 @@ class Sums:
         self.memory: list[float] = []
         self.link: list[float] = []
         self.scale_out: list[float] = []
+        self.overhead: list[float] = []
 
 
 class StepWorking:
     """Works one stage of one step out, for one context and batch."""
+
+    prompt = False  # whether the step takes in prompts
 
     def __init__(self, deployment: Deployment, stage: Stage, seq: float, batch: float, tokens: float = 1.0) -> None:
         self.deployment = deployment
@@ -62,7 +65,7 @@ class StepWorking:
             found.append(self.product("head", model.head(self.share.place.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, self._sum()]
+        return [*found, *self._exposed(), self._sum()]
 
     def messages(self) -> list[Message]:
         """What the stage sends and sums."""
@@ -139,15 +142,16 @@ class StepWorking:
         """Seconds on both roofs, and in all layers and sequences together."""
         deployment = self.deployment
         name = deployment.format_of(role, tensor)
-        mfu, mbu, spread = deployment.assumptions.mfu, deployment.assumptions.mbu, self.share.spread
+        spread = self.share.spread
+        mfu, mbu = deployment.achieved(role, tensor, self.prompt)
         flops, moved = (float(one.value) for one in lines[-2:])
         letters = {
             "FLOPs": flops,
             "bytes": moved,
             "mfu": mfu,
-            "F": (deployment.flop_per_s(name) or 0.0) / mfu * spread,
+            "F": (deployment.flop_per_s(name) or 0.0) * spread,
             "mbu": mbu,
-            "β": deployment.memory_bytes_per_s / mbu * spread,
+            "β": deployment.memory_bytes_per_s * spread,
         }
         both = [line(work(roofline.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
         n = layers * sequences
@@ -172,6 +176,9 @@ class StepWorking:
         deployment = self.deployment
         size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
         lines = [*self._reached(message), size]
+        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        if deployment.profile:
+            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
         for function, name, letters in collectives.worked_by(deployment, message):
             worked = work(function, name, {**letters, "M": float(size.value)})
             seconds = worked.value * message.layers
@@ -179,8 +186,48 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if "λ_out" in formulas(function)[name] else self.sums.link).append(seconds)
-        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
+
+    def _cheapest(self, message: Message, size: float) -> list[Line]:
+        """Every way that a message could go, and the one that takes the least: its latency, and its bytes' time on each wire."""
+        found: list[Line] = []
+        taken: list[tuple[float, float, dict[str, float]]] = []
+        for way in regimes.ways(self.deployment, message):
+            on_wires = dict.fromkeys(("link", "scale_out"), 0.0)
+            for leg in way.legs:
+                worked = work(leg.function, leg.formula, {**leg.letters, "M": size})
+                on_wires[leg.wire] += worked.value
+                found.append(line(worked, "s"))
+            names = " + ".join(leg.formula for leg in way.legs)
+            seconds = way.latency_s + sum(on_wires.values())
+            found.append(total(f"{names}, with its latency", [way.latency_s, *(value for value in on_wires.values() if value)], "s"))
+            taken.append((seconds, way.latency_s, on_wires))
+        least, latency, on_wires = min(taken, key=lambda one: one[0])
+        self.sums.overhead.append(latency * message.layers)
+        self.sums.link.append(on_wires["link"] * message.layers)
+        self.sums.scale_out.append(on_wires["scale_out"] * message.layers)
+        return [*found, Line("in all", least * message.layers, "s, the cheapest way", "", f"{message.layers}·{number(least)}")]
+
+    def _exposed(self) -> list[Section]:
+        """Time that neither work nor messages account for, layer by layer and of the whole pass."""
+        deployment = self.deployment
+        lines: list[Line] = []
+        for name, layers in self.stage.groups:
+            lines += self._waited(
+                "exposed", name, "τ", exposed.layer_seconds(deployment, name), exposed.layer_seconds(deployment, name, self.prompt), layers
+            )
+        lines += self._waited("step", "step", "τ_step", exposed.pass_seconds(deployment), exposed.pass_seconds(deployment, self.prompt))
+        words = "τ of a layer and τ_step of a pass, as given, or as whole runs show them beyond their kernels"
+        return [Section("Overhead", tuple(lines), words)] if lines else []
+
+    def _waited(self, formula: str, name: str, letter: str, once: float, here: float, layers: int = 1) -> list[Line]:
+        """Exposed time that is `once` in a decode step and `here` in this one, in so many layers; nothing where there is none."""
+        if not once:
+            return []
+        formula += ", prompt" if here != once else ""
+        worked = work(exposed.seconds, formula, {"layers": layers, letter: once, "φ": here / once}, name)
+        self.sums.overhead.append(worked.value)
+        return [line(worked, "s")]
 
     def _reached(self, message: Message) -> list[Line]:
         """How many ranks a token's exchange reaches."""
@@ -223,8 +270,14 @@ class StepWorking:
             add("network", network)
         formula = "full, bound" if assumed.overlap == "full" and assumed.is_bound else "op" if assumed.overlap == "none" else assumed.overlap
         worked = work(roofline.Step.stage_seconds, formula, letters, "stage")
+        lines.append(line(worked, "s"))
+        if sums.overhead:
+            add("overhead", sums.overhead)
+            worked = work(roofline.Step.stage_seconds, "with overhead", {"overlapped": worked.value, "overhead": letters["overhead"]}, "stage")
+            lines[-2] = lines[-2]._replace(what="overlapped")
+            lines.append(line(worked, "s"))
         self.seconds = worked.value
-        return Section("Stage", (*lines, line(worked, "s")), f"overlap {assumed.overlap}")
+        return Section("Stage", tuple(lines), f"overlap {assumed.overlap}")
 
 
 def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:

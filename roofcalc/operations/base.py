@@ -248,6 +248,8 @@ class Operation(Record):
         Of the whole step, in the shape of the batch; where `per_sequence`, of one sequence, in the shape of the context.
     role : "linear", "attention", "index" or "state"
         Which peak it runs at, with `tensor` the class of its weights.
+    prompt : bool
+        Many tokens of each sequence at once, whose attention is another kernel than that of single tokens.
     """
 
     name: str
@@ -257,6 +259,7 @@ class Operation(Record):
     role: str
     tensor: str
     per_sequence: bool = False
+    prompt: bool = False
 
 
 class Message(Record):
@@ -274,6 +277,8 @@ class Message(Record):
         Devices that take part.
     copies, across : float
         In an exchange: how often a token goes over a link, and to other domains, on average.
+    choices : float
+        In an exchange with whole experts on each rank: those that a token goes to, on average.
     wire : "link" or "scale_out"
         What a send goes over.
     """
@@ -286,4 +291,5 @@ class Message(Record):
     dtype: str = "comm"
     copies: float = 0.0
     across: float = 0.0
+    choices: float = 0.0
     wire: str = "link"

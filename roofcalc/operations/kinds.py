@@ -30,6 +30,16 @@ KINDS: dict[type, Callable[[Any, int, Place], Part]] = {
     Experts: experts,
 }
 
+EXPOSED: dict[Callable[[Any, int, Place], Part], str] = {
+    gqa: "attention",
+    mla: "latent",
+    pooled: "latent",
+    recurrent: "state",
+    dense: "mlp",
+    experts: "experts",
+}
+"""Under which name a profile keeps the time of such a part that no work accounts for."""
+
 
 @lru_cache(maxsize=1024)
 def parts(block: Block, hidden: int, place: Place) -> tuple[Part, ...]:

@@ -228,7 +228,8 @@ def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[M
     for summed in (part.summed for part in here if part.summed and layout.tp > 1):
         found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, summed, layout.tp))
     for routed in exchanged:
-        found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed))
+        choices = routed.top_k * routed.experts / routed.routed if layout.ep > 1 else 0.0
+        found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed), choices)
     if layout.dcp > 1:
         for elements in (elements for part in here for elements in part.gathered):
             found.append(Message(f"{name}.context_gather", "gather", layers, elements, layout.dcp))
@@ -247,7 +248,7 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
     return int(mixing or feeding) if parallel else int(mixing) + int(feeding)
 
 
-def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float]) -> list[Message]:
+def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float], choices: float) -> list[Message]:
     """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
 
     A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
@@ -264,6 +265,6 @@ def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: 
     across = (domains - 1) * hit(domains if layout.ep > 1 else 1)
     copies = (group - 1) * hit(layout.ep) - across
     return [
-        Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across)
+        Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across, choices=choices)
         for kind in ("dispatch", "combine")
     ]

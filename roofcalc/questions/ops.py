@@ -54,7 +54,9 @@ def ops(
         raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
     shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
-    request = Request("ops", shown, model, hardware, options, given, (*more, columns.FORMAT))
+    waits = options.get("assume") == "typical" or options.get("layer_overhead_us") or options.get("step_overhead_us")
+    more = (*more, *((columns.OVERHEAD_US,) if waits else ()), columns.FORMAT)
+    request = Request("ops", shown, model, hardware, options, given, more)
     batches = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
     size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
@@ -74,7 +76,7 @@ def ops(
         request.grid(grid, np.arange(len(found)))  # refuses what is too long
         rows = [(point, line) for point in range(grid.size) for line in found if line.layers[point]]
         points = np.array([point for point, _ in rows])
-        layers, flops, moved, compute, memory, network, time = np.array([[value[point] for value in line[2:]] for point, line in rows]).T
+        layers, flops, moved, compute, memory, network, time, overhead = np.array([[value[point] for value in line[2:]] for point, line in rows]).T
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = flops / moved
         request.add(
@@ -94,6 +96,7 @@ def ops(
             share=time / total[points],
             limited_by=np.array([line.limited_by[point] for point, line in rows]),
             cached=there[points],
+            overhead_us=overhead * 1e6,
             chunk=size,
             format=np.array([line.format for _, line in rows]),
         )

@@ -14,9 +14,9 @@ ASSUMED = (
     Column("overlap", "overlap", "", "what runs at the same time", "text", 1, "assumed"),
     Column("network", "network", "", "messages take their bytes' time, or none", "text", 1, "assumed"),
     Column("compute", "compute", "", "format of linear operations", "text", 1, "assumed"),
-    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 1, "assumed"),
-    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 1, "assumed"),
-    Column("link", "link", "", "achieved fraction of link bandwidth", "number", 1, "assumed"),
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth; in `typical` each operation's own unless given", "number", 1, "assumed"),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s; in `typical` each operation's own unless given", "number", 1, "assumed"),
+    Column("link", "link", "", "achieved fraction of link bandwidth; in `typical` each message's own unless given", "number", 1, "assumed"),
     Column("util", "util", "", "fraction of memory that may be used", "number", 1, "assumed"),
     Column("reserve_gb", "reserve", "GB", "kept free on each device", "number", 1, "assumed"),
     Column("capacity", "capacity", "", "reading of the memory size", "text", 1, "assumed"),
@@ -40,6 +40,9 @@ WHERE_GIVEN = (
     Column("imbalance", "imbalance", "", "load of the busiest expert rank over the mean", "number", 1, "assumed"),
     Column("redundant_experts", "redundant experts", "", "copies held beside a layer's experts", "count", 1, "assumed"),
     Column("activations", "activations", "", "products by weights also move what goes in and comes out", "flag", 1, "assumed"),
+    Column("engine", "engine", "", "whose measurements calibrate the exposed time", "text", 1, "assumed"),
+    Column("layer_overhead_us", "layer overhead", "us", "exposed time of each layer", "number", 1, "assumed"),
+    Column("step_overhead_us", "step overhead", "us", "exposed time of each pass through a stage", "number", 1, "assumed"),
     Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),
     Column("acceptance", "acceptance", "", "rate at which each draft is accepted", "number", 1, "assumed"),
     Column("draft_model", "draft model", "", "what drafts", "text", 1, "assumed"),
@@ -114,6 +117,8 @@ OPS = (
     LIMITED_BY._replace(meaning="the resource that takes the most of it", keep=8),
 )
 FORMAT = Column("format", "format", "", "of its arithmetic: whose peak is its roof", "text", 4)
+
+OVERHEAD_US = Column("overhead_us", "overhead", "us", "latency of messages, and time that nothing accounts for", "number", 6)
 
 ATTENTION = (
     Column("variant", "variant", "", "what was changed in the model's attention", "text", 9),

@@ -16,7 +16,7 @@ from roofcalc.report.plots.style import QUIET, look
 from roofcalc.report.table import Table
 
 LIMIT = "flop_limited_seq"
-NEAR = 4.0  # a limit no farther than this beyond the contexts is drawn
+NEAR = 4.0  # a limit within this factor of the contexts is drawn
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
@@ -25,7 +25,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     figure = opened(frame)
     axes = figure.subplots()
     limits = {place: _limit(line) for place, line in enumerate(found.each)}
-    near = [limit for limit in limits.values() if limit is not None and limit <= NEAR * found.x.max()]
+    near = [limit for limit in limits.values() if limit is not None and found.x.min() / NEAR <= limit <= NEAR * found.x.max()]
     along_x(axes, found.axis, found.x, frame.text, near)
     only = len(found.each) == 1
     parts = ("total_gflop_per_token", *(("linear_gflop_per_token", "sdpa_gflop_per_token") if only else ()))
@@ -60,4 +60,6 @@ def _limit(line: Line) -> float | None:
 
 
 def _told(limit: float, drawn: bool) -> str:
-    return f"FLOP limit at {readable(int(limit))} tokens{'' if drawn else ', far beyond'}"
+    if limit < 1:
+        return "over the FLOP limit at any context"
+    return f"FLOP limit at {readable(int(limit))} tokens{'' if drawn else ', far outside'}"

@@ -14,7 +14,7 @@ from matplotlib.legend import Legend
 
 from roofcalc.report.people import arranged
 from roofcalc.report.plots.axes import thin_ticks
-from roofcalc.report.plots.margin import Label, place
+from roofcalc.report.plots.margin import Label, place, tallest
 from roofcalc.report.plots.style import QUIET
 from roofcalc.report.plots.tags import Tag, thin
 from roofcalc.report.table import Table
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 POINTS = 72.0  # in an inch
 PAD = 12.0  # points around everything
+BESIDE = 1.25  # axes with their numbers and title along x, over the axes alone
 GAP = 5.0  # points between the axes and the small print
 HANDLE = 4.0  # width of a legend's sample and the gap behind it, in letters' heights
 FINE = 8  # text is measured so much larger than it is: what rounding adds shrinks
@@ -83,7 +84,7 @@ def closed(
 ) -> Drawn:
     """Puts the words and the legend `keys` around a figure's axes, and labels beside them, none over another.
 
-    The figure grows by what words and legend need, so that the axes keep their height.
+    The figure grows by what words and legend need, so that the axes keep their height, and higher where labels need it.
     """
     pad, width = PAD if frame.alone else 4.0, frame.width * POINTS
     above, beneath = list[_Row](), list[_Row]()
@@ -93,7 +94,8 @@ def closed(
     head, foot = (sum(row.height for row in rows) for rows in (above, beneath))
     legend, tall = _legend(figure, keys, frame.text, width - 2 * pad) if keys else (None, 0.0)
     foot += GAP if foot else 0.0
-    height = frame.height * POINTS + pad + head + tall + foot + pad
+    body = max(frame.height * POINTS, tallest(figure, labels) * len(figure.axes) * BESIDE)
+    height = body + pad + head + tall + foot + pad
     figure.set_figheight(height / POINTS)
     _written(figure, above, height - pad, width, height)
     _written(figure, beneath, pad + foot - GAP, width, height)

@@ -1,58 +1,95 @@
-"""Throughput per device against interactivity: the curve of what no other layout and batch betters in both."""
+"""Throughput per device against interactivity: curves of what no other layout, batch, precision or size betters in both."""
 
 from __future__ import annotations
 
-import numpy as np
+import re
+
 from matplotlib.lines import Line2D
 
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.people import readable
 from roofcalc.report.plots.axes import along_y, measured_x
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
-from roofcalc.report.plots.lines import MAX_LINES, Row, cases
+from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart
 from roofcalc.report.plots.style import look
 from roofcalc.report.plots.tags import Tag, tag
 from roofcalc.report.table import Table
 
 LAYOUT = ("tp", "pp", "dp", "ep", "dcp")
+VARIED = ("hardware", "weights", "kv")  # what a search may vary along a curve besides layout and batch
+FEW = 2  # curves whose every point may be named
 X, Y = "interactivity_tok_s", "throughput_tok_s_per_device"
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One curve for each case, its points named by layout and batch where there is room."""
-    found, shared = cases(table, ("seq",), LAYOUT)
-    if len(found) > MAX_LINES:
-        raise RoofcalcError(f"plot: {len(found)} curves are more than one chart can tell apart; ask for at most {MAX_LINES}")
+    """One line for each curve, its points named by layout and batch where there is room."""
+    curves = _curves(list(table.rows()))
+    if not curves:
+        raise RoofcalcError("plot: there is nothing to draw: no point fits, or the hardware has no peak to compute at")
+    if len(curves) > MAX_LINES:
+        raise RoofcalcError(f"plot: {len(curves)} curves are more than one chart can tell apart; ask for at most {MAX_LINES} (without --all)")
+    asked = ("isl", "osl") if curves[0][0].get("isl") is not None else ("seq",)
+    labels, shared = told_apart(table, [_as_one(curve) for curve in curves], asked, (*LAYOUT, "compute"))
+    sizes = dict.fromkeys(_device(curve[0]) for curve in curves if len({row["hardware"] for row in curve}) > 1)
     figure = opened(frame)
     axes = figure.subplots()
-    points = [_points(rows) for _, rows in found]
-    measured_x(axes, "interactivity (tok/s/user)", [row[0] for each in points for row in each], frame.text)
-    along_y(axes, "throughput of one device (tok/s)", [row[1] for each in points for row in each], frame.text)
-    keys, tags = [], list[Tag]()
-    for place, ((name, _), each) in enumerate(zip(found, points, strict=True)):
-        axes.plot([x for x, _, _ in each], [y for _, y, _ in each], **look(place))
-        keys += [Line2D([], [], label=name, **look(place))] if name else []
-        tags += [tag(axes, x, y, _told(row), frame.text * 0.8) for x, y, row in _ends_first(each)]
-    sign = "A point is a layout and its batch; the curve joins those that none betters in both."
+    measured_x(axes, "interactivity (tok/s/user)", [_number(row, X) for curve in curves for row in curve], frame.text)
+    along_y(axes, "throughput of one device (tok/s)", [_number(row, Y) for curve in curves for row in curve], frame.text)
+    tags = list[Tag]()
+    for place, curve in enumerate(curves):
+        axes.plot([_number(row, X) for row in curve], [_number(row, Y) for row in curve], **look(place))
+        tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.text * 0.8) for row in _ends_first(curve, len(curves) <= FEW)]
+    keys = [Line2D([], [], label=text, **look(place)) for place, text in enumerate(labels) if text]
+    sign = "A mark is a layout and its batch; a line joins those that no other betters in both."
+    shared += f", several sizes of {', '.join(sizes)}" if sizes else ""
     return closed(figure, frame, words(table, title, shared, sign), keys, tags=tags)
 
 
-def _points(rows: list[Row]) -> list[tuple[float, float, Row]]:
-    """Interactivity, throughput and row of each point that has both, from slow to fast."""
-    placed = [(float(x), float(y), row) for row in rows if (x := row[X]) is not None and (y := row[Y]) is not None]
-    return sorted(placed, key=lambda point: point[:2])
+def _curves(rows: list[Row]) -> list[list[Row]]:
+    """Rows of each curve, which run from slow to fast: another begins where the case differs or speed falls. Rows without a point are left out."""
+    found: list[list[Row]] = []
+    for row in rows:
+        if row[X] is None or row[Y] is None:
+            continue
+        last = found[-1][-1] if found else None
+        if last is not None and _case(last) == _case(row) and _number(last, X) <= _number(row, X):
+            found[-1].append(row)
+        else:
+            found.append([row])
+    return found
 
 
-def _ends_first(points: list[tuple[float, float, Row]]) -> list[tuple[float, float, Row]]:
-    """The ends, then the points where the layout changes, then the rest."""
-    changes = [n for n in range(1, len(points)) if _layout(points[n][2]) != _layout(points[n - 1][2])]
-    order = dict.fromkeys([0, len(points) - 1, *changes, *np.arange(len(points)).tolist()])
-    return [points[n] for n in order if 0 <= n < len(points)]
+def _case(row: Row) -> tuple[object, ...]:
+    """What all points of a curve share; sizes of one device are looked through together."""
+    return (_device(row), *(row.get(name) for name in ("model", "seq", "isl", "osl", "changes")))
+
+
+def _device(row: Row) -> str:
+    return re.sub(r"^\d+x", "", str(row["hardware"]))
+
+
+def _as_one(curve: list[Row]) -> Row:
+    """A row that stands for a curve: what varies along it is no part of its name."""
+    varied = {name: None for name in VARIED if len({row[name] for row in curve}) > 1}
+    return {**curve[0], **varied, **({"hardware": _device(curve[0])} if "hardware" in varied else {})}
+
+
+def _number(row: Row, name: str) -> float:
+    return float(row[name] or 0.0)
+
+
+def _ends_first(curve: list[Row], all_of_them: bool) -> list[Row]:
+    """The ends, then the points where the layout changes, then perhaps the rest."""
+    changes = [n for n in range(1, len(curve)) if _layout(curve[n]) != _layout(curve[n - 1])]
+    return [curve[n] for n in dict.fromkeys([0, len(curve) - 1, *changes, *(range(len(curve)) if all_of_them else ())])]
 
 
 def _layout(row: Row) -> str:
     return " ".join(f"{name} {row[name]}" for name in LAYOUT if row.get(name) not in (None, 1)) or "one device"
 
 
-def _told(row: Row) -> str:
-    return f"{_layout(row)}, batch {readable(row['batch'])}"
+def _told(row: Row, curve: list[Row]) -> str:
+    """A point's layout and batch, and its precision and size where these vary along the curve."""
+    varied = [name for name in VARIED if len({other[name] for other in curve}) > 1]
+    more = {"hardware": "{}", "weights": "{} weights", "kv": "{} KV"}
+    return ", ".join([_layout(row), f"batch {readable(row['batch'])}", *(more[name].format(row[name]) for name in varied)])

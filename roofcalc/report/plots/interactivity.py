@@ -35,12 +35,15 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         axes.plot(line.x, np.where(_beside(~fits), speed, np.nan), **style | {"marker": "", "linewidth": 0.9})
         for chosen, face in ((fits, style["color"]), (~fits, PAPER)):
             axes.plot(line.x, np.where(chosen, speed, np.nan), **style | {"linestyle": "none", "markerfacecolor": face})
-        if beside and line.label:
-            labels.append(label(axes, float(speed[-1]), line.label, style["color"], frame.text * 0.9))
-        elif line.label:
+        known = speed[np.isfinite(speed)]
+        if beside and line.label and known.size:
+            labels.append(label(axes, float(known[-1]), line.label, style["color"], frame.text * 0.9))
+        elif line.label and not beside:
             keys.append(Line2D([], [], label=line.label, **style))
     fitting = {bool(one) for line in found.each for one in line.holds("fits_memory")}
     signs = ["Hollow marks and thin lines: the batch does not fit the memory."] if False in fitting else []
+    without = [line.label or "this hardware" for line in found.each if not np.isfinite(line.y("interactivity_tok_s")).any()]
+    signs += [f"No peak to compute at, so no times: {', '.join(without)}."] if without else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
 
 

@@ -110,14 +110,18 @@ def lines(table: Table, across: Sequence[str], asked: Sequence[str] = ()) -> Lin
     return Lines(axis, tuple(_line(label, axis, members) for label, members in groups), _shared(table, rows, asked))
 
 
-def cases(table: Table, asked: Sequence[str], within: Sequence[str] = ()) -> tuple[list[tuple[str, list[Row]]], str]:
-    """The rows of each case with what tells it from the others, and what all share in a sentence.
-
-    Columns `within` may differ from row to row of a case.
-    """
+def cases(table: Table, asked: Sequence[str]) -> tuple[list[tuple[str, list[Row]]], str]:
+    """The rows of each case with what tells it from the others, and what all share in a sentence."""
     rows = _rows(table)
     asked = [name for name in asked if name in rows[0]]
-    return _grouped(table, rows, asked, None, within), _shared(table, rows, asked)
+    return _grouped(table, rows, asked, None), _shared(table, rows, asked)
+
+
+def told_apart(table: Table, rows: list[Row], asked: Sequence[str], apart_from: Sequence[str]) -> tuple[list[str], str]:
+    """What tells each row from the others, columns `apart_from` aside, and what all share in a sentence."""
+    asked = [name for name in asked if name in rows[0]]
+    telling = _telling(rows, _candidates(table, asked, apart_from), None)
+    return [_phrase(telling, [row[column.name] for column in telling]) for row in rows], _shared(table, rows, asked)
 
 
 def _rows(table: Table) -> list[Row]:
@@ -127,16 +131,19 @@ def _rows(table: Table) -> list[Row]:
     return rows
 
 
-def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | None, within: Sequence[str] = ()) -> list[tuple[str, list[Row]]]:
-    along = axis.name if axis else ""
-    candidates = [column for column in table.columns if column.role == "case" or column.name in asked]
-    candidates += [column for column in table.columns if column.role == "assumed" and column.name not in (along, *asked, *within)]
-    candidates += [column for column in table.columns if column.name == along == "changes"]
-    telling = _telling(rows, candidates, axis)
+def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | None) -> list[tuple[str, list[Row]]]:
+    along = axis.name if axis and axis.name != "changes" else ""  # other changes than those along x still tell lines apart
+    telling = _telling(rows, _candidates(table, asked, (along,)), axis)
     groups: dict[tuple[Cell, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(_case(row, column, axis) for column in telling), []).append(row)
     return [(_phrase(telling, case), members) for case, members in groups.items()]
+
+
+def _candidates(table: Table, asked: Sequence[str], apart_from: Sequence[str]) -> list[Column]:
+    """Columns that may tell rows apart: cases, what was asked, then what was assumed."""
+    first = [column for column in table.columns if column.role == "case" or column.name in asked]
+    return first + [column for column in table.columns if column.role == "assumed" and column.name not in (*asked, *apart_from)]
 
 
 def _shared(table: Table, rows: list[Row], asked: Sequence[str]) -> str:

@@ -62,6 +62,16 @@ def place(figure: Figure, labels: Sequence[Label]) -> None:
             figure.add_artist(joint)
 
 
+def tallest(figure: Figure, labels: Sequence[Label]) -> float:
+    """Points that the labels beside one pair of axes need, of those that need most."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    needed: dict[Axes, float] = {}
+    for one in labels:
+        high = one.shown.get_window_extent(renderer).height * 72.0 / figure.dpi + GAP
+        needed[one.axes] = needed.get(one.axes, 0.0) + high
+    return max(needed.values(), default=0.0)
+
+
 def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
     """Centres as near as can be to those `wanted` (ascending), for things of these heights that must not overlap.
 

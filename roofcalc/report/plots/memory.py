@@ -63,11 +63,17 @@ def _alike(each: tuple[Line, ...]) -> list[list[Line]]:
 
 
 def _common(alike: list[Line]) -> str:
-    return ", ".join(part for part in alike[0].label.split(", ") if all(part in line.label.split(", ") for line in alike))
+    """What all of these lines' labels say."""
+    return ", ".join(part for part in _parts(alike[0]) if all(part in _parts(line) for line in alike))
 
 
 def _apart(line: Line, alike: list[Line]) -> str:
-    return ", ".join(part for part in line.label.split(", ") if part not in _common(alike).split(", "))
+    """What a line's label says and not all others do."""
+    return ", ".join(part for part in _parts(line) if not all(part in _parts(other) for other in alike))
+
+
+def _parts(line: Line) -> list[str]:
+    return [part for whole in line.label.split(", ") for part in whole.split(" on ")]
 
 
 def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:

@@ -172,9 +172,9 @@ def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: li
 
 def _along(axes: Axes, points: list[Point], tb_s: float, text: str, size: float) -> None:
     """A text along the slope, where points are farthest."""
-    (low, high), (_, top) = (map(math.log10, limits) for limits in (axes.get_xlim(), axes.get_ylim()))
-    end = min(high, top - math.log10(tb_s) - 0.3)
-    places = [low + (end - low) * part / 20 for part in range(4, 17)]
+    (left, right), (bottom, top) = (map(math.log10, limits) for limits in (axes.get_xlim(), axes.get_ylim()))
+    start, end = max(left, bottom - math.log10(tb_s)), min(right, top - math.log10(tb_s))
+    places = [start + (end - start) * part / 20 for part in range(4, 16)]
     at = 10 ** max(places, key=lambda place: min(abs(place - math.log10(point.flop_per_byte)) for point in points))
     axes.text(
         at,
