@@ -227,7 +227,7 @@ def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:
     `demand` is of one need.
     """
     machine, layout = deployment.hardware, deployment.layout
-    changed = {f"+{STEP:.0%} {name}".replace("%", " %"): moved(deployment, one, layout) for name, one in _more(machine).items()}
+    changed = {f"+{STEP * 100:.0f} % {name}": moved(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
         changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
     usual = float(ability(demand, deployment).most[0])

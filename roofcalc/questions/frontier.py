@@ -184,11 +184,11 @@ def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who:
     step = work.step(deployment)
     values: dict[str, Any] = {}
     if work.isl is not None and work.osl is not None:
-        values = {"isl": work.isl, "osl": work.osl, **work.shared}
         if who is None:
-            values |= work.more(deployment, some.throughput * deployment.hardware.count)
+            values = work.more(deployment, some.throughput * deployment.hardware.count)
         else:
-            values |= _reader(searched, who, point, work.osl * who.rate[point], some.throughput)
+            values = _reader(searched, who, point, work.osl * who.rate[point], some.throughput)
+        values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
     request.add(
         deployment,
         changes,
@@ -225,6 +225,6 @@ def _add_nothing(request: Request, ask: Ask, searched: Searched, point: int, cha
         limit = "ttft" if fits and ask.ttft_s is not None else "capacity"
     if limit != "ttft":
         request.note(limits.what_would_fit(everything[0], float(work.seq[0])))
-    values = {} if work.isl is None else {"isl": work.isl, "osl": work.osl, **work.shared}
+    values = {} if work.isl is None or work.osl is None else {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
     unknown = dict.fromkeys(("tp", "pp", "dp", "ep", "dcp"))
     request.add(everything[0], changes, seq=work.seq, batch=np.zeros(1), limited_by=limit, **values, **unknown)

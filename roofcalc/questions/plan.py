@@ -301,7 +301,7 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
         **shared,
     }
     if need.osl is not None:
-        values |= {"isl": (need.isl * need.parts).sum(axis=-1), "osl": need.answer}
+        values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(one.devices):
         values |= _figures(request, one)
     else:
@@ -330,9 +330,10 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     gains = relief(need, deployment)
     name = max(gains, key=lambda one: gains[one])
-    worth = "; ".join(f"{name} {gain:+.1%}".replace("%", " %") for name, gain in sorted(gains.items(), key=lambda item: -item[1]))
+    worth = [f"{one} ({gain * 100:+.1f} %)" for one, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain > 0]
     what = "requests" if need.rate is not None else "sequences"
-    request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; of more {what} a replica could carry: {worth}")
+    more = f"a replica could carry more {what} with {', '.join(worth)}" if worth else "no tenth of a figure lets a replica carry more"
+    request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; {more}")
     return {
         "devices": one.devices,
         "replicas": one.replicas + market.lost,
