@@ -1,0 +1,282 @@
+"""Plans against naive loops over every number of devices, layout, replica and batch, with the other questions as the judge."""
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+
+import roofcalc as rc
+from roofcalc import catalog
+from roofcalc.layout import Layout
+from roofcalc.search import layouts
+from tests.shell import refused, rows, run
+
+
+def every_layout(model: str, devices: int) -> list[Layout]:
+    return layouts(catalog.model(model)[0], devices)
+
+
+def degrees(layout: Layout) -> dict[str, int]:
+    return {name: getattr(layout, name) for name in ("tp", "pp", "dp", "ep", "dcp")}
+
+
+def most(model: str, device: str, layout: Layout, seq: int, rate: float, **given: object) -> int:
+    """The largest batch of a replica, by the question `max_batch`."""
+    try:
+        table = rc.max_batch(model, f"{layout.devices}x{device}", seq=seq, interactivity=rate, **degrees(layout), **given)  # type: ignore[arg-type]
+    except rc.RoofcalcError:  # devices that cannot reach one another
+        return 0
+    return int(table["max_batch"][0])
+
+
+def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int = 0, **given: object) -> int:
+    """The fewest devices by a loop over every size and layout of a replica and every number of replicas."""
+    best = math.inf
+    for count in range(1, upto + 1):
+        for layout in every_layout(model, count):
+            each = most(model, device, layout, seq, rate, **given)
+            replicas = next((n for n in range(1, upto + 1) if each * n >= batch), None)
+            if replicas:
+                best = min(best, count * (replicas + spare))
+    return int(best)
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "seq", "rate", "batch", "upto", "spare", "given"),
+    [
+        ("llama-3.1-8b", "h100-sxm", 4000, 50, 200, 4, 0, {}),
+        ("llama-3.1-8b", "rtx-4090", 8000, 20, 40, 20, 0, {}),
+        ("llama-3.1-70b", "h100-sxm", 8000, 30, 100, 12, 0, {"weights": "fp8"}),
+        ("llama-3.1-70b", "h100-sxm", 8000, 30, 1, 6, 0, {"weights": "bf16"}),
+        ("llama-3.1-70b", "h100-sxm", 8000, 60, 150, 24, 1, {"weights": "fp8"}),
+        ("gpt-oss-120b", "h100-sxm", 16_000, 100, 64, 10, 0, {}),
+        ("qwen3-30b-a3b", "l40s", 16_000, 40, 30, 8, 2, {"weights": "fp8"}),
+    ],
+)
+def test_no_loop_finds_fewer_devices(
+    model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int, given: dict[str, str]
+) -> None:
+    (row,) = rc.plan(model, device, seq=seq, interactivity=rate, batch=batch, spare=spare, **given).rows()  # type: ignore[arg-type]
+    assert row["devices"] == least(model, device, seq, rate, batch, upto, spare, **given)
+    layout = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
+    (one,) = rc.max_batch(model, str(row["hardware"]), seq=seq, interactivity=rate, **layout, **given).rows()  # type: ignore[arg-type]
+    working = row["replicas"] - spare  # type: ignore[operator]
+    assert one["max_batch"] * working >= batch and row["batch"] == batch  # type: ignore[operator]
+    size = int(str(row["hardware"]).partition("x")[0])
+    assert row["devices"] == size * row["replicas"] and row["interactivity_tok_s"] >= rate * (1 - 1e-9)  # type: ignore[operator]
+
+
+def test_what_fits_so_many_devices_does_not_fit_one_more() -> None:
+    """Eight H100 serve Llama 3.1 405B, fp8, at 30 tok/s; nine do not (128 heads divide by 8, not by 9 or 3), sixteen do again."""
+
+    def serves(count: int) -> bool:
+        return any(most("llama-3.1-405b", "h100-sxm", one, 8000, 30, weights="fp8") for one in every_layout("llama-3.1-405b", count))
+
+    assert [serves(count) for count in (7, 8, 9, 15, 16)] == [False, True, False, False, True]
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="fp8").rows()
+    assert (row["devices"], row["tp"], row["pp"]) == (8, 8, 1)
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="fp8", devices=[9, 20]).rows()
+    assert (row["devices"], row["replicas"], row["hardware"]) == (9, 1, "8xh100-sxm")  # one of the nine stands idle
+
+
+def test_whole_machines_and_lists_of_numbers() -> None:
+    given = {"seq": 8000, "batch": 100, "interactivity": 30, "weights": "fp8"}
+    any_number, boxes = (next(rc.plan("llama-3.1-70b", name, **given).rows())["devices"] for name in ("h100-sxm", "8xh100-sxm"))  # type: ignore[arg-type]
+    assert boxes == math.ceil(any_number / 8) * 8  # type: ignore[operator]
+    (system,) = rc.plan("llama-3.1-70b", "dgx-h100", **given).rows()  # type: ignore[arg-type]
+    assert system["devices"] == 8
+    (row,) = rc.plan("llama-3.1-70b", "h100-sxm", devices="3:30:9", **given).rows()  # type: ignore[arg-type]
+    assert row["devices"] == next(n for n in (3, 12, 21, 30) if n >= any_number)  # type: ignore[operator]
+    (row,) = rc.plan("llama-3.1-70b", "h100-sxm", devices=[1, 2], **given).rows()  # type: ignore[arg-type]
+    assert (row["devices"], row["batch"], row["limited_by"]) == (None, 0, "devices")
+
+
+def served(model: str, machine: str, layout: Layout, isl: int, osl: int, batch: int, given: dict[str, str]) -> float:
+    """Requests per second of one replica with `batch` in flight: by Little's law, and with its prompts between its steps."""
+    (step,) = rc.interactivity(model, machine, seq=isl + osl // 2, batch=batch, **degrees(layout), **given).rows()  # type: ignore[arg-type]
+    (mean,) = rc.interactivity(model, machine, isl=isl, osl=osl, batch=batch, **degrees(layout), **given).rows()  # type: ignore[arg-type]
+    if not mean["fits_memory"]:
+        return 0.0
+    assert step["interactivity_tok_s"] == pytest.approx(mean["interactivity_tok_s"], rel=0.05)
+    by_little = batch / (mean["ttft_ms"] / 1e3 + osl / mean["interactivity_tok_s"])  # type: ignore[operator]
+    return min(by_little, mean["requests_per_s"])  # type: ignore[type-var, return-value]
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "isl", "osl", "rate", "speed", "upto", "given"),
+    [
+        ("llama-3.1-8b", "h100-sxm", 2000, 200, 60.0, 40.0, 4, {}),
+        ("llama-3.1-8b", "l40s", 4000, 500, 3.0, 20.0, 4, {"weights": "fp8"}),
+        ("gpt-oss-20b", "h100-sxm", 3000, 1000, 20.0, 100.0, 4, {}),
+    ],
+)
+def test_requests_per_second_against_every_batch(
+    model: str, device: str, isl: int, osl: int, rate: float, speed: float, upto: int, given: dict[str, str]
+) -> None:
+    best: tuple[float, float] = (math.inf, 0.0)
+    for count in range(1, upto + 1):
+        for layout in every_layout(model, count):
+            machine = f"{count}x{device}"
+            (limit,) = rc.max_batch(model, machine, isl=isl, osl=osl, interactivity=speed, **degrees(layout), **given)["max_batch"].tolist()  # type: ignore[arg-type]
+            rates = [served(model, machine, layout, isl, osl, batch, given) for batch in range(1, int(limit) + 1, max(1, int(limit) // 40))]
+            rates += [
+                served(model, machine, layout, isl, osl, batch, given) for batch in range(max(1, int(limit) - layout.dp * layout.pp), int(limit) + 1)
+            ]
+            replicas = math.ceil(rate / max(rates) * (1 - 1e-9)) if rates and max(rates) else math.inf
+            best = min(best, (count * replicas, count))
+    table = rc.plan(model, device, isl=isl, osl=osl, requests_per_second=rate, interactivity=speed, **given)  # type: ignore[arg-type]
+    (row,) = table.rows()
+    assert row["devices"] == best[0]
+    layout = Layout(*(int(row[name]) for name in ("tp", "pp", "dp", "ep")))  # type: ignore[arg-type]
+    each, own = row["batch"] / row["replicas"], rate / row["replicas"]  # type: ignore[operator]
+    machine = str(row["hardware"])
+    assert each == int(each) and served(model, machine, layout, isl, osl, int(each), given) >= own * (1 - 1e-9)
+    assert each == 1 or served(model, machine, layout, isl, osl, int(each) - 1, given) < own  # no smaller batch serves as many
+    assert row["interactivity_tok_s"] >= speed * (1 - 1e-9)  # type: ignore[operator]
+
+
+def test_littles_law_by_hand() -> None:
+    """B = rate·(TTFT + osl·T_step/A), at the least batch that gives the rate, where prompts take no time from the steps."""
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1, osl=1000, requests_per_second=4, interactivity=10).rows()
+    seconds = row["ttft_ms"] / 1e3 + 1000 / row["interactivity_tok_s"]  # type: ignore[operator]
+    assert row["devices"] == 1 and 0 <= row["batch"] - 4 * seconds < 1.5  # type: ignore[operator]
+
+
+def test_money_by_hand() -> None:
+    """64 sequences at their speed, eight devices at 2 dollars: 16/3600 dollars per second over the tokens of a second."""
+    (row,) = rc.plan("llama-3.1-405b", "8xh100-sxm", seq=2000, batch=64, weights="fp8", usd_per_hour=2).rows()
+    assert row["devices"] == 8 and row["usd_per_hour"] == 16
+    assert row["usd_per_mtok_out"] == pytest.approx(16 / 3600 / (64 * row["interactivity_tok_s"]) * 1e6)  # type: ignore[operator]
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=2000, osl=200, requests_per_second=100, spare=1, usd_per_hour=2).rows()
+    assert row["usd_per_mtok_out"] == pytest.approx(2 * row["devices"] / 3600 / (100 * 200) * 1e6)  # type: ignore[operator]
+
+
+def test_the_cheapest_machine_comes_first() -> None:
+    given = "--weights fp8 --seq 8k --batch 64 --interactivity 30"
+    by_devices = rows(f"plan llama-3.1-405b h100-sxm h200-sxm,mi300x {given}")
+    by_money = rows(f"plan llama-3.1-405b h100-sxm h200-sxm mi300x {given} --least usd")
+    assert [int(row["devices"]) for row in by_devices] == sorted(int(row["devices"]) for row in by_devices)
+    assert [float(row["usd_per_hour"]) for row in by_money] == sorted(float(row["usd_per_hour"]) for row in by_money)
+    assert len(by_devices) == len(by_money) == 3
+    equal = rows(f"plan llama-3.1-405b h100-sxm h200-sxm {given} --least usd --usd-per-hour 3")
+    assert [float(row["usd_per_hour"]) for row in equal] == [3 * int(row["devices"]) for row in equal]
+
+
+def test_first_tokens_that_must_be_in_time() -> None:
+    given = {"isl": 8000, "osl": 200, "requests_per_second": 2}
+    free, held = (next(rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", ttft=ttft, **given).rows()) for ttft in (None, 0.2))  # type: ignore[arg-type]
+    assert free["ttft_ms"] > 200 >= held["ttft_ms"] and held["devices"] >= free["devices"]  # type: ignore[operator]
+    table = rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", ttft=1e-4, **given)  # type: ignore[arg-type]
+    (row,) = table.rows()
+    assert (row["devices"], row["limited_by"], row["batch"]) == (None, "ttft", 0) and any("in time" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "limit"),
+    [
+        ("llama-3.1-405b h100-sxm --interactivity 5k", "interactivity"),
+        ("llama-3.1-405b rtx-4090", "weights"),
+        ("llama-3.2-1b rtx-4090 --seq 1M --weights bf16", "capacity"),
+    ],
+)
+def test_what_cannot_be_is_a_row(line: str, limit: str) -> None:
+    (row,) = rows(f"plan {line}")
+    assert (row["devices"], row["batch"], row["limited_by"], row["tp"], row["interactivity_tok_s"]) == ("", "0", limit, "", "")
+    assert run(f"plan {line}").exit_code == 0
+
+
+def test_relief_is_what_more_of_a_figure_gives() -> None:
+    """The same replica with the figure set a tenth higher, or with the narrower cache, by the question `max_batch`."""
+    given = {"seq": 8000, "interactivity": 30, "weights": "fp8"}
+    table = rc.plan("llama-3.1-405b", "8xh100-sxm", batch=56, **given)  # type: ignore[arg-type]
+    (row,) = table.rows()
+    usual, wide, narrow = (
+        rc.max_batch("llama-3.1-405b", "8xh100-sxm", changes=changes, kv=kv, **given)["max_batch"][0]  # type: ignore[arg-type]
+        for changes, kv in ((None, None), ("hardware.memory.capacity_gb=88", None), (None, "fp8"))
+    )
+    (note,) = (one for one in table.notes if "binds" in one)
+    assert row["limited_by"] == "capacity" and usual == 56  # 234.1 GB over 4.129 GB
+    assert f"+10 % capacity ({(wide / usual - 1) * 100:+.1f} %)" in note and f"fp8 KV ({(narrow / usual - 1) * 100:+.1f} %)" in note
+    assert row["relief"] == ("fp8 KV" if narrow > wide else "+10 % capacity") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
+
+
+MIX = """# prompts and answers, and how many of each
+4000:200 3
+
+1000:1000, 1   # longer answers
+"""
+
+
+def test_mixes(tmp_path: Path) -> None:
+    def planned(text: str, **given: object) -> dict[str, object]:
+        path = tmp_path / "mix.txt"
+        path.write_text(text)
+        (row,) = rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", requests_per_second=30, mix=str(path), **given).rows()  # type: ignore[arg-type]
+        return dict(row)
+
+    def alone(isl: int, osl: int) -> dict[str, object]:
+        return dict(next(rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", requests_per_second=30, isl=isl, osl=osl).rows()))
+
+    same = {name: value for name, value in planned("4k:200\n").items() if name != "mix"}
+    assert same == alone(4000, 200) == {name: value for name, value in planned("4000:200 2\n4000:200 0.5\n").items() if name != "mix"}
+    mixed, short, long = planned(MIX), alone(4000, 200), alone(1000, 1000)
+    assert mixed["isl"] == 3250 and mixed["osl"] == 400  # (3·4000 + 1000)/4, (3·200 + 1000)/4
+    # in flight by the tokens that each generates, 3·200 : 1000, and so is the mean of 4,200 and 2,000 tokens held
+    assert mixed["seq"] == math.ceil((600 * 4200 + 1000 * 2000) / 1600)
+    layout = {name: mixed[name] for name in ("tp", "pp", "dp")}
+    (prompt,) = rc.prefill("llama-3.1-70b", str(mixed["hardware"]), weights="fp8", seq=4000, **layout).rows()  # type: ignore[arg-type]
+    assert mixed["ttft_ms"] == pytest.approx(prompt["ttft_ms"])  # the longest prompt's
+    assert min(short["devices"], long["devices"]) <= mixed["devices"] <= max(short["devices"], long["devices"])  # type: ignore[type-var, operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("4000 200", "is not written as isl:osl weight"),
+        ("4000:200 1 2", "is not written as isl:osl weight"),
+        ("a:200", "isl: 'a' is not a number"),
+        ("4000:0", "osl: expected 1 to"),
+        ("4000:200 -1", "weight: expected"),
+        ("# nothing\n", "0 kinds of requests"),
+        ("\x00:1", "is not a number"),
+    ],
+)
+def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "mix.txt"
+    path.write_text(f"1:1\n{text}\n" if complaint[0] != "0" else text)
+    said = refused(f"plan llama-3.1-8b h100-sxm --mix {path} --requests-per-second 1")
+    assert complaint in said and (complaint[0] == "0" or f"{path}:2: " in said)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("--requests-per-second 1", "requests need their tokens: give isl and osl, or a mix"),
+        ("--isl 1k --osl 1k --requests-per-second 1 --batch 2", "either is a load; give one"),
+        ("--mix nope.txt", "mix: nope.txt: cannot be read: No such file"),
+        ("--mix /", "mix: /: cannot be read"),
+        ("--mix nope.txt --seq 1k", "mix"),
+        ("--least euros", "least: 'euros' is none of devices, usd"),
+        ("--spare 1.5", "spare: expected a whole number"),
+        ("--spare -1", "spare: expected 0 to"),
+        ("--devices 0", "devices: expected 1 to"),
+        ("--batch 0", "batch: expected 1 to"),
+        ("--isl 1k", "a generation needs both"),
+        ("--interactivity 0", "interactivity: expected"),
+        ("--usd-per-hour -1", "usd_per_hour: expected"),
+    ],
+)
+def test_bad_requests(line: str, complaint: str) -> None:
+    assert complaint in refused(f"plan llama-3.1-8b h100-sxm {line}")
+
+
+def test_columns_and_lists() -> None:
+    text = run("plan llama-3.1-8b h100-sxm -f csv").stdout
+    named = "model,hardware,weights,kv,devices,replicas,tp,pp,dp,ep,batch,interactivity_tok_s,ttft_ms,usd_per_mtok_out,limited_by,assume,"
+    assert text.splitlines()[0].startswith(named) and "contexts of 8,000 tokens" in run("plan llama-3.1-8b h100-sxm").stderr
+    found = rows("plan llama-3.1-8b h100-sxm,l40s --weights bf16,fp8 --seq 4k,8k --batch 10,100 --interactivity 20,30")
+    keys = [(row["seq"], row["interactivity_tok_s"] != "", row["batch"], row["min_interactivity_tok_s"]) for row in found]
+    assert len(found) == 32 and len({(row["hardware"].partition("x")[2], row["weights"]) for row in found}) == 4
+    each = [list(group) for _, group in itertools.groupby(found, key=lambda row: (row["seq"], row["batch"], row["min_interactivity_tok_s"]))]
+    assert len(each) == 8 and all([int(row["devices"]) for row in one] == sorted(int(row["devices"]) for row in one) for one in each) and keys

@@ -1,0 +1,91 @@
+"""The space of layouts against one written out, and the filter of points against every pair."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from roofcalc import catalog
+from roofcalc.errors import RoofcalcError
+from roofcalc.layout import Layout, choose
+from roofcalc.search import layouts, pareto, significant, sized
+
+
+def beaten(x: list[float], y: list[float], one: int) -> bool:
+    """Whether a point is beaten by any other, or is a later equal of one: by looking at every pair."""
+    for other in range(len(x)):
+        as_good = x[other] >= x[one] and y[other] >= y[one]
+        better = x[other] > x[one] or y[other] > y[one]
+        if as_good and (better or (other < one)):
+            return True
+    return False
+
+
+NUMBERS = st.one_of(st.integers(0, 6).map(float), st.floats(1e-6, 1e9))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(NUMBERS, NUMBERS), max_size=40))
+def test_what_is_kept_is_what_no_other_point_beats(points: list[tuple[float, float]]) -> None:
+    x, y = ([float(value) for value in significant([one[axis] for one in points])] for axis in (0, 1))
+    assert pareto(x, y).tolist() == [not beaten(x, y, one) for one in range(len(points))]
+
+
+def test_points_of_many_equals_and_none() -> None:
+    assert pareto([], []).tolist() == []
+    assert pareto([1, 1, 1], [2, 2, 2]).tolist() == [True, False, False]
+    assert pareto([3, 2, np.nan, 1], [1, np.nan, 5, 2]).tolist() == [True, False, False, True]
+    assert pareto([1, 1 + 1e-14], [1 + 1e-14, 1]).tolist() == [True, False]  # rounding makes no points
+    assert pareto([0, 1], [1, 0]).tolist() == [True, True]
+
+
+def test_a_million_points_take_no_pairs() -> None:
+    rng = np.random.default_rng(7)
+    x, y = rng.random(10**6), rng.random(10**6)
+    kept = pareto(x, y)
+    best = x[kept][np.argsort(x[kept])], y[kept][np.argsort(x[kept])]
+    assert (np.diff(best[0]) > 0).all() and (np.diff(best[1]) < 0).all()
+    assert y[kept].max() == y.max() and x[kept].max() == x.max()
+
+
+@pytest.mark.parametrize(
+    "name", ["llama-3.1-8b", "llama-3.1-405b", "deepseek-v3", "qwen3-235b-a22b", "gpt-oss-120b", "qwen3-next", "falcon-mamba-7b"]
+)
+@pytest.mark.parametrize("devices", [1, 2, 6, 8, 9, 16, 48])
+def test_every_legal_layout_and_no_other(name: str, devices: int) -> None:
+    """Each five degrees either are refused by `choose`, which says why, or are among the layouts."""
+    model = catalog.model(name)[0]
+    hardware = sized(catalog.hardware("8xh100-sxm")[0], devices)
+    assert hardware is not None
+    divisors = [n for n in range(1, devices + 1) if devices % n == 0]
+    expected = set()
+    for t, p, d in itertools.product(divisors, repeat=3):
+        for e, c in itertools.product({1, t * d, 2}, divisors):
+            try:
+                expected.add(choose(model, hardware, t, p, d, e, c))
+            except RoofcalcError:
+                continue
+    found = layouts(model, devices)
+    assert set(found) == expected and len(found) == len(set(found))
+    assert all(one.devices == devices for one in found)
+
+
+def test_degrees_that_are_held_and_drafters() -> None:
+    model, small = catalog.model("llama-3.1-70b")[0], catalog.model("llama-3.2-1b")[0]  # 64 and 32 query heads
+    assert layouts(model, 8, {"tp": {8}}) == [Layout(8, 1, 1)]
+    assert layouts(model, 8, {"tp": {4}, "pp": {1}}) == [Layout(4, 1, 2)]
+    assert layouts(model, 8, {"tp": {3}}) == []
+    assert Layout(64, 1, 1) in layouts(model, 64) and all(one.tp <= 32 for one in layouts(model, 64, beside=small))
+    assert {one.pp for one in layouts(model, 8, pipelines=False)} == {1}
+    deepseek = catalog.model("deepseek-v3")[0]
+    assert {(one.ep, one.dcp) for one in layouts(deepseek, 8, {"tp": {4}, "pp": {1}})} == {(1, 1), (1, 2), (1, 4), (8, 1), (8, 2), (8, 4)}
+
+
+def test_sizes_keep_their_links_and_names() -> None:
+    box, rack = catalog.hardware("8xh100-sxm")[0], catalog.hardware("gb200-nvl72")[0]
+    found = [sized(box, count) for count in (4, 16)] + [sized(rack, count) for count in (36, 72, 144)]
+    names = [one.name for one in found if one]
+    assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
+    assert sized(catalog.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
