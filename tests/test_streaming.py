@@ -1,0 +1,167 @@
+"""Rows by the million: in the same memory however many, their ends for people, a bar while they are computed."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import roofcalc as rc
+from roofcalc import progress
+from roofcalc.progress import Progress
+from roofcalc.report.table import STRETCH
+from roofcalc.request import MAX_KEPT
+from tests.shell import rows, run
+
+ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]
+GRID = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:1000:1"]
+
+# Reads a pipe as a shell's would, and tells the rows and the writer's greatest memory: in a process of its own, whose only
+# child it is.
+READER = """
+import resource, subprocess, sys
+writer = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+rows = 0
+while block := writer.stdout.read(1 << 16):
+    rows += block.count(b"\\n")
+assert writer.wait() == 0
+print(rows, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+def rows_and_memory(*arguments: str) -> tuple[int, int]:
+    result = subprocess.run([sys.executable, "-c", READER, *ROOFCALC, *arguments], capture_output=True, text=True, check=True)
+    lines, peak = map(int, result.stdout.split())
+    return lines - 1, peak
+
+
+def test_ten_times_the_rows_take_no_more_memory() -> None:
+    few, peak = rows_and_memory(*GRID, "--batch", "1:100:1", "-f", "csv")
+    many, higher = rows_and_memory(*GRID, "--batch", "1:1000:1", "-f", "csv")
+    assert (few, many) == (100_000, 1_000_000)
+    assert higher <= 1.1 * peak
+
+
+def test_generations_are_computed_in_stretches_too() -> None:
+    given = ["max-batch", "llama-3.1-8b", "h100-sxm", "--isl", "1:60:1", "-f", "csv"]
+    few, peak = rows_and_memory(*given, "--osl", "1:1000:1")
+    many, higher = rows_and_memory(*given, "--osl", "1:4000:1")
+    assert (few, many) == (60_000, 240_000) and higher <= 1.1 * peak
+
+
+def test_stretches_are_the_rows_of_one_piece() -> None:
+    """A table too long to keep equals its parts, asked for one by one."""
+    assert MAX_KEPT < 300 * 400
+    table = rc.interactivity("llama-3.1-8b", "h100-sxm", seq="1:300:1", batch="1:400:1")
+    for seq in (1, 150, 300):
+        part = list(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=seq, batch="1:400:1").rows())
+        cut = table.select(table.columns).cells(400 * (seq - 1), 400 * seq)
+        assert [dict(zip(row, cells, strict=True)) for row, cells in zip(part, cut, strict=True)] == part
+    assert table["batch"].size == len(table) == 120_000 and table["batch"][-1] == 400
+
+
+def test_csv_of_stretches_is_csv_of_rows() -> None:
+    text = run(f"interactivity llama-3.1-8b h100-sxm --seq 1:{STRETCH // 8}:1 --batch 1:50:1 -f csv").stdout
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert len(found) == STRETCH // 8 * 50 > MAX_KEPT
+    last = rows(f"interactivity llama-3.1-8b h100-sxm --seq {STRETCH // 8} --batch 50")
+    assert found[-1] == last[0] and found[0] == rows("interactivity llama-3.1-8b h100-sxm --seq 1 --batch 1")[0]
+
+
+def test_people_see_the_ends_and_machines_all() -> None:
+    line = "interactivity llama-3.1-8b h100-sxm --seq 1k --batch 1:1000:1"
+    table = run(line).stdout.splitlines()
+    (gap,) = (place for place, text in enumerate(table) if "left out" in text)
+    assert table[gap].startswith("… 800 rows between these are left out")
+    assert table[gap - 1].split()[1] == "100" and table[gap + 1].split()[1] == "901"
+    assert len(rows(line)) == len(json.loads(run(f"{line} -f json").stdout)["rows"]) == 1000
+    assert sum(text.startswith("| 1,000 |") for text in run(f"{line} -f md").stdout.splitlines()) == 1000
+    assert "left out" not in run(line.replace("1:1000:1", "1:200:1")).stdout
+
+
+def test_files_for_people_have_every_row(tmp_path: Path) -> None:
+    target = tmp_path / "all.txt"
+    run(f"interactivity llama-3.1-8b h100-sxm --seq 1k --batch 1:1000:1 -o {target}")
+    assert "left out" not in target.read_text() and len(target.read_text().splitlines()) > 1000
+
+
+def test_a_billion_rows_show_their_ends_at_once() -> None:
+    begun = time.monotonic()
+    text = run("interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1000:1").stdout
+    assert "… 999,999,800 rows between" in text and time.monotonic() - begun < 20
+
+
+def test_catalogs_are_listed_whole() -> None:
+    listed = run("hardware list").stdout
+    assert "left out" not in listed and listed.count("\n") > 150
+
+
+def test_requirements_are_checked_in_every_stretch() -> None:
+    result = run("interactivity llama-3.1-8b h100-sxm --seq 1k --batch 1:60000:1 -f csv --require batch<59999 --columns batch")
+    assert result.exit_code == 3 and result.stderr.count("failed: required batch") == 2
+
+
+def on_a_terminal(*arguments: str) -> tuple[int, str]:
+    """Exit code, and what a terminal on stderr shows of a run whose rows go to a file."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen([*ROOFCALC, *arguments], stdout=subprocess.DEVNULL, stderr=child, env={**os.environ, "COLUMNS": "80"})
+    os.close(child)
+    found = b""
+    try:
+        while block := os.read(parent, 65536):
+            found += block
+    except OSError:  # the terminal closed
+        pass
+    os.close(parent)
+    return process.wait(60), found.decode()
+
+
+def test_a_bar_on_a_terminal_and_none_elsewhere() -> None:
+    long = (*GRID, "--batch", "1:700:1", "-f", "csv")
+    code, shown = on_a_terminal(*long)
+    bars = re.findall(r"\[(#*)(\.*)\] +(\d+) %, \d+ s left", shown)
+    assert code == 0 and len(bars) >= 2 and all(len(done) + len(left) == 30 for done, left, _ in bars)
+    assert [int(part) for _, _, part in bars] == sorted(int(part) for _, _, part in bars)
+    assert re.search(r"\r +\r$", shown)  # and it is taken away
+    assert "%" not in subprocess.run([*ROOFCALC, *long], capture_output=True, text=True).stderr
+
+
+def test_short_work_shows_no_bar() -> None:
+    code, shown = on_a_terminal("interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1k")
+    assert (code, shown) == (0, "")
+
+
+def test_a_library_draws_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(progress, "QUIET_S", 0.0)
+    monkeypatch.setattr(progress, "REDRAW_S", 0.0)
+    progress.allow(False)
+    bar = Progress(2)
+    bar.one_more()
+    assert capsys.readouterr().err == ""
+    progress.allow()
+    bar = Progress(2)
+    bar.one_more()
+    bar.clear()
+    progress.allow(False)
+    assert re.fullmatch(r"\r\[#{15}\.{15}\]  50 %, 0 s left\r +\r", capsys.readouterr().err)
+
+
+def test_an_interrupted_search_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "curve.csv"
+    long = ["frontier", "deepseek-v3", "h200-sxm", "--devices", "1:512:1", "--seq", "1k:64k:x2", "-o", str(target)]
+    process = subprocess.Popen(
+        [*ROOFCALC, *long], stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)
+    )
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=30)
+    assert (process.returncode, complaint) == (130, "error: interrupted\n") and os.listdir(tmp_path) == []
