@@ -87,8 +87,10 @@ def _rows(deployment: Deployment, place: Place, is_prompt: bool, seq: NDArray[An
     limit = np.full(seq.shape, np.nan)
     if deployment.has_time:
         find = limits.flop_limited_prompt if is_prompt else limits.flop_limited_context
-        (sizes, rates), which = np.unique(np.stack([batch, rate]), axis=1, return_inverse=True)
-        limit = find(deployment, sizes, rates)[which.ravel()]
+        pairs = list(zip(batch.tolist(), rate.tolist(), strict=True))
+        each = list(dict.fromkeys(pairs))
+        known = dict(zip(each, find(deployment, *np.array(each).T).tolist(), strict=True))
+        limit = np.array([known[pair] for pair in pairs])
     figures = _figures(deployment.model, place, seq)
     return {"seq": seq, **figures, "flop_limited_seq": limit, "batch": batch, **_pace(is_prompt, rate)}
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 DEFAULT_SEQ = 8000
-MAX_SIZES = 4096
 MAX_DEVICES = 65536
 LAYOUTS_OF_A_PIECE = 16
 
@@ -93,7 +92,7 @@ def frontier(
         request.note(f"seq: contexts of {DEFAULT_SEQ:,} tokens (--seq, or --isl and --osl)")
     batches = None if batch is None else whole(batch, "batch", limits.MAX_BATCH)
     limit = None if ttft is None else single(ttft, "ttft", 1e-6, 1e9)
-    sizes = None if devices is None else np.unique(whole(devices, "devices", MAX_DEVICES))
+    sizes = None if devices is None else sorted({int(one) for one in whole(devices, "devices", MAX_DEVICES)})
     for own, machine, changes in request.searches():
         shortest = min(DEFAULT_SEQ, own.context)
         work = workload(request.grid(*axes(request, own, shortest if seq is None and not generations else seq, isl, osl)), kv_at, chunk)
@@ -114,11 +113,11 @@ class Searched(NamedTuple):
         return self.pieces[piece].placed(number - int(self.begins[piece]))
 
 
-def _pieces(request: Request, model: Model, machine: Hardware, sizes: NDArray[Any] | None) -> Searched:
+def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None) -> Searched:
     """Every precision and size with its layouts, a few at a time."""
     found = []
     held = request.degrees()
-    machines = [machine] if sizes is None else [one for size in sizes.tolist() if (one := sized(machine, int(size))) is not None]
+    machines = [machine] if sizes is None else [one for size in sizes if (one := sized(machine, size)) is not None]
     for weights, kv in request.precisions():
         alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None

@@ -49,7 +49,7 @@ def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dic
     weights, room = capacity.system_weight_bytes(deployment), capacity.system_capacity_bytes(deployment)
     kv = capacity.system_kv_bytes(deployment, seq) * batch
     fitting = capacity.batch_memory(deployment, seq)
-    sizes, which = np.unique(batch, return_inverse=True)
+    sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import masked arrays
     return {
         "seq": seq,
         "batch": batch,
@@ -58,6 +58,6 @@ def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dic
         "free_gb": (room - weights - kv) / 1e9,
         "capacity_gb": room / 1e9,
         "fits_memory": fitting >= batch,
-        "max_context": capacity.max_context(deployment, sizes)[which],
+        "max_context": capacity.max_context(deployment, sizes)[np.searchsorted(sizes, batch)],
         "batch_memory": fitting,
     }

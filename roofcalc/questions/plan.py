@@ -135,7 +135,7 @@ def plan(
         loads["batch"] = whole(1 if batch is None else batch, "batch", limits.MAX_BATCH)
     else:
         loads["rate"] = positive(requests_per_second, "requests_per_second", 1e-9, 1e9)
-    had = None if devices is None else np.unique(whole(devices, "devices", MAX_DEVICES))
+    had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
     lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
     for own, machine, changes in request.searches():
