@@ -41,7 +41,7 @@ EXPOSED: dict[Callable[[Any, int, Place], Part], str] = {
 """Under which name a profile keeps the time of such a part that no work accounts for."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=4096)
 def parts(block: Block, hidden: int, place: Place) -> tuple[Part, ...]:
     """What each part of a block does on one device: attention, state, feed-forward, those that it has."""
     return tuple(KINDS[type(one)](one, hidden, place) for one in block.parts)
