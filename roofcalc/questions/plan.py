@@ -4,31 +4,25 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import closing
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc import capacity, limits, units
+from roofcalc import limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.catalog import Change
-from roofcalc.curve import Piece
-from roofcalc.deployment import Deployment
+from roofcalc.choosing import Market, Plan, plans
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
 from roofcalc.hardware import Hardware
-from roofcalc.layout import expert_counts
-from roofcalc.parallel import mapped
-from roofcalc.planning import REASONS, Choices, Demand, choices, least_batch, reading, relief
+from roofcalc.planning import Demand, least_batch, reading, relief
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, positive, single, whole
-from roofcalc.search import layouts, sized
 from roofcalc.workload import axes, workload
 from roofcalc.workload import mix as mix_of
 
@@ -38,10 +32,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 LEAST = ("devices", "usd")
 DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
-REPLICA_DEVICES = 64  # a replica is looked for up to so many devices, or as many times what its weights need
-REPLICA_TIMES = 4
-MAX_REPLICA_DEVICES = 4096
-LAYOUTS_OF_A_PIECE = 16
+LEAST_GAIN = 0.0005  # below that a figure is worth nothing
 
 
 def plan(
@@ -144,10 +135,10 @@ def plan(
         market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in request.precisions():
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            found.setdefault((own.name, changes), []).extend(_plans(request, demand, alone, market))
+            found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
     shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
-    for (_, changes), plans in found.items():
-        _add_plans(request, plans, changes, least or LEAST[0], shared)
+    for (_, changes), some in found.items():
+        _add_plans(request, some, changes, least or LEAST[0], shared)
     return request.answer()
 
 
@@ -188,97 +179,10 @@ def _demand(
     return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
 
 
-class Market(NamedTuple):
-    """What can be had: whole machines, or numbers of devices; how many of them may be lost; and what an hour of one costs."""
-
-    machine: Hardware
-    had: NDArray[Any] | None
-    lost: int
-    usd_per_hour: float
-
-    def devices(self, used: NDArray[Any]) -> NDArray[Any]:
-        """The fewest that can be had and that `used` are among; inf where none are."""
-        if self.had is None:
-            return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
-        return np.append(self.had, np.inf)[np.searchsorted(self.had, used)]
-
-
-class Plan(NamedTuple):
-    """A need, and the deployment of one replica that meets it with the fewest devices; or what is in the way of all."""
-
-    need: Demand
-    market: Market
-    deployment: Deployment
-    devices: float
-    replicas: float
-    reason: str
-
-
-class Best:
-    """The best that a search has met for each need."""
-
-    def __init__(self, needs: int) -> None:
-        self.key = np.tile([[np.inf], [np.inf], [0.0]], needs)  # devices, those used, margin
-        self.replicas = np.full(needs, np.inf)
-        self.found: list[Deployment | None] = [None] * needs
-        self.reason = np.full(needs, len(REASONS) - 1)
-
-    def meet(self, piece: Piece, some: Choices, market: Market) -> None:
-        """Takes what is better: fewer devices; of as many, those of which fewer are used; then what could carry the most."""
-        self.reason = np.minimum(self.reason, some.reason.min(axis=0))
-        used = piece.deployment.hardware.count * (some.replicas + market.lost)
-        keys = np.stack([market.devices(used), used, -some.margin])  # (3, layouts, needs)
-        for number in range(len(piece.layouts)):
-            for need in np.flatnonzero(np.isfinite(keys[0, number])):
-                if tuple(keys[:, number, need]) < tuple(self.key[:, need]):
-                    self.key[:, need], self.replicas[need] = keys[:, number, need], some.replicas[number, need]
-                    self.found[need] = piece.placed(number)
-
-
-def _plans(request: Request, demand: Demand, alone: Deployment, market: Market) -> list[Plan]:
-    """The best plan for each need, by going through all sizes of a replica from the smallest that holds the weights."""
-    needs = demand.interactivity.size
-    best = Best(needs)
-    if alone.has_time:
-        pieces = _pieces(request, alone, market)
-        with closing(mapped(request.table.executor, partial(choices, demand), pieces, batch=1)) as results:
-            for piece, some in zip(pieces, results, strict=False):
-                best.meet(piece, some, market)
-                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[0]).all():
-                    break  # more devices in one replica are more than the best has in all
-    plans = []
-    for number in range(needs):
-        met, reason = best.found[number], REASONS[best.reason[number]] if alone.has_time else ""
-        if met is None and reason == "":
-            reason = "devices" if alone.has_time else ""
-        plans.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
-    return plans
-
-
-def _pieces(request: Request, alone: Deployment, market: Market) -> list[Piece]:
-    """Every size of a replica with its layouts, a few at a time."""
-    machine, model, held = market.machine, alone.model, request.degrees()
-    if not expert_counts(model):
-        held.setdefault("dp", {1})
-    least = math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes)
-    if market.had is None:
-        most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least), MAX_REPLICA_DEVICES)
-    else:
-        most = min(int(market.had.max()), MAX_REPLICA_DEVICES)
-    drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
-    found = []
-    for count in range(max(1, least), most // (1 + market.lost) + 1):
-        if (one := sized(machine, count)) is not None:
-            legal = layouts(model, count, held, drafter, pipelines=alone.draft is None)
-            for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
-                found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
-    return found
-
-
-def _add_plans(request: Request, plans: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any]) -> None:
+def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any]) -> None:
     """Adds the rows of one model, need by need, the best plan first."""
     needs: dict[tuple[float, ...], list[Plan]] = {}
-    for one in plans:
+    for one in some:
         asked = tuple(float(np.asarray(values).ravel()[0]) for values in (*one.need[:3], *one.need[4:8]) if values is not None)
         needs.setdefault(asked, []).append(one)
 
@@ -286,8 +190,8 @@ def _add_plans(request: Request, plans: list[Plan], changes: tuple[Change, ...],
         figure = one.devices if least == LEAST[0] else one.devices * one.market.usd_per_hour
         return math.inf if math.isnan(figure) else figure
 
-    for some in needs.values():
-        for one in sorted(some, key=order):
+    for alike in needs.values():
+        for one in sorted(alike, key=order):
             _add_plan(request, one, changes, shared)
 
 
@@ -330,7 +234,7 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     gains = relief(need, deployment)
     name = max(gains, key=lambda one: gains[one])
-    worth = [f"{one} ({gain * 100:+.1f} %)" for one, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain > 0]
+    worth = [f"{one} ({gain * 100:+.1f} %)" for one, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
     what = "requests" if need.rate is not None else "sequences"
     more = f"a replica could carry more {what} with {', '.join(worth)}" if worth else "no tenth of a figure lets a replica carry more"
     request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; {more}")
@@ -343,7 +247,7 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
         "usd_per_mtok_out": MILLION * usd(1 / per_s, int(one.devices), market.usd_per_hour),
         "limited_by": limit,
         "usd_per_hour": one.devices * market.usd_per_hour,
-        "relief": name if gains[name] > 0 else None,
+        "relief": name if gains[name] >= LEAST_GAIN else None,
         "relief_gain": max(gains[name], 0.0),
     }
 
