@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 
 REPLICA_DEVICES = 64  # a replica is looked for up to so many devices, or as many times what its weights need
 REPLICA_TIMES = 4
+SOUGHT_DEVICES = 512  # where numbers of devices are given: up to so many
 MAX_REPLICA_DEVICES = 4096
 LAYOUTS_OF_A_PIECE = 16
 
@@ -95,8 +96,8 @@ def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, 
         with closing(mapped(executor, partial(choices, demand), pieces, batch=1)) as results:
             for piece, some in zip(pieces, results, strict=False):
                 best.meet(piece, some, market)
-                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[0]).all():
-                    break  # more devices in one replica are more than the best has in all
+                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[1]).all():
+                    break  # one replica, and those spare, have more devices than the best uses in all
     found = []
     for number in range(needs):
         met, reason = best.found[number], REASONS[best.reason[number]] if alone.has_time else ""
@@ -112,10 +113,9 @@ def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]]) -> 
     if not expert_counts(model):  # more data-parallel ranks are more replicas
         held = {"dp": {1}, **held}
     least = math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes)
-    if market.had is None:
-        most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least), MAX_REPLICA_DEVICES)
-    else:
-        most = min(int(market.had.max()), MAX_REPLICA_DEVICES)
+    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least), MAX_REPLICA_DEVICES)
+    if market.had is not None:
+        most = min(max(most, SOUGHT_DEVICES), int(market.had.max()))
     drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
     found = []
     for count in range(max(1, least), most // (1 + market.lost) + 1):

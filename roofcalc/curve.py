@@ -181,7 +181,8 @@ def readers(ask: Ask, piece: Piece) -> Readers:
         fits = capacity.batch_memory(deployment, np.maximum(np.asarray(work.isl), 1.0)) >= at_once
         if not fits.any():
             continue
-        rate = at_once / prefill(deployment, work.isl, 0.0, at_once, work.chunk).pace_s / deployment.hardware.count
+        with np.errstate(divide="ignore"):  # no prompt takes no time
+            rate = at_once / prefill(deployment, work.isl, 0.0, at_once, work.chunk).pace_s / deployment.hardware.count
         first = ttft_s(deployment, work)
         late = first > ask.ttft_s if ask.ttft_s is not None else np.zeros(first.shape, dtype=bool)
         found = better(found, Readers(np.where(fits & ~late, rate, 0.0), np.full(rate.shape, number), first))
