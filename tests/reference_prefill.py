@@ -123,10 +123,10 @@ def latent(device: Device, a: Any, h: int, t: int, sequences: int, new: int, cac
     ways = []
     for per_pair, entries in ((2 * n * (2 * rank + rope), new), (2 * n * (nope + rope + d_v), cached + new)):
         flops = sum(per_pair * one for one in looked_at)
-        again = sum(2 * rank * n * (nope + d_v) for _ in range(entries))
+        again = sum(2 * rank * n * (nope + d_v) for _ in range(entries)) / device.peak[RUNS_AT[device.dtype("attention")]]
         time = device.other(sequences * flops, moved)
         time += device.linear(sequences * entries, rank, n * nope, "attention") + device.linear(sequences * entries, rank, n * d_v, "attention")
-        ways.append((flops + again, time))
+        ways.append((flops / device.peak["bf16"] + again, time))
     return shared + min(ways)[1]
 
 

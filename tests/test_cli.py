@@ -209,11 +209,10 @@ def test_links_and_modes_of_outputs_are_kept(tmp_path: Path) -> None:
 
 def test_paths_before_counts_and_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("2x4", "a,b"):
-        Path(f"{name}.yaml").write_text(
-            f"name: '{name}'\nvendor: x\nmemory: {{capacity_gb: 80, bandwidth_gb_s: 1000}}\npeak_tflop_s: {{bf16: 100}}\n"
-        )
-        assert rows(f"max-batch llama-3.1-8b {name}.yaml --seq 1k")[0]["hardware"] == name
+    Path("a,b").mkdir()
+    for path in ("2x4.yaml", "a,b/2x4.yaml"):
+        Path(path).write_text("name: 2x4\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {bf16: 100}\n")
+        assert rows(f"max-batch llama-3.1-8b {path} --seq 1k")[0]["hardware"] == "2x4"
 
 
 def test_windows_bound_cache_and_reads() -> None:

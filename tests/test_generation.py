@@ -180,12 +180,34 @@ def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> Non
         ("--isl 1k --osl 1k --chunk 0", "chunk: expected 1 to"),
         ("--isl 1k --osl 1k --chunk 100,200", "chunk: expected one number, got 2"),
         ("--isl 1G --osl 1k --chunk 1", "steps of 1 tokens; at most 10,000,000"),
-        ("--isl 1:1M:1 --osl 1k", "generations of one model on one machine; at most 312,500"),
     ],
 )
 def test_bad_generations(options: str, complaint: str) -> None:
     for command in ("max-batch", "interactivity"):
         assert complaint in refused(f"{command} llama-3.1-8b h100-sxm {options}")
+
+
+def test_more_generations_than_fit_the_memory_are_refused() -> None:
+    with pytest.raises(RoofcalcError, match="1,000,000 generations of one model on one machine; at most 312,500"):
+        mean_step(on("llama-3.1-8b", "h100-sxm"), np.arange(1e6), 10)
+    many = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=np.arange(1, 2001), osl=10, batch=[1, 2])  # a question takes them piece by piece
+    assert len(many) == 4000 and (np.diff(many["step_ms"][::2]) > 0).all()
+
+
+@pytest.mark.parametrize("model", KINDS)
+def test_throughput_of_presets_in_order(model: str) -> None:
+    batch = np.array([1.0, 2, 5, 8, 64, 300])
+    for machine, pp in LAYOUTS:
+        for isl, osl in ((0, 50), (100, 1), (100, 1000), (20_000, 10)):
+            found = []
+            for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {}, {"overlap": "none"}):
+                try:
+                    deployment = on(model, machine, pp=pp, **given)
+                except RoofcalcError:  # the heads do not divide
+                    continue
+                found.append(output_tok_s(deployment, isl, osl, batch, mean_step(deployment, isl, osl)))
+            for faster, slower in itertools.pairwise(found):
+                assert (faster >= slower * (1 - 1e-9)).all(), (machine, pp, isl, osl)
 
 
 def test_generations_beyond_the_model_say_so() -> None:

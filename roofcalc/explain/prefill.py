@@ -50,10 +50,12 @@ class PrefillWorking(StepWorking):
             "C": self.cached,
             "v": value,
         }
-        kind = ", bound" if self.deployment.assumptions.is_bound else ""
-        lines += [line(work(operations.is_expanded, what + kind, letters, what), "FLOPs of one sequence") for what in ("absorbed", "expanded")]
+        lines.append(Line("v", value, "FLOPs of attention in the time of one of a product"))
+        lines += [
+            line(work(operations.is_expanded, what, letters), "FLOPs of one sequence, at attention's rate") for what in ("absorbed", "expanded")
+        ]
         words = "keys and values of all heads are rebuilt from the latents" if self.expanded else "heads attend to the latents"
-        return [Section(f"{name}: form of latent attention", tuple(lines), f"the cheaper one: {words}")]
+        return [Section(f"{name}: form of latent attention", tuple(lines), f"the one that is done sooner: {words}")]
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         tokens = float(self.share.tokens)

@@ -87,25 +87,21 @@ def attended(
 
 
 def worth(deployment: Deployment) -> float:
-    """FLOPs of attention in the time of one of a product by its weights: 1 but in `bound`, which takes the form that is done sooner."""
-    if not deployment.assumptions.is_bound:
-        return 1.0
+    """FLOPs of attention in the time of one of a product by its weights: half in fp8 products beside bf16 attention."""
     attention, product = (deployment.flop_per_s(deployment.format_of(role, "attention")) for role in ("attention", "linear"))
     assert attention is not None and product is not None  # whoever asks for times checks Deployment.has_time first
     return attention / product
 
 
 def is_expanded(part: Part, new: Array, cached: Array, value: float = 1.0) -> Array:
-    """Where rebuilding keys and values of all heads takes fewer FLOPs than attending to the latents (1, else 0).
+    """Where rebuilding keys and values of all heads is done sooner than attending to the latents (1, else 0).
 
-    `value`, v in the formulas: see `worth`.
+    `value`, v in the formulas, is what `worth` says; at 1 the form with fewer FLOPs is taken.
 
     Formulas
     --------
-    absorbed = f·pairs + P·f_entry
-    expanded = f_pair·pairs + (C + P)·f_entry
-    absorbed, bound = f·pairs + v·P·f_entry
-    expanded, bound = f_pair·pairs + v·(C + P)·f_entry
+    absorbed = f·pairs + v·P·f_entry
+    expanded = f_pair·pairs + v·(C + P)·f_entry
     """
     if part.rebuilt is None:
         return 0.0

@@ -13,6 +13,7 @@ from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
+from roofcalc.prefill import MAX_STEPS
 from roofcalc.prefill import prefill as times_of
 from roofcalc.report import columns
 from roofcalc.report.table import STRETCH, Table
@@ -20,8 +21,6 @@ from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_w
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
-
-MAX_STEPS = 10_000_000
 
 
 def prefill(
