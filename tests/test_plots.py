@@ -203,6 +203,15 @@ def test_rooflines_are_the_data_sheets() -> None:
     assert "attained by one device (TFLOP/s)" in text and "The network, which has no mark, takes 3.2%." in text
 
 
+def test_what_has_no_mark_and_roofs_that_are_calibrated() -> None:
+    table = rc.ops(LLAMA_405B, H100, weights="fp8", seq=8000, batch=32, assume="typical")
+    marked = sum(point.share for point in _points(0, list(table.rows())))
+    text = " ".join(said(table).splitlines())
+    network, overhead = (float(re.findall(rf"The {what}, which has no mark, takes ([\d.]+)%", text)[0]) for what in ("network", "overhead"))
+    assert 100 * marked + network + overhead == pytest.approx(100, abs=0.2)
+    assert "Roofs are those that the preset takes for reached." in text and "3.35 TB/s" not in text
+
+
 @pytest.mark.parametrize("overlap", ["op", "none", "full", "net"])
 @pytest.mark.parametrize(("mbu", "mfu"), [(1, 1), (0.7, 0.6)])
 @pytest.mark.parametrize("phase", ["decode", "prefill"])

@@ -105,6 +105,7 @@ def page_command(name: str, answer: Callable[..., Any], options: tuple[Option, .
     def callback(output: str | None, quiet: bool, **values: Any) -> None:
         from roofcalc.report.writers import write
 
+        progress.allow()
         path = _path(output)
         page = answer(**_given(values))
         write(page.html(), path)
@@ -126,6 +127,7 @@ def drawing_command(name: str, asked: Any, title: str, example: str) -> Any:
         path = _path(output)
         format = format_of(output) if path else "svg"
         need_matplotlib()
+        progress.allow()
         table = asked.answer(**_given(values))
         picture = rendered(plot(table), format)
         if path:

@@ -72,11 +72,14 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         Line2D([], [], color=QUIET, marker=MARKERS[n], linestyle=DASHES[n], label=f"{format} operations and roof") for n, format in enumerate(formats)
     ]
     signs = ["Larger marks take more of the step."]
-    wires = [sum(_figure(row, "share") for row in rows if row["limited_by"] == "network") for _, rows in found]
     if len(found) > 1:
         signs.append("Parts of the step stand in the order of the cases.")
-    if any(wires):
-        signs.append(f"The network, which has no mark, takes {', '.join(map(_percent, wires))}.")
+    for what in ("network", "overhead"):
+        unmarked = [sum(_figure(row, "share") for row in rows if row["limited_by"] == what) for _, rows in found]
+        if any(unmarked):
+            signs.append(f"The {what}, which has no mark, takes {', '.join(map(_percent, unmarked))}.")
+    if any(row["mfu"] is None or row["mbu"] is None for _, rows in found for row in rows):
+        signs.append("Roofs are those that the preset takes for reached.")
     phase = "prefill" if "cached" in found[0][1][0] else "decode step"
     return closed(figure, frame, words(table, title, f"{phase}: {shared}", *signs), keys, labels)
 
