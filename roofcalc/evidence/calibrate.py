@@ -21,7 +21,9 @@ from roofcalc.evidence.typical import ANY, Between, Entry, Reserve, Typical
 from roofcalc.profile import Exchange
 from roofcalc.record import Record
 
-SAME = {"rtx-pro-6000-server": "rtx-pro-6000-workstation"}  # the board that was measured is listed with the other's 1,792 GB/s
+# Kernels that count for another device as well: the board that was measured is listed with the workstation's 1,792 GB/s; an H800 is an
+# H100 with slower links.
+SAME = {"rtx-pro-6000-server": "rtx-pro-6000-workstation", "h800-sxm": "h100-sxm"}
 # Whose figures stand for a device that has none: by its name, family or vendor.
 LIKE = {
     "a100-sxm-80gb": "h100-sxm",
@@ -76,6 +78,11 @@ RELATIVES = {
 # wait for the host, and engines do not take them for decode steps of 128 tokens a rank, from which 100 and 200 us follow at least.
 BETWEEN = Between(send_us=10.0, send=0.8, out_us=8.5, out=0.9, exchange_out=Exchange(25.0, 0.85, 200.0, 0.95))
 MERGED = {"h100-sxm": (100.0, 0.77), "b200-sxm": (100.0, 0.76)}  # fractions: DeepEP, docs/legacy.md (153 of H800's 200 GB/s) and README.md
+ALSO = (
+    "https://github.com/deepseek-ai/DeepEP/blob/dd758ca/docs/legacy.md",
+    "https://github.com/NVIDIA/nccl/blob/master/src/graph/tuning.cc",
+    "whole runs: the sources that the file of points names",
+)
 RESERVE = Reserve(share=0.05, least_gb=2.0, most_gb=6.0, most_share=0.1)  # aiconfigurator keeps 3.85 GiB of an H100
 
 
@@ -98,7 +105,7 @@ def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[
     for name, entry in found.items():
         if "products" in entry and "reads" not in entry:
             entry["products"] = _completed(entry["products"], found, LIKE[name])
-        reduced = [one for one in timed if one.kind == "all_reduce" and one.device == name and name not in SAME.values()]
+        reduced = [one for one in timed if one.kind == "all_reduce" and one.device == name]
         if reduced:
             entry["reduce"] = kernels.reductions(reduced, _link_gb_s(name))
     rates = {row["key"]: float(row["value"]) for row in figures if row["what"] == "busbw"}
@@ -110,7 +117,7 @@ def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[
 def scattered(timed: list[kernels.Kernel], entries: dict[str, Entry]) -> dict[str, tuple[float, ...]]:
     """How far single kernels are from their device's fractions, by kind."""
     own = {name: {field.name: getattr(entry, field.name) or {} for field in entry.fields_} for name, entry in entries.items()}
-    found = kernels.misses((one for one in timed if one.device not in SAME.values()), own)
+    found = kernels.misses(timed, own)
     return {kind: (float(len(all_)), *(round(float(np.quantile(all_, share)), 3) for share in (0.5, 0.9))) for kind, all_ in found.items()}
 
 
@@ -151,12 +158,12 @@ def _link_gb_s(name: str) -> float:
     return link.gb_s
 
 
-def text(file: Typical, sources: Sequence[str]) -> str:
+def text(file: Typical) -> str:
     """The file, as YAML."""
     head = [
         "# What devices and engines achieve, for the preset `typical`. Written by `python -m roofcalc.evidence.calibrate`: change its",
         "# measurements and run it again, not this file. Figures are those of `roofcalc.profile`; from:",
-        *(f"#   {source}" for source in sources),
+        *(f"#   {source}" for source in (*kernels.SOURCES.values(), *ALSO)),
         "# kernels, errors: how many, median and 90th percentile of |ln(predicted/measured)| of single kernels at these fractions, and of",
         "# |predicted/measured - 1| of whole runs: those of a source, or a fifth, that a fit did not see, and those that it did.",
     ]
@@ -192,15 +199,6 @@ def _key(key: str) -> str:
     return f'"{key}"' if key.isdigit() else key
 
 
-SOURCES = (
-    "github.com/ai-dynamo/aiconfigurator at 095f58a, systems/data: products, attention, collectives",
-    "github.com/microsoft/vidur at 7d47513, data/profiling: products",
-    "github.com/deepseek-ai/DeepEP at dd758ca: exchanges; github.com/NVIDIA/nccl, src/graph/tuning.cc: latency between domains",
-    "github.com/stas00/ml-engineering at 744d01e, compute/accelerator/README.md: best products; network/README.md: MI300X's all-reduce",
-    "whole runs: the sources named in the points' file",
-)
-
-
 def main(given: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m roofcalc.evidence.calibrate", description=__doc__)
@@ -211,7 +209,7 @@ def main(given: Sequence[str] | None = None) -> None:
     timed = kernels.read(asked.kernels, SAME)
     entries = devices(timed, kernels.figures(asked.figures))
     prior = runs.run_of(np.zeros(len(runs.PRIORS)))
-    today, scatter = str(date.today()), scattered(timed, entries)
+    today, scatter = str(date.today()), scattered(kernels.read(asked.kernels), entries)
     fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, {}, BETWEEN, RESERVE, entries, RELATIVES))
     strayed, estimates = runs.estimates(fitted)
     run = runs.run_of(strayed)
@@ -221,9 +219,9 @@ def main(given: Sequence[str] | None = None) -> None:
     errors = {name: runs.summary(errors) for one in estimates for name, errors in runs.named(one).items()}
     file = Typical(today, scatter, errors, run, runs.engines(fitted, run), BETWEEN, RESERVE, entries, RELATIVES)
     if asked.output:
-        asked.output.write_text(text(file, SOURCES), encoding="utf-8")
+        asked.output.write_text(text(file), encoding="utf-8")
     else:
-        sys.stdout.write(text(file, SOURCES))
+        sys.stdout.write(text(file))
 
 
 if __name__ == "__main__":

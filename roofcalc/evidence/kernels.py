@@ -18,9 +18,18 @@ from roofcalc import catalog, precision
 from roofcalc.hardware import Device
 from roofcalc.operations.base import ACTIVATION_BYTES
 
+SOURCES = {
+    "aic": "https://github.com/ai-dynamo/aiconfigurator/tree/095f58a/aic-core/src/aiconfigurator_core/systems/data",
+    "vidur": "https://github.com/microsoft/vidur/tree/7d475133/data/profiling",
+    "deepgemm": "https://github.com/deepseek-ai/DeepGEMM/blob/78cacf70/README.md",
+    "mamf": "https://github.com/stas00/ml-engineering/blob/744d01e/compute/accelerator/README.md",
+    "mamf1": "https://github.com/stas00/ml-engineering/blob/b9e29720eebd4aa946fa9678975385efbc90a777/compute/accelerator/README.md",
+    "network": "https://github.com/stas00/ml-engineering/blob/744d01e/network/README.md",
+}
+"""What a row's source begins with, and the page or folder that it stands for."""
+
 GRID = np.arange(0.02, 1.0001, 0.01)
 LATENT, ROPE, LATENT_FP8_BYTES = 512, 64, 656.0  # of DeepSeek-V3's entries, which all rows of kind `latent` are about
-COUNTERPART = {"fp8": "fp8", "bf16": "bf16", "fp16": "bf16"}
 
 
 class Kernel(NamedTuple):
@@ -37,10 +46,10 @@ class Kernel(NamedTuple):
 
 
 def read(path: str | Path, as_on: Mapping[str, str] | None = None) -> list[Kernel]:
-    """The kernels of a table; those of a device in `as_on` once more as if measured on the device that it names."""
+    """The kernels of a table; those of a device in `as_on`, messages aside, once more as if measured on the device that it names."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    rows += [{**row, "device": other} for row in rows if (other := (as_on or {}).get(row["device"]))]
+    rows += [{**row, "device": other} for row in rows if row["kind"] != "all_reduce" and (other := (as_on or {}).get(row["device"]))]
     return [_kernel(row) for row in rows]
 
 

@@ -158,7 +158,7 @@ def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: 
 
 def test_kernels_lie_within_the_scatter_that_is_stated() -> None:
     file = typical.read()
-    timed = kernels.read(HERE / "kernels.csv", calibrate.SAME)
+    timed = kernels.read(HERE / "kernels.csv")
     for kind, (count, median, most) in calibrate.scattered(timed, file.devices).items():
         stated = file.kernels[kind]
         assert (count, median, most) == (stated[0], pytest.approx(stated[1], abs=0.002), pytest.approx(stated[2], abs=0.002)), kind
@@ -170,6 +170,12 @@ def test_no_device_figure_is_typed_by_hand() -> None:
     """The script finds in the measurements what the file says."""
     found = calibrate.devices(kernels.read(HERE / "kernels.csv", calibrate.SAME), kernels.figures(HERE / "figures.csv"))
     assert found == typical.read().devices
+
+
+def test_every_row_has_a_source() -> None:
+    rows = [*kernels.figures(HERE / "figures.csv"), *({"source": one.source} for one in kernels.read(HERE / "kernels.csv"))]
+    assert {row["source"].split(":")[0] for row in rows} == set(kernels.SOURCES)
+    assert all(url.startswith("https://") for url in kernels.SOURCES.values())
 
 
 def test_one_kernel_by_hand() -> None:
