@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -33,7 +34,8 @@ def test_output_that_goes_nowhere(redirect: str, complaint: str) -> None:
 def test_an_interrupt_leaves_nothing(tmp_path: object, sent: signal.Signals, code: int, said: str) -> None:
     target = f"{tmp_path}/out.csv"
     long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:40k:1", "--batch", "1:50:1", "-o", target]
-    process = subprocess.Popen([*ROOFCALC, *long], stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, sent, signal.SIG_DFL)  # whoever runs the tests in the background may have it ignored
+    process = subprocess.Popen([*ROOFCALC, *long], stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     until = time.monotonic() + 30
     while not os.listdir(str(tmp_path)) and time.monotonic() < until:  # its unfinished file appears
         time.sleep(0.02)
