@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -107,7 +108,10 @@ def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
 def _of_group(by: str, name: str, rows: list[Row]) -> Row:
     compared = [row for row in rows if "why_not" not in row]
     errors = [abs(math.log(row["ratio"])) for row in compared if row["ratio"]]
-    below = [row["roofline_ratio"] for row in compared]
+
+    def middle(values: Iterable[float]) -> float | None:
+        return median(found) if (found := list(values)) else None
+
     return {
         "by": by,
         "name": name,
@@ -115,8 +119,10 @@ def _of_group(by: str, name: str, rows: list[Row]) -> Row:
         "compared": len(compared),
         "beat_bound": sum(row["bound_ratio"] > 1 for row in compared),
         "worst_bound_ratio": max((row["bound_ratio"] for row in compared), default=None),
-        "median_roofline_ratio": median(below) if below else None,
-        "median_error": median(errors) if errors else None,
+        "median_bound_ratio": middle(row["bound_ratio"] for row in compared),
+        "median_roofline_ratio": middle(row["roofline_ratio"] for row in compared),
+        "median_typical_ratio": middle(1 / row["ratio"] for row in compared if row["ratio"]),
+        "median_error": middle(errors),
         "worst_error": max(errors, default=None),
     }
 

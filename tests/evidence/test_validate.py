@@ -55,6 +55,8 @@ def test_by_hardware_kind_and_source() -> None:
     row = by_name["hardware", "h100-sxm"]
     assert (row["compared"], row["beat_bound"]) == (str(len(h100)), "0")
     assert float(row["median_roofline_ratio"]) == pytest.approx(median(float(one["roofline_ratio"]) for one in h100))
+    assert float(row["median_bound_ratio"]) == pytest.approx(median(float(one["bound_ratio"]) for one in h100))
+    assert float(row["median_typical_ratio"]) == pytest.approx(median(1 / float(one["ratio"]) for one in h100))
     assert float(row["worst_bound_ratio"]) == max(float(one["bound_ratio"]) for one in h100)
     if row["worst_error"]:
         assert float(row["worst_error"]) == pytest.approx(max(abs(log(float(one["ratio"]))) for one in h100))
