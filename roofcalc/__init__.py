@@ -15,6 +15,7 @@ from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from roofcalc.errors import RoofcalcError as RoofcalcError
+    from roofcalc.options import Options as Options
     from roofcalc.questions.attention import attention as attention
     from roofcalc.questions.check import check as check
     from roofcalc.questions.cost import cost as cost
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from roofcalc.questions.vote import vote as vote
     from roofcalc.report.plots.kinds import plot as plot
     from roofcalc.report.table import Table as Table
-    from roofcalc.request import Options as Options
 
 _HOMES = {
     "max_batch": "roofcalc.questions.max_batch",

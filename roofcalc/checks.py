@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal
 
 import roofcalc
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.options import Options
 from roofcalc.record import Record
 from roofcalc.report.require import NEAR, OPERATORS
 from roofcalc.report.table import Table
-from roofcalc.request import Options
 from roofcalc.schema import Problem, Range, attempt, build
 from roofcalc.yamlfile import Lines, load, read_text
 

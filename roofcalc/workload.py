@@ -10,8 +10,9 @@ from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import Timed, mean_step, output_tok_s, step_at
+from roofcalc.given import MAX_TOKENS, Numbers, one_whole, positive, whole
 from roofcalc.prefill import prefill
-from roofcalc.request import MAX_TOKENS, Numbers, Request, one_whole, positive, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray

@@ -8,10 +8,12 @@ import numpy as np
 
 from roofcalc.architecture.model import Model
 from roofcalc.architecture.variants import varied
+from roofcalc.given import Names, Numbers
 from roofcalc.operations.whole import attention_flops, kept_bytes
+from roofcalc.options import Options
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request
+from roofcalc.request import Request
 
 AS_IT_IS = "as it is"
 

@@ -13,12 +13,14 @@ from roofcalc.economics import cost as money
 from roofcalc.economics.api_prices import api_price
 from roofcalc.errors import RoofcalcError
 from roofcalc.generation import prompt_s
+from roofcalc.given import MAX_TOKENS, Names, Numbers, positive
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import power_w, usd_per_device_hour
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, positive
+from roofcalc.request import Request
 from roofcalc.workload import workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it

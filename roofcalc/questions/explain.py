@@ -17,13 +17,15 @@ from roofcalc.explain.prefill import prefill as prefill_sections
 from roofcalc.explain.step import step as step_sections
 from roofcalc.explain.working import Line, Section
 from roofcalc.formulas import work
+from roofcalc.given import Names
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.questions.interactivity import interactivity
 from roofcalc.questions.max_batch import max_batch
 from roofcalc.questions.memory import memory
 from roofcalc.questions.prefill import prefill
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Options, Request
+from roofcalc.request import Request
 
 MAX_ROWS = 100
 

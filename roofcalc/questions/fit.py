@@ -20,12 +20,14 @@ from roofcalc.evidence.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.evidence.fit import fit as fit_observations
 from roofcalc.evidence.metrics import METRICS, Work
 from roofcalc.evidence.points import read
+from roofcalc.given import MAX_TOKENS, Names, positive, whole
 from roofcalc.hardware import Hardware
 from roofcalc.limits import MAX_BATCH
 from roofcalc.listing.models import kind_of
+from roofcalc.options import Options
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
-from roofcalc.request import DEGREES, MAX_TOKENS, Names, Options, Request, positive, whole
+from roofcalc.request import DEGREES, Request
 
 BY = ("hardware", "model", "kind", "source")
 OF_POINT = ("seq", "isl", "osl", "batch", "interactivity")

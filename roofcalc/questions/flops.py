@@ -11,12 +11,14 @@ from roofcalc import limits
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import NATIVE, Deployment
 from roofcalc.errors import RoofcalcError
+from roofcalc.given import Names, Numbers, positive, whole
 from roofcalc.hardware import Hardware
 from roofcalc.operations.base import Place
 from roofcalc.operations.whole import attention_flops, linear_flops, prefill_flops
+from roofcalc.options import Options
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, positive, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray

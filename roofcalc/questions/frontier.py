@@ -16,12 +16,14 @@ from roofcalc.curve import Ask, Piece, Points, Readers, best, better, points, re
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.generation import limited_by
+from roofcalc.given import Names, Numbers, single, whole
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.parallel import mapped
 from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, single, whole
+from roofcalc.request import Request
 from roofcalc.search import layouts, sized
 from roofcalc.workload import Workload, axes, workload
 

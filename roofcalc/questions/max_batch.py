@@ -10,10 +10,13 @@ import numpy as np
 from roofcalc import capacity, limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
+from roofcalc.given import Names, Numbers, positive
+from roofcalc.grids import stretches
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, positive, stretches
+from roofcalc.request import Request
 from roofcalc.workload import axes, workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it

@@ -10,10 +10,12 @@ import numpy as np
 from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
+from roofcalc.given import Names, Numbers, whole
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray

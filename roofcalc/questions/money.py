@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from roofcalc import catalog, prices
+from roofcalc.given import Numbers, single
 from roofcalc.hardware import Hardware
-from roofcalc.request import Numbers, Request, single
+from roofcalc.request import Request
 
 
 def usd_per_device_hour(request: Request, hardware: Hardware, given: Numbers | None) -> float:

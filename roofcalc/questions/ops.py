@@ -10,11 +10,13 @@ from roofcalc import limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.breakdown import lines, prefill_lines
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.given import MAX_TOKENS, Names, Numbers, one_whole, whole
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.prefill import prefill
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, whole
+from roofcalc.request import Request
 from roofcalc.roofline import decode
 
 PHASES = ("decode", "prefill")

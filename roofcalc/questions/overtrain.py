@@ -7,9 +7,9 @@ import numpy as np
 from roofcalc import units
 from roofcalc.economics.overtraining import LAWS, Law, break_even_tokens, fold_for, most_fold, optimal_tokens, train_flop_ratio
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.given import Names, Numbers, positive, single
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
-from roofcalc.request import Names, Numbers, positive, single
 
 DEFAULT_TRAIN_FLOP_RATIO = 100.0
 MAX_TRAIN_FLOP_RATIO = 1e12

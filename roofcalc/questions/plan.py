@@ -15,14 +15,16 @@ from roofcalc.choosing import Market, Plan, plans
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
+from roofcalc.given import Names, Numbers, positive, single, whole
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.planning import Demand, least_batch, reading, relief
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request, positive, single, whole
+from roofcalc.request import Request
 from roofcalc.workload import axes, workload
 from roofcalc.workload import mix as mix_of
 

@@ -12,12 +12,14 @@ from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
+from roofcalc.given import MAX_TOKENS, Names, Numbers, one_whole, whole
 from roofcalc.hardware import Hardware
+from roofcalc.options import Options
 from roofcalc.prefill import MAX_STEPS
 from roofcalc.prefill import prefill as times_of
 from roofcalc.report import columns
 from roofcalc.report.table import STRETCH, Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray

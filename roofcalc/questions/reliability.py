@@ -12,12 +12,14 @@ from roofcalc.deployment import Deployment
 from roofcalc.economics import reliability as events
 from roofcalc.economics.voting import majority_accuracy
 from roofcalc.generation import mean_step
+from roofcalc.given import MAX_TOKENS, Names, Numbers, single, whole
 from roofcalc.hardware import Hardware
 from roofcalc.layout import expert_counts
+from roofcalc.options import Options
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, single, whole
+from roofcalc.request import Request
 
 DEFAULT_TOKENS = "1k:100k:x10"
 DEFAULT_STREAMS = 5

@@ -8,8 +8,10 @@ from typing import Unpack
 import numpy as np
 
 from roofcalc.errors import RoofcalcError
+from roofcalc.given import Names, Numbers
 from roofcalc.listing.hardware import hardware_show
 from roofcalc.listing.models import models_show
+from roofcalc.options import Options
 from roofcalc.questions.explain import explain
 from roofcalc.questions.flops import flops
 from roofcalc.questions.interactivity import interactivity as interactivity_of
@@ -21,7 +23,7 @@ from roofcalc.report.people import readable
 from roofcalc.report.plots.kinds import need_matplotlib
 from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.table import Table
-from roofcalc.request import Names, Numbers, Options, Request
+from roofcalc.request import Request
 from roofcalc.units import tokens
 
 DEFAULT_BATCHES = "1,8,64"

@@ -14,12 +14,14 @@ from roofcalc.economics import rollouts as work
 from roofcalc.economics.cost import SECONDS_PER_HOUR, output_seconds
 from roofcalc.economics.cpus import cores_per_device
 from roofcalc.generation import mean_step, prompt_s
+from roofcalc.given import MAX_TOKENS, Names, Numbers, single, whole
 from roofcalc.hardware import Hardware
 from roofcalc.operations.whole import generation_attention_flops
+from roofcalc.options import Options
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, single, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray

@@ -13,13 +13,15 @@ from roofcalc.economics import cost as money
 from roofcalc.economics import voting
 from roofcalc.economics.streams import Case, read, shared, unshared_machine_s
 from roofcalc.errors import RoofcalcError
+from roofcalc.given import MAX_TOKENS, Names, Numbers, one_whole, single, whole
 from roofcalc.hardware import Hardware
 from roofcalc.operations.base import Branches
+from roofcalc.options import Options
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.request import MAX_TOKENS, Names, Numbers, Options, Request, one_whole, single, whole
+from roofcalc.request import Request
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
