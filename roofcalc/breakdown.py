@@ -14,7 +14,8 @@ from roofcalc import collectives, exposed
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage, each_stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Message, Operation
+from roofcalc.operations.base import Message, Operation
+from roofcalc.operations.spans import Array
 from roofcalc.prefill import chunks, prefill_messages, stage_work
 from roofcalc.roofline import RESOURCES, Step, operation_seconds, spared_seconds
 

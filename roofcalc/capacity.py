@@ -10,9 +10,10 @@ import numpy as np
 from roofcalc.architecture.model import Block, Dtypes
 from roofcalc.deployment import Deployment, stored
 from roofcalc.layout import Stage
-from roofcalc.operations.base import ALONE, Array, Branches, Place
+from roofcalc.operations.base import ALONE, Branches, Place
 from roofcalc.operations.feedforward import held_experts
 from roofcalc.operations.kinds import parts
+from roofcalc.operations.spans import Array
 from roofcalc.operations.step import held_place
 from roofcalc.solve import largest
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from roofcalc import links, regimes
 from roofcalc.deployment import Deployment
-from roofcalc.operations.base import Array, Message
+from roofcalc.operations.base import Message
+from roofcalc.operations.spans import Array
 
 
 class WireTime(NamedTuple):

@@ -15,8 +15,9 @@ from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Stage
 from roofcalc.operations import step as work
-from roofcalc.operations.base import Array, Message, Operation, Share
+from roofcalc.operations.base import Message, Operation, Share
 from roofcalc.operations.prefill import prefill_operations
+from roofcalc.operations.spans import Array
 from roofcalc.record import replace
 from roofcalc.roofline import RESOURCES, WIRES, Terms, add_messages, combined, limit_of, operation_terms, spared_seconds
 

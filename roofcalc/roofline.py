@@ -26,7 +26,8 @@ import numpy as np
 from roofcalc import collectives, exposed, roofs
 from roofcalc.deployment import Deployment
 from roofcalc.operations import step as work
-from roofcalc.operations.base import ALONE, Array, Branches, Message, Operation, Share
+from roofcalc.operations.base import ALONE, Branches, Message, Operation, Share
+from roofcalc.operations.spans import Array
 from roofcalc.record import Record
 from roofcalc.roofs import Roof
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roofcalc.operations.base import Array, Product, Routed, Share
+from roofcalc.operations.base import Product, Routed, Share
 from roofcalc.operations.feedforward import read_experts
+from roofcalc.operations.spans import Array
 
 
 class Roof(NamedTuple):

@@ -6,7 +6,7 @@ section 2.1, and 2203.15556).
 
 from __future__ import annotations
 
-from roofcalc.operations.base import Array
+from roofcalc.operations.spans import Array
 
 FORWARD = 2.0  # FLOPs per parameter and token
 TRAIN = 6.0  # forward and backward

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from roofcalc.architecture.matrix import Matrix
+from roofcalc.operations.spans import Array, Span
 from roofcalc.record import Record
-
-if TYPE_CHECKING:  # a tenth of the start would go into it
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from roofcalc.operations.spans import Span
-
-Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
 ACTIVATION_BYTES = 2.0  # of one element that goes into or comes out of a product
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from roofcalc.architecture.feedforward import Dense, Experts
-from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Part, Place, Product, Routed, Share
+from roofcalc.operations.base import ACTIVATION_BYTES, Operation, Part, Place, Product, Routed, Share
 from roofcalc.operations.linear import served
+from roofcalc.operations.spans import Array
 
 
 def dense(network: Dense, hidden: int, place: Place) -> Part:

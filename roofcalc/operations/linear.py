@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.architecture.matrix import Matrix
-from roofcalc.operations.base import ACTIVATION_BYTES, Array, Operation, Product, Share
+from roofcalc.operations.base import ACTIVATION_BYTES, Operation, Product, Share
+from roofcalc.operations.spans import Array
 
 DIGITS = 12  # to which bytes per FLOP must agree
 

@@ -13,10 +13,11 @@ import numpy as np
 from roofcalc.architecture.matrix import Matrix
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Stage
-from roofcalc.operations.base import Array, Cache, Operation, Part, Share
+from roofcalc.operations.base import Cache, Operation, Part, Share
 from roofcalc.operations.feedforward import expert_operations
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import linear
+from roofcalc.operations.spans import Array
 from roofcalc.record import replace
 
 

@@ -8,10 +8,16 @@ S is a sequence's context, the token being produced included; C tokens are cache
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeAlias
+
 import numpy as np
 
-from roofcalc.operations.base import Array
 from roofcalc.record import Record
+
+if TYPE_CHECKING:  # a tenth of the start would go into it
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
 
 def triangle(x: Array) -> Array:

@@ -11,11 +11,11 @@ from roofcalc.architecture.model import Block, Dtypes
 from roofcalc.assumptions import Assumptions
 from roofcalc.deployment import Deployment, stored
 from roofcalc.layout import Layout, Stage
-from roofcalc.operations.base import ALONE, Array, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
+from roofcalc.operations.base import ALONE, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
 from roofcalc.operations.feedforward import expert_products, reached, read_experts
 from roofcalc.operations.kinds import parts
 from roofcalc.operations.linear import products, served, together
-from roofcalc.operations.spans import Span
+from roofcalc.operations.spans import Array, Span
 from roofcalc.precision import Dtype
 
 Reads = Callable[[Span], Array]
