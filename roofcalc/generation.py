@@ -200,7 +200,7 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
 
     Data-parallel ranks that exchange tokens in every layer step together. Requests come as others end, on each rank by itself, so
     that a step meets the μ prompts of all ranks by chance, k of them where it meets any. Source: "DP attention imbalance", lmsys.org/blog,
-    2025-05-05.
+    2025-05-05. A drafter takes the prompt in as well.
 
     Formulas
     --------
@@ -212,7 +212,10 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
     steps, depth = osl / deployment.accepted, deployment.layout.pp
     mean = batch / (depth * steps)
     met = -np.expm1(-mean)
-    return np.asarray(steps * met * prefill(deployment, isl, 0.0, mean / met * depth, chunk).pace_s)
+    pace, draft = prefill(deployment, isl, 0.0, mean / met * depth, chunk).pace_s, deployment.draft
+    if draft and draft.deployment:
+        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, mean / met * depth, chunk).pace_s
+    return np.asarray(steps * met * pace)
 
 
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from roofcalc import catalog, collectives, exposed
 from roofcalc.assumptions import assumptions
 from roofcalc.breakdown import OVERHEAD, lines, prefill_lines
 from roofcalc.capacity import batch_memory
-from roofcalc.deployment import Deployment, deploy, notes
+from roofcalc.deployment import Deployment, Draft, deploy, notes
 from roofcalc.errors import RoofcalcError
 from roofcalc.evidence import calibrate, kernels, runs, typical
 from roofcalc.evidence.compare import usual
@@ -257,6 +257,10 @@ def test_ranks_that_step_together_wait_for_one_anothers_prompts() -> None:
     waits = 805.825 * float(prefill(deployment, 1024, 0.0, 2).ttft_s)
     found = output_tok_s(deployment, 1024, 2048, 1024, mean)
     assert found == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + waits), rel=1e-5)
+    # A drafter none of whose drafts is accepted takes the same prompts in: here the model itself, so each wait is twice as long
+    drafted = replace(deployment, draft=Draft(1, 0.0, deployment))
+    mean = step_at(drafted, 2000.0)
+    assert output_tok_s(drafted, 1024, 2048, 1024, mean) == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + 2 * waits), rel=1e-5)
     # Ranks of a dense model are replicas: each takes in its own 128 prompts, eight at a time, and nobody waits
     dense = on("llama-3.1-8b", "8xh200-sxm", "bf16", {"tp": 1, "dp": 8}, assume="typical")
     mean = step_at(dense, 2000.0)
