@@ -29,7 +29,7 @@ class Assumptions(Record):
     assume : "roofline", "bound" or "typical"
         The preset; `bound` is a floor on time for any engine, `typical` what engines reach (`roofcalc.profile`).
     engine : str, optional
-        In `typical`: the engine whose measurements calibrate the exposed time.
+        In `typical`: the engine, or release of one, whose exposed time and attention kernel are meant.
     overlap : "full", "net", "op" or "none"
         What runs at the same time (`roofcalc.roofline`).
     network : "bandwidth" or "ideal"

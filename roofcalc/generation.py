@@ -179,7 +179,7 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
 
     Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
     for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
-    `fewest_seconds` says.
+    `fewest_seconds` says, and in `typical` ranks may wait for one another's (`_in_step_s`).
 
     Formulas
     --------
@@ -190,7 +190,32 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
         return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
     decoding = osl / deployment.accepted * mean.seconds(batch)
     prompts = batch * prompt_s(deployment, isl, chunk, batch=batch)
+    if deployment.profile is not None and work.exchanges(deployment):
+        prompts = np.maximum(prompts, _in_step_s(deployment, isl, osl, batch, chunk))
     return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), prompts)))
+
+
+def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
+    """Seconds that prompts take where all ranks wait in each step in which any of them takes one in.
+
+    Data-parallel ranks that exchange tokens in every layer step together. Requests come as others end, on each rank by itself, so
+    that a step meets the μ prompts of all ranks by chance, k of them where it meets any. Source: "DP attention imbalance", lmsys.org/blog,
+    2025-05-05. A drafter takes the prompt in as well.
+
+    Formulas
+    --------
+    μ = B·A/(p·osl)
+    met = 1 − e^−μ
+    k = μ/met
+    prompts = osl/A·met·T_prefill(k)
+    """
+    steps, depth = osl / deployment.accepted, deployment.layout.pp
+    mean = batch / (depth * steps)
+    met = -np.expm1(-mean)
+    pace, draft = prefill(deployment, isl, 0.0, mean / met * depth, chunk).pace_s, deployment.draft
+    if draft and draft.deployment:
+        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, mean / met * depth, chunk).pace_s
+    return np.asarray(steps * met * pace)
 
 
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:

@@ -91,6 +91,10 @@ class Profile(Record):
         Exposed time in a prefill over that in a decode step.
     packed_tokens : float
         Tokens of the prompts that an engine takes in together.
+    shares_heads : bool
+        Attention of single tokens loads a KV head's entries once for all query heads of its group.
+    repeats : float
+        Where it does not: how many of the further loads, one per query head, take time.
     """
 
     accuracy: str
@@ -105,8 +109,15 @@ class Profile(Record):
     step_us: float
     prompt_factor: float
     packed_tokens: float
+    shares_heads: bool
+    repeats: float
     reserve_gb: float
     wires: Wires
+
+    @property
+    def repeated(self) -> float:
+        """The share of a group's further loads that takes time in this engine."""
+        return 0.0 if self.shares_heads else self.repeats
 
     def product(self, weights: Dtype, form: str) -> tuple[float, float]:
         """Fractions of peak FLOP/s and bandwidth of a product whose arithmetic is in the format `form`.

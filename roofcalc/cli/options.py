@@ -201,7 +201,7 @@ LAYOUT = (
 )
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
-    _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time is meant. [all together]", metavar="NAME"),
+    _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time and kernels are meant. [all together]", metavar="NAME"),
     _option(
         "overlap",
         "Assumptions",

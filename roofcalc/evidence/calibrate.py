@@ -17,7 +17,8 @@ import numpy as np
 
 from roofcalc import catalog
 from roofcalc.evidence import kernels, runs
-from roofcalc.evidence.typical import ANY, Between, Entry, Reserve, Typical
+from roofcalc.evidence.cases import GENERATIONS
+from roofcalc.evidence.typical import ANY, Between, Engine, Entry, Reserve, Typical
 from roofcalc.profile import Exchange
 from roofcalc.record import Record
 
@@ -190,6 +191,8 @@ def _flow(value: Any, depth: int) -> str:
         return "{" + ", ".join(f"{_key(key)}: {_flow(item, 9)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_flow(item, 9) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str) and not value[:1].isalpha():
         return f'"{value}"'
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -209,8 +212,9 @@ def main(given: Sequence[str] | None = None) -> None:
     timed = kernels.read(asked.kernels, SAME)
     entries = devices(timed, kernels.figures(asked.figures))
     prior = runs.run_of(np.zeros(len(runs.PRIORS)))
+    unfitted = {name: Engine(shares_heads=False) for name in GENERATIONS.values()}
     today, scatter = str(date.today()), scattered(kernels.read(asked.kernels), entries)
-    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, {}, BETWEEN, RESERVE, entries, RELATIVES))
+    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, unfitted, BETWEEN, RESERVE, entries, RELATIVES))
     strayed, estimates = runs.estimates(fitted)
     run = runs.run_of(strayed)
     for estimate in estimates:

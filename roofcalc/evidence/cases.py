@@ -31,6 +31,11 @@ REASONS = {
 }
 
 
+# An engine's releases whose kernels are a generation of their own. Before XQA, TensorRT-LLM's attention of single tokens did not share what the
+# query heads of a group read: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput after).
+GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
+
+
 class Case(Record):
     """A comparable point in the calculator's terms.
 
@@ -65,6 +70,16 @@ class Case(Record):
         degrees = layout or self.degrees
         compute = None if assumed.is_bound else self.compute
         return deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumed, **degrees)
+
+    @property
+    def engine(self) -> str:
+        """The engine's name without its version or back-end; empty where the source names none."""
+        return (self.point.engine or "").split("(")[0].strip().lower().replace(" ", "-")
+
+    @property
+    def generation(self) -> str | None:
+        """What `typical` calls the engine's release, where its kernels are a generation of their own."""
+        return GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
 
     @property
     def degrees(self) -> dict[str, Any]:

@@ -52,8 +52,10 @@ def bound(case: Case) -> Bound:
 def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
     """A case as it is most likely run, and deployed so: the default layout, a 16-bit cache where the batch fits with one.
 
-    Of prompts that a prefill step cuts at its tokens, a rank takes whole ones.
+    Of prompts that a prefill step cuts at its tokens, a rank takes whole ones. In `typical` the kernels are those of the engine's release.
     """
+    if assumed.is_typical and assumed.engine is None:
+        assumed = replace(assumed, engine=case.generation)
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if holds(case.deployment(roomy, name), case))

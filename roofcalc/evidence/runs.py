@@ -15,9 +15,9 @@ from roofcalc.architecture.attention import GQA
 from roofcalc.assumptions import assumptions
 from roofcalc.deployment import Deployment
 from roofcalc.evidence import points, typical
-from roofcalc.evidence.cases import Case, cases
+from roofcalc.evidence.cases import GENERATIONS, Case, cases
 from roofcalc.evidence.compare import ROOFLINE, usual
-from roofcalc.evidence.typical import Run, Typical
+from roofcalc.evidence.typical import Engine, Run, Typical
 from roofcalc.record import replace
 
 # Whole-run figures: what they are drawn to, and by how much (a factor e^spread either way) they may stray.
@@ -31,6 +31,7 @@ PRIORS: dict[str, tuple[float, float]] = {
     "exposed_us.latent": (60, 0.5),
     "step_us": (500, 0.8),
     "prompt_factor": (2, 0.5),
+    "repeats": (0.9, 0.3),  # nearly every query head's load, a last-level cache aside
 }
 POINT_SPREAD, SOURCE_SPREAD = 0.10, 0.15  # of ln(predicted/measured)
 PACKED_TOKENS = 8192.0  # of prompts taken in together: the usual token budget of a step
@@ -43,7 +44,6 @@ class Seen(NamedTuple):
     case: Case
     deployment: Deployment
     source: str
-    engine: str
 
 
 class Estimate(NamedTuple):
@@ -65,25 +65,16 @@ def seen(path: Path, file: Typical) -> list[Seen]:
         if case.point.batch is None:  # whole prompts on each rank, as `usual` has them
             ranks = deployment.layout.dp
             case = replace(case, work=replace(case.work, batch=max(1.0, case.work.batch // ranks) * ranks))
-        deployment = replace(deployment, assumptions=assumed, profile=typical.resolved(file, deployment.hardware.device))
-        found.append(Seen(case, deployment, case.point.source or "", engine_name(case.point.engine)))
+        deployment = replace(deployment, assumptions=assumed, profile=typical.resolved(file, deployment.hardware.device, case.generation))
+        found.append(Seen(case, deployment, case.point.source or ""))
     return found
 
 
-def engine_name(text: str | None) -> str:
-    """An engine's name without its version or back-end."""
-    return (text or "").split("(")[0].strip().lower().replace(" ", "-")
-
-
 def before_shared_heads(one: Seen) -> bool:
-    """Generations on grouped query heads by TensorRT-LLM 0.5 and 0.6, left out of the fit; in the errors they are all the same.
-
-    The attention kernel for such heads, with 2.4 times the throughput, came after: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md.
-    """
+    """Generations on grouped query heads by an engine whose attention did not share them."""
     blocks = one.deployment.model.blocks.values()
     grouped = any(isinstance(block.attention, GQA) and block.attention.heads > block.attention.kv_heads for block in blocks)
-    version = (one.case.point.engine_version or "")[:3]
-    return grouped and one.engine == "tensorrt-llm" and version in ("0.5", "0.6") and (one.case.work.osl or 0) > 1
+    return grouped and one.case.generation is not None and (one.case.work.osl or 0) > 1
 
 
 def misses(fitted: Sequence[Seen], run: Run) -> np.ndarray[Any, Any]:
@@ -107,6 +98,7 @@ def run_of(strayed: np.ndarray[Any, Any]) -> Run:
         else:
             groups[group] = value
     groups["within"] = min(1.0, groups["within"])
+    groups["repeats"] = min(1.0, groups["repeats"])
     groups["narrow"] = {key: min(1.0, value) for key, value in groups["narrow"].items()}
     groups["exposed_us"]["state"] = groups["exposed_us"]["attention"]  # no run of such a layer was measured
     return Run(**groups, packed_tokens=PACKED_TOKENS)
@@ -146,13 +138,13 @@ def held_out(name: str, fitted: Sequence[Seen], fold: Callable[[Seen], str | int
     for key in sorted({fold(one) for one in fitted}, key=str):
         left, rest = [one for one in fitted if fold(one) == key], [one for one in fitted if fold(one) != key]
         found += left
-        errors.append(misses(left, run_of(fit([one for one in rest if not before_shared_heads(one)], start))))
+        errors.append(misses(left, run_of(fit(rest, start))))
     return Estimate(name, found, np.concatenate(errors))
 
 
 def estimates(fitted: Sequence[Seen]) -> tuple[np.ndarray[Any, Any], list[Estimate]]:
     """How far the figures stray under a fit to all points, and the errors of points left out in two ways, and of those fitted."""
-    x = fit([one for one in fitted if not before_shared_heads(one)])
+    x = fit(fitted)
     left_out = [held_out("each source left out", fitted, lambda one: one.source, x), held_out("each fifth left out", fitted, fifth, x)]
     return x, [*left_out, Estimate("none left out", list(fitted), misses(fitted, run_of(x)))]
 
@@ -179,17 +171,17 @@ def summary(errors: np.ndarray[Any, Any]) -> tuple[float, ...]:
     return float(len(errors)), round(float(np.median(relative)), 3), round(float(np.quantile(relative, 0.9)), 3)
 
 
-def engines(fitted: Sequence[Seen], run: Run) -> dict[str, float]:
-    """Each engine's factor on exposed time, drawn to 1 by as much as its points' spread asks; those with no effect are left out."""
+def engines(fitted: Sequence[Seen], run: Run) -> dict[str, Engine]:
+    """Each engine's factor on exposed time, drawn to 1 by as much as its points' spread asks, and the generations of their kernels."""
     found = {}
-    for name in sorted({one.engine for one in fitted}):
-        own = [one for one in fitted if one.engine == name and not before_shared_heads(one)]
+    for name in sorted({one.case.engine for one in fitted}):
+        own = [one for one in fitted if one.case.engine == name]
         if len(own) < 5:
             continue
         tried = np.exp(np.linspace(-1, 1, 81))
         losses = [np.abs(misses(own, _scaled(run, factor))).mean() / POINT_SPREAD + 0.5 * np.log(factor) ** 2 / 0.3**2 / len(own) for factor in tried]
-        found[name] = round(float(tried[int(np.argmin(losses))]), 2)
-    return found
+        found[name] = Engine(round(float(tried[int(np.argmin(losses))]), 2))
+    return found | {name: replace(found[engine], shares_heads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
 
 
 def _scaled(run: Run, factor: float) -> Run:

@@ -35,7 +35,7 @@ class Entry(Record):
 
 
 class Run(Record):
-    """What whole runs take beyond their kernels, in `Profile`'s words; an engine's own factor on exposed time."""
+    """What whole runs take beyond their kernels, in `Profile`'s words."""
 
     within: float
     narrow: dict[str, float]
@@ -43,6 +43,14 @@ class Run(Record):
     step_us: float
     prompt_factor: float
     packed_tokens: float
+    repeats: float
+
+
+class Engine(Record):
+    """What is an engine's own: a factor on exposed time, and whether its attention shares heads, in `Profile`'s words."""
+
+    exposed: float = 1.0
+    shares_heads: bool = True
 
 
 class Between(Record):
@@ -74,7 +82,7 @@ class Typical(Record):
     errors : dict
         By estimate: points, median and 90th percentile of the absolute relative error of points that a fit did not see.
     engines : dict
-        Factor on exposed time by engine.
+        By an engine's name, with its release where that tells generations of kernels apart.
     relatives : dict
         By device, family, vendor or `any`: the entry that stands for it.
     """
@@ -83,7 +91,7 @@ class Typical(Record):
     kernels: dict[str, tuple[float, ...]]
     errors: dict[str, tuple[float, ...]]
     run: Run
-    engines: dict[str, float]
+    engines: dict[str, Engine]
     between: Between
     reserve: Reserve
     devices: dict[str, Entry]
@@ -111,12 +119,12 @@ def profile(device: Device, engine: str | None = None) -> Profile:
 def resolved(file: Typical, device: Device, engine: str | None = None) -> Profile:
     """The profile of a device by the figures of a file."""
     chain = lenders(file, device)
-    factor = 1.0
+    own = Engine()
     if engine is not None:
         if engine not in file.engines:
             known = ", ".join(file.engines)
             raise RoofcalcError(f"engine: {engine!r} was not measured{did_you_mean(engine, tuple(file.engines))}; measured: {known}")
-        factor = file.engines[engine]
+        own = file.engines[engine]
 
     def of(field: str) -> tuple[str, Any]:
         """A figure, and the entry that has it."""
@@ -146,10 +154,12 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
         prompt=figures["prompt"],
         within=run.within,
         narrow=run.narrow,
-        exposed_us={name: factor * value for name, value in run.exposed_us.items()},
-        step_us=factor * run.step_us,
+        exposed_us={name: own.exposed * value for name, value in run.exposed_us.items()},
+        step_us=own.exposed * run.step_us,
         prompt_factor=run.prompt_factor,
         packed_tokens=run.packed_tokens,
+        shares_heads=own.shares_heads,
+        repeats=run.repeats,
         reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
         wires=wires,
     )

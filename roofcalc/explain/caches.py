@@ -94,6 +94,8 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters["m"] = _last(found)
         kind = "entry bytes, one vector for both" if part.shared_kv else "entry bytes"
         found += [line(work(attention.gqa, kind, letters, "entry bytes"), "B"), line(work(attention.gqa, "FLOPs per entry", letters, "f"))]
+        if place.repeated:
+            found.append(line(work(attention.gqa, "loads", {**letters, "ρ": place.repeated}), "of each entry, by query heads that do not share them"))
     elif isinstance(part, MLA):
         letters = {"r_kv": part.kv_rank, "d_rope": part.rope_dim, "c": c, "n": part.heads // t}
         kind = "entry bytes in fp8" if place.kv_scales else "entry bytes"

@@ -107,7 +107,9 @@ class StepWorking:
         if loaded != reads:
             lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
         letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
-        lines += [line(work(operations.attended, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        lines.append(line(work(operations.attended, "FLOPs", letters, "FLOPs of one sequence")))
+        moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
+        lines.append(line(work(operations.attended, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:

@@ -23,10 +23,12 @@ def gqa(attention: GQA, hidden: int, place: Place) -> Part:
     entry bytes = m·(d_k + d_v)·c
     entry bytes, one vector for both = m·d_k·c
     FLOPs per entry = 2·n·(d_k + d_v)
+    loads = 1 + ρ·(n/m − 1)
     """
     n = attention.heads // place.tp
     entry = attention.entry_elements(place.tp) * place.kv_bytes / place.dcp
-    caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim))]
+    loads = 1.0 + place.repeated * (n / attention.kv_heads_on_device(place.tp) - 1.0)
+    caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim), loads=loads)]
     blocks = attention.blocks
     if blocks is not None and blocks.heads and blocks.dim:
         caches.append(index_cache(Index(blocks.heads, blocks.dim, blocks.top_k), Full(), place))

@@ -35,6 +35,8 @@ class Place(Record):
         Load of the busiest expert rank over the mean.
     redundant : int
         Copies of experts held beside the experts.
+    repeated : float
+        Share of the loads of a KV head's entries that query heads after the first make again (`roofcalc.profile`).
     """
 
     tp: int = 1
@@ -47,6 +49,7 @@ class Place(Record):
     reserved: bool = False
     imbalance: float = 1.0
     redundant: int = 0
+    repeated: float = 0.0
 
 
 class Cache(Record):
@@ -64,6 +67,8 @@ class Cache(Record):
         Per query token and entry read.
     role : str
         Which peak the FLOPs run at.
+    loads : float
+        How often a step of single tokens loads an entry.
     """
 
     name: str
@@ -71,6 +76,7 @@ class Cache(Record):
     entry_bytes: float
     flops: float
     role: str = "attention"
+    loads: float = 1.0
 
 
 class Branches(Record):

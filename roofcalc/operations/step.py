@@ -23,11 +23,12 @@ Reads = Callable[[Span], Array]
 
 def held_place(deployment: Deployment) -> Place:
     """How weights and caches lie in memory."""
-    return _held_place(deployment.layout, deployment.kv, deployment.assumptions)
+    repeated = deployment.profile.repeated if deployment.profile else 0.0
+    return _held_place(deployment.layout, deployment.kv, deployment.assumptions, repeated)
 
 
 @lru_cache(maxsize=1024)
-def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions) -> Place:
+def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions, repeated: float) -> Place:
     return Place(
         tp=layout.tp,
         group=layout.tp * layout.dp,
@@ -38,6 +39,7 @@ def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions) -> Place:
         reserved=assumed.kv_policy == "reserved",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,
+        repeated=repeated,
     )
 
 
@@ -164,7 +166,7 @@ def over(cached: Array, new: Array) -> Reads:
 def attended(
     cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE
 ) -> Operation:
-    """Scores and weighted sum over a cache, of one sequence: each entry is loaded once, the newest written.
+    """Scores and weighted sum over a cache, of one sequence: each entry is loaded, as often as the kernel does, the newest written.
 
     Streams that share a prefix load its entries once (arXiv 2402.05099), but each multiplies by them.
 
@@ -172,6 +174,7 @@ def attended(
     --------
     FLOPs = q·f·reads
     bytes = entry·loaded
+    bytes, loaded again = entry·loaded·loads
     """
     read = reads(cache.span)
     loaded = read if tokens * branches.count == 1 else reads(branches.of(cache.span.together(tokens)))
@@ -179,7 +182,7 @@ def attended(
         name=prefix + cache.name,
         layers=layers,
         flops=branches.count * tokens * cache.flops / spread * read,
-        bytes=cache.entry_bytes / spread * loaded,
+        bytes=cache.entry_bytes * cache.loads / spread * loaded,
         role=cache.role,
         tensor="kv",
         per_sequence=True,
@@ -246,6 +249,11 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
     mixing = block.attention is not None or block.state is not None
     feeding = block.mlp is not None and not exchanged
     return int(mixing or feeding) if parallel else int(mixing) + int(feeding)
+
+
+def exchanges(deployment: Deployment) -> bool:
+    """Whether data-parallel ranks send tokens to one another's experts, so that they step together."""
+    return deployment.layout.dp > 1 and any(message.kind == "exchange" for stage in deployment.stages for message in messages(deployment, stage))
 
 
 def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float], choices: float) -> list[Message]:

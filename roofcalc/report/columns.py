@@ -44,7 +44,7 @@ WHERE_GIVEN = (
     Column("acceptance", "acceptance", "", "rate at which each draft is accepted", "number", 1, "assumed"),
     Column("draft_model", "draft model", "", "what drafts", "text", 1, "assumed"),
     Column("mtp", "mtp", "", "the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
-    Column("engine", "engine", "", "whose measurements calibrate the exposed time", "text", 1, "assumed"),
+    Column("engine", "engine", "", "whose exposed time and attention kernel are meant", "text", 1, "assumed"),
     Column("layer_overhead_us", "layer overhead", "us", "exposed time of each layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "exposed time of each pass through a stage", "number", 1, "assumed"),
     Column("changes", "changes", "", "figures overridden with --set", "text", 1, "assumed"),
