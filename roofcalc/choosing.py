@@ -66,16 +66,20 @@ class Best:
     """The best that a search has met for each need."""
 
     def __init__(self, needs: int) -> None:
-        self.key = np.tile([[np.inf], [np.inf], [0.0]], needs)  # devices, those used, margin
+        self.key = np.full((5, needs), np.inf)  # devices, those used; -merit; stages, -tensor ranks
         self.replicas = np.full(needs, np.inf)
         self.found: list[Deployment | None] = [None] * needs
         self.reason = np.full(needs, len(REASONS) - 1)
 
     def meet(self, piece: Piece, some: Choices, market: Market) -> None:
-        """Takes what is better: fewer devices; of as many, those of which fewer are used; then what could carry the most."""
+        """Takes what is better: fewer devices; of as many, those of which fewer are used; then the higher merit (`Choices`).
+
+        Where that is equal too, fewer stages, and of as many the more tensor ranks.
+        """
         self.reason = np.minimum(self.reason, some.reason.min(axis=0))
         used = piece.deployment.hardware.count * (some.replicas + market.lost)
-        keys = np.stack([market.devices(used), used, -some.margin])  # (3, layouts, needs)
+        stages, ranks = ([[getattr(one, name)] for one in piece.layouts] for name in ("pp", "tp"))
+        keys = np.stack(np.broadcast_arrays(market.devices(used), used, -some.merit, stages, -np.array(ranks)))  # (5, layouts, needs)
         for number in range(len(piece.layouts)):
             for need in np.flatnonzero(np.isfinite(keys[0, number])):
                 if tuple(keys[:, number, need]) < tuple(self.key[:, need]):

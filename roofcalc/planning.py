@@ -141,14 +141,13 @@ class Ability(NamedTuple):
         What is in the way, of `REASONS`; 0 where nothing is.
     most : array
         Sequences, or requests per second where they are asked for; 0 where something is in the way.
-    fitting, fast : array
-        Sequences that fit, and that are served fast enough.
+    step : Timed or None
+        Of those in flight; None where nothing fits.
     """
 
     reason: NDArray[np.intp]
     most: NDArray[Any]
-    fitting: NDArray[Any]
-    fast: NDArray[Any]
+    step: Timed | None
 
 
 def ability(demand: Demand, deployment: Deployment) -> Ability:
@@ -157,7 +156,7 @@ def ability(demand: Demand, deployment: Deployment) -> Ability:
     fitting, nothing = demand.fitting(deployment), np.zeros(shape)
     if fitting.max() < 1:
         why = REASONS.index("capacity" if capacity.weights_fit(deployment) else "weights")
-        return Ability(np.full(shape, why), nothing, fitting, nothing)
+        return Ability(np.full(shape, why), nothing, None)
     step = demand.step(deployment)
     fast = limits.batch_interactivity(step, demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
@@ -168,7 +167,7 @@ def ability(demand: Demand, deployment: Deployment) -> Ability:
         if demand.rate is not None:
             most = _most_requests(demand, step, batch, prompts)
     reason = np.select([fitting < 1, fast < 1, late], [REASONS.index(name) for name in ("capacity", "interactivity", "ttft")], 0)
-    return Ability(reason, np.where(reason == 0, most, 0.0), fitting, fast)
+    return Ability(reason, np.where(reason == 0, most, 0.0), step)
 
 
 def _most_requests(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
@@ -201,24 +200,35 @@ class Choices(NamedTuple):
         That meet the demand; inf where none do.
     reason : array of int
         What is in the way of one.
-    margin : array
-        What these replicas could carry over what is asked of them.
+    merit : array
+        The higher, the better among layouts of as many devices. Of sequences: tok/s for each user at the load that is asked, and
+        thus the least money per token. Of requests per second: what the replicas could carry over what is asked of them.
     """
 
     replicas: NDArray[Any]
     reason: NDArray[np.intp]
-    margin: NDArray[Any]
+    merit: NDArray[Any]
 
 
 def choices(demand: Demand, piece: Piece) -> Choices:
-    """The replicas that each layout of a piece needs."""
+    """The replicas that each layout of a piece needs, and what they are worth."""
     found = [ability(demand, piece.placed(number)) for number in range(len(piece.layouts))]
     most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load = demand.batch if demand.rate is None else demand.rate
     with np.errstate(divide="ignore", invalid="ignore"):
         replicas = np.where(most > 0, np.maximum(np.ceil(load / most * (1 - 1e-12)), 1.0), np.inf)
-        margin = np.where(most > 0, significant(replicas * most / load), 0.0)
-    return Choices(replicas, reason, margin)
+        if demand.rate is None:
+            merit = np.stack([_speed(one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
+        else:
+            merit = replicas * most / load
+    return Choices(replicas, reason, np.where(most > 0, significant(merit), 0.0))
+
+
+def _speed(one: Ability, batch: NDArray[Any]) -> NDArray[Any]:
+    """Tokens per second for each user of a replica that has `batch` sequences in flight."""
+    if one.step is None:
+        return np.zeros(batch.shape)
+    return np.asarray(one.step.deployment.accepted / one.step.seconds(np.maximum(batch, 1.0)))
 
 
 def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:

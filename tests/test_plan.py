@@ -30,16 +30,30 @@ def most(model: str, device: str, layout: Layout, seq: int, rate: float, **given
     return int(table["max_batch"][0])
 
 
-def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int = 0, **given: object) -> int:
-    """The fewest devices by a loop over every size and layout of a replica and every number of replicas."""
-    best = math.inf
+def speed(model: str, device: str, layout: Layout, seq: int, batch: int, **given: object) -> float:
+    """tok/s for each user of one replica, by the question `interactivity`."""
+    table = rc.interactivity(model, f"{layout.devices}x{device}", seq=seq, batch=batch, **degrees(layout), **given)  # type: ignore[arg-type]
+    return float(table["interactivity_tok_s"][0])
+
+
+def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int = 0, **given: object) -> tuple[int, Layout]:
+    """The fewest devices by a loop over every size and layout of a replica and every number of replicas.
+
+    And of all layouts of so many devices the fastest at the sequences of the fullest replica, of those the one of fewest stages and
+    then of most tensor ranks.
+    """
+    meeting: list[tuple[int, int, Layout]] = []
     for count in range(1, upto + 1):
         for layout in every_layout(model, count):
             each = most(model, device, layout, seq, rate, **given)
             replicas = next((n for n in range(1, upto + 1) if each * n >= batch), None)
             if replicas:
-                best = min(best, count * (replicas + spare))
-    return int(best)
+                meeting.append((count * (replicas + spare), replicas, layout))
+    fewest = min(devices for devices, _, _ in meeting)
+    alike = [(replicas, layout) for devices, replicas, layout in meeting if devices == fewest]
+    speeds = [speed(model, device, layout, seq, math.ceil(batch / replicas), **given) for replicas, layout in alike]
+    fastest = [layout for (_, layout), one in zip(alike, speeds, strict=True) if one > max(speeds) * (1 - 1e-9)]
+    return fewest, min(fastest, key=lambda one: (one.pp, -one.tp))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +72,25 @@ def test_no_loop_finds_fewer_devices(
     model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int, given: dict[str, str]
 ) -> None:
     (row,) = rc.plan(model, device, seq=seq, interactivity=rate, batch=batch, spare=spare, **given).rows()  # type: ignore[arg-type]
-    assert row["devices"] == least(model, device, seq, rate, batch, upto, spare, **given)
+    fewest, best = least(model, device, seq, rate, batch, upto, spare, **given)
+    assert row["devices"] == fewest and [row[name] for name in ("tp", "pp", "dp", "ep")] == [best.tp, best.pp, best.dp, best.ep]
     layout = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
     (one,) = rc.max_batch(model, str(row["hardware"]), seq=seq, interactivity=rate, **layout, **given).rows()  # type: ignore[arg-type]
     working = row["replicas"] - spare  # type: ignore[operator]
     assert one["max_batch"] * working >= batch and row["batch"] == batch  # type: ignore[operator]
     size = int(str(row["hardware"]).partition("x")[0])
     assert row["devices"] == size * row["replicas"] and row["interactivity_tok_s"] >= rate * (1 - 1e-9)  # type: ignore[operator]
+
+
+def test_of_as_many_devices_the_fastest() -> None:
+    """100 sequences on eight H100: two stages hold them too, but each sequence would pass both, one after the other."""
+    given = {"seq": 8000, "batch": 100, "interactivity": 30, "usd_per_hour": 2}
+    (row,) = rc.plan("llama-3.1-70b", "8xh100-sxm", **given).rows()  # type: ignore[arg-type]
+    (stages,) = rc.plan("llama-3.1-70b", "8xh100-sxm", pp=2, **given).rows()  # type: ignore[arg-type]
+    assert (row["tp"], row["pp"], stages["tp"], stages["pp"]) == (8, 1, 4, 2) and row["devices"] == stages["devices"]
+    assert row["interactivity_tok_s"] > 1.3 * stages["interactivity_tok_s"]  # type: ignore[operator]
+    dearer = row["interactivity_tok_s"] / stages["interactivity_tok_s"]  # type: ignore[operator]
+    assert stages["usd_per_mtok_out"] == pytest.approx(dearer * row["usd_per_mtok_out"])  # type: ignore[operator]
 
 
 def test_what_fits_so_many_devices_does_not_fit_one_more() -> None:

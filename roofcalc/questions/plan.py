@@ -58,7 +58,9 @@ def plan(
     """The fewest devices, as replicas of one layout, that hold and serve a demand; or the least money among machines.
 
     Every number of devices of a replica and every legal layout is looked at, since more devices do not always do what fewer
-    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas.
+    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas. Of layouts that take as many
+    devices, the one that is fastest for each user at the sequences that are asked, and thus decodes for the least money per token;
+    for requests per second the one that could carry the most. Where that is equal too, fewer stages, then more tensor ranks.
 
     Parameters
     ----------
