@@ -17,6 +17,7 @@ from roofcalc.curve import Piece
 from roofcalc.deployment import Deployment
 from roofcalc.generation import Timed, mean_step, step_at
 from roofcalc.hardware import Hardware
+from roofcalc.layout import Layout
 from roofcalc.precision import dtype
 from roofcalc.prefill import prefill
 from roofcalc.record import replace
@@ -113,9 +114,9 @@ class Reading(NamedTuple):
 def reading(demand: Demand, deployment: Deployment) -> Reading:
     """Times of the prompts, or of whole contexts where there are no answers."""
     layout = deployment.layout
-    first = prefill(deployment, demand.isl, 0.0, float(layout.dp), demand.chunk).ttft_s
-    at_once = float(layout.dp * layout.pp)
-    pace = prefill(deployment, demand.isl, 0.0, at_once, demand.chunk).pace_s / at_once
+    batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # one on each rank; and one on each of its stages too
+    times = prefill(deployment, demand.isl, 0.0, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
+    first, pace = times.ttft_s[0], times.pace_s[1] / batches[1]
     return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), (pace * demand.parts).sum(axis=-1))
 
 
@@ -150,8 +151,8 @@ class Ability(NamedTuple):
     step: Timed | None
 
 
-def ability(demand: Demand, deployment: Deployment) -> Ability:
-    """The largest load of one replica."""
+def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] | None = None) -> Ability:
+    """The largest load of one replica; `read` keeps what prompts take, which does not depend on context ranks."""
     shape = demand.interactivity.shape
     fitting, nothing = demand.fitting(deployment), np.zeros(shape)
     if fitting.max() < 1:
@@ -162,7 +163,10 @@ def ability(demand: Demand, deployment: Deployment) -> Ability:
     batch = np.minimum(fitting, fast)
     late, most = np.zeros(shape, dtype=bool), batch
     if demand.rate is not None or np.isfinite(demand.ttft_s).any():
-        prompts = reading(demand, deployment)
+        alike = replace(deployment.layout, dcp=1)
+        prompts = (read or {}).get(alike) or reading(demand, deployment)
+        if read is not None:
+            read[alike] = prompts
         late = prompts.first_s > demand.ttft_s
         if demand.rate is not None:
             most = _most_requests(demand, step, batch, prompts)
@@ -212,7 +216,8 @@ class Choices(NamedTuple):
 
 def choices(demand: Demand, piece: Piece) -> Choices:
     """The replicas that each layout of a piece needs, and what they are worth."""
-    found = [ability(demand, piece.placed(number)) for number in range(len(piece.layouts))]
+    read: dict[Layout, Reading] = {}
+    found = [ability(demand, piece.placed(number), read) for number in range(len(piece.layouts))]
     most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load = demand.batch if demand.rate is None else demand.rate
     with np.errstate(divide="ignore", invalid="ignore"):
