@@ -104,11 +104,14 @@ class Reading(NamedTuple):
         Until the first token: the longest of all kinds, and on average.
     prompt_s : array
         Seconds of the whole replica that a prompt takes on average, one of each rank and stage at a time.
+    limited_by : array of str
+        The resource that takes the largest part of these, in the kind of request that takes the most.
     """
 
     first_s: NDArray[Any]
     mean_first_s: NDArray[Any]
     prompt_s: NDArray[Any]
+    limited_by: NDArray[np.str_]
 
 
 def reading(demand: Demand, deployment: Deployment) -> Reading:
@@ -116,8 +119,9 @@ def reading(demand: Demand, deployment: Deployment) -> Reading:
     layout = deployment.layout
     batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # one on each rank; and one on each of its stages too
     times = prefill(deployment, demand.isl, 0.0, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
-    first, pace = times.ttft_s[0], times.pace_s[1] / batches[1]
-    return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), (pace * demand.parts).sum(axis=-1))
+    first, pace = times.ttft_s[0], times.pace_s[1] / batches[1] * demand.parts
+    limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
+    return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 
 
 def requests_per_s(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
@@ -242,7 +246,7 @@ def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:
     `demand` is of one need.
     """
     machine, layout = deployment.hardware, deployment.layout
-    changed = {f"+{STEP * 100:.0f} % {name}": moved(deployment, one, layout) for name, one in _more(machine).items()}
+    changed = {f"{name} +{STEP * 100:.0f} %": moved(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
         changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
     usual = float(ability(demand, deployment).most[0])

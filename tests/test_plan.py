@@ -221,10 +221,11 @@ def test_relief_is_what_more_of_a_figure_gives() -> None:
         rc.max_batch("llama-3.1-405b", "8xh100-sxm", changes=changes, kv=kv, **given)["max_batch"][0]  # type: ignore[arg-type]
         for changes, kv in ((None, None), ("hardware.memory.capacity_gb=88", None), (None, "fp8"))
     )
-    (note,) = (one for one in table.notes if "binds" in one)
+    (note,) = (one for one in table.notes if "could carry" in one)
     assert row["limited_by"] == "capacity" and usual == 56  # 234.1 GB over 4.129 GB
-    assert f"+10 % capacity ({(wide / usual - 1) * 100:+.1f} %)" in note and f"fp8 KV ({(narrow / usual - 1) * 100:+.1f} %)" in note
-    assert row["relief"] == ("fp8 KV" if narrow > wide else "+10 % capacity") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
+    assert "could carry 56 sequences, limited by capacity; more with" in note
+    assert f"capacity +10 % ({(wide / usual - 1) * 100:+.1f} %)" in note and f"fp8 KV ({(narrow / usual - 1) * 100:+.1f} %)" in note
+    assert row["relief"] == ("fp8 KV" if narrow > wide else "capacity +10 %") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
 
 
 MIX = """# prompts and answers, and how many of each
@@ -232,6 +233,46 @@ MIX = """# prompts and answers, and how many of each
 
 1000:1000, 1   # longer answers
 """
+
+
+def test_what_prompts_wait_for_limits_requests() -> None:
+    """8,000 tokens in and 10 out: a prompt takes 130 ms, ten steps of the largest batch, 60, take 0.3 s: prompts take 96 % of the time."""
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=8000, osl=10, requests_per_second=10).rows()
+    (prompt,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
+    assert row["limited_by"] == prompt["limited_by"] == "compute" and row["relief"] == "FLOPs +10 %"
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1, osl=1, requests_per_second=10).rows()  # the weights are read for each prompt
+    assert row["limited_by"] == "bandwidth" and row["relief"] == "bandwidth +10 %"
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1000, osl=1000, requests_per_second=10).rows()
+    assert row["limited_by"] == "capacity"
+
+
+def test_spare_devices_leave_replicas_their_size() -> None:
+    """405B in fp8 needs six H100 for its weights alone: a hundred spare ones are a hundred replicas more, not a smaller one."""
+    given = {"seq": 8000, "interactivity": 30, "weights": "fp8"}
+    (one,) = rc.plan("llama-3.1-405b", "h100-sxm", **given).rows()  # type: ignore[arg-type]
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", spare=100, **given).rows()  # type: ignore[arg-type]
+    assert (one["devices"], row["devices"], row["replicas"]) == (8, 8 * 101, 101)
+    (four,) = rc.plan("llama-3.1-405b", "h100-sxm", spare=3, devices=[24, 40], **given).rows()  # type: ignore[arg-type]
+    assert (four["devices"], four["replicas"]) == (40, 4)  # 4 replicas of 8 are 32
+    assert next(rc.plan("llama-3.1-8b", "h100-sxm", devices=4, spare=4).rows())["limited_by"] == "devices"
+    assert next(rc.plan("llama-3.1-405b", "h100-sxm", devices=4).rows())["limited_by"] == "weights"
+
+
+def test_notes_say_each_thing_once() -> None:
+    few, many = (rc.plan("llama-3.1-8b", "h100-sxm", seq=4000, interactivity=20, batch=f"100:{last}:100") for last in (800, 900))
+    assert sum("could carry" in note for note in few.notes) >= 1 and not any("could carry" in note for note in many.notes)
+    assert sum("relief is" in note for note in many.notes) == 1
+    idle, full = (rc.plan("llama-3.1-8b", "8xh100-sxm", seq=4000, batch=batch) for batch in (1, 900))
+    assert any("stand idle; h100-sxm takes any number" in note for note in idle.notes) and not any("idle" in note for note in full.notes)
+    (note,) = (one for one in rc.plan("llama-3.1-405b", "groqrack").notes if "no layout" in one)
+    assert "up to 64 devices, as many as can be joined, holds" in note
+
+
+def test_no_peak_no_figures() -> None:
+    """Cerebras publishes no dense peak for 16-bit weights: nothing is known, which is neither 0 nor a limit."""
+    for table in (rc.plan("llama-3.1-8b", "cs-3"), rc.frontier("llama-3.1-8b", "cs-3", seq=8000)):
+        (row,) = table.rows()
+        assert (row["batch"], row["limited_by"], row["tp"], row["interactivity_tok_s"]) == (None, None, None, None)
 
 
 def test_mixes(tmp_path: Path) -> None:
@@ -291,6 +332,8 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("--isl 1k", "a generation needs both"),
         ("--interactivity 0", "interactivity: expected"),
         ("--usd-per-hour -1", "usd_per_hour: expected"),
+        ("--tp 3", "no legal layout of llama-3.1-8b with tp 3 on 1 to 64 devices"),
+        ("--ep 2 --devices 4", "no legal layout of llama-3.1-8b with ep 2 on 1 to 4 devices"),
     ],
 )
 def test_bad_requests(line: str, complaint: str) -> None:

@@ -22,7 +22,7 @@ from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Names, Numbers, Options, Request, single, whole
-from roofcalc.search import layouts, sized
+from roofcalc.search import layouts, no_layout, sized
 from roofcalc.workload import Workload, axes, workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -126,8 +126,7 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
             for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
                 found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
     if not found:
-        asked = ", ".join(f"{name} {' or '.join(map(str, sorted(degrees)))}" for name, degrees in held.items())
-        raise RoofcalcError(f"{machine.name}: no legal layout of {model.name}{f' with {asked}' if asked else ' on so many devices'}")
+        raise no_layout(machine, model, held, "so many devices")
     return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))
 
 
@@ -135,6 +134,8 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
     """Adds the rows of every point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
     if not pieces[0].deployment.has_time:
+        for point in range(ask.work.seq.size):
+            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan))
         return
     found = [
         some._replace(layout=some.layout + begin)
@@ -149,7 +150,7 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
     kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
     for point in range(ask.work.seq.size):
         if not (kept.point == point).any():
-            _add_nothing(request, ask, searched, point, changes)
+            _say_why_not(request, ask, searched, point, changes)
             continue
         own = kept.only(kept.point == point)
         for first, last in _runs(own.layout):
@@ -212,7 +213,7 @@ def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], th
     }
 
 
-def _add_nothing(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...]) -> None:
+def _say_why_not(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...]) -> None:
     """A row that says what is in the way where nothing fits, or where nothing that fits is in time."""
     work = ask.work.at(np.array([point]))
     least = 1.0 if ask.batches is None else float(ask.batches.min())
@@ -222,8 +223,14 @@ def _add_nothing(request: Request, ask: Ask, searched: Searched, point: int, cha
     if any(capacity.weights_fit(one) for one in everything):
         fits = any((capacity.batch_memory(one, work.seq) >= least).all() for one in everything)
         limit = "ttft" if fits and ask.ttft_s is not None else "capacity"
+    nearest = min(everything, key=lambda one: capacity.system_weight_bytes(one) / capacity.system_capacity_bytes(one))
     if limit != "ttft":
-        request.note(limits.what_would_fit(everything[0], float(work.seq[0])))
-    values = {} if work.isl is None or work.osl is None else {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
-    unknown = dict.fromkeys(("tp", "pp", "dp", "ep", "dcp"))
-    request.add(everything[0], changes, seq=work.seq, batch=np.zeros(1), limited_by=limit, **values, **unknown)
+        request.note(limits.what_would_fit(nearest, float(work.seq[0])))
+    _add_nothing(request, work, nearest, changes, batch=np.zeros(1), limited_by=limit)
+
+
+def _add_nothing(request: Request, work: Workload, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
+    """A row of a point that no layout has figures for."""
+    if work.isl is not None and work.osl is not None:
+        values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
+    request.add(deployment, changes, seq=work.seq, **values, **dict.fromkeys(("tp", "pp", "dp", "ep", "dcp")))

@@ -11,12 +11,12 @@ import numpy as np
 from roofcalc import limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.catalog import Change
-from roofcalc.choosing import Market, Plan, plans
+from roofcalc.choosing import Market, Plan, plans, replica_sizes
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
 from roofcalc.hardware import Hardware
-from roofcalc.planning import Demand, least_batch, reading, relief
+from roofcalc.planning import Demand, ability, least_batch, reading, relief
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 LEAST = ("devices", "usd")
 DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
+MOST_SAID = 8  # plans whose limits are put into a sentence each
 LEAST_GAIN = 0.0005  # below that a figure is worth nothing
 
 
@@ -139,8 +140,11 @@ def plan(
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
     shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
+    say = sum(map(len, found.values())) <= MOST_SAID
     for (_, changes), some in found.items():
-        _add_plans(request, some, changes, least or LEAST[0], shared)
+        _add_plans(request, some, changes, least or LEAST[0], shared, say)
+    if not say:
+        request.note("limited_by is what a replica would run out of first; relief is what would let it carry the most more")
     return request.answer()
 
 
@@ -181,7 +185,7 @@ def _demand(
     return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
 
 
-def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any]) -> None:
+def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any], say: bool) -> None:
     """Adds the rows of one model, need by need, the best plan first."""
     needs: dict[tuple[float, ...], list[Plan]] = {}
     for one in some:
@@ -194,10 +198,10 @@ def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], 
 
     for alike in needs.values():
         for one in sorted(alike, key=order):
-            _add_plan(request, one, changes, shared)
+            _add_plan(request, one, changes, shared, say)
 
 
-def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any]) -> None:
+def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
     need, deployment, market = one.need, one.deployment, one.market
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
@@ -209,15 +213,16 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
     if need.osl is not None:
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(one.devices):
-        values |= _figures(request, one)
+        values |= _figures(request, one, say)
+        _say_what_idles(request, one)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": market.machine.name, "batch": np.zeros(1), "limited_by": one.reason}
+        values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
         _say_why_not(request, one)
     request.add(deployment, changes, **values)
 
 
-def _figures(request: Request, one: Plan) -> dict[str, Any]:
+def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     """What the replicas of a plan do at the load that is asked."""
     need, deployment, market = one.need, one.deployment, one.market
     step, fitting = need.step(deployment), need.fitting(deployment)
@@ -234,12 +239,13 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
             decoding = need.answer / deployment.accepted * step.seconds(each)
             per_s = batch * need.answer / (decoding + each * prompts.prompt_s)
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
+    if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
+        limit = str(prompts.limited_by[0])
+    carried = float(ability(need, deployment).most[0])
     gains = relief(need, deployment)
     name = max(gains, key=lambda one: gains[one])
-    worth = [f"{one} ({gain * 100:+.1f} %)" for one, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
-    what = "requests" if need.rate is not None else "sequences"
-    more = f"a replica could carry more {what} with {', '.join(worth)}" if worth else "no tenth of a figure lets a replica carry more"
-    request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; {more}")
+    if say:
+        _say_what_binds(request, one, limit, carried, gains)
     return {
         "devices": one.devices,
         "replicas": one.replicas + market.lost,
@@ -254,13 +260,43 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
     }
 
 
+def _counted(count: float, what: str) -> str:
+    return f"{count:,.0f} {what}{'' if count == 1 else 's'}"
+
+
+def _say_what_binds(request: Request, one: Plan, limit: str, carried: float, gains: dict[str, float]) -> None:
+    """A note on the largest load of a replica, and what would let it carry more."""
+    load = f"{units.significant(carried)} requests per second" if one.need.rate is not None else _counted(carried, "sequence")
+    worth = [f"{name} ({gain * 100:+.1f} %)" for name, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
+    more = f"more with {', '.join(worth)}" if worth else "no more with a tenth more of any figure"
+    where = f"{one.deployment.model.name} on {one.deployment.hardware.name}"
+    request.note(f"{where}: a replica could carry {load}, limited by {limit}; {more}")
+
+
+def _say_what_idles(request: Request, one: Plan) -> None:
+    """A note where whole machines are taken and half of their devices or more stand idle."""
+    market = one.market
+    used = one.deployment.hardware.count * (one.replicas + market.lost)
+    if market.had is None and 2 * used <= one.devices:
+        request.note(
+            f"{market.machine.name}: whole ones are taken, and half of the devices or more stand idle; {market.machine.device.name} takes any number"
+        )
+
+
 def _say_why_not(request: Request, one: Plan) -> None:
     """A note on what is in the way of every layout."""
-    market, model = one.market, one.deployment.model
+    market, sizes = one.market, replica_sizes(one.deployment, one.market)
+    where = f"{one.deployment.model.name} on {market.machine.name}"
+    most = max(sizes.stop - 1, 1)
+    joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
+    up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
     if one.reason == "devices":
-        most = "" if market.had is None else f" up to {market.had.max():,.0f}"
-        request.note(f"{model.name} on {market.machine.name}: more devices would meet it than any number that can be had{most}")
+        had = "" if market.had is None else f" up to {market.had.max():,.0f}"
+        request.note(f"{where}: more devices would meet it than any number that can be had{had}")
     elif one.reason:
-        words = {"ttft": "no layout reads a prompt in time", "interactivity": "no layout is fast enough for a single sequence"}
-        why = words.get(one.reason, "no layout holds the weights and one sequence")
-        request.note(f"{model.name} on {market.machine.name}: {why}")
+        words = {
+            "ttft": f"no layout of {up_to} reads a prompt in time",
+            "interactivity": f"no layout of {up_to} is fast enough for a single sequence",
+        }
+        why = words.get(one.reason, f"no layout of {up_to} holds the weights and one sequence")
+        request.note(f"{where}: {why}")
