@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -16,6 +19,7 @@ from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
 from roofcalc.hardware import Hardware
+from roofcalc.parallel import mapped
 from roofcalc.planning import Demand, ability, least_batch, reading, relief
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
@@ -32,6 +36,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 LEAST = ("devices", "usd")
 DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
+MAX_PLANS = 2000  # each a search of its own: about 10 ms
 MOST_SAID = 8  # plans whose limits are put into a sentence each
 LEAST_GAIN = 0.0005  # below that a figure is worth nothing
 
@@ -132,17 +137,21 @@ def plan(
     had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
     lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    for own, machine, changes in request.searches():
+    searches, precisions = list(request.searches()), request.precisions()
+    for own, machine, changes in searches:
         context = min(DEFAULT_SEQ, own.context) if seq is None and not generations else seq
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
+        if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
+            raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
         market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
-        for weights, kv in request.precisions():
+        for weights, kv in precisions:
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
     shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
     say = sum(map(len, found.values())) <= MOST_SAID
-    for (_, changes), some in found.items():
-        _add_plans(request, some, changes, least or LEAST[0], shared, say)
+    ordered = [(one, changes) for (_, changes), some in found.items() for one in _ordered(some, least or LEAST[0])]
+    with closing(mapped(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
+        deque(each, maxlen=0)
     if not say:
         request.note("limited_by is what a replica would run out of first; relief is what would let it carry the most more")
     return request.answer()
@@ -185,8 +194,8 @@ def _demand(
     return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
 
 
-def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any], say: bool) -> None:
-    """Adds the rows of one model, need by need, the best plan first."""
+def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
+    """The plans of one model, need by need, the best first."""
     needs: dict[tuple[float, ...], list[Plan]] = {}
     for one in some:
         asked = tuple(float(np.asarray(values).ravel()[0]) for values in (*one.need[:3], *one.need[4:8]) if values is not None)
@@ -197,8 +206,7 @@ def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], 
         return math.inf if math.isnan(figure) else figure
 
     for alike in needs.values():
-        for one in sorted(alike, key=order):
-            _add_plan(request, one, changes, shared, say)
+        yield from sorted(alike, key=order)
 
 
 def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
