@@ -148,9 +148,11 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
         found = [_apart(ask.work, some, who) for some, who in zip(found, read, strict=True)]
     kept = Points(*(np.concatenate(values) for values in zip(*found, strict=True)))
     kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
+    missing = [point for point in range(ask.work.seq.size) if not (kept.point == point).any()]
+    most = max(missing, key=lambda point: float(ask.work.seq[point]), default=None)  # what is in its way is said of it alone
     for point in range(ask.work.seq.size):
-        if not (kept.point == point).any():
-            _say_why_not(request, ask, searched, point, changes)
+        if point in missing:
+            _say_why_not(request, ask, searched, point, changes, say=point == most)
             continue
         own = kept.only(kept.point == point)
         for first, last in _runs(own.layout):
@@ -213,19 +215,26 @@ def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], th
     }
 
 
-def _say_why_not(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...]) -> None:
-    """A row that says what is in the way where nothing fits, or where nothing that fits is in time."""
+def _say_why_not(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...], say: bool) -> None:
+    """A row that says what is in the way where nothing fits, or where nothing that fits is in time; and perhaps a note."""
     work = ask.work.at(np.array([point]))
     least = 1.0 if ask.batches is None else float(ask.batches.min())
-    numbers = range(int(searched.begins[-1]) + len(searched.pieces[-1].layouts))
-    everything = [searched.deployment(number) for number in numbers]
-    limit = "weights"
-    if any(capacity.weights_fit(one) for one in everything):
-        fits = any((capacity.batch_memory(one, work.seq) >= least).all() for one in everything)
-        limit = "ttft" if fits and ask.ttft_s is not None else "capacity"
+    everything = [piece.placed(number) for piece in searched.pieces for number in range(len(piece.layouts))]
+    fits = max(float(capacity.batch_memory(one, work.seq)[0]) for one in everything)
+    limit = "capacity" if any(capacity.weights_fit(one) for one in everything) else "weights"
+    if fits >= least and ask.ttft_s is not None:
+        limit = "ttft"
     nearest = min(everything, key=lambda one: capacity.system_weight_bytes(one) / capacity.system_capacity_bytes(one))
-    if limit != "ttft":
-        request.note(limits.what_would_fit(nearest, float(work.seq[0])))
+    if say:
+        where = f"{nearest.model.name} on {nearest.hardware.name}"
+        if limit == "ttft":
+            request.note(f"{where}: no layout that fits reads a prompt in time")
+        elif fits >= least:
+            request.note(f"{where}: no layout holds a prompt for each of its ranks and stages")
+        elif fits > 0:
+            request.note(f"{where}: no layout holds {least:,.0f} sequences of {float(work.seq[0]):,.0f} tokens; at most {fits:,.0f} fit")
+        else:
+            request.note(limits.what_would_fit(nearest, float(work.seq[0])))
     _add_nothing(request, work, nearest, changes, batch=np.zeros(1), limited_by=limit)
 
 
