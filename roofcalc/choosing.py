@@ -22,7 +22,7 @@ from roofcalc.layout import expert_counts
 from roofcalc.parallel import mapped
 from roofcalc.planning import REASONS, Choices, Demand, choices
 from roofcalc.record import replace
-from roofcalc.search import layouts, sized
+from roofcalc.search import layouts, no_layout, sized
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from concurrent.futures import Executor
@@ -66,16 +66,20 @@ class Best:
     """The best that a search has met for each need."""
 
     def __init__(self, needs: int) -> None:
-        self.key = np.tile([[np.inf], [np.inf], [0.0]], needs)  # devices, those used, margin
+        self.key = np.full((5, needs), np.inf)  # devices, those used; -merit; stages, -tensor ranks
         self.replicas = np.full(needs, np.inf)
         self.found: list[Deployment | None] = [None] * needs
         self.reason = np.full(needs, len(REASONS) - 1)
 
     def meet(self, piece: Piece, some: Choices, market: Market) -> None:
-        """Takes what is better: fewer devices; of as many, those of which fewer are used; then what could carry the most."""
+        """Takes what is better: fewer devices; of as many, those of which fewer are used; then the higher merit (`Choices`).
+
+        Where that is equal too, fewer stages, and of as many the more tensor ranks.
+        """
         self.reason = np.minimum(self.reason, some.reason.min(axis=0))
         used = piece.deployment.hardware.count * (some.replicas + market.lost)
-        keys = np.stack([market.devices(used), used, -some.margin])  # (3, layouts, needs)
+        stages, ranks = ([[getattr(one, name)] for one in piece.layouts] for name in ("pp", "tp"))
+        keys = np.stack(np.broadcast_arrays(market.devices(used), used, -some.merit, stages, -np.array(ranks)))  # (5, layouts, needs)
         for number in range(len(piece.layouts)):
             for need in np.flatnonzero(np.isfinite(keys[0, number])):
                 if tuple(keys[:, number, need]) < tuple(self.key[:, need]):
@@ -90,9 +94,12 @@ def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, 
     layout is held to.
     """
     needs = demand.interactivity.size
-    best = Best(needs)
+    best, none = Best(needs), REASONS[-1]
     if alone.has_time:
-        pieces = _pieces(alone, market, held)
+        sizes = replica_sizes(alone, market)
+        if not sizes and market.had is not None and _least(alone) <= market.had.max():
+            none = "devices"  # spare ones leave too few
+        pieces = _pieces(alone, market, held, sizes)
         with closing(mapped(executor, partial(choices, demand), pieces, batch=1)) as results:
             for piece, some in zip(pieces, results, strict=False):
                 best.meet(piece, some, market)
@@ -100,27 +107,45 @@ def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, 
                     break  # one replica, and those spare, have more devices than the best uses in all
     found = []
     for number in range(needs):
-        met, reason = best.found[number], REASONS[best.reason[number]] if alone.has_time else ""
-        if met is None and reason == "":
-            reason = "devices" if alone.has_time else ""
+        met, worst = best.found[number], best.reason[number]
+        reason = "" if met or not alone.has_time else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
         found.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
     return found
 
 
-def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]]) -> list[Piece]:
-    """Every size of a replica with its layouts, a few at a time."""
-    machine, model = market.machine, alone.model
-    if not expert_counts(model):  # more data-parallel ranks are more replicas
-        held = {"dp": {1}, **held}
-    least = math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes)
-    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least), MAX_REPLICA_DEVICES)
+def _least(alone: Deployment) -> int:
+    """The fewest devices whose memory is as large as the weights."""
+    return max(1, math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes))
+
+
+def replica_sizes(alone: Deployment, market: Market) -> range:
+    """The numbers of devices that a replica is looked for among."""
+    machine = market.machine
+    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * _least(alone)), MAX_REPLICA_DEVICES)
     if market.had is not None:
-        most = min(max(most, SOUGHT_DEVICES), int(market.had.max()))
+        most = min(max(most, SOUGHT_DEVICES), int(market.had.max()) // (1 + market.lost))
+    if machine.scale_out_bytes_per_s is None:
+        most = min(most, machine.domain)
+    return range(_least(alone), most + 1)
+
+
+def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]], sizes: range) -> list[Piece]:
+    """Every size of a replica with its layouts, a few at a time.
+
+    Raises
+    ------
+    RoofcalcError
+        No number of devices has a legal layout of the degrees that it is held to.
+    """
+    model = alone.model
+    alike = held if expert_counts(model) else {"dp": {1}, **held}  # more data-parallel ranks are more replicas
     drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
     found = []
-    for count in range(max(1, least), most // (1 + market.lost) + 1):
-        if (one := sized(machine, count)) is not None:
-            legal = layouts(model, count, held, drafter, pipelines=alone.draft is None)
+    for count in sizes:
+        if (one := sized(market.machine, count)) is not None:
+            legal = layouts(model, count, alike, drafter, pipelines=alone.draft is None)
             for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
                 found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
+    if sizes and not found:
+        raise no_layout(market.machine, model, held, f"{sizes[0]:,} to {sizes[-1]:,} devices")
     return found

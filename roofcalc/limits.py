@@ -138,7 +138,11 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
         condition = f"with {one} "
     fewest, dtype = fewest_devices(deployment, seq), widest_weights(deployment, seq)
     if fewest is not None:
-        place = f"these {hardware.count} in another layout" if fewest.devices == hardware.count else f"{fewest.devices} such devices"
+        place = (
+            f"these {hardware.count} in another layout"
+            if fewest.devices == hardware.count
+            else f"{fewest.devices} such device{'s' * (fewest.devices > 1)}"
+        )
         ways = f"{condition}it fits {place} (--tp {fewest.tp} --pp {fewest.pp})"
     elif hardware.scale_out_bytes_per_s is None:
         ways = f"no more than {hardware.domain} such devices can be joined, and it fits none of these"

@@ -17,6 +17,7 @@ from roofcalc.curve import Piece
 from roofcalc.deployment import Deployment
 from roofcalc.generation import Timed, mean_step, step_at
 from roofcalc.hardware import Hardware
+from roofcalc.layout import Layout
 from roofcalc.precision import dtype
 from roofcalc.prefill import prefill
 from roofcalc.record import replace
@@ -103,20 +104,24 @@ class Reading(NamedTuple):
         Until the first token: the longest of all kinds, and on average.
     prompt_s : array
         Seconds of the whole replica that a prompt takes on average, one of each rank and stage at a time.
+    limited_by : array of str
+        The resource that takes the largest part of these, in the kind of request that takes the most.
     """
 
     first_s: NDArray[Any]
     mean_first_s: NDArray[Any]
     prompt_s: NDArray[Any]
+    limited_by: NDArray[np.str_]
 
 
 def reading(demand: Demand, deployment: Deployment) -> Reading:
     """Times of the prompts, or of whole contexts where there are no answers."""
     layout = deployment.layout
-    first = prefill(deployment, demand.isl, 0.0, float(layout.dp), demand.chunk).ttft_s
-    at_once = float(layout.dp * layout.pp)
-    pace = prefill(deployment, demand.isl, 0.0, at_once, demand.chunk).pace_s / at_once
-    return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), (pace * demand.parts).sum(axis=-1))
+    batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # one on each rank; and one on each of its stages too
+    times = prefill(deployment, demand.isl, 0.0, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
+    first, pace = times.ttft_s[0], times.pace_s[1] / batches[1] * demand.parts
+    limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
+    return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 
 
 def requests_per_s(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
@@ -141,34 +146,36 @@ class Ability(NamedTuple):
         What is in the way, of `REASONS`; 0 where nothing is.
     most : array
         Sequences, or requests per second where they are asked for; 0 where something is in the way.
-    fitting, fast : array
-        Sequences that fit, and that are served fast enough.
+    step : Timed or None
+        Of those in flight; None where nothing fits.
     """
 
     reason: NDArray[np.intp]
     most: NDArray[Any]
-    fitting: NDArray[Any]
-    fast: NDArray[Any]
+    step: Timed | None
 
 
-def ability(demand: Demand, deployment: Deployment) -> Ability:
-    """The largest load of one replica."""
+def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] | None = None) -> Ability:
+    """The largest load of one replica; `read` keeps what prompts take, which does not depend on context ranks."""
     shape = demand.interactivity.shape
     fitting, nothing = demand.fitting(deployment), np.zeros(shape)
     if fitting.max() < 1:
         why = REASONS.index("capacity" if capacity.weights_fit(deployment) else "weights")
-        return Ability(np.full(shape, why), nothing, fitting, nothing)
+        return Ability(np.full(shape, why), nothing, None)
     step = demand.step(deployment)
     fast = limits.batch_interactivity(step, demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
     late, most = np.zeros(shape, dtype=bool), batch
     if demand.rate is not None or np.isfinite(demand.ttft_s).any():
-        prompts = reading(demand, deployment)
+        alike = replace(deployment.layout, dcp=1)
+        prompts = (read or {}).get(alike) or reading(demand, deployment)
+        if read is not None:
+            read[alike] = prompts
         late = prompts.first_s > demand.ttft_s
         if demand.rate is not None:
             most = _most_requests(demand, step, batch, prompts)
     reason = np.select([fitting < 1, fast < 1, late], [REASONS.index(name) for name in ("capacity", "interactivity", "ttft")], 0)
-    return Ability(reason, np.where(reason == 0, most, 0.0), fitting, fast)
+    return Ability(reason, np.where(reason == 0, most, 0.0), step)
 
 
 def _most_requests(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
@@ -201,24 +208,36 @@ class Choices(NamedTuple):
         That meet the demand; inf where none do.
     reason : array of int
         What is in the way of one.
-    margin : array
-        What these replicas could carry over what is asked of them.
+    merit : array
+        The higher, the better among layouts of as many devices. Of sequences: tok/s for each user at the load that is asked, and
+        thus the least money per token. Of requests per second: what the replicas could carry over what is asked of them.
     """
 
     replicas: NDArray[Any]
     reason: NDArray[np.intp]
-    margin: NDArray[Any]
+    merit: NDArray[Any]
 
 
 def choices(demand: Demand, piece: Piece) -> Choices:
-    """The replicas that each layout of a piece needs."""
-    found = [ability(demand, piece.placed(number)) for number in range(len(piece.layouts))]
+    """The replicas that each layout of a piece needs, and what they are worth."""
+    read: dict[Layout, Reading] = {}
+    found = [ability(demand, piece.placed(number), read) for number in range(len(piece.layouts))]
     most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load = demand.batch if demand.rate is None else demand.rate
     with np.errstate(divide="ignore", invalid="ignore"):
         replicas = np.where(most > 0, np.maximum(np.ceil(load / most * (1 - 1e-12)), 1.0), np.inf)
-        margin = np.where(most > 0, significant(replicas * most / load), 0.0)
-    return Choices(replicas, reason, margin)
+        if demand.rate is None:
+            merit = np.stack([_speed(one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
+        else:
+            merit = replicas * most / load
+    return Choices(replicas, reason, np.where(most > 0, significant(merit), 0.0))
+
+
+def _speed(one: Ability, batch: NDArray[Any]) -> NDArray[Any]:
+    """Tokens per second for each user of a replica that has `batch` sequences in flight."""
+    if one.step is None:
+        return np.zeros(batch.shape)
+    return np.asarray(one.step.deployment.accepted / one.step.seconds(np.maximum(batch, 1.0)))
 
 
 def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:
@@ -227,7 +246,7 @@ def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:
     `demand` is of one need.
     """
     machine, layout = deployment.hardware, deployment.layout
-    changed = {f"+{STEP * 100:.0f} % {name}": moved(deployment, one, layout) for name, one in _more(machine).items()}
+    changed = {f"{name} +{STEP * 100:.0f} %": moved(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
         changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
     usual = float(ability(demand, deployment).most[0])

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roofcalc.architecture.model import Model
+from roofcalc.errors import RoofcalcError
 from roofcalc.hardware import Hardware
 from roofcalc.layout import Layout, legal_dcp, legal_ep, legal_tp
 from roofcalc.record import replace
@@ -69,6 +70,12 @@ def layouts(
             for d in among("dp", [devices // (t * p)]):
                 found += [_layout(t, p, d, e, c) for e in among("ep", legal_ep(model, t, d)) for c in contexts]
     return found
+
+
+def no_layout(machine: Hardware, model: Model, held: Mapping[str, set[int]], where: str) -> RoofcalcError:
+    """That none of so many devices has a legal layout of the degrees that it is held to."""
+    asked = ", ".join(f"{name} {' or '.join(map(str, sorted(degrees)))}" for name, degrees in held.items())
+    return RoofcalcError(f"{machine.name}: no legal layout of {model.name}{f' with {asked}' if asked else ''} on {where}")
 
 
 _layout = lru_cache(maxsize=2**16)(Layout)  # equal ones the same: they are keys of what is computed for each

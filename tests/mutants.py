@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from roofcalc import capacity, catalog, roofline, roofs
+from roofcalc import capacity, catalog, choosing, planning, roofline, roofs
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts, _network
 from roofcalc.architecture.model import Model
@@ -19,6 +19,7 @@ from roofcalc.operations import attention as attention_operations
 from roofcalc.operations import feedforward, kinds, latent, spans, step
 from roofcalc.operations.base import Cache
 from roofcalc.operations.linear import products
+from roofcalc.questions import frontier
 from roofcalc.record import replace
 
 
@@ -199,6 +200,40 @@ def links_of_both_directions() -> None:
     Link.bytes_per_s = lambda self, group: 2 * bytes_per_s(self, group)  # type: ignore[method-assign]
 
 
+def requests_without_their_first_token() -> None:
+    asked = planning.requests_per_s
+    planning.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(mean_first_s=0.0))  # type: ignore[assignment]
+
+
+def prompts_read_for_nothing() -> None:
+    asked = planning.requests_per_s
+    planning.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+
+
+def mixes_held_by_requests() -> None:
+    planning.Demand.shares = property(lambda self: np.broadcast_to(self.parts, self.isl.shape))  # type: ignore[assignment,method-assign]
+
+
+def pools_of_equal_size() -> None:
+    frontier.together = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
+
+
+def spare_devices_and_not_replicas() -> None:
+    meet = choosing.Best.meet
+
+    def wrong(self: Any, piece: Any, some: Any, market: Any) -> None:
+        meet(self, piece, some, market._replace(lost=market.lost / piece.deployment.hardware.count))
+
+    choosing.Best.meet = wrong  # type: ignore[method-assign]
+
+
+def layouts_by_what_they_could_carry() -> None:
+    def wrong(one: Any, batch: Any) -> Any:
+        return one.most
+
+    planning._speed = wrong
+
+
 # Each with words that mark tests which are about it by name: those do not count.
 MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
@@ -230,6 +265,12 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "pools_not_compressed": (pools_not_compressed, ("pool", "compress")),
     "state_read_and_not_written": (state_read_and_not_written, ("written", "state")),
     "links_of_both_directions": (links_of_both_directions, ("direction", "duplex")),
+    "requests_without_their_first_token": (requests_without_their_first_token, ("little",)),
+    "prompts_read_for_nothing": (prompts_read_for_nothing, ("prompts",)),
+    "mixes_held_by_requests": (mixes_held_by_requests, ("mixes",)),
+    "pools_of_equal_size": (pools_of_equal_size, ("ratio",)),
+    "spare_devices_and_not_replicas": (spare_devices_and_not_replicas, ("spare",)),
+    "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
 }
 
 

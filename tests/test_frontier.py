@@ -165,6 +165,16 @@ def test_what_does_not_fit_is_a_row() -> None:
         assert (row["batch"], row["limited_by"], row["tp"], row["throughput_tok_s_per_device"]) == ("0", limit, "", "")
 
 
+def test_what_is_in_the_way_is_said_once() -> None:
+    (note,) = (one for one in rc.frontier("llama-3.1-405b", "2xh100-sxm", seq="1k:128k:x2").notes if "fit" in one)
+    assert "one sequence of 128000 tokens" in note
+    table = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, batch=100_000)
+    most = max(rc.memory("llama-3.1-8b", "2xh100-sxm", seq=2000, **degrees(one))["batch_memory"][0] for one in every_layout("llama-3.1-8b", 2))  # type: ignore[arg-type]
+    assert any(f"no layout holds 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)
+    late = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, ttft=1e-3)
+    assert any("no layout that fits reads a prompt in time" in note for note in late.notes)
+
+
 def test_columns_are_the_contract() -> None:
     text = run("frontier llama-3.1-8b 2xh100-sxm --seq 1k -f csv").stdout
     named = "model,hardware,weights,kv,seq,tp,pp,dp,ep,dcp,batch,interactivity_tok_s,throughput_tok_s_per_device,limited_by,assume,overlap,network"

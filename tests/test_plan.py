@@ -30,16 +30,30 @@ def most(model: str, device: str, layout: Layout, seq: int, rate: float, **given
     return int(table["max_batch"][0])
 
 
-def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int = 0, **given: object) -> int:
-    """The fewest devices by a loop over every size and layout of a replica and every number of replicas."""
-    best = math.inf
+def speed(model: str, device: str, layout: Layout, seq: int, batch: int, **given: object) -> float:
+    """tok/s for each user of one replica, by the question `interactivity`."""
+    table = rc.interactivity(model, f"{layout.devices}x{device}", seq=seq, batch=batch, **degrees(layout), **given)  # type: ignore[arg-type]
+    return float(table["interactivity_tok_s"][0])
+
+
+def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int = 0, **given: object) -> tuple[int, Layout]:
+    """The fewest devices by a loop over every size and layout of a replica and every number of replicas.
+
+    And of all layouts of so many devices the fastest at the sequences of the fullest replica, of those the one of fewest stages and
+    then of most tensor ranks.
+    """
+    meeting: list[tuple[int, int, Layout]] = []
     for count in range(1, upto + 1):
         for layout in every_layout(model, count):
             each = most(model, device, layout, seq, rate, **given)
             replicas = next((n for n in range(1, upto + 1) if each * n >= batch), None)
             if replicas:
-                best = min(best, count * (replicas + spare))
-    return int(best)
+                meeting.append((count * (replicas + spare), replicas, layout))
+    fewest = min(devices for devices, _, _ in meeting)
+    alike = [(replicas, layout) for devices, replicas, layout in meeting if devices == fewest]
+    speeds = [speed(model, device, layout, seq, math.ceil(batch / replicas), **given) for replicas, layout in alike]
+    fastest = [layout for (_, layout), one in zip(alike, speeds, strict=True) if one > max(speeds) * (1 - 1e-9)]
+    return fewest, min(fastest, key=lambda one: (one.pp, -one.tp))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +72,25 @@ def test_no_loop_finds_fewer_devices(
     model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int, given: dict[str, str]
 ) -> None:
     (row,) = rc.plan(model, device, seq=seq, interactivity=rate, batch=batch, spare=spare, **given).rows()  # type: ignore[arg-type]
-    assert row["devices"] == least(model, device, seq, rate, batch, upto, spare, **given)
+    fewest, best = least(model, device, seq, rate, batch, upto, spare, **given)
+    assert row["devices"] == fewest and [row[name] for name in ("tp", "pp", "dp", "ep")] == [best.tp, best.pp, best.dp, best.ep]
     layout = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
     (one,) = rc.max_batch(model, str(row["hardware"]), seq=seq, interactivity=rate, **layout, **given).rows()  # type: ignore[arg-type]
     working = row["replicas"] - spare  # type: ignore[operator]
     assert one["max_batch"] * working >= batch and row["batch"] == batch  # type: ignore[operator]
     size = int(str(row["hardware"]).partition("x")[0])
     assert row["devices"] == size * row["replicas"] and row["interactivity_tok_s"] >= rate * (1 - 1e-9)  # type: ignore[operator]
+
+
+def test_of_as_many_devices_the_fastest() -> None:
+    """100 sequences on eight H100: two stages hold them too, but each sequence would pass both, one after the other."""
+    given = {"seq": 8000, "batch": 100, "interactivity": 30, "usd_per_hour": 2}
+    (row,) = rc.plan("llama-3.1-70b", "8xh100-sxm", **given).rows()  # type: ignore[arg-type]
+    (stages,) = rc.plan("llama-3.1-70b", "8xh100-sxm", pp=2, **given).rows()  # type: ignore[arg-type]
+    assert (row["tp"], row["pp"], stages["tp"], stages["pp"]) == (8, 1, 4, 2) and row["devices"] == stages["devices"]
+    assert row["interactivity_tok_s"] > 1.3 * stages["interactivity_tok_s"]  # type: ignore[operator]
+    dearer = row["interactivity_tok_s"] / stages["interactivity_tok_s"]  # type: ignore[operator]
+    assert stages["usd_per_mtok_out"] == pytest.approx(dearer * row["usd_per_mtok_out"])  # type: ignore[operator]
 
 
 def test_what_fits_so_many_devices_does_not_fit_one_more() -> None:
@@ -195,10 +221,11 @@ def test_relief_is_what_more_of_a_figure_gives() -> None:
         rc.max_batch("llama-3.1-405b", "8xh100-sxm", changes=changes, kv=kv, **given)["max_batch"][0]  # type: ignore[arg-type]
         for changes, kv in ((None, None), ("hardware.memory.capacity_gb=88", None), (None, "fp8"))
     )
-    (note,) = (one for one in table.notes if "binds" in one)
+    (note,) = (one for one in table.notes if "could carry" in one)
     assert row["limited_by"] == "capacity" and usual == 56  # 234.1 GB over 4.129 GB
-    assert f"+10 % capacity ({(wide / usual - 1) * 100:+.1f} %)" in note and f"fp8 KV ({(narrow / usual - 1) * 100:+.1f} %)" in note
-    assert row["relief"] == ("fp8 KV" if narrow > wide else "+10 % capacity") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
+    assert "could carry 56 sequences, limited by capacity; more with" in note
+    assert f"capacity +10 % ({(wide / usual - 1) * 100:+.1f} %)" in note and f"fp8 KV ({(narrow / usual - 1) * 100:+.1f} %)" in note
+    assert row["relief"] == ("fp8 KV" if narrow > wide else "capacity +10 %") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
 
 
 MIX = """# prompts and answers, and how many of each
@@ -206,6 +233,46 @@ MIX = """# prompts and answers, and how many of each
 
 1000:1000, 1   # longer answers
 """
+
+
+def test_what_prompts_wait_for_limits_requests() -> None:
+    """8,000 tokens in and 10 out: a prompt takes 130 ms, ten steps of the largest batch, 60, take 0.3 s: prompts take 96 % of the time."""
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=8000, osl=10, requests_per_second=10).rows()
+    (prompt,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
+    assert row["limited_by"] == prompt["limited_by"] == "compute" and row["relief"] == "FLOPs +10 %"
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1, osl=1, requests_per_second=10).rows()  # the weights are read for each prompt
+    assert row["limited_by"] == "bandwidth" and row["relief"] == "bandwidth +10 %"
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1000, osl=1000, requests_per_second=10).rows()
+    assert row["limited_by"] == "capacity"
+
+
+def test_spare_devices_leave_replicas_their_size() -> None:
+    """405B in fp8 needs six H100 for its weights alone: a hundred spare ones are a hundred replicas more, not a smaller one."""
+    given = {"seq": 8000, "interactivity": 30, "weights": "fp8"}
+    (one,) = rc.plan("llama-3.1-405b", "h100-sxm", **given).rows()  # type: ignore[arg-type]
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", spare=100, **given).rows()  # type: ignore[arg-type]
+    assert (one["devices"], row["devices"], row["replicas"]) == (8, 8 * 101, 101)
+    (four,) = rc.plan("llama-3.1-405b", "h100-sxm", spare=3, devices=[24, 40], **given).rows()  # type: ignore[arg-type]
+    assert (four["devices"], four["replicas"]) == (40, 4)  # 4 replicas of 8 are 32
+    assert next(rc.plan("llama-3.1-8b", "h100-sxm", devices=4, spare=4).rows())["limited_by"] == "devices"
+    assert next(rc.plan("llama-3.1-405b", "h100-sxm", devices=4).rows())["limited_by"] == "weights"
+
+
+def test_notes_say_each_thing_once() -> None:
+    few, many = (rc.plan("llama-3.1-8b", "h100-sxm", seq=4000, interactivity=20, batch=f"100:{last}:100") for last in (800, 900))
+    assert sum("could carry" in note for note in few.notes) >= 1 and not any("could carry" in note for note in many.notes)
+    assert sum("relief is" in note for note in many.notes) == 1
+    idle, full = (rc.plan("llama-3.1-8b", "8xh100-sxm", seq=4000, batch=batch) for batch in (1, 900))
+    assert any("stand idle; h100-sxm takes any number" in note for note in idle.notes) and not any("idle" in note for note in full.notes)
+    (note,) = (one for one in rc.plan("llama-3.1-405b", "groqrack").notes if "no layout" in one)
+    assert "up to 64 devices, as many as can be joined, holds" in note
+
+
+def test_no_peak_no_figures() -> None:
+    """Cerebras publishes no dense peak for 16-bit weights: nothing is known, which is neither 0 nor a limit."""
+    for table in (rc.plan("llama-3.1-8b", "cs-3"), rc.frontier("llama-3.1-8b", "cs-3", seq=8000)):
+        (row,) = table.rows()
+        assert (row["batch"], row["limited_by"], row["tp"], row["interactivity_tok_s"]) == (None, None, None, None)
 
 
 def test_mixes(tmp_path: Path) -> None:
@@ -265,6 +332,9 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("--isl 1k", "a generation needs both"),
         ("--interactivity 0", "interactivity: expected"),
         ("--usd-per-hour -1", "usd_per_hour: expected"),
+        ("--batch 1:1000:1 --kv bf16,fp8 --interactivity 10,20", "4,000 plans; at most 2,000 are made at once"),
+        ("--tp 3", "no legal layout of llama-3.1-8b with tp 3 on 1 to 64 devices"),
+        ("--ep 2 --devices 4", "no legal layout of llama-3.1-8b with ep 2 on 1 to 4 devices"),
     ],
 )
 def test_bad_requests(line: str, complaint: str) -> None:

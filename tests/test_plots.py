@@ -39,7 +39,16 @@ FRONTIER = [(2, 4, 512, 10.0, 640.0), (4, 2, 128, 30.0, 480.0), (8, 1, 32, 60.0,
 def frontier(points: list[dict[str, Any]] | None = None) -> Table:
     """A frontier in the columns that the command line promises, its rows from slow to fast."""
     layout = [Column(name, name, "", "", "count") for name in ("tp", "pp", "dp", "ep", "dcp")]
-    shown = (*columns.CASE, columns.SEQ, *layout, columns.BATCH, columns.INTERACTIVITY, columns.PER_DEVICE, columns.LIMITED_BY)
+    shown = (
+        *columns.CASE,
+        columns.SEQ,
+        *layout,
+        columns.BATCH,
+        columns.INTERACTIVITY,
+        columns.PER_DEVICE,
+        columns.LIMITED_BY,
+        *columns.FRONTIER_APART,
+    )
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
     names = ("tp", "pp", "batch", "interactivity_tok_s", "throughput_tok_s_per_device")
@@ -274,6 +283,11 @@ def test_a_curve_may_look_through_sizes_and_precisions() -> None:
     text = "\n".join(svg_texts(rendered(figure, "svg")))
     assert [len(np.asarray(line.get_xdata())) for line in figure.axes[0].lines] == [3] and not figure.legends
     assert "several sizes of h200-sxm" in text and "tp 8, batch 64, 64xh200-sxm, fp8 KV" in text
+    racks = [{**row, "hardware": name} for row, name in zip(rows, ("8 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"), strict=True)]
+    pools = plot(frontier([{**row, "prefill_devices": 8} for row in racks]))
+    assert [len(np.asarray(line.get_xdata())) for line in pools.axes[0].lines] == [3]
+    text = "\n".join(svg_texts(rendered(pools, "svg")))
+    assert "several sizes of gb200-nvl72" in text and "One pool reads prompts, another decodes" in text
     slower = [
         *rows,
         {**rows[0], "interactivity_tok_s": 4.0},

@@ -105,9 +105,9 @@ def test_it_answers_with_the_commands_own_figures(document: Document) -> None:
     assert any("preset roofline, overlap op" in text and "tp 8" in text for text in document.said("p"))
 
 
-def test_it_has_five_charts_that_share_no_id(document: Document) -> None:
+def test_it_has_six_charts_that_share_no_id(document: Document) -> None:
     pictures = document.of("svg")
-    assert len(pictures) == len(document.of("figure")) == 5 and all(one["role"] == "img" and one["aria-label"] for one in pictures)
+    assert len(pictures) == len(document.of("figure")) == 6 and all(one["role"] == "img" and one["aria-label"] for one in pictures)
     ids = [str(attributes["id"]) for _, attributes in document.elements if "id" in attributes]
     assert len(ids) == len(set(ids)) > 10
     wanted = {str(one["href"])[1:] for one in document.of("use")}
@@ -183,14 +183,14 @@ def test_what_cannot_be_drawn_is_said_in_its_place(tmp_path: Path) -> None:
     (tmp_path / "bare.yaml").write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
     document = Document("\n".join(report("llama-3.1-8b", str(tmp_path / "bare.yaml"), seq=4000, batch=1).html()))
     lacking = [text for text in document.said("p") if text.startswith("No chart: ")]
-    assert len(lacking) == 5 and any("nothing to draw" in text for text in lacking) and any("two points or more" in text for text in lacking)
+    assert len(lacking) == 6 and any("nothing to draw" in text for text in lacking) and any("two points or more" in text for text in lacking)
 
 
 def test_many_cases_and_standard_output(tmp_path: Path) -> None:
     line = "report llama-3.1-8b,qwen3-8b h100-sxm --seq 1k,8k --batch 1 -q"
     document = Document(run(f"{line} -o -").stdout)
     assert document.said("h1") == ["llama-3.1-8b, qwen3-8b on h100-sxm"]
-    assert sum("the largest batch is" in text for text in document.said("li")) == 2 and len(document.of("svg")) == 5
+    assert sum("the largest batch is" in text for text in document.said("li")) == 2 and len(document.of("svg")) == 6
     assert "cannot be written" in refused(f"{line} -o {tmp_path / 'no' / 'a.html'}")
     assert "nope" in refused("report nope h100-sxm")
 
@@ -214,7 +214,7 @@ def test_a_browser_shows_it(chromium: browser.Browser, page: Path, width: int, d
     chromium.open(page, width, dark=dark)
     assert chromium.complaints() == []
     assert chromium.value("document.title") == "llama-3.1-405b on 8xh100-sxm"
-    assert chromium.value("document.querySelectorAll('table').length") == 6
+    assert chromium.value("document.querySelectorAll('table').length") == 7
     wide, seen = chromium.value(WIDTHS)
     assert wide <= seen <= width
     paper = "rgb(20, 23, 27)" if dark else "rgb(255, 255, 255)"

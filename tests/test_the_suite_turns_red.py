@@ -10,7 +10,7 @@ import pytest
 
 from tests.mutants import MUTANTS
 
-CLAIMS = ("tests/test_claims.py", "tests/test_claims_kinds.py")
+CLAIMS = ("tests/test_claims.py", "tests/test_claims_kinds.py", "tests/test_claims_plans.py")
 
 
 def failures(mutant: str) -> list[str]:

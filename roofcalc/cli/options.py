@@ -199,6 +199,13 @@ LAYOUT = (
     ),
     _option("dcp", "Layout", "--dcp", "Tensor ranks that share the cache entries which each would hold. [1]", metavar="N"),
 )
+HELD = (  # of a search
+    _option("tp", "Layout", "--tp", "Tensor parallel degrees to look among. [all that are legal]", metavar="N"),
+    _option("pp", "Layout", "--pp", "Pipeline stages to look among. [all that are legal]", metavar="N"),
+    _option("dp", "Layout", "--dp", "Data parallel ranks to look among. [all that are legal]", metavar="N"),
+    _option("ep", "Layout", "--ep", "Expert parallel degrees to look among: 1 or tp x dp. [both]", metavar="N"),
+    _option("dcp", "Layout", "--dcp", "Tensor ranks that share cache entries, numbers to look among. [all that are legal]", metavar="N"),
+)
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
     _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time and kernels are meant. [all together]", metavar="NAME"),

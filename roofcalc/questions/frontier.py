@@ -24,7 +24,7 @@ from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Request
-from roofcalc.search import layouts, sized
+from roofcalc.search import layouts, no_layout, sized
 from roofcalc.workload import Workload, axes, workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
@@ -128,8 +128,7 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
             for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
                 found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
     if not found:
-        asked = ", ".join(f"{name} {' or '.join(map(str, sorted(degrees)))}" for name, degrees in held.items())
-        raise RoofcalcError(f"{machine.name}: no legal layout of {model.name}{f' with {asked}' if asked else ' on so many devices'}")
+        raise no_layout(machine, model, held, "so many devices")
     return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))
 
 
@@ -137,6 +136,8 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
     """Adds the rows of every point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
     if not pieces[0].deployment.has_time:
+        for point in range(ask.work.seq.size):
+            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan))
         return
     found = [
         some._replace(layout=some.layout + begin)
@@ -149,9 +150,11 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
         found = [_apart(ask.work, some, who) for some, who in zip(found, read, strict=True)]
     kept = Points(*(np.concatenate(values) for values in zip(*found, strict=True)))
     kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
+    missing = [point for point in range(ask.work.seq.size) if not (kept.point == point).any()]
+    most = max(missing, key=lambda point: float(ask.work.seq[point]), default=None)  # what is in its way is said of it alone
     for point in range(ask.work.seq.size):
-        if not (kept.point == point).any():
-            _add_nothing(request, ask, searched, point, changes)
+        if point in missing:
+            _say_why_not(request, ask, searched, point, changes, say=point == most)
             continue
         own = kept.only(kept.point == point)
         for first, last in _runs(own.layout):
@@ -214,18 +217,31 @@ def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], th
     }
 
 
-def _add_nothing(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...]) -> None:
-    """A row that says what is in the way where nothing fits, or where nothing that fits is in time."""
+def _say_why_not(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...], say: bool) -> None:
+    """A row that says what is in the way where nothing fits, or where nothing that fits is in time; and perhaps a note."""
     work = ask.work.at(np.array([point]))
     least = 1.0 if ask.batches is None else float(ask.batches.min())
-    numbers = range(int(searched.begins[-1]) + len(searched.pieces[-1].layouts))
-    everything = [searched.deployment(number) for number in numbers]
-    limit = "weights"
-    if any(capacity.weights_fit(one) for one in everything):
-        fits = any((capacity.batch_memory(one, work.seq) >= least).all() for one in everything)
-        limit = "ttft" if fits and ask.ttft_s is not None else "capacity"
-    if limit != "ttft":
-        request.note(limits.what_would_fit(everything[0], float(work.seq[0])))
-    values = {} if work.isl is None or work.osl is None else {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
-    unknown = dict.fromkeys(("tp", "pp", "dp", "ep", "dcp"))
-    request.add(everything[0], changes, seq=work.seq, batch=np.zeros(1), limited_by=limit, **values, **unknown)
+    everything = [piece.placed(number) for piece in searched.pieces for number in range(len(piece.layouts))]
+    fits = max(float(capacity.batch_memory(one, work.seq)[0]) for one in everything)
+    limit = "capacity" if any(capacity.weights_fit(one) for one in everything) else "weights"
+    if fits >= least and ask.ttft_s is not None:
+        limit = "ttft"
+    nearest = min(everything, key=lambda one: capacity.system_weight_bytes(one) / capacity.system_capacity_bytes(one))
+    if say:
+        where = f"{nearest.model.name} on {nearest.hardware.name}"
+        if limit == "ttft":
+            request.note(f"{where}: no layout that fits reads a prompt in time")
+        elif fits >= least:
+            request.note(f"{where}: no layout holds a prompt for each of its ranks and stages")
+        elif fits > 0:
+            request.note(f"{where}: no layout holds {least:,.0f} sequences of {float(work.seq[0]):,.0f} tokens; at most {fits:,.0f} fit")
+        else:
+            request.note(limits.what_would_fit(nearest, float(work.seq[0])))
+    _add_nothing(request, work, nearest, changes, batch=np.zeros(1), limited_by=limit)
+
+
+def _add_nothing(request: Request, work: Workload, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
+    """A row of a point that no layout has figures for."""
+    if work.isl is not None and work.osl is not None:
+        values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
+    request.add(deployment, changes, seq=work.seq, **values, **dict.fromkeys(("tp", "pp", "dp", "ep", "dcp")))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -11,14 +14,15 @@ import numpy as np
 from roofcalc import limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.catalog import Change
-from roofcalc.choosing import Market, Plan, plans
+from roofcalc.choosing import Market, Plan, plans, replica_sizes
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
 from roofcalc.given import Names, Numbers, positive, single, whole
 from roofcalc.hardware import Hardware
 from roofcalc.options import Options
-from roofcalc.planning import Demand, least_batch, reading, relief
+from roofcalc.parallel import mapped
+from roofcalc.planning import Demand, ability, least_batch, reading, relief
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
@@ -34,6 +38,8 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
 LEAST = ("devices", "usd")
 DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
+MAX_PLANS = 2000  # each a search of its own: about 10 ms
+MOST_SAID = 8  # plans whose limits are put into a sentence each
 LEAST_GAIN = 0.0005  # below that a figure is worth nothing
 
 
@@ -60,7 +66,9 @@ def plan(
     """The fewest devices, as replicas of one layout, that hold and serve a demand; or the least money among machines.
 
     Every number of devices of a replica and every legal layout is looked at, since more devices do not always do what fewer
-    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas.
+    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas. Of layouts that take as many
+    devices, the one that is fastest for each user at the sequences that are asked, and thus decodes for the least money per token;
+    for requests per second the one that could carry the most. Where that is equal too, fewer stages, then more tensor ranks.
 
     Parameters
     ----------
@@ -131,16 +139,23 @@ def plan(
     had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
     lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    for own, machine, changes in request.searches():
+    searches, precisions = list(request.searches()), request.precisions()
+    for own, machine, changes in searches:
         context = min(DEFAULT_SEQ, own.context) if seq is None and not generations else seq
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
+        if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
+            raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
         market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
-        for weights, kv in request.precisions():
+        for weights, kv in precisions:
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
     shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
-    for (_, changes), some in found.items():
-        _add_plans(request, some, changes, least or LEAST[0], shared)
+    say = sum(map(len, found.values())) <= MOST_SAID
+    ordered = [(one, changes) for (_, changes), some in found.items() for one in _ordered(some, least or LEAST[0])]
+    with closing(mapped(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
+        deque(each, maxlen=0)
+    if not say:
+        request.note("limited_by is what a replica would run out of first; relief is what would let it carry the most more")
     return request.answer()
 
 
@@ -181,8 +196,8 @@ def _demand(
     return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
 
 
-def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], least: str, shared: dict[str, Any]) -> None:
-    """Adds the rows of one model, need by need, the best plan first."""
+def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
+    """The plans of one model, need by need, the best first."""
     needs: dict[tuple[float, ...], list[Plan]] = {}
     for one in some:
         asked = tuple(float(np.asarray(values).ravel()[0]) for values in (*one.need[:3], *one.need[4:8]) if values is not None)
@@ -193,11 +208,10 @@ def _add_plans(request: Request, some: list[Plan], changes: tuple[Change, ...], 
         return math.inf if math.isnan(figure) else figure
 
     for alike in needs.values():
-        for one in sorted(alike, key=order):
-            _add_plan(request, one, changes, shared)
+        yield from sorted(alike, key=order)
 
 
-def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any]) -> None:
+def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
     need, deployment, market = one.need, one.deployment, one.market
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
@@ -209,15 +223,16 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
     if need.osl is not None:
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(one.devices):
-        values |= _figures(request, one)
+        values |= _figures(request, one, say)
+        _say_what_idles(request, one)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": market.machine.name, "batch": np.zeros(1), "limited_by": one.reason}
+        values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
         _say_why_not(request, one)
     request.add(deployment, changes, **values)
 
 
-def _figures(request: Request, one: Plan) -> dict[str, Any]:
+def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     """What the replicas of a plan do at the load that is asked."""
     need, deployment, market = one.need, one.deployment, one.market
     step, fitting = need.step(deployment), need.fitting(deployment)
@@ -234,12 +249,13 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
             decoding = need.answer / deployment.accepted * step.seconds(each)
             per_s = batch * need.answer / (decoding + each * prompts.prompt_s)
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
+    if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
+        limit = str(prompts.limited_by[0])
+    carried = float(ability(need, deployment).most[0])
     gains = relief(need, deployment)
     name = max(gains, key=lambda one: gains[one])
-    worth = [f"{one} ({gain * 100:+.1f} %)" for one, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
-    what = "requests" if need.rate is not None else "sequences"
-    more = f"a replica could carry more {what} with {', '.join(worth)}" if worth else "no tenth of a figure lets a replica carry more"
-    request.note(f"{deployment.model.name} on {deployment.hardware.name}: {limit} binds; {more}")
+    if say:
+        _say_what_binds(request, one, limit, carried, gains)
     return {
         "devices": one.devices,
         "replicas": one.replicas + market.lost,
@@ -254,13 +270,43 @@ def _figures(request: Request, one: Plan) -> dict[str, Any]:
     }
 
 
+def _counted(count: float, what: str) -> str:
+    return f"{count:,.0f} {what}{'' if count == 1 else 's'}"
+
+
+def _say_what_binds(request: Request, one: Plan, limit: str, carried: float, gains: dict[str, float]) -> None:
+    """A note on the largest load of a replica, and what would let it carry more."""
+    load = f"{units.significant(carried)} requests per second" if one.need.rate is not None else _counted(carried, "sequence")
+    worth = [f"{name} ({gain * 100:+.1f} %)" for name, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
+    more = f"more with {', '.join(worth)}" if worth else "no more with a tenth more of any figure"
+    where = f"{one.deployment.model.name} on {one.deployment.hardware.name}"
+    request.note(f"{where}: a replica could carry {load}, limited by {limit}; {more}")
+
+
+def _say_what_idles(request: Request, one: Plan) -> None:
+    """A note where whole machines are taken and half of their devices or more stand idle."""
+    market = one.market
+    used = one.deployment.hardware.count * (one.replicas + market.lost)
+    if market.had is None and 2 * used <= one.devices:
+        request.note(
+            f"{market.machine.name}: whole ones are taken, and half of the devices or more stand idle; {market.machine.device.name} takes any number"
+        )
+
+
 def _say_why_not(request: Request, one: Plan) -> None:
     """A note on what is in the way of every layout."""
-    market, model = one.market, one.deployment.model
+    market, sizes = one.market, replica_sizes(one.deployment, one.market)
+    where = f"{one.deployment.model.name} on {market.machine.name}"
+    most = max(sizes.stop - 1, 1)
+    joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
+    up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
     if one.reason == "devices":
-        most = "" if market.had is None else f" up to {market.had.max():,.0f}"
-        request.note(f"{model.name} on {market.machine.name}: more devices would meet it than any number that can be had{most}")
+        had = "" if market.had is None else f" up to {market.had.max():,.0f}"
+        request.note(f"{where}: more devices would meet it than any number that can be had{had}")
     elif one.reason:
-        words = {"ttft": "no layout reads a prompt in time", "interactivity": "no layout is fast enough for a single sequence"}
-        why = words.get(one.reason, "no layout holds the weights and one sequence")
-        request.note(f"{model.name} on {market.machine.name}: {why}")
+        words = {
+            "ttft": f"no layout of {up_to} reads a prompt in time",
+            "interactivity": f"no layout of {up_to} is fast enough for a single sequence",
+        }
+        why = words.get(one.reason, f"no layout of {up_to} holds the weights and one sequence")
+        request.note(f"{where}: {why}")

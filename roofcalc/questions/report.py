@@ -14,6 +14,7 @@ from roofcalc.listing.models import models_show
 from roofcalc.options import Options
 from roofcalc.questions.explain import explain
 from roofcalc.questions.flops import flops
+from roofcalc.questions.frontier import frontier
 from roofcalc.questions.interactivity import interactivity as interactivity_of
 from roofcalc.questions.max_batch import max_batch
 from roofcalc.questions.memory import memory
@@ -66,6 +67,7 @@ def report(
         Part("Speed of each user", interactivity_of(model, hardware, seq=seq, batch=batches, **options)),
         Part("FLOPs", flops(model, hardware, seq=seq, batch=many, interactivity=rate, **options), listed=False),
         Part(f"Operations of a step, {tokens(one)} tokens, batch {many:,.0f}", ops(model, hardware, seq=one, batch=many, **options)),
+        Part(f"Every layout, {tokens(one)} tokens", frontier(model, hardware, seq=one, **options)),
     )
     contexts = list(dict.fromkeys(largest["seq"].tolist())) if len(largest) <= MOST_WORKINGS else one
     working = explain("max-batch", model, hardware, seq=contexts, interactivity=interactivity, **options)

@@ -162,7 +162,10 @@ PLAN = (
     INTERACTIVITY._replace(meaning="tokens per second for each user at that batch", keep=9),
     Column("ttft_ms", "first token", "ms", "of the longest prompt, one for each data-parallel rank", "number", 8),
     Column("usd_per_mtok_out", "out", "USD/M tokens", "of all devices, over the tokens that they put out", "number", 7),
-    LIMITED_BY._replace(meaning="what a replica would run out of first, or what is in the way", keep=8),
+    LIMITED_BY._replace(
+        meaning="what a replica would run out of first, of requests what prompts wait for where they take most of the time, or what is in the way",
+        keep=8,
+    ),
 )
 
 PLAN_ASKED = (

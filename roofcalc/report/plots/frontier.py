@@ -17,7 +17,7 @@ from roofcalc.report.table import Table
 
 LAYOUT = ("tp", "pp", "dp", "ep", "dcp")
 VARIED = ("hardware", "weights", "kv")  # what a search may vary along a curve besides layout and batch
-FEW = 2  # curves whose every point may be named
+FEW = 1  # curves whose every point may be named: beside another a name leaves doubt whose it is
 X, Y = "interactivity_tok_s", "throughput_tok_s_per_device"
 
 
@@ -41,6 +41,8 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.text * 0.8) for row in _ends_first(curve, len(curves) <= FEW)]
     keys = [Line2D([], [], label=text, **look(place)) for place, text in enumerate(labels) if text]
     sign = "A mark is a layout and its batch; a line joins those that no other betters in both."
+    if curves[0][0].get("prefill_devices") is not None:
+        sign = "One pool reads prompts, another decodes: a device is one of both, layout and batch are of the one that decodes. " + sign
     shared += f", several sizes of {', '.join(sizes)}" if sizes else ""
     return closed(figure, frame, words(table, title, shared, sign), keys, tags=tags)
 
@@ -65,7 +67,7 @@ def _case(row: Row) -> tuple[object, ...]:
 
 
 def _device(row: Row) -> str:
-    return re.sub(r"^\d+x", "", str(row["hardware"]))
+    return re.sub(r"^\d+(x| of )", "", str(row["hardware"]))
 
 
 def _as_one(curve: list[Row]) -> Row:
