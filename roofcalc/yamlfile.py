@@ -31,7 +31,7 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise RoofcalcError(f"{path}: cannot be read: {error.strerror or error}") from None
     if len(data) > MAX_BYTES:
-        raise RoofcalcError(f"{path}: larger than {MAX_BYTES:,} bytes; a catalog file is a few kilobytes")
+        raise RoofcalcError(f"{path}: larger than {MAX_BYTES:,} bytes, the most that is read of a file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
