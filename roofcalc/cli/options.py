@@ -186,19 +186,17 @@ PRECISION = (
     ),
     _option("combine_dtype", "Precision", "--combine-dtype", "Dtype of tokens back from experts. [16-bit]", metavar="DTYPE"),
 )
-LAYOUT = (
-    _option("tp", "Layout", "--tp", "Tensor parallel degree. [largest power of two that fits a domain and divides the heads]", metavar="N"),
-    _option("pp", "Layout", "--pp", "Pipeline stages. [what tp leaves over; 1 with experts or a latent cache]", metavar="N"),
-    _option("dp", "Layout", "--dp", "Data parallel ranks. [1; with experts or a latent cache what tp leaves over]", metavar="N"),
-    _option(
-        "ep",
-        "Layout",
-        "--ep",
-        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole. [tp x dp, where there are as many experts]",
-        metavar="N",
+_DEGREES = {
+    "tp": ("Tensor parallel degree.", "largest power of two that fits a domain and divides the heads"),
+    "pp": ("Pipeline stages.", "what tp leaves over; 1 with experts or a latent cache"),
+    "dp": ("Data parallel ranks.", "1; with experts or a latent cache what tp leaves over"),
+    "ep": (
+        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole.",
+        "tp x dp, where there are as many experts",
     ),
-    _option("dcp", "Layout", "--dcp", "Tensor ranks that share the cache entries which each would hold. [1]", metavar="N"),
-)
+    "dcp": ("Tensor ranks that share the cache entries which each would hold.", "1"),
+}
+LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [{usual}]", metavar="N") for name, (what, usual) in _DEGREES.items())
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
     _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time is meant. [all together]", metavar="NAME"),
@@ -243,6 +241,7 @@ EVERY_POINT = _option("all", SEARCH, "--all", "Every point that fits, not only t
 MACHINES = _argument(
     "hardware", "Devices, of which any number may be taken, or machines (8xh100-sxm, systems), taken whole; one or several.", many=True
 )
+SEARCHED_LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [every legal one]", metavar="N") for name, (what, _) in _DEGREES.items())
 LEAST = _option("least", SEARCH, "--least", "By what machines are ordered, the best first. [devices]", metavar="devices|usd")
 HAD = _option("devices", SEARCH, "--devices", "Numbers of devices that can be had: 64, 8:64:8. [any]", metavar="N")
 SPARE = _option("spare", SEARCH, "--spare", "Devices that may be lost, each with its replica. [0]", metavar="N")
