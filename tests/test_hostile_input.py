@@ -102,6 +102,11 @@ def test_files_of_requests_checks_and_points_that_are_none(line: str, tmp_path: 
         assert f"{tmp_path / name}" in said and complaint in said
 
 
+@pytest.mark.parametrize("key", [".nan{checks", "checks.x", "a.b.c"])
+def test_checks_under_a_key_with_points(tmp_path: Path, key: str) -> None:
+    assert "unknown key" in refused(f"check {given(tmp_path, f'{key}: 1'.encode())}")
+
+
 def test_marks_and_line_ends_in_files_of_requests_checks_and_points(tmp_path: Path) -> None:
     checks = b"checks:\n  - name: a\n    command: memory\n    arguments: {model: llama-3.1-8b, hardware: h100-sxm, seq: 1k}\n    column: batch\n"
     points = b"model,hardware,weights_dtype,isl,batch_or_concurrency,metric,value\nllama-3.1-8b,h100-sxm,bf16,1000,1,tok_s_user,100\n"
