@@ -28,7 +28,8 @@ class Option(NamedTuple):
 def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, metavar: str | None = None, many: bool = False) -> Option:
     def annotation() -> Any:
         shown = None if kind is bool else metavar
-        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False)
+        offered = _COMPLETE["model"] if metavar == "MODEL" else _complete_words(metavar) if "|" in (metavar or "") else None
+        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False, autocompletion=offered)
         hint = list[kind] | None if many else bool if kind is bool else kind | None
         return Annotated[hint, info]
 
@@ -43,6 +44,15 @@ def _complete(kind: str) -> Callable[[str], list[str]]:
 
         found: list[str] = getattr(complete, kind)(incomplete)
         return found
+
+    return offered
+
+
+def _complete_words(metavar: str | None) -> Callable[[str], list[str]]:
+    """The words that an option takes, as its help shows them."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [word for word in (metavar or "").split("|") if word.startswith(incomplete)]
 
     return offered
 
