@@ -432,7 +432,7 @@ def test_the_readmes_pictures_are_made(tmp_path: Path, monkeypatch: pytest.Monke
     commands = re.findall(r"^roofcalc (.*)$", section, re.MULTILINE)
     for line in commands:
         assert run(line).exit_code == 0, line
-    assert len(commands) == len(list(tmp_path.iterdir())) == 6
+    assert len(commands) == len(list(tmp_path.iterdir())) == 8
     (code,) = re.findall(r"In Python: `(.*?)`", section)
     exec(code, {"rc": rc, "table": TABLES["memory"]()})
     assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
