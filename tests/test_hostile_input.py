@@ -102,6 +102,13 @@ def test_files_of_requests_checks_and_points_that_are_none(line: str, tmp_path: 
         assert f"{tmp_path / name}" in said and complaint in said
 
 
+def test_a_file_that_is_wrong_in_every_line_is_told_in_a_hundred(tmp_path: Path) -> None:
+    few, many = given(tmp_path, b"x\ny\n", "few"), given(tmp_path, b"x\n" * 20_000, "many")
+    assert len(refused(f"{LOAD} {few}").splitlines()) == 2
+    said = refused(f"{LOAD} {many}").splitlines()
+    assert len(said) == 101 and said[-1] == "error: and 19,900 more"
+
+
 @pytest.mark.parametrize("key", [".nan{checks", "checks.x", "a.b.c"])
 def test_checks_under_a_key_with_points(tmp_path: Path, key: str) -> None:
     assert "unknown key" in refused(f"check {given(tmp_path, f'{key}: 1'.encode())}")

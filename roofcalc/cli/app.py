@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 INTERRUPTED = 130
+MOST_LINES = 100  # of what is wrong with a file
 
 
 class LazyGroup(TyperGroup):
@@ -146,8 +147,10 @@ def _complain(*lines: str) -> int:
     from roofcalc.errors import printable
 
     try:
-        for line in lines:
+        for line in lines[:MOST_LINES]:
             print(f"error: {printable(line)}", file=sys.stderr)
+        if len(lines) > MOST_LINES:
+            print(f"error: and {len(lines) - MOST_LINES:,} more", file=sys.stderr)
     except OSError:  # nobody listens; the exit code still tells
         pass
     return 2
