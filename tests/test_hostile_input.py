@@ -109,6 +109,14 @@ def test_a_file_that_is_wrong_in_every_line_is_told_in_a_hundred(tmp_path: Path)
     assert len(said) == 101 and said[-1] == "error: and 19,900 more"
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["check 'a\0'", "validate 'a\0'", "fit 'a\0'", f"{LOAD} 'a\0'", f"{LINE} -o 'a\0'", f"report {LINE[10:]} -o 'a\0.html'", "models show './a\0'"],
+)
+def test_a_zero_byte_in_the_name_of_a_file(line: str) -> None:
+    assert "a\\x00" in refused(line)
+
+
 @pytest.mark.parametrize("key", [".nan{checks", "checks.x", "a.b.c"])
 def test_checks_under_a_key_with_points(tmp_path: Path, key: str) -> None:
     assert "unknown key" in refused(f"check {given(tmp_path, f'{key}: 1'.encode())}")
