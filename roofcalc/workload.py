@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from roofcalc.generation import Timed, mean_step, output_tok_s, step_at
 from roofcalc.given import MAX_TOKENS, Numbers, one_whole, positive, whole
 from roofcalc.prefill import prefill
 from roofcalc.request import Request
+from roofcalc.yamlfile import read_text
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -130,13 +132,8 @@ def mix(path: str) -> Mix:
     RoofcalcError
         The file cannot be read, or every line that is none of these, with its number.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise RoofcalcError(f"mix: {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     found, errors = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         words = line.partition("#")[0].replace(",", " ").split()
         if words:
             try:
@@ -147,6 +144,13 @@ def mix(path: str) -> Mix:
         raise RoofcalcError(*(errors or [f"{path}: {len(found):,} kinds of requests; expected 1 to {MAX_KINDS:,}"]))
     isl, osl, weights = (np.array(column, dtype=float) for column in zip(*found, strict=True))
     return Mix(isl, osl, weights / weights.sum())
+
+
+def _text(path: str) -> str:
+    try:
+        return read_text(Path(path))
+    except RoofcalcError as error:
+        raise RoofcalcError(*(f"mix: {line}" for line in error.lines)) from None
 
 
 def _kind(words: list[str]) -> tuple[float, float, float]:

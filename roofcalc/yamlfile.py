@@ -28,10 +28,10 @@ def read_text(path: Path) -> str:
             raise RoofcalcError(f"{path}: not a regular file")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise RoofcalcError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise RoofcalcError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MAX_BYTES:
-        raise RoofcalcError(f"{path}: larger than {MAX_BYTES:,} bytes; a catalog file is a few kilobytes")
+        raise RoofcalcError(f"{path}: larger than {MAX_BYTES:,} bytes, the most that is read of a file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

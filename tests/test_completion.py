@@ -1,6 +1,7 @@
 """What a shell offers on the Tab key: commands, models and hardware, through the shell's own protocol."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -9,26 +10,41 @@ import pytest
 from roofcalc.cli import complete
 
 
-def offered(words: str, at: int) -> set[str]:
-    """What bash is told for a line whose word number `at` is being typed."""
-    environment = {**os.environ, "_ROOFCALC_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+def offered(words: str, shell: str = "bash") -> set[str]:
+    """What a shell is told for a line whose last word is being typed."""
+    asked = {
+        "bash": {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))},
+        "zsh": {"_TYPER_COMPLETE_ARGS": words},
+        "fish": {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }
+    environment = {**os.environ, "_ROOFCALC_COMPLETE": f"complete_{shell}", **asked[shell]}
     code = "import sys; sys.argv[0] = 'roofcalc'; from roofcalc.__main__ import main; main()"
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    return set(run.stdout.split())
+    return set(re.findall(r'[^\s"()\']+', run.stdout))
 
 
 @pytest.mark.parametrize(
-    ("words", "at", "some"),
+    ("words", "some"),
     [
-        ("roofcalc ma", 1, {"max-batch"}),
-        ("roofcalc max-batch llama-3.1-4", 2, {"llama-3.1-405b"}),
-        ("roofcalc max-batch llama-3.1-405b 8xh100-s", 3, {"8xh100-sxm"}),
-        ("roofcalc hardware sh", 2, {"show"}),
+        ("roofcalc ma", {"max-batch"}),
+        ("roofcalc max-batch llama-3.1-4", {"llama-3.1-405b"}),
+        ("roofcalc max-batch llama-3.1-405b 8xh100-s", {"8xh100-sxm"}),
+        ("roofcalc frontier llama-3.1-4", {"llama-3.1-405b"}),
+        ("roofcalc plan llama-3.1-8b h100-sxm h200-", {"h200-sxm"}),
+        ("roofcalc plan llama-3.1-8b h100-sxm --least u", {"usd"}),
+        ("roofcalc max-batch llama-3.1-8b h100-sxm --draft-model llama-3.1-4", {"llama-3.1-405b"}),
+        ("roofcalc hardware sh", {"show"}),
     ],
 )
-def test_the_shell_is_offered(words: str, at: int, some: set[str]) -> None:
-    found = offered(words, at)
-    assert some <= found and all(name.startswith(words.split()[at]) for name in found)
+def test_the_shell_is_offered(words: str, some: set[str]) -> None:
+    found = offered(words)
+    assert some <= found and all(name.startswith(words.split()[-1]) for name in found)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_is_offered_commands_and_names(shell: str) -> None:
+    assert "frontier" in offered("roofcalc fr", shell)
+    assert "8xh100-sxm" in offered("roofcalc plan llama-3.1-8b 8xh100-s", shell)
 
 
 def test_lists_and_counts_are_continued() -> None:

@@ -3,6 +3,7 @@
 The same cases each time; `ROOFCALC_FUZZ=100000 python -m pytest tests/test_fuzz.py` runs as many others.
 """
 
+import csv
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from tests.fuzz.odd import NUMBERS, RANGES
 from tests.fuzz.outcome import cases, held
 
 ROOT = Path(__file__).parent.parent
+POINTS = ROOT / "tests" / "evidence" / "measured.csv"
 CONFIGS = ROOT / "tests" / "huggingface" / "configs"
 MODELS = (
     "llama-3.1-8b",
@@ -46,6 +48,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.copy(ROOT / "hardware" / "prices.csv", small / "hardware")
     shutil.copy(CONFIGS / "qwen3-8b.json", work / "config.json")
     shutil.copy(small / "models" / "llama-3.1-8b.yaml", work / "mine.yaml")
+    shutil.copy(ROOT / "tests" / "examples" / "checks" / "serving.yaml", work / "checks.yaml")
+    (work / "points.csv").write_text("\n".join(POINTS.read_text(encoding="utf-8").splitlines()[:4]), encoding="utf-8")
+    (work / "mix.txt").write_text("1000:200 0.7\n4000:50 0.3\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalog, "built_in", lambda kind: small / kind)
         patch.chdir(work)
@@ -70,7 +75,7 @@ def test_models() -> None:
         ["prefill", "given.yaml", "h100-sxm", "--seq", "1k"],
         ["models", "check", "given.yaml"],
     )
-    cases(0.25, st.tuples(files.yaml_bytes(values("models", MODELS)), st.sampled_from(lines)), case)
+    cases(0.21, st.tuples(files.yaml_bytes(values("models", MODELS)), st.sampled_from(lines)), case)
 
 
 def test_devices() -> None:
@@ -94,7 +99,7 @@ def test_systems() -> None:
         held(drawn[1])
 
     lines = (["hardware", "show", "given.yaml"], ["max-batch", "llama-3.1-8b", "given.yaml", "--seq", "1k"], ["hardware", "check", "given.yaml"])
-    cases(0.1, st.tuples(files.yaml_bytes(values("hardware", SYSTEMS)), st.sampled_from(lines)), case)
+    cases(0.08, st.tuples(files.yaml_bytes(values("hardware", SYSTEMS)), st.sampled_from(lines)), case)
 
 
 def test_configurations() -> None:
@@ -103,7 +108,51 @@ def test_configurations() -> None:
         held(["models", "import", "given.json", "-q"])
 
     wholes = [path.read_text(encoding="utf-8") for path in sorted(CONFIGS.glob("*.json"))]
-    cases(0.2, files.json_bytes(wholes), case)
+    cases(0.17, files.json_bytes(wholes), case)
+
+
+def test_checks() -> None:
+    def case(drawn: tuple[bytes, list[str]]) -> None:
+        Path("given.yaml").write_bytes(drawn[0])
+        held(drawn[1])
+
+    plan = {"model": "llama-3.1-8b", "hardware": "h100-sxm", "seq": "1k", "batch": 8, "mix": None}
+    one = {"name": "a", "command": "plan", "arguments": {**plan}, "column": "devices", "op": "<=", "value": 2}
+    two = {"command": "memory", "arguments": {"model": "gemma-3-1b", "hardware": "l40s", "seq": [1000, 2000]}, "column": "fits_memory"}
+    three = {"command": "validate", "arguments": {"file": "points.csv"}, "column": "ratio", "op": "~", "value": 1, "tolerance": 0.5}
+    wholes = [json.dumps({"checks": [{"name": "b", "op": "==", "value": True, "rows": "any", **last}, one]}) for last in (two, three)]
+    cases(0.05, st.tuples(files.yaml_bytes(wholes), st.sampled_from((["check", "given.yaml"], ["check", "given.yaml", "--junit", "a.xml"]))), case)
+
+
+def test_points() -> None:
+    def case(drawn: tuple[bytes, list[str]]) -> None:
+        Path("given.csv").write_bytes(drawn[0])
+        held(drawn[1])
+
+    with POINTS.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    lines = (
+        ["validate", "given.csv"],
+        ["validate", "given.csv", "--summary"],
+        ["fit", "given.csv"],
+        ["fit", "given.csv", "--residuals", "--fix", "mbu=0.8"],
+    )
+    cases(0.05, st.tuples(files.csv_bytes(rows), st.sampled_from(lines)), case)
+
+
+def test_mixes() -> None:
+    def case(drawn: tuple[bytes, list[str]]) -> None:
+        Path("given.txt").write_bytes(drawn[0])
+        held(["plan", "llama-3.1-8b", "h100-sxm", "--mix", "given.txt", *drawn[1]])
+
+    cases(
+        0.03, st.tuples(files.mix_bytes(), st.sampled_from((["--batch", "8"], ["--requests-per-second", "2"], ["--spare", "1", "-f", "csv"]))), case
+    )
+
+
+def test_searches() -> None:
+    every = {words: parameters for words, parameters in lines.commands().items() if words[-1] in ("frontier", "plan")}
+    cases(0.03, lines.command_lines(every), held)
 
 
 def test_numbers_and_ranges() -> None:
@@ -132,8 +181,8 @@ def test_numbers_and_ranges() -> None:
         st.floats().map(repr),
         st.integers().map(str),
     )
-    cases(0.15, st.tuples(st.sampled_from(options), texts), lambda drawn: held(["max-batch", "deepseek-v3", "8xh100-sxm", *drawn]))
+    cases(0.13, st.tuples(st.sampled_from(options), texts), lambda drawn: held(["max-batch", "deepseek-v3", "8xh100-sxm", *drawn]))
 
 
 def test_command_lines() -> None:
-    cases(0.15, lines.command_lines(lines.commands()), held)
+    cases(0.1, lines.command_lines(lines.commands()), held)

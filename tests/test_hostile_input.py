@@ -75,6 +75,64 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     assert run(f"models check {tmp_path / 'models'}").exit_code in (0, 2)
 
 
+LOAD = "plan llama-3.1-8b h100-sxm --batch 8 --mix"
+
+
+@pytest.mark.parametrize("line", [LOAD, "check", "validate", "fit"])
+def test_files_of_requests_checks_and_points_that_are_none(line: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "round").symlink_to("round")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 100_000_000)
+    given(tmp_path, b"4000:500\n\xff\xfe", "latin")
+    given(tmp_path, b"", "empty")
+    for name, complaint in {
+        "folder": "not a regular file",
+        "pipe": "not a regular file",
+        "zero": "not a regular file",
+        "round": "symbolic links",
+        "large": "larger than 1,000,000 bytes",
+        "latin": "byte 9 is not UTF-8 text",
+        "empty": "",
+        "nowhere": "cannot be read: No such file or directory",
+    }.items():
+        said = refused(f"{line} {tmp_path / name}")
+        assert f"{tmp_path / name}" in said and complaint in said
+
+
+def test_a_file_that_is_wrong_in_every_line_is_told_in_a_hundred(tmp_path: Path) -> None:
+    few, many = given(tmp_path, b"x\ny\n", "few"), given(tmp_path, b"x\n" * 20_000, "many")
+    assert len(refused(f"{LOAD} {few}").splitlines()) == 2
+    said = refused(f"{LOAD} {many}").splitlines()
+    assert len(said) == 101 and said[-1] == "error: and 19,900 more"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["check 'a\0'", "validate 'a\0'", "fit 'a\0'", f"{LOAD} 'a\0'", f"{LINE} -o 'a\0'", f"report {LINE[10:]} -o 'a\0.html'", "models show './a\0'"],
+)
+def test_a_zero_byte_in_the_name_of_a_file(line: str) -> None:
+    assert "a\\x00" in refused(line)
+
+
+@pytest.mark.parametrize("key", [".nan{checks", "checks.x", "a.b.c"])
+def test_checks_under_a_key_with_points(tmp_path: Path, key: str) -> None:
+    assert "unknown key" in refused(f"check {given(tmp_path, f'{key}: 1'.encode())}")
+
+
+def test_marks_and_line_ends_in_files_of_requests_checks_and_points(tmp_path: Path) -> None:
+    checks = b"checks:\n  - name: a\n    command: memory\n    arguments: {model: llama-3.1-8b, hardware: h100-sxm, seq: 1k}\n    column: batch\n"
+    points = b"model,hardware,weights_dtype,isl,batch_or_concurrency,metric,value\nllama-3.1-8b,h100-sxm,bf16,1000,1,tok_s_user,100\n"
+    files = {LOAD: b"4000:500 0.7\n200:50, 0.3\n", "check": checks + b'    op: "=="\n    value: 1\n', "validate": points, "fit": points}
+    for line, content in files.items():
+        plainly = run(f"{line} {given(tmp_path, content)} -f csv")
+        assert plainly.exit_code == 0, plainly.stderr
+        for changed in (b"\xef\xbb\xbf" + content, content.replace(b"\n", b"\r\n")):
+            assert run(f"{line} {given(tmp_path, changed)} -f csv").stdout == plainly.stdout
+
+
 @pytest.mark.parametrize("change", [lambda text: b"\xef\xbb\xbf" + text, lambda text: text.replace(b"\n", b"\r\n")])
 def test_marks_and_line_ends_of_other_systems(tmp_path: Path, change: object) -> None:
     assert callable(change)

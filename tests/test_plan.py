@@ -322,7 +322,7 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("--requests-per-second 1", "requests need their tokens: give isl and osl, or a mix"),
         ("--isl 1k --osl 1k --requests-per-second 1 --batch 2", "either is a load; give one"),
         ("--mix nope.txt", "mix: nope.txt: cannot be read: No such file"),
-        ("--mix /", "mix: /: cannot be read"),
+        ("--mix /", "mix: /: not a regular file"),
         ("--mix nope.txt --seq 1k", "mix"),
         ("--least euros", "least: 'euros' is none of devices, usd"),
         ("--spare 1.5", "spare: expected a whole number"),

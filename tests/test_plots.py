@@ -82,6 +82,8 @@ TABLES: dict[str, Callable[[], Table]] = {
     "vote": lambda: rc.vote(LLAMA_405B, H100, weights="fp8", streams=[1, 5, 25], prefix="0:16k:4k", suffix=1000),
     "vote with chances": lambda: rc.vote("llama-3.1-70b", H100, weights="fp8", streams=[1, 3, 5, 9, 25], prefix=2000, suffix=2000, accuracy=0.6),
     "frontier": frontier,
+    "frontier of two machines": lambda: rc.frontier("deepseek-v3", ["8xh200-sxm", "8xmi300x"], seq=4000),
+    "frontier of generations": lambda: rc.frontier("llama-3.1-70b", H100, weights="fp8", kv=["bf16", "fp8"], isl=4000, osl=1000),
 }
 
 
@@ -444,7 +446,7 @@ def test_the_readmes_pictures_are_made(tmp_path: Path, monkeypatch: pytest.Monke
     commands = re.findall(r"^roofcalc (.*)$", section, re.MULTILINE)
     for line in commands:
         assert run(line).exit_code == 0, line
-    assert len(commands) == len(list(tmp_path.iterdir())) == 6
+    assert len(commands) == len(list(tmp_path.iterdir())) == 8
     (code,) = re.findall(r"In Python: `(.*?)`", section)
     exec(code, {"rc": rc, "table": TABLES["memory"]()})
     assert (tmp_path / "picture.svg").read_text().startswith("<?xml")

@@ -1,4 +1,4 @@
-"""The README's commands run, and print what it shows."""
+"""The commands of the README and of the pages in docs run, and print what is shown; links lead somewhere."""
 
 import os
 import re
@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 README = Path(__file__).parent.parent / "README.md"
-CONSOLE = re.findall(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
+CONSOLE = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
 SHOWN = [tuple(part.partition("\n")[::2]) for block in CONSOLE for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part]
 
 
@@ -28,8 +29,14 @@ def test_console_blocks_show_what_is_printed(line: str, expected: str) -> None:
     assert printed(line).rstrip("\n") == expected.rstrip("\n")
 
 
-def test_the_readme_shows_the_main_job() -> None:
-    assert len(SHOWN) >= 8 and all(expected for _, expected in SHOWN)
+def test_every_page_shows_what_is_printed() -> None:
+    assert len(PAGES) > 1 and len(SHOWN) >= 8 and all(expected for _, expected in SHOWN)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    assert links and all((page.parent / link.partition("#")[0]).is_file() for link in links)
 
 
 def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 INTERRUPTED = 130
+MOST_LINES = 100  # of what is wrong with a file
 
 
 class LazyGroup(TyperGroup):
@@ -64,6 +65,8 @@ class LazyGroup(TyperGroup):
         if name not in self.table and not name.startswith("-"):
             from roofcalc.errors import RoofcalcError, did_you_mean
 
+            if name in COMMANDS:
+                raise RoofcalcError(f"`{ctx.command_path}` has no {name!r}; it has {', '.join(self.table)} (`roofcalc {name} --help`)")
             raise RoofcalcError(f"unknown command {name!r}{did_you_mean(name, list(self.table))}; commands: {', '.join(self.table)}")
         return super().resolve_command(ctx, args)
 
@@ -121,12 +124,14 @@ def guarded(run: Callable[[], Any]) -> int:
 
 
 def _of_arguments(error: Any) -> str:
-    """The command line's complaint in one line; of a misspelt option with the nearest first."""
+    """The command line's complaint in one line; of a misspelt option with the nearest, of what is missing with a line that has it."""
     from roofcalc.errors import nearest
 
     name, context = str(getattr(error, "option_name", "")), error.ctx
     if context is None or not hasattr(error, "possibilities"):
-        return " ".join(str(error.format_message()).split())
+        said = " ".join(str(error.format_message()).split())
+        examples = getattr(context and context.command, "examples", ()) if said.startswith("Missing argument") else ()
+        return f"{said.rstrip('.')}; for instance: {examples[0]}" if examples else said
     near = nearest(name, [word for one in context.command.params for word in one.opts if word.startswith("--")], 2)
     return f"No such option: {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
@@ -142,8 +147,10 @@ def _complain(*lines: str) -> int:
     from roofcalc.errors import printable
 
     try:
-        for line in lines:
+        for line in lines[:MOST_LINES]:
             print(f"error: {printable(line)}", file=sys.stderr)
+        if len(lines) > MOST_LINES:
+            print(f"error: and {len(lines) - MOST_LINES:,} more", file=sys.stderr)
     except OSError:  # nobody listens; the exit code still tells
         pass
     return 2

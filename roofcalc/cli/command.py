@@ -17,7 +17,12 @@ from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
 TEXT_FORMATS = ("text", "md")
+PAGES = (".html", ".htm")
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
+OTHERS = {  # endings of files that hold something else than what a command prints, and what to write in place of them
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "write .csv, which spreadsheets open"),
+    **dict.fromkeys((".svg", ".png", ".pdf"), "`roofcalc plot` draws, and a browser prints a report's .html"),
+}
 
 
 class GroupedHelp(TyperCommand):
@@ -89,7 +94,7 @@ def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, .
         from roofcalc.report.writers import write
 
         path = _path(output)
-        chosen = format if format is not None else "md" if path and path.suffix.lower() == ".md" else "text"
+        chosen = format if format is not None else "md" if _ending(path) == ".md" else "text"
         if chosen not in TEXT_FORMATS:
             raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(TEXT_FORMATS)}{did_you_mean(chosen, TEXT_FORMATS)}")
         found = answer(**_given(values))
@@ -107,6 +112,8 @@ def page_command(name: str, answer: Callable[..., Any], options: tuple[Option, .
 
         progress.allow()
         path = _path(output)
+        if path and path.suffix.lower() not in PAGES:
+            raise RoofcalcError(f"output: {output!r} ends in none of {', '.join(PAGES)}; a browser prints the page, to paper or .pdf")
         page = answer(**_given(values))
         write(page.html(), path)
         _print_notes(page, quiet)
@@ -164,6 +171,14 @@ def _path(output: str | None) -> Path | None:
     return Path(output) if output and output != "-" else None
 
 
+def _ending(path: Path | None) -> str:
+    """How a file's name ends, in lower case; refused where such files hold neither text nor tables."""
+    ending = path.suffix.lower() if path else ""
+    if ending in OTHERS:
+        raise RoofcalcError(f"output: no {ending} file is written here: {OTHERS[ending]}")
+    return ending
+
+
 def _print_notes(answered: Any, quiet: bool) -> None:
     for note in () if quiet else answered.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -181,7 +196,7 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     from roofcalc.report.writers import write
 
     path = _path(output)
-    chosen = format if format is not None else SUFFIXES.get(path.suffix.lower(), "table") if path else "table"
+    chosen = format if format is not None else SUFFIXES.get(_ending(path), "table")
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     conditions = [requirements.parse(text, table) for text in require or []]

@@ -9,11 +9,11 @@ from roofcalc.cli.options import (
     EVERY_POINT,
     GENERATION,
     HARDWARE,
-    HELD,
     LADDER,
     MAX_TTFT,
     MODEL,
     PRECISION,
+    SEARCHED_LAYOUT,
     SIZES,
     SPECULATION,
     WHAT_IF,
@@ -25,7 +25,7 @@ COMMAND = command(
     frontier,
     (
         *(MODEL, HARDWARE, CONTEXT, LADDER, *GENERATION, CHUNK, MAX_TTFT, *SPECULATION),
-        *(SIZES, DISAGGREGATED, EVERY_POINT, *PRECISION, *HELD, *ASSUMPTIONS, *WHAT_IF),
+        *(SIZES, DISAGGREGATED, EVERY_POINT, *PRECISION, *SEARCHED_LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     ),
     "Throughput of one device against the interactivity of each user: what no other layout, batch, precision or size beats.",
     (

@@ -28,7 +28,8 @@ class Option(NamedTuple):
 def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, metavar: str | None = None, many: bool = False) -> Option:
     def annotation() -> Any:
         shown = None if kind is bool else metavar
-        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False)
+        offered = _COMPLETE["model"] if metavar == "MODEL" else _complete_words(metavar) if "|" in (metavar or "") else None
+        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False, autocompletion=offered)
         hint = list[kind] | None if many else bool if kind is bool else kind | None
         return Annotated[hint, info]
 
@@ -43,6 +44,15 @@ def _complete(kind: str) -> Callable[[str], list[str]]:
 
         found: list[str] = getattr(complete, kind)(incomplete)
         return found
+
+    return offered
+
+
+def _complete_words(metavar: str | None) -> Callable[[str], list[str]]:
+    """The words that an option takes, as its help shows them."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [word for word in (metavar or "").split("|") if word.startswith(incomplete)]
 
     return offered
 
@@ -186,26 +196,17 @@ PRECISION = (
     ),
     _option("combine_dtype", "Precision", "--combine-dtype", "Dtype of tokens back from experts. [16-bit]", metavar="DTYPE"),
 )
-LAYOUT = (
-    _option("tp", "Layout", "--tp", "Tensor parallel degree. [largest power of two that fits a domain and divides the heads]", metavar="N"),
-    _option("pp", "Layout", "--pp", "Pipeline stages. [what tp leaves over; 1 with experts or a latent cache]", metavar="N"),
-    _option("dp", "Layout", "--dp", "Data parallel ranks. [1; with experts or a latent cache what tp leaves over]", metavar="N"),
-    _option(
-        "ep",
-        "Layout",
-        "--ep",
-        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole. [tp x dp, where there are as many experts]",
-        metavar="N",
+_DEGREES = {
+    "tp": ("Tensor parallel degree.", "largest power of two that fits a domain and divides the heads"),
+    "pp": ("Pipeline stages.", "what tp leaves over; 1 with experts or a latent cache"),
+    "dp": ("Data parallel ranks.", "1; with experts or a latent cache what tp leaves over"),
+    "ep": (
+        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole.",
+        "tp x dp, where there are as many experts",
     ),
-    _option("dcp", "Layout", "--dcp", "Tensor ranks that share the cache entries which each would hold. [1]", metavar="N"),
-)
-HELD = (  # of a search
-    _option("tp", "Layout", "--tp", "Tensor parallel degrees to look among. [all that are legal]", metavar="N"),
-    _option("pp", "Layout", "--pp", "Pipeline stages to look among. [all that are legal]", metavar="N"),
-    _option("dp", "Layout", "--dp", "Data parallel ranks to look among. [all that are legal]", metavar="N"),
-    _option("ep", "Layout", "--ep", "Expert parallel degrees to look among: 1 or tp x dp. [both]", metavar="N"),
-    _option("dcp", "Layout", "--dcp", "Tensor ranks that share cache entries, numbers to look among. [all that are legal]", metavar="N"),
-)
+    "dcp": ("Tensor ranks that share the cache entries which each would hold.", "1"),
+}
+LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [{usual}]", metavar="N") for name, (what, usual) in _DEGREES.items())
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
     _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time and kernels are meant. [all together]", metavar="NAME"),
@@ -250,6 +251,7 @@ EVERY_POINT = _option("all", SEARCH, "--all", "Every point that fits, not only t
 MACHINES = _argument(
     "hardware", "Devices, of which any number may be taken, or machines (8xh100-sxm, systems), taken whole; one or several.", many=True
 )
+SEARCHED_LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [every legal one]", metavar="N") for name, (what, _) in _DEGREES.items())
 LEAST = _option("least", SEARCH, "--least", "By what machines are ordered, the best first. [devices]", metavar="devices|usd")
 HAD = _option("devices", SEARCH, "--devices", "Numbers of devices that can be had: 64, 8:64:8. [any]", metavar="N")
 SPARE = _option("spare", SEARCH, "--spare", "Devices that may be lost, each with its replica. [0]", metavar="N")

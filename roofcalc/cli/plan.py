@@ -8,7 +8,6 @@ from roofcalc.cli.options import (
     CONTEXT,
     GENERATION,
     HAD,
-    HELD,
     INTERACTIVITY,
     LEAST,
     LOAD,
@@ -16,6 +15,7 @@ from roofcalc.cli.options import (
     MAX_TTFT,
     MODEL,
     PRECISION,
+    SEARCHED_LAYOUT,
     SPARE,
     SPECULATION,
     USD_PER_HOUR,
@@ -28,7 +28,7 @@ COMMAND = command(
     plan,
     (
         *(MODEL, MACHINES, CONTEXT, *GENERATION, CHUNK, BATCH, *LOAD, INTERACTIVITY, MAX_TTFT, *SPECULATION),
-        *(HAD, SPARE, LEAST, USD_PER_HOUR, *PRECISION, *HELD, *ASSUMPTIONS, *WHAT_IF),
+        *(HAD, SPARE, LEAST, USD_PER_HOUR, *PRECISION, *SEARCHED_LAYOUT, *ASSUMPTIONS, *WHAT_IF),
     ),
     "The fewest devices, as replicas of one layout, that hold and serve a demand; what binds, and what would relax it.",
     (

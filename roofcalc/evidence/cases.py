@@ -19,7 +19,7 @@ from roofcalc.record import Record
 REASONS = {
     "not comparable": "the file says that the run does what the row does not tell",
     "repeated": "the same figure of the same run stands above it",
-    "unknown metric": "none of the metrics that are computed",
+    "unknown metric": f"none of {', '.join(METRICS)}",
     "unknown model": "the catalog has no model of that name",
     "unknown hardware": "the catalog has no device or system of that name",
     "unknown dtype": "no number format of that name",

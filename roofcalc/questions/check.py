@@ -62,8 +62,14 @@ def results(file: str | os.PathLike[str]) -> list[Result]:
             where = ("checks", str(i), *field)
             problems.append(Problem(place(where, lines, str(path)), ".".join(where), sentence))
     if problems:
-        raise RoofcalcError(*map(str, sorted(problems, key=lambda problem: int(problem.field.split(".")[1]) if "." in problem.field else -1)))
+        raise RoofcalcError(*map(str, sorted(problems, key=_number)))
     return found
+
+
+def _number(problem: Problem) -> int:
+    """Which check a problem is of; -1 where it is of the file."""
+    number = re.match(r"checks\.([0-9]+)", problem.field)
+    return int(number[1]) if number else -1
 
 
 def table(found: list[Result]) -> Table:

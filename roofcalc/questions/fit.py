@@ -89,8 +89,10 @@ def fit(
         for name, some in _grouped(entries, by).items():
             _add(table, some, fixed, residuals, {"by": by, "name": name})
         return table
-    if point is None or by is not None:
-        raise RoofcalcError("fit: a model and hardware need --point, and have no --by" if point is None else "fit: --by is for a file")
+    if point is None:
+        raise RoofcalcError("fit: a model and hardware need --point, such as --point seq=7661,batch=72,interactivity=30")
+    if by is not None:
+        raise RoofcalcError("fit: --by is for a file")
     request = Request("fit", (), given, hardware, options)
     some_points = [_figures(one, "point", OF_POINT) for one in ([point] if isinstance(point, str) else point)]
     for deployment, _ in request.deployments():

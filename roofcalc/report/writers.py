@@ -138,6 +138,8 @@ def write_bytes(data: bytes, output: Path) -> None:
 
 def _whole(put: Callable[[BinaryIO], Any], output: Path) -> None:
     name = ""
+    if "\0" in str(output):
+        raise RoofcalcError(f"{output}: cannot be written: a file's name holds no zero byte")
     try:
         target = output.resolve()  # a link stays a link
         if target.is_dir():

@@ -1,5 +1,7 @@
-"""Catalog files and configurations with something wrong in them: a few changes to a file that is right."""
+"""Files with something wrong in them: a few changes to a catalog entry, a configuration, checks, points or a mix that is right."""
 
+import csv
+import io
 import json
 from copy import deepcopy
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from tests.fuzz.odd import SCALARS, WORDS, YAML
+from tests.fuzz.odd import NUMBERS, SCALARS, TEXTS, WORDS, YAML
 
 Place = tuple[Any, ...]
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -88,6 +90,34 @@ def json_bytes(draw: st.DrawFn, wholes: list[str]) -> bytes:
     return _encoded(
         draw, draw(_torn(text, ("NaN", "Infinity", "-Infinity", "9" * 5000, "[" * 5000, "{", "}", "\x00", '"', "\\", "1e999", "\ufeff", ",", "//")))
     )
+
+
+@st.composite
+def csv_bytes(draw: st.DrawFn, rows: list[list[str]]) -> bytes:
+    """A CSV file: the header and some of the rows, a few cells or columns of them changed."""
+    header, *others = rows
+    table = [list(header), *(list(draw(st.sampled_from(others))) for _ in range(draw(st.integers(0, 3))))]
+    for _ in range(draw(st.sampled_from((0, 1, 1, 2, 4)))):
+        row = draw(st.sampled_from(table[1:] * 3 + table))
+        at = draw(st.integers(0, len(header) - 1))
+        if draw(st.integers(0, 5)):
+            row[at % len(row)] = draw(st.sampled_from(TEXTS))
+        else:
+            row.append(draw(st.sampled_from(TEXTS)))
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(table)
+    return _encoded(draw, draw(_torn(text.getvalue(), ('"', "\x00", "\r", "\n\n", ",", "\ufeff", '"\n' * 50))))
+
+
+@st.composite
+def mix_bytes(draw: st.DrawFn) -> bytes:
+    """A file of request kinds: lines of two numbers and a weight, some with something else."""
+    number = st.sampled_from(("1000", "4k", "200", "0", "1", "128k", *NUMBERS))
+    line = st.tuples(
+        number, st.sampled_from((":", ":", ":", ":", "", "::", ";")), number, st.sampled_from((" ", ", ", "\t", "")), number | st.just("")
+    )
+    lines = draw(st.lists(line.map("".join) | st.sampled_from(("", "# kinds", "1k:500 # a", *WORDS)), max_size=5))
+    return _encoded(draw, "\n".join(lines))
 
 
 def _encoded(draw: st.DrawFn, text: str) -> bytes:

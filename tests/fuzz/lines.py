@@ -29,6 +29,16 @@ FITTING: dict[str, tuple[str, ...]] = {
     "format": ("csv", "json", "md", "table", "text"),
     "output": ("out.csv", "out.md", "new.yaml", "-", ".", "nowhere/x.csv", "/dev/full", "/dev/null", "", "a" * 300),
     "path": ("config.json", ".", "nowhere"),
+    "file": ("checks.yaml", "points.csv", "mix.txt", ".", "nowhere"),
+    "given": ("points.csv", "llama-3.1-8b", "mix.txt"),
+    "mix": ("mix.txt", "points.csv", ".", "nowhere"),
+    "point": ("seq=7661,batch=72,interactivity=30", "isl=1k,osl=500,batch=8,interactivity=50", "seq=1k"),
+    "devices": ("1", "8", "1,2,4", "2:8:x2", "64"),
+    "spare": ("0", "1", "8"),
+    "least": ("devices", "usd"),
+    "isl": ("1k", "1k,4k"),
+    "osl": ("200",),
+    "requests_per_second": ("1", "20", "0.01"),
     "files": ("mine.yaml", ".", "nowhere.yaml"),
     "tp": ("1", "2", "1,2"),
     "ep": ("1", "8"),
@@ -55,9 +65,9 @@ def commands() -> dict[tuple[str, ...], list[Any]]:
 
 
 @st.composite
-def _value(draw: st.DrawFn, name: str) -> str:
-    """Mostly one that fits; else a number, a range or a word that may not."""
-    how = draw(st.integers(0, 9))
+def _value(draw: st.DrawFn, name: str, odd: bool) -> str:
+    """Mostly one that fits; else, where it may be odd, a number, a range or a word that may not."""
+    how = draw(st.integers(0, 9)) if odd else 0
     if how < 6:
         return draw(st.sampled_from(FITTING.get(name, _SIMPLE)))
     if how < 8:
@@ -69,17 +79,18 @@ def _value(draw: st.DrawFn, name: str) -> str:
 
 @st.composite
 def command_lines(draw: st.DrawFn, every: dict[tuple[str, ...], list[Any]]) -> list[str]:
-    """A command with its arguments, and up to five of its options."""
+    """A command with its arguments, and up to five of its options; one line in three has no odd value."""
+    odd = draw(st.integers(0, 2)) > 0
     words = draw(st.sampled_from(sorted(every)))
     arguments = [one for one in every[words] if one.param_type_name == "argument"]
     options = [one for one in every[words] if one.param_type_name == "option"]
-    line = [draw(_value(one.name)) for one in arguments if one.required or draw(st.booleans())]
+    line = [draw(_value(one.name, odd)) for one in arguments if one.required or draw(st.booleans())]
     line += NEEDED.get(words[0], ())
     if any(one.name == "seq" for one in options):
         line += ["--seq", "1k"]  # else the default contexts: more work, the same code
     for _ in range(draw(st.integers(0, 5))):
         option = draw(st.sampled_from(options))
-        line += [draw(st.sampled_from(option.opts))] + ([] if option.is_flag else [draw(_value(option.name))])
+        line += [draw(st.sampled_from(option.opts))] + ([] if option.is_flag else [draw(_value(option.name, odd))])
     how = draw(st.integers(0, 19))
     if how == 0:
         line.insert(draw(st.integers(0, len(line))), draw(st.sampled_from(TEXTS)))

@@ -27,7 +27,7 @@ POINTS = 72.0  # in an inch
 PAD = 12.0  # points around everything
 BESIDE = 1.25  # axes with their numbers and title along x, over the axes alone
 GAP = 5.0  # points between the axes and the small print
-HANDLE = 4.0  # width of a legend's sample and the gap behind it, in letters' heights
+HANDLE = 5.2  # width of a legend's sample and the gap behind it, in letters' heights
 FINE = 8  # text is measured so much larger than it is: what rounding adds shrinks
 _RULER = RendererAgg(1, 1, FINE * POINTS)  # type: ignore[no-untyped-call]
 

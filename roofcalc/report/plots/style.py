@@ -40,6 +40,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
+    "legend.handlelength": 3.2,  # long enough that two dashes are seen beside the mark
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
     "figure.facecolor": PAPER,
