@@ -174,28 +174,36 @@ def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
     return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 
-def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None) -> NDArray[Any]:
+def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None, parts: Any = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
     Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
     for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
-    `fewest_seconds` says, and in `typical` ranks may wait for one another's (`_in_step_s`).
+    `fewest_seconds` says, and in `typical` ranks may wait for one another's (`_in_step_s`). With `parts` the last axis of `isl` and
+    `osl` holds kinds of requests, of which each is so large a part, and `mean` is the step of their mix.
 
     Formulas
     --------
     throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
     """
     batch = np.asarray(batch, dtype=float)
+    of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
     if deployment.assumptions.is_bound:
-        return np.asarray(batch * osl / fewest_seconds(deployment, isl, osl, batch))
-    decoding = osl / deployment.accepted * mean.seconds(batch)
-    prompts = batch * prompt_s(deployment, isl, chunk, batch=batch)
+        return np.asarray(batch * tokens / fewest_seconds(deployment, isl, osl, batch, parts))
+    decoding = tokens / deployment.accepted * mean.seconds(batch)
+    prompts = batch * _over_kinds(prompt_s(deployment, isl, chunk, batch=of_kind), parts)
     if deployment.profile is not None and work.exchanges(deployment):
-        prompts = np.maximum(prompts, _in_step_s(deployment, isl, osl, batch, chunk))
-    return np.asarray(batch * osl / (decoding + np.maximum(_first_s(deployment, isl, batch, chunk), prompts)))
+        prompts = np.maximum(prompts, _in_step_s(deployment, isl, tokens, batch, chunk, parts))
+    first = _over_kinds(_first_s(deployment, isl, of_kind, chunk), parts)
+    return np.asarray(batch * tokens / (decoding + np.maximum(first, prompts)))
 
 
-def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
+def _over_kinds(values: Any, parts: Any) -> Any:
+    """The mean over kinds of requests, on the last axis; the values themselves where there are no kinds."""
+    return values if parts is None else np.asarray((values * parts).sum(axis=-1))
+
+
+def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None, parts: Any = None) -> NDArray[Any]:
     """Seconds that prompts take where all ranks wait in each step in which any of them takes one in.
 
     Data-parallel ranks that exchange tokens in every layer step together. Requests come as others end, on each rank by itself, so
@@ -212,17 +220,21 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
     steps, depth = osl / deployment.accepted, deployment.layout.pp
     mean = batch / (depth * steps)
     met = -np.expm1(-mean)
-    pace, draft = prefill(deployment, isl, 0.0, mean / met * depth, chunk).pace_s, deployment.draft
+    together = mean / met * depth
+    if parts is not None:
+        together = together[..., np.newaxis]
+    pace, draft = prefill(deployment, isl, 0.0, together, chunk).pace_s, deployment.draft
     if draft and draft.deployment:
-        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, mean / met * depth, chunk).pace_s
-    return np.asarray(steps * met * pace)
+        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, together, chunk).pace_s
+    return np.asarray(steps * met * _over_kinds(pace, parts))
 
 
-def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> NDArray[Any]:
+def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
     """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
 
     An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
-    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369.
+    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369. `parts` are as `output_tok_s` takes them;
+    that prompts alone take as long as they do is then no floor of its own.
 
     Formulas
     --------
@@ -232,12 +244,21 @@ def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any) -> ND
     T ≥ T_prefill of all prompts at once
     """
     batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
-    mean, steps = mean_step(deployment, isl, np.maximum(after, 1)), after / deployment.accepted
-    decode, prompts = mean.resources(batch), beside(deployment, isl, batch)
+    left = _over_kinds(after, parts)
+    if parts is None:
+        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1)), batch
+    else:
+        shares = after * parts / np.maximum(left, 1e-9)[..., np.newaxis]
+        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), shares=shares), batch[..., np.newaxis]
+    steps = left / deployment.accepted
+    decode = mean.resources(batch)
+    prompts = {name: _over_kinds(seconds, parts) for name, seconds in beside(deployment, isl, of_kind).items()}
     if deployment.hardware.count > deployment.hardware.domain:  # the one may wait for the link, the other for the scale-out
         prompts["network"] = np.zeros_like(prompts["network"])
-    floors = [steps * decode[name] + prompts[name] for name in RESOURCES]
-    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors, steps * mean.seconds(batch), prefill(deployment, isl, 0.0, batch).pace_s)))
+    floors = [steps * decode[name] + prompts[name] for name in RESOURCES] + [steps * mean.seconds(batch)]
+    if parts is None:
+        floors.append(prefill(deployment, isl, 0.0, batch).pace_s)
+    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors)))
 
 
 def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:

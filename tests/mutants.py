@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from roofcalc import capacity, catalog, choosing, planning, roofline, roofs
+from roofcalc import capacity, catalog, roofline, roofs
 from roofcalc.architecture.attention import GQA
 from roofcalc.architecture.feedforward import Experts, _network
 from roofcalc.architecture.model import Model
@@ -19,6 +19,7 @@ from roofcalc.operations import attention as attention_operations
 from roofcalc.operations import feedforward, kinds, latent, spans, step
 from roofcalc.operations.base import Cache
 from roofcalc.operations.linear import products
+from roofcalc.planning import choosing, demand, replica
 from roofcalc.questions import frontier
 from roofcalc.record import replace
 
@@ -201,17 +202,17 @@ def links_of_both_directions() -> None:
 
 
 def requests_without_their_first_token() -> None:
-    asked = planning.requests_per_s
-    planning.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(mean_first_s=0.0))  # type: ignore[assignment]
+    asked = replica.requests_per_s
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(mean_first_s=0.0))  # type: ignore[assignment]
 
 
 def prompts_read_for_nothing() -> None:
-    asked = planning.requests_per_s
-    planning.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+    asked = replica.requests_per_s
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
 
 
 def mixes_held_by_requests() -> None:
-    planning.Demand.shares = property(lambda self: np.broadcast_to(self.parts, self.isl.shape))  # type: ignore[assignment,method-assign]
+    demand.Demand.shares = property(lambda self: np.broadcast_to(self.parts, self.isl.shape))  # type: ignore[assignment,method-assign]
 
 
 def pools_of_equal_size() -> None:
@@ -219,19 +220,19 @@ def pools_of_equal_size() -> None:
 
 
 def spare_devices_and_not_replicas() -> None:
-    meet = choosing.Best.meet
+    chosen = choosing.choices
 
-    def wrong(self: Any, piece: Any, some: Any, market: Any) -> None:
-        meet(self, piece, some, market._replace(lost=market.lost / piece.deployment.hardware.count))
+    def wrong(demand: Any, market: Any, piece: Any) -> Any:
+        return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
 
-    choosing.Best.meet = wrong  # type: ignore[method-assign]
+    choosing.choices = wrong
 
 
 def layouts_by_what_they_could_carry() -> None:
     def wrong(one: Any, batch: Any) -> Any:
         return one.most
 
-    planning._speed = wrong
+    choosing._speed = wrong
 
 
 # Each with words that mark tests which are about it by name: those do not count.

@@ -93,6 +93,59 @@ def test_of_as_many_devices_the_fastest() -> None:
     assert stages["usd_per_mtok_out"] == pytest.approx(dearer * row["usd_per_mtok_out"])  # type: ignore[operator]
 
 
+def test_devices_that_must_be_taken_work_too() -> None:
+    """A machine of eight, and a model that one device holds: eight replicas share the sequences where one rank is all that is legal.
+
+    900 sequences on three of its devices would be 300 each; on all eight they are 113, and a single sequence takes one replica.
+    """
+    given = {"seq": 4000, "tp": 1, "pp": 1}
+    (row,) = rc.plan("llama-3.1-8b", "8xh100-sxm", batch=900, interactivity=20, **given).rows()  # type: ignore[arg-type]
+    (alone,) = rc.interactivity("llama-3.1-8b", "h100-sxm", batch=math.ceil(900 / 8), **given).rows()  # type: ignore[arg-type]
+    assert (row["devices"], row["replicas"]) == (8, 8) and row["interactivity_tok_s"] == pytest.approx(alone["interactivity_tok_s"])
+    assert [rc.plan("llama-3.1-8b", "8xh100-sxm", batch=batch, **given)["replicas"][0] for batch in (1, 5)] == [1, 5]  # type: ignore[arg-type]
+    # of requests per second all share; one device that may be lost leaves seven
+    rate = {"isl": 1000, "osl": 100, "requests_per_second": 1, "tp": 1, "pp": 1}
+    assert [rc.plan("llama-3.1-8b", "8xh100-sxm", spare=spare, **rate)["replicas"][0] for spare in (0, 1)] == [8, 8]  # type: ignore[arg-type]
+    (row,) = rc.plan("llama-3.1-8b", "8xh100-sxm", spare=1, **rate).rows()  # type: ignore[arg-type]
+    assert row["batch"] % 7 == 0  # as many on each of the seven
+    # and of one replica's layouts the fastest, which takes all eight
+    (row,) = rc.plan("llama-3.1-8b", "8xh100-sxm", seq=4000).rows()
+    assert (row["replicas"], row["tp"]) == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "machine", "given"),
+    [
+        ("llama-3.1-8b", "h100-sxm", {"assume": "typical"}),
+        ("llama-3.1-8b", "h100-sxm", {"assume": "bound"}),
+        ("llama-3.1-8b", "2xh100-sxm", {"tp": 2, "draft": 3, "acceptance": 0.7, "draft_model": "llama-3.2-1b"}),
+        ("deepseek-v3", "8xh200-sxm", {"assume": "typical", "tp": 1, "dp": 8, "dcp": 1}),
+        ("deepseek-v3", "8xh200-sxm", {"assume": "bound", "tp": 1, "dp": 8, "dcp": 1}),
+    ],
+)
+def test_requests_per_second_are_those_of_the_frontier(model: str, machine: str, given: dict[str, object]) -> None:
+    """In `typical` prompts are packed and ranks wait, in `bound` they ride along, and a drafter reads them too: as other questions say."""
+    work = {"isl": 2000, "osl": 500}
+    most = max(rc.frontier(model, machine, all=True, **work, **given)["requests_per_s"])  # type: ignore[arg-type]
+    (row,) = rc.plan(model, machine, requests_per_second=0.7 * most, interactivity=1, **work, **given).rows()  # type: ignore[arg-type]
+    assert row["replicas"] == 1
+    each = [row["batch"], row["batch"] - 1]  # type: ignore[operator]
+    layout = {name: row[name] for name in ("tp", "pp", "dp", "ep", "dcp")}
+    enough, short = rc.frontier(model, machine, batch=each, all=True, **work, **{**given, **layout})["requests_per_s"]  # type: ignore[arg-type]
+    assert enough >= 0.7 * most * (1 - 1e-9) and short < 0.7 * most
+
+
+def test_a_mix_of_one_kind_is_that_kind(tmp_path: Path) -> None:
+    path = tmp_path / "mix.txt"
+    path.write_text("2000:500 1\n2000:500 3\n")
+    for given in ({}, {"assume": "bound"}, {"assume": "typical"}):
+        asked = {"requests_per_second": 20, "interactivity": 10, **given}
+        mixed, plain = (rc.plan("deepseek-v3", "8xh200-sxm", **asked, **work) for work in ({"mix": str(path)}, {"isl": 2000, "osl": 500}))  # type: ignore[arg-type]
+        for name in ("devices", "replicas", "tp", "dp", "batch"):
+            assert mixed[name][0] == plain[name][0]
+        assert mixed["interactivity_tok_s"][0] == pytest.approx(plain["interactivity_tok_s"][0])
+
+
 def test_what_fits_so_many_devices_does_not_fit_one_more() -> None:
     """Eight H100 serve Llama 3.1 405B, fp8, at 30 tok/s; nine do not (128 heads divide by 8, not by 9 or 3), sixteen do again."""
 
@@ -262,7 +315,7 @@ def test_notes_say_each_thing_once() -> None:
     few, many = (rc.plan("llama-3.1-8b", "h100-sxm", seq=4000, interactivity=20, batch=f"100:{last}:100") for last in (800, 900))
     assert sum("could carry" in note for note in few.notes) >= 1 and not any("could carry" in note for note in many.notes)
     assert sum("relief is" in note for note in many.notes) == 1
-    idle, full = (rc.plan("llama-3.1-8b", "8xh100-sxm", seq=4000, batch=batch) for batch in (1, 900))
+    idle, full = (rc.plan("llama-3.1-8b", "8xh100-sxm", seq=4000, batch=batch, tp=1, pp=1) for batch in (1, 900))
     assert any("stand idle; h100-sxm takes any number" in note for note in idle.notes) and not any("idle" in note for note in full.notes)
     (note,) = (one for one in rc.plan("llama-3.1-405b", "groqrack").notes if "no layout" in one)
     assert "up to 64 devices, as many as can be joined, holds" in note

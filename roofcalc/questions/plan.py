@@ -14,7 +14,6 @@ import numpy as np
 from roofcalc import limits, units
 from roofcalc.architecture.model import Model
 from roofcalc.catalog import Change
-from roofcalc.choosing import Market, Plan, plans, replica_sizes
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.generation import limited_by
@@ -22,7 +21,11 @@ from roofcalc.given import Names, Numbers, positive, single, whole
 from roofcalc.hardware import Hardware
 from roofcalc.options import Options
 from roofcalc.parallel import mapped
-from roofcalc.planning import Demand, ability, least_batch, reading, relief
+from roofcalc.planning.choosing import Plan, plans
+from roofcalc.planning.demand import Demand
+from roofcalc.planning.market import Market, replica_sizes
+from roofcalc.planning.relief import relief
+from roofcalc.planning.replica import ability, least_batch, reading, requests_per_s
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
@@ -68,7 +71,9 @@ def plan(
     Every number of devices of a replica and every legal layout is looked at, since more devices do not always do what fewer
     did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas. Of layouts that take as many
     devices, the one that is fastest for each user at the sequences that are asked, and thus decodes for the least money per token;
-    for requests per second the one that could carry the most. Where that is equal too, fewer stages, then more tensor ranks.
+    for requests per second the one that could carry the most. Where that is equal too, fewer devices that work, fewer stages, then
+    more tensor ranks. Devices that must be taken, such as the rest of a machine, work as further replicas where there are enough for
+    one and sequences for it.
 
     Parameters
     ----------
@@ -246,8 +251,7 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
         batch, each = need.batch, np.ceil(need.batch / one.replicas)
         per_s = batch * deployment.accepted / step.seconds(each)
         if need.osl is not None:
-            decoding = need.answer / deployment.accepted * step.seconds(each)
-            per_s = batch * need.answer / (decoding + each * prompts.prompt_s)
+            per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])

@@ -6,7 +6,6 @@ ends the search.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
@@ -14,41 +13,69 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc import capacity
 from roofcalc.curve import Piece
 from roofcalc.deployment import Deployment
-from roofcalc.hardware import Hardware
-from roofcalc.layout import expert_counts
+from roofcalc.layout import Layout, expert_counts
 from roofcalc.parallel import mapped
-from roofcalc.planning import REASONS, Choices, Demand, choices
+from roofcalc.planning.demand import Demand
+from roofcalc.planning.market import Market, least_devices, replica_sizes
+from roofcalc.planning.replica import REASONS, Ability, Reading, ability
 from roofcalc.record import replace
-from roofcalc.search import layouts, no_layout, sized
+from roofcalc.search import layouts, no_layout, significant, sized
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
-REPLICA_DEVICES = 64  # a replica is looked for up to so many devices, or as many times what its weights need
-REPLICA_TIMES = 4
-SOUGHT_DEVICES = 512  # where numbers of devices are given: up to so many
-MAX_REPLICA_DEVICES = 4096
 LAYOUTS_OF_A_PIECE = 16
 
 
-class Market(NamedTuple):
-    """What can be had: whole machines, or numbers of devices; how many of them may be lost; and what an hour of one costs."""
+class Choices(NamedTuple):
+    """What a piece of the search found, in the shape (layouts, demands).
 
-    machine: Hardware
-    had: NDArray[Any] | None
-    lost: int
-    usd_per_hour: float
+    Attributes
+    ----------
+    devices : array
+        The fewest that can be had and on which the demand is met; inf where there are none.
+    replicas : array
+        That work on these: all that they hold, but no more than there are sequences; inf where there are none.
+    merit : array
+        The higher, the better among layouts of as many devices. Of sequences: tok/s for each user at the load that is asked, and
+        thus the least money per token. Of requests per second: what the replicas could carry over what is asked of them.
+    reason : array of int
+        What is in the way of one.
+    """
 
-    def devices(self, used: NDArray[Any]) -> NDArray[Any]:
-        """The fewest that can be had and that `used` are among; inf where none are."""
-        if self.had is None:
-            return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
-        return np.append(self.had, np.inf)[np.searchsorted(self.had, used)]
+    devices: NDArray[Any]
+    replicas: NDArray[Any]
+    merit: NDArray[Any]
+    reason: NDArray[np.intp]
+
+
+def choices(demand: Demand, market: Market, piece: Piece) -> Choices:
+    """The devices that each layout of a piece needs, and what they are worth."""
+    read: dict[Layout, Reading] = {}
+    found = [ability(demand, piece.placed(number), read) for number in range(len(piece.layouts))]
+    most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
+    load, size = demand.batch if demand.rate is None else demand.rate, piece.deployment.hardware.count
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.where(most > 0, np.maximum(np.ceil(load / most * (1 - 1e-12)), 1.0), np.inf)
+        devices = market.devices(size * (least + market.lost))
+        replicas = np.where(np.isfinite(devices), np.floor(devices / size) - market.lost, np.inf)
+        if demand.batch is not None:
+            replicas = np.minimum(replicas, np.maximum(least, demand.batch))
+            merit = np.stack([_speed(one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
+        else:
+            merit = replicas * most / load
+    return Choices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), reason)
+
+
+def _speed(one: Ability, batch: NDArray[Any]) -> NDArray[Any]:
+    """Tokens per second for each user of a replica that has `batch` sequences in flight."""
+    if one.step is None:
+        return np.zeros(batch.shape)
+    return np.asarray(one.step.deployment.accepted / one.step.seconds(np.maximum(batch, 1.0)))
 
 
 class Plan(NamedTuple):
@@ -66,20 +93,20 @@ class Best:
     """The best that a search has met for each need."""
 
     def __init__(self, needs: int) -> None:
-        self.key = np.full((5, needs), np.inf)  # devices, those used; -merit; stages, -tensor ranks
+        self.key = np.full((5, needs), np.inf)  # devices; -merit; those used, stages, -tensor ranks
         self.replicas = np.full(needs, np.inf)
         self.found: list[Deployment | None] = [None] * needs
         self.reason = np.full(needs, len(REASONS) - 1)
 
     def meet(self, piece: Piece, some: Choices, market: Market) -> None:
-        """Takes what is better: fewer devices; of as many, those of which fewer are used; then the higher merit (`Choices`).
+        """Takes what is better: fewer devices; of as many, the higher merit (`Choices`).
 
-        Where that is equal too, fewer stages, and of as many the more tensor ranks.
+        Where that is equal too, what uses fewer of them, then fewer stages, and of as many the more tensor ranks.
         """
         self.reason = np.minimum(self.reason, some.reason.min(axis=0))
         used = piece.deployment.hardware.count * (some.replicas + market.lost)
         stages, ranks = ([[getattr(one, name)] for one in piece.layouts] for name in ("pp", "tp"))
-        keys = np.stack(np.broadcast_arrays(market.devices(used), used, -some.merit, stages, -np.array(ranks)))  # (5, layouts, needs)
+        keys = np.stack(np.broadcast_arrays(some.devices, -some.merit, used, stages, -np.array(ranks)))  # (5, layouts, needs)
         for number in range(len(piece.layouts)):
             for need in np.flatnonzero(np.isfinite(keys[0, number])):
                 if tuple(keys[:, number, need]) < tuple(self.key[:, need]):
@@ -97,36 +124,20 @@ def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, 
     best, none = Best(needs), REASONS[-1]
     if alone.has_time:
         sizes = replica_sizes(alone, market)
-        if not sizes and market.had is not None and _least(alone) <= market.had.max():
+        if not sizes and market.had is not None and least_devices(alone) <= market.had.max():
             none = "devices"  # spare ones leave too few
         pieces = _pieces(alone, market, held, sizes)
-        with closing(mapped(executor, partial(choices, demand), pieces, batch=1)) as results:
+        with closing(mapped(executor, partial(choices, demand, market), pieces, batch=1)) as results:
             for piece, some in zip(pieces, results, strict=False):
                 best.meet(piece, some, market)
-                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[1]).all():
-                    break  # one replica, and those spare, have more devices than the best uses in all
+                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[0]).all():
+                    break  # one replica, and those spare, have more devices than the best has in all
     found = []
     for number in range(needs):
         met, worst = best.found[number], best.reason[number]
         reason = "" if met or not alone.has_time else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
         found.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
     return found
-
-
-def _least(alone: Deployment) -> int:
-    """The fewest devices whose memory is as large as the weights."""
-    return max(1, math.ceil(capacity.system_weight_bytes(alone) / alone.usable_bytes))
-
-
-def replica_sizes(alone: Deployment, market: Market) -> range:
-    """The numbers of devices that a replica is looked for among."""
-    machine = market.machine
-    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * _least(alone)), MAX_REPLICA_DEVICES)
-    if market.had is not None:
-        most = min(max(most, SOUGHT_DEVICES), int(market.had.max()) // (1 + market.lost))
-    if machine.scale_out_bytes_per_s is None:
-        most = min(most, machine.domain)
-    return range(_least(alone), most + 1)
 
 
 def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]], sizes: range) -> list[Piece]:
