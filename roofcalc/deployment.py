@@ -281,7 +281,7 @@ def deploy(
 
 def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:
     """The preset's figures of a device: its profile, and with it the reserve and the reading of its memory."""
-    from roofcalc.evidence import typical  # reads a file, for this preset alone
+    from roofcalc import typical  # reads a file, for this preset alone
 
     profile = typical.profile(device, assumed.engine)
     reading = assumed.capacity or ("visible" if "visible" in device.memory.readings() else "nominal")

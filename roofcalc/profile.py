@@ -1,6 +1,6 @@
 """What a device and its libraries achieve, as measured: fractions of the peaks, latencies, exposed time.
 
-Plain figures for the preset `typical`; where they come from and which device lends them: `roofcalc.evidence.typical`.
+Plain figures for the preset `typical`; where they come from and which device lends them: `roofcalc.typical`.
 """
 
 from typing import TypeVar

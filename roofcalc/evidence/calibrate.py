@@ -18,9 +18,9 @@ import numpy as np
 from roofcalc import catalog
 from roofcalc.evidence import kernels, runs
 from roofcalc.evidence.cases import GENERATIONS
-from roofcalc.evidence.typical import ANY, Between, Engine, Entry, Reserve, Typical
 from roofcalc.profile import Exchange
 from roofcalc.record import Record
+from roofcalc.typical import ANY, Between, Engine, Entry, Reserve, Typical
 
 # Kernels that count for another device as well: the board that was measured is listed with the workstation's 1,792 GB/s; an H800 is an
 # H100 with slower links.

@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from roofcalc import typical
 from roofcalc.architecture.attention import GQA
 from roofcalc.assumptions import assumptions
 from roofcalc.deployment import Deployment
-from roofcalc.evidence import points, typical
+from roofcalc.evidence import points
 from roofcalc.evidence.cases import GENERATIONS, Case, cases
 from roofcalc.evidence.compare import ROOFLINE, usual
-from roofcalc.evidence.typical import Engine, Run, Typical
 from roofcalc.record import replace
+from roofcalc.typical import Engine, Run, Typical
 
 # Whole-run figures: what they are drawn to, and by how much (a factor e^spread either way) they may stray.
 PRIORS: dict[str, tuple[float, float]] = {

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog, collectives, exposed
+from roofcalc import catalog, collectives, exposed, typical
 from roofcalc.assumptions import assumptions
 from roofcalc.breakdown import OVERHEAD, lines, prefill_lines
 from roofcalc.capacity import batch_memory
 from roofcalc.deployment import Deployment, Draft, deploy, notes
 from roofcalc.errors import RoofcalcError
-from roofcalc.evidence import calibrate, kernels, runs, typical
+from roofcalc.evidence import calibrate, kernels, runs
 from roofcalc.evidence.compare import usual
 from roofcalc.generation import output_tok_s, step_at
 from roofcalc.operations import step as work
@@ -370,7 +370,7 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
-    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.evidence.typical' in sys.modules)"
+    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.typical' in sys.modules)"
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected
