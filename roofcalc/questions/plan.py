@@ -23,9 +23,10 @@ from roofcalc.options import Options
 from roofcalc.parallel import mapped
 from roofcalc.planning.choosing import Plan, plans
 from roofcalc.planning.demand import Demand
-from roofcalc.planning.market import Market, replica_sizes
+from roofcalc.planning.market import Market
 from roofcalc.planning.relief import relief
 from roofcalc.planning.replica import ability, least_batch, reading, requests_per_s
+from roofcalc.planning.telling import LEAST_GAIN, what_binds, what_idles, why_not
 from roofcalc.questions.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.questions.money import usd_per_device_hour
 from roofcalc.record import replace
@@ -43,7 +44,6 @@ DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
 MAX_PLANS = 2000  # each a search of its own: about 10 ms
 MOST_SAID = 8  # plans whose limits are put into a sentence each
-LEAST_GAIN = 0.0005  # below that a figure is worth nothing
 
 
 def plan(
@@ -229,11 +229,13 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(one.devices):
         values |= _figures(request, one, say)
-        _say_what_idles(request, one)
+        note = what_idles(one)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
         values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
-        _say_why_not(request, one)
+        note = why_not(one)
+    if note:
+        request.note(note)
     request.add(deployment, changes, **values)
 
 
@@ -255,11 +257,10 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    carried = float(ability(need, deployment).most[0])
     gains = relief(need, deployment)
     name = max(gains, key=lambda one: gains[one])
     if say:
-        _say_what_binds(request, one, limit, carried, gains)
+        request.note(what_binds(one, limit, float(ability(need, deployment).most[0]), gains))
     return {
         "devices": one.devices,
         "replicas": one.replicas + market.lost,
@@ -272,45 +273,3 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
         "relief": name if gains[name] >= LEAST_GAIN else None,
         "relief_gain": max(gains[name], 0.0),
     }
-
-
-def _counted(count: float, what: str) -> str:
-    return f"{count:,.0f} {what}{'' if count == 1 else 's'}"
-
-
-def _say_what_binds(request: Request, one: Plan, limit: str, carried: float, gains: dict[str, float]) -> None:
-    """A note on the largest load of a replica, and what would let it carry more."""
-    load = f"{units.significant(carried)} requests per second" if one.need.rate is not None else _counted(carried, "sequence")
-    worth = [f"{name} ({gain * 100:+.1f} %)" for name, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
-    more = f"more with {', '.join(worth)}" if worth else "no more with a tenth more of any figure"
-    where = f"{one.deployment.model.name} on {one.deployment.hardware.name}"
-    request.note(f"{where}: a replica could carry {load}, limited by {limit}; {more}")
-
-
-def _say_what_idles(request: Request, one: Plan) -> None:
-    """A note where whole machines are taken and half of their devices or more stand idle."""
-    market = one.market
-    used = one.deployment.hardware.count * (one.replicas + market.lost)
-    if market.had is None and 2 * used <= one.devices:
-        request.note(
-            f"{market.machine.name}: whole ones are taken, and half of the devices or more stand idle; {market.machine.device.name} takes any number"
-        )
-
-
-def _say_why_not(request: Request, one: Plan) -> None:
-    """A note on what is in the way of every layout."""
-    market, sizes = one.market, replica_sizes(one.deployment, one.market)
-    where = f"{one.deployment.model.name} on {market.machine.name}"
-    most = max(sizes.stop - 1, 1)
-    joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
-    up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
-    if one.reason == "devices":
-        had = "" if market.had is None else f" up to {market.had.max():,.0f}"
-        request.note(f"{where}: more devices would meet it than any number that can be had{had}")
-    elif one.reason:
-        words = {
-            "ttft": f"no layout of {up_to} reads a prompt in time",
-            "interactivity": f"no layout of {up_to} is fast enough for a single sequence",
-        }
-        why = words.get(one.reason, f"no layout of {up_to} holds the weights and one sequence")
-        request.note(f"{where}: {why}")
