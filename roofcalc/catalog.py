@@ -89,8 +89,8 @@ def _paths_in(*places: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for place in places:
         for path in _files(place):
-            stem, suffix = os.path.splitext(os.path.basename(path))
-            if suffix in (".yaml", ".yml"):
+            if path.endswith((".yaml", ".yml")):
+                stem = path[path.rfind(os.sep) + 1 : path.rfind(".")]
                 found.setdefault(normal(stem), []).append(path)
     return found
 
@@ -102,9 +102,10 @@ def _files(folder: str) -> Iterator[str]:
             ordered = sorted(inside, key=lambda one: one.name)
     except OSError:
         return
-    yield from (one.path for one in ordered if not _is_folder(one))
-    for one in ordered:
-        if _is_folder(one) and not one.is_symlink() and not one.name.startswith("."):
+    folders = [one for one in ordered if _is_folder(one)]
+    yield from (one.path for one in ordered if one not in folders)
+    for one in folders:
+        if not one.is_symlink() and not one.name.startswith("."):
             yield from _files(one.path)
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roofcalc import links, regimes
+from roofcalc import links
 from roofcalc.deployment import Deployment
 from roofcalc.operations.base import Message
 from roofcalc.operations.spans import Array
@@ -38,6 +38,8 @@ def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime
 
 def _cheapest(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """The way that takes the least time, size by size."""
+    from roofcalc import regimes  # for this preset alone
+
     found: WireTime | None = None
     for way in regimes.ways(deployment, message):
         one = WireTime(size * way.per_byte("link"), size * way.per_byte("scale_out"), way.latency_s)
