@@ -46,10 +46,10 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     shared_table = model.tied and stage.first and stage.last
     if stage.first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += model.embedding(tp).elements * bytes_of("embed") + extra * bytes_of("embed") + model.first_vectors * bytes_of("norm")
-        total += sum(model.excluded.values()) / tp * bytes_of("norm")
+        total += (model.embedding(tp).elements + extra) * bytes_of("embed")
+        total += (model.first_vectors + sum(model.excluded.values()) / tp) * norm
     if stage.last:
-        total += model.last_vectors * bytes_of("norm") + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
+        total += model.last_vectors * norm + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
@@ -148,10 +148,8 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, s
     per_layer = _kept_per_layer(deployment, seq, branches)
     if shares is not None:
         per_layer = {name: np.asarray((held * shares).sum(axis=-1)) for name, held in per_layer.items()}
-    fitting = []
-    for room, stage in zip(rooms, deployment.stages, strict=True):
-        with np.errstate(divide="ignore"):
-            fitting.append(np.floor(room / _of_stage(stage, per_layer) * (1 + 1e-12)))
+    with np.errstate(divide="ignore"):
+        fitting = [np.floor(room / _of_stage(stage, per_layer) * (1 + 1e-12)) for room, stage in zip(rooms, deployment.stages, strict=True)]
     return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
 
 

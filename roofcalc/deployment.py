@@ -126,7 +126,9 @@ class Deployment(Record):
         """The format that an operation of a role runs at; None where the device has none for it."""
         if role == "linear":
             return self.linear_format(tensor)
-        return {"attention": self.attention_format, "index": self.index_format, "state": self.state_format}[role]
+        if role == "attention":
+            return self.attention_format
+        return {"index": self.index_format, "state": self.state_format}[role]
 
     def flop_per_s(self, name: str | None) -> float | None:
         """Peak of one device in a format."""
