@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roofcalc.architecture.model import Block, Dtypes
+from roofcalc.architecture.model import Model
 from roofcalc.deployment import Deployment, stored
 from roofcalc.layout import Stage
 from roofcalc.operations.base import ALONE, Branches, Place
@@ -33,38 +33,39 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     weights = layers·N·w
     experts = layers·held·N·w
     """
-    model, tp, place = deployment.model, deployment.layout.tp, held_place(deployment)
-
-    def bytes_of(tensor: str) -> float:
-        return deployment.weight_dtype(tensor).bytes_per_element
-
-    total, norm = 0.0, bytes_of("norm")
-    for name, count in stage.groups:
-        block = model.blocks[name]
-        one = model.norm_vectors(block) * norm + _layer_bytes(block, model.hidden, place, model.dtypes, deployment.weights)
-        total += block.stored(count) * one
-    shared_table = model.tied and stage.first and stage.last
-    if stage.first:
-        extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += (model.embedding(tp).elements + extra) * bytes_of("embed")
-        total += (model.first_vectors + sum(model.excluded.values()) / tp) * norm
-    if stage.last:
-        total += model.last_vectors * norm + (0.0 if shared_table else model.head(tp).elements * bytes_of("head"))
+    model, place, weights = deployment.model, held_place(deployment), deployment.weights
+    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, place, weights) for name, count in stage.groups)
+    if stage.first or stage.last:
+        total += _ends_bytes(model, place.tp, weights, stage.first, stage.last)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
-@lru_cache(maxsize=4096)
-def _layer_bytes(block: Block, hidden: int, place: Place, dtypes: Dtypes, weights: str) -> float:
-    """Bytes of one layer's matrices and of its parts' vectors."""
+@lru_cache(maxsize=1024)
+def _layer_bytes(model: Model, name: str, place: Place, weights: str) -> float:
+    """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
 
     def bytes_of(tensor: str) -> float:
-        return stored(dtypes, weights, tensor).bytes_per_element
+        return stored(model.dtypes, weights, tensor).bytes_per_element
 
-    total = 0.0
-    for part in parts(block, hidden, place):
+    block = model.blocks[name]
+    total = model.norm_vectors(block) * bytes_of("norm")
+    for part in parts(block, model.hidden, place):
         total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
         if part.routed:
             total += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+    return total
+
+
+@lru_cache(maxsize=1024)
+def _ends_bytes(model: Model, tp: int, weights: str, first: bool, last: bool) -> float:
+    """Bytes of what stands before the first layer and after the last: tables, which both may share, and vectors."""
+    embed, head, norm = (stored(model.dtypes, weights, tensor).bytes_per_element for tensor in ("embed", "head", "norm"))
+    total = 0.0
+    if first:
+        extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
+        total += (model.embedding(tp).elements + extra) * embed + (model.first_vectors + sum(model.excluded.values()) / tp) * norm
+    if last:
+        total += model.last_vectors * norm + (0.0 if model.tied and first else model.head(tp).elements * head)
     return total
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roofcalc import yamlfile
-from roofcalc.aliases import aliases
 from roofcalc.architecture.model import Model
 from roofcalc.errors import RoofcalcError, did_you_mean, nearest
 from roofcalc.hardware import Device, Hardware, System
@@ -132,7 +131,7 @@ def find(kind: Kind, text: str) -> Found:
     if wanted and (paths := _paths_in(*map(str, directories(kind))).get(wanted)):
         return Found(Path(paths[0]).stem, Path(paths[0]))
     known = entries(kind)
-    also = {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
+    also = _aliased(known)
     if wanted in also:
         name = also[wanted]
         note = None if "/" in wanted else f"{text.strip()} stands for {name}"
@@ -140,6 +139,13 @@ def find(kind: Kind, text: str) -> Found:
     if kind == "models" and text and os.path.isdir(text):
         return Found(text, Path(text), config=True)
     raise RoofcalcError(_unknown(kind, text, wanted, known, also))
+
+
+def _aliased(known: dict[str, Path]) -> dict[str, str]:
+    """Every normalised alias and the entry that it stands for, the first of an alias winning. Looks into all files."""
+    from roofcalc.aliases import aliases  # where a name is none of a file
+
+    return {normal(alias): name for name, path in reversed(known.items()) for alias in aliases(path)}
 
 
 def _is_path(text: str) -> bool:
@@ -173,7 +179,7 @@ def _of_other_kind(kind: Kind, text: str) -> str | None:
     other: Kind = "hardware" if kind == "models" else "models"
     name = normal(_COUNTED.sub("", text) if other == "hardware" else text)
     known = entries(other)
-    if name not in known and not any(normal(alias) == name for path in known.values() for alias in aliases(path)):
+    if name not in known and name not in _aliased(known):
         return None
     what = "hardware, not a model" if other == "hardware" else "a model, not hardware"
     return f"{text!r} is {what}: commands take MODEL first, then HARDWARE (`roofcalc {other} show {text.strip()}` shows it)"

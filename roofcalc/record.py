@@ -79,8 +79,8 @@ class Record:
 
     @cached_property
     def hash_(self) -> int:
-        """The hash, worked out once: records are keys of what is computed once for equal ones."""
-        return hash((type(self), self.values_()))
+        """The hash, worked out once: records are keys of what is computed once for equal ones. Of a dictionary its items, in any order."""
+        return hash((type(self), *(frozenset(value.items()) if isinstance(value, dict) else value for value in self.values_())))
 
     def __getstate__(self) -> dict[str, Any]:
         """The fields alone: what is derived from them is worked out anew wherever a copy arrives."""

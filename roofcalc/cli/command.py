@@ -192,25 +192,31 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     RoofcalcError
         An unknown format or column, a malformed requirement, or a file that cannot be written.
     """
-    from roofcalc.report import require as requirements
     from roofcalc.report.writers import write
 
     path = _path(output)
     chosen = format if format is not None else SUFFIXES.get(_ending(path), "table")
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
-    conditions = [requirements.parse(text, table) for text in require or []]
+    unmet = _requirements(table, require) if require else ()
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
     progress.allow(path is not None or not sys.stdout.isatty())  # never amid the rows themselves
     lines = _lines(table, chosen, shown, to_file=path is not None)
     write(lines, path)
     _print_notes(table, quiet)
     failed = False
-    for line in chain(table.failures, requirements.failures(table, conditions)):
+    for line in chain(table.failures, unmet):
         failed = True
         print(f"failed: {line}", file=sys.stderr)
     if failed:
         raise typer.Exit(3)
+
+
+def _requirements(table: Table, texts: list[str]) -> Iterator[str]:
+    """What a table does not satisfy, found where it is asked for; what is asked is read at once."""
+    from roofcalc.report import require
+
+    return require.failures(table, [require.parse(text, table) for text in texts])
 
 
 def emit_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:

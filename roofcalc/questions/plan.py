@@ -24,6 +24,7 @@ from roofcalc.parallel import mapped
 from roofcalc.planning.choosing import Plan, plans
 from roofcalc.planning.demand import Demand
 from roofcalc.planning.market import Market
+from roofcalc.planning.mix import mix as mix_of
 from roofcalc.planning.relief import relief
 from roofcalc.planning.replica import ability, least_batch, reading, requests_per_s
 from roofcalc.planning.telling import LEAST_GAIN, what_binds, what_idles, why_not
@@ -34,7 +35,6 @@ from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Request
 from roofcalc.workload import axes, workload
-from roofcalc.workload import mix as mix_of
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def plan(
     seq, isl, osl, kv_at, chunk
         As `max_batch` takes them (default contexts of 8k).
     mix : path
-        Requests of several kinds in place of isl and osl (`roofcalc.workload.mix`).
+        Requests of several kinds in place of isl and osl (`roofcalc.planning.mix`).
     interactivity : tok/s/user
         The least that each user must get (default 30).
     ttft : seconds
