@@ -4,7 +4,7 @@ Everything below (operations, time, memory, solvers) takes a Deployment and arra
 """
 
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Self
 
 from roofcalc import precision
 from roofcalc.architecture.attention import GQA, MLA
@@ -213,6 +213,18 @@ class Deployment(Record):
     @cached_property
     def stages(self) -> list[Stage]:
         return stages(self.model, self.layout, self.hardware.domain)
+
+    @cached_property
+    def known_rates(self) -> dict[tuple[str, str, bool], tuple[float, float]]:
+        """FLOPs and bytes per second by role, tensor and whether of a prompt, as they are met (`roofcalc.roofline.rates`)."""
+        return {}
+
+    def moved(self, hardware: Hardware, layout: Layout) -> Self:
+        """The same on other hardware and in another layout; on the same kind of device it reaches the same rates."""
+        there = replace(self, hardware=hardware, layout=layout)
+        if hardware.device is self.hardware.device:
+            there.__dict__["known_rates"] = self.known_rates
+        return there
 
 
 @lru_cache(maxsize=1024)

@@ -167,12 +167,9 @@ class Step(Record):
     def fixed(self) -> dict[str, Fixed]:
         """What one layer of each block does whatever the context, the head, and what a stage sends over either wire."""
         deployment = self.deployment
-        known: dict[str, tuple[float, float]] = {}
 
         def of_tensor(tensor: str) -> tuple[float, float]:
-            if tensor not in known:
-                known[tensor] = rates(deployment, "linear", tensor)
-            return known[tensor]
+            return rates(deployment, "linear", tensor)
 
         found = {HEAD: Fixed(roofs.roofs(work.head_products(deployment), of_tensor), [])}
         for name in deployment.model.groups:
@@ -290,10 +287,13 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
 
 def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
     """FLOPs and bytes per second that an operation reaches, by its role and the class of its weights, in decode or of a prompt."""
-    rate = deployment.flop_per_s(deployment.format_of(role, tensor))
-    assert rate is not None  # whoever asks for times checks Deployment.has_time first
-    mfu, mbu = deployment.achieved(role, tensor, prompt)
-    return mfu * rate, mbu * deployment.memory_bytes_per_s
+    known, key = deployment.known_rates, (role, tensor, prompt)
+    if key not in known:
+        rate = deployment.flop_per_s(deployment.format_of(role, tensor))
+        assert rate is not None  # whoever asks for times checks Deployment.has_time first
+        mfu, mbu = deployment.achieved(role, tensor, prompt)
+        known[key] = mfu * rate, mbu * deployment.memory_bytes_per_s
+    return known[key]
 
 
 def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:

@@ -87,7 +87,7 @@ def beside(deployment: Deployment, drafter: Model) -> Deployment:
 
 def moved(deployment: Deployment, hardware: Hardware, layout: Layout) -> Deployment:
     """The same on other devices and in another layout, whatever drafts beside it too."""
-    there = replace(deployment, hardware=hardware, layout=layout)
+    there = deployment.moved(hardware, layout)
     draft = deployment.draft
     return replace(there, draft=replace(draft, deployment=beside(there, draft.deployment.model))) if draft and draft.deployment else there
 

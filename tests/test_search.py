@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roofcalc import catalog
+from roofcalc.deployment import deploy
 from roofcalc.errors import RoofcalcError
 from roofcalc.layout import Layout, choose
+from roofcalc.record import replace
+from roofcalc.roofline import decode
 from roofcalc.search import layouts, pareto, significant, sized
 
 
@@ -89,3 +92,17 @@ def test_sizes_keep_their_links_and_names() -> None:
     names = [one.name for one in found if one]
     assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
     assert sized(catalog.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
+
+
+def test_a_deployment_moved_to_another_device_reaches_that_ones_rates() -> None:
+    """On the same device what is known comes along; with a tenth more bandwidth, or half the FLOPs, nothing does."""
+    one = deploy(catalog.model("llama-3.1-8b")[0], catalog.hardware("8xh100-sxm")[0])
+    step = decode(one, 8000.0)
+    before = float(step.seconds(64))
+    device = one.hardware.device
+    fast = replace(one.hardware, device=replace(device, memory=replace(device.memory, bandwidth_gb_s=2 * device.memory.bandwidth_gb_s)))
+    assert one.moved(one.hardware, Layout(4, 1, 2)).known_rates is one.known_rates
+    moved = one.moved(fast, one.layout)
+    assert moved.known_rates is not one.known_rates
+    assert float(decode(moved, 8000.0).resources(64)["bandwidth"]) == pytest.approx(float(step.resources(64)["bandwidth"]) / 2)
+    assert float(decode(one.moved(one.hardware, one.layout), 8000.0).seconds(64)) == before
