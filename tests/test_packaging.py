@@ -94,7 +94,10 @@ def test_an_installed_wheel_answers_outside_the_checkout(version: str, wheel: Pa
     subprocess.run([made_by, "-m", "venv", str(tmp_path / "env")], check=True, capture_output=True)
     python = tmp_path / "env" / "bin" / "python"
     wanted = [str(wheel), *(lowest() if version == "this, lowest" else ())]
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], check=True, capture_output=True)
+    installed = subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], capture_output=True, text=True)
+    if version != "this" and "No matching distribution found" in installed.stderr:
+        pytest.skip(installed.stderr.strip().splitlines()[-1])  # nothing to be had for that Python, or no longer
+    assert installed.returncode == 0, installed.stderr
     question = "max-batch llama-405b 8xh100 --weights fp8 --seq 7661,775 --network ideal"
     line = f"{question} --columns batch_interactivity -f csv -q".split(" ")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
