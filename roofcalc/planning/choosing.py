@@ -56,7 +56,10 @@ class Choices(NamedTuple):
 def choices(demand: Demand, market: Market, piece: Piece) -> Choices:
     """The devices that each layout of a piece needs, and what they are worth."""
     read: dict[Layout, Reading] = {}
-    found = [ability(demand, piece.placed(number), read) for number in range(len(piece.layouts))]
+    found: list[Ability] = []
+    for number in range(len(piece.layouts)):
+        met = np.max([one.most for one in found], axis=0) if found and demand.rate is not None else None
+        found.append(ability(demand, piece.placed(number), read, met))
     most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load, size = demand.batch if demand.rate is None else demand.rate, piece.deployment.hardware.count
     with np.errstate(divide="ignore", invalid="ignore"):

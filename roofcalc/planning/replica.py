@@ -94,8 +94,12 @@ class Ability(NamedTuple):
     step: Timed | None
 
 
-def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] | None = None) -> Ability:
-    """The largest load of one replica; `read` keeps what prompts take, which does not depend on context ranks."""
+def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] | None = None, met: NDArray[Any] | None = None) -> Ability:
+    """The largest load of one replica.
+
+    `read` keeps what prompts take, which does not depend on context ranks. With `met` requests per second of another layout, one that
+    does not reach them even without prompts serves none.
+    """
     shape = demand.interactivity.shape
     fitting, nothing = demand.fitting(deployment), np.zeros(shape)
     if fitting.max() < 1:
@@ -105,7 +109,9 @@ def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] 
     fast = limits.batch_interactivity(step, demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
     late, most = np.zeros(shape, dtype=bool), batch
-    if demand.rate is not None or np.isfinite(demand.ttft_s).any():
+    if met is not None and not deployment.assumptions.is_bound and (_most_decoded(demand, step, batch) < met).all():
+        return Ability(np.zeros(shape, dtype=np.intp), nothing, step)
+    if batch.max() >= 1 and (demand.rate is not None or np.isfinite(demand.ttft_s).any()):
         alike = replace(deployment.layout, dcp=1)
         prompts = (read or {}).get(alike) or reading(demand, deployment)
         if read is not None:
@@ -115,6 +121,13 @@ def ability(demand: Demand, deployment: Deployment, read: dict[Layout, Reading] 
             most = _most_requests(demand, step, batch, prompts)
     reason = np.select([fitting < 1, fast < 1, late], [REASONS.index(name) for name in ("capacity", "interactivity", "ttft")], 0)
     return Ability(reason, np.where(reason == 0, most, 0.0), step)
+
+
+def _most_decoded(demand: Demand, step: Timed, batch: NDArray[Any]) -> NDArray[Any]:
+    """What `_most_requests` would be if prompts took no time."""
+    layout = step.deployment.layout
+    some = np.maximum([batch, np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp], 1.0)
+    return np.asarray((some / np.asarray(step.seconds(some))).max(axis=0) * step.deployment.accepted / demand.answer)
 
 
 def _most_requests(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
