@@ -101,8 +101,12 @@ def _files(folder: str) -> Iterator[str]:
             ordered = sorted(inside, key=lambda one: one.name)
     except OSError:
         return
-    folders = [one for one in ordered if _is_folder(one)]
-    yield from (one.path for one in ordered if one not in folders)
+    folders = []
+    for one in ordered:
+        if _is_folder(one):
+            folders.append(one)
+        else:
+            yield one.path
     for one in folders:
         if not one.is_symlink() and not one.name.startswith("."):
             yield from _files(one.path)

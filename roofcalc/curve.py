@@ -7,21 +7,25 @@ them: arXiv 2401.09670. Moving caches from pool to pool is not counted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc import capacity
 from roofcalc.deployment import Deployment
+from roofcalc.hardware import Hardware
 from roofcalc.layout import Layout
 from roofcalc.prefill import prefill
-from roofcalc.search import pareto
+from roofcalc.record import replace
+from roofcalc.search import layouts, pareto
 from roofcalc.speculation import moved
 from roofcalc.workload import Workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
+LAYOUTS_OF_A_PIECE = 16
 MOST_PER_RANK = 2**16  # sequences of one rank, where memory sets no limit
 LADDER = np.array([1, *(rung * 2**power for power in range(1, 17) for rung in (1, 1.5))])  # 1, 2, 3, 4, 6, 8, 12, …
 
@@ -59,6 +63,15 @@ class Piece(NamedTuple):
     def placed(self, number: int) -> Deployment:
         """The deployment in one of the layouts."""
         return moved(self.deployment, self.deployment.hardware, self.layouts[number])
+
+
+def pieces(alone: Deployment, machine: Hardware, held: Mapping[str, set[int]]) -> Iterator[Piece]:
+    """Every legal layout of a deployment on a machine, a few at a time; `held` are degrees that a layout is held to."""
+    draft, there = alone.draft, replace(alone, hardware=machine)
+    drafter = draft.deployment.model if draft and draft.deployment else None
+    legal = layouts(alone.model, machine.count, held, drafter, pipelines=draft is None)
+    for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
+        yield Piece(there, tuple(legal[first : first + LAYOUTS_OF_A_PIECE]))
 
 
 class Points(NamedTuple):

@@ -158,8 +158,7 @@ class Step(Record):
             if exposed_s := exposed.seconds(deployment, stage):
                 terms["overhead"] = exposed_s
             for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
-                for resource, time in each[name].items():
-                    terms[resource] = terms.get(resource, 0.0) + layers * time
+                _add(terms, each[name], layers)
             found.append(terms)
         return found, sequences
 
@@ -199,10 +198,15 @@ def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, bran
     for stage in deployment.stages:
         terms: Terms = {}
         for name, layers in stage.groups:
-            for resource, time in each[name].items():
-                terms[resource] = terms.get(resource, 0.0) + layers * time
+            _add(terms, each[name], layers)
         found.append(terms)
     return Step(deployment, tuple(found), tokens * branches.count)
+
+
+def _add(terms: Terms, more: Terms, layers: int) -> None:
+    """Adds the seconds of so many layers, resource by resource."""
+    for resource, time in more.items():
+        terms[resource] = terms.get(resource, 0.0) + layers * time
 
 
 class Fixed(NamedTuple):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 KV_AT = ("end", "mean")
+SEARCHED_SEQ = 8000  # the context of a search, where none is given
 
 
 class Workload(NamedTuple):

@@ -3,9 +3,15 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import roofcalc as rc
+from roofcalc import catalog
+from roofcalc.assumptions import assumptions
+from roofcalc.deployment import deploy
+from roofcalc.generation import mean_step, output_tok_s
+from roofcalc.prefill import prefill
 
 
 def test_eight_stages_hold_a_sequence_while_it_is_read() -> None:
@@ -57,3 +63,28 @@ def test_two_pools_of_the_sizes_that_serve_as_many() -> None:
     readers, others = first["ttft_ms"] / 1e3, 500 / (32 * step["interactivity_tok_s"])  # type: ignore[operator]
     assert row["throughput_tok_s_per_device"] == pytest.approx(500 / (readers + others))
     assert row["prefill_per_decode"] == pytest.approx(readers / others)
+
+
+def test_one_prompt_in_four_is_long(tmp_path: Path) -> None:
+    """In `bound` answers of two tokens leave the prompts' arithmetic: a mix takes the mean of what its two kinds take by themselves."""
+    path = tmp_path / "mix.txt"
+    given = {"assume": "bound", "tp": 1, "pp": 1, "interactivity": 1}
+    path.write_text("32000:2 1\n8000:2 3\n")
+    long, short = (float(rc.prefill("llama-3.1-8b", "h100-sxm", seq=seq, assume="bound")["ttft_ms"][0]) / 1e3 for seq in (32_000, 8000))
+    for times, devices in ((0.99, 1), (1.02, 2)):
+        rate = times / ((long + 3 * short) / 4)
+        assert rc.plan("llama-3.1-8b", "h100-sxm", mix=str(path), requests_per_second=rate, **given)["devices"][0] == devices  # type: ignore[arg-type]
+
+
+def test_a_mix_decodes_and_reads_as_its_kinds_do() -> None:
+    """In `typical`, 40 sequences on one H100: steps by the tokens of each kind, prompts by its requests."""
+    isl, osl, parts = np.array([[4000.0, 1000.0]]), np.array([[100.0, 400.0]]), np.array([0.25, 0.75])
+    one = deploy(catalog.model("llama-3.1-8b")[0], catalog.hardware("h100-sxm")[0], assumptions=assumptions("typical"))
+    each = [mean_step(one, isl[0, kind], osl[0, kind]) for kind in (0, 1)]
+    mixed = mean_step(one, isl, osl, shares=np.array([25, 300]) / 325)  # of every 325 tokens
+    step = (25 * float(each[0].seconds(40)) + 300 * float(each[1].seconds(40))) / 325
+    assert float(mixed.seconds(np.array([40.0]))[0]) == pytest.approx(step)
+    # 4,000 tokens are read two prompts at a time, 1,000 eight (8,192 a step)
+    prompts = 40 * (0.25 * float(prefill(one, 4000, 0.0, 2).ttft_s) / 2 + 0.75 * float(prefill(one, 1000, 0.0, 8).ttft_s) / 8)
+    found = output_tok_s(one, isl, osl, np.array([40.0]), mixed, parts=parts)
+    assert float(found[0]) == pytest.approx(40 * 325 / (325 * step + prompts))

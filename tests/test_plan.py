@@ -9,6 +9,7 @@ import pytest
 import roofcalc as rc
 from roofcalc import catalog
 from roofcalc.layout import Layout
+from roofcalc.planning import choosing
 from roofcalc.search import layouts
 from tests.shell import refused, rows, run
 
@@ -403,3 +404,21 @@ def test_columns_and_lists() -> None:
     assert len(found) == 32 and len({(row["hardware"].partition("x")[2], row["weights"]) for row in found}) == 4
     each = [list(group) for _, group in itertools.groupby(found, key=lambda row: (row["seq"], row["batch"], row["min_interactivity_tok_s"]))]
     assert len(each) == 8 and all([int(row["devices"]) for row in one] == sorted(int(row["devices"]) for row in one) for one in each) and keys
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "given"),
+    [
+        ("gpt-oss-120b", "h100-sxm", {"isl": 1000, "osl": 300, "requests_per_second": 40, "devices": 8}),
+        ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 30}),
+        ("llama-3.1-70b", "h100-sxm", {"isl": 4000, "osl": 1000, "requests_per_second": 4, "assume": "typical"}),
+    ],
+)
+def test_what_is_not_asked_for_its_prompts_would_not_be_chosen(
+    model: str, device: str, given: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Layouts are looked at in an order in which the best is neither first nor last: all of each, and with what is met skipped."""
+    asked = choosing.ability
+    quick = list(rc.plan(model, device, **given).rows())  # type: ignore[arg-type]
+    monkeypatch.setattr(choosing, "ability", lambda demand, one, read, met: asked(demand, one, read))
+    assert list(rc.plan(model, device, **given).rows()) == quick  # type: ignore[arg-type]

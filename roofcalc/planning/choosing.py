@@ -13,22 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc.curve import Piece
+from roofcalc.curve import Piece, pieces
 from roofcalc.deployment import Deployment
 from roofcalc.layout import Layout, expert_counts
 from roofcalc.parallel import mapped
 from roofcalc.planning.demand import Demand
 from roofcalc.planning.market import Market, least_devices, replica_sizes
 from roofcalc.planning.replica import REASONS, Ability, Reading, ability
-from roofcalc.record import replace
-from roofcalc.search import layouts, no_layout, significant, sized
+from roofcalc.search import no_layout, significant, sized
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
-
-LAYOUTS_OF_A_PIECE = 16
 
 
 class Choices(NamedTuple):
@@ -153,13 +150,10 @@ def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]], siz
     """
     model = alone.model
     alike = held if expert_counts(model) else {"dp": {1}, **held}  # more data-parallel ranks are more replicas
-    drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
-    found = []
+    found: list[Piece] = []
     for count in sizes:
         if (one := sized(market.machine, count)) is not None:
-            legal = layouts(model, count, alike, drafter, pipelines=alone.draft is None)
-            for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
-                found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
+            found += pieces(alone, one, alike)
     if sizes and not found:
         raise no_layout(market.machine, model, held, f"{sizes[0]:,} to {sizes[-1]:,} devices")
     return found

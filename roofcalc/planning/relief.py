@@ -13,17 +13,16 @@ from roofcalc.speculation import moved
 STEP = 0.1  # by which a figure grows to see what that is worth
 
 
-def relief(demand: Demand, deployment: Deployment) -> dict[str, float]:
+def relief(demand: Demand, deployment: Deployment, carried: float) -> dict[str, float]:
     """By how much more one replica could carry with a tenth more of each figure of the hardware, or with a narrower cache.
 
-    `demand` is of one need.
+    `demand` is of one need, of which a replica carries `carried`.
     """
     machine, layout = deployment.hardware, deployment.layout
     changed = {f"{name} +{STEP * 100:.0f} %": moved(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
         changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
-    usual = float(ability(demand, deployment).most[0])
-    return {name: float(ability(demand, one).most[0]) / usual - 1 for name, one in changed.items()}
+    return {name: float(ability(demand, one).most[0]) / carried - 1 for name, one in changed.items()}
 
 
 def _more(machine: Hardware) -> dict[str, Hardware]:

@@ -12,7 +12,7 @@ import numpy as np
 from roofcalc import capacity, limits
 from roofcalc.architecture.model import Model
 from roofcalc.catalog import Change
-from roofcalc.curve import Ask, Piece, Points, Readers, best, better, points, readers, together
+from roofcalc.curve import Ask, Piece, Points, Readers, best, better, pieces, points, readers, together
 from roofcalc.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.generation import limited_by
@@ -24,15 +24,13 @@ from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Request
-from roofcalc.search import layouts, no_layout, sized
-from roofcalc.workload import Workload, axes, workload
+from roofcalc.search import no_layout, sized
+from roofcalc.workload import SEARCHED_SEQ, Workload, axes, workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
-DEFAULT_SEQ = 8000
 MAX_DEVICES = 65536
-LAYOUTS_OF_A_PIECE = 16
 
 
 def frontier(
@@ -91,12 +89,12 @@ def frontier(
     more = columns.FRONTIER_APART if disaggregated else columns.GENERATION if generations else ()
     request = Request("frontier", columns.FRONTIER, model, hardware, options, given, more)
     if not generations and seq is None:
-        request.note(f"seq: contexts of {DEFAULT_SEQ:,} tokens (--seq, or --isl and --osl)")
+        request.note(f"seq: contexts of {SEARCHED_SEQ:,} tokens (--seq, or --isl and --osl)")
     batches = None if batch is None else whole(batch, "batch", limits.MAX_BATCH)
     limit = None if ttft is None else single(ttft, "ttft", 1e-6, 1e9)
     sizes = None if devices is None else sorted({int(one) for one in whole(devices, "devices", MAX_DEVICES)})
     for own, machine, changes in request.searches():
-        shortest = min(DEFAULT_SEQ, own.context)
+        shortest = min(SEARCHED_SEQ, own.context)
         work = workload(request.grid(*axes(request, own, shortest if seq is None and not generations else seq, isl, osl)), kv_at, chunk)
         ask = Ask(work, batches, limit, disaggregated, all)
         _add_curves(request, ask, _pieces(request, own, machine, sizes), changes)
@@ -117,16 +115,13 @@ class Searched(NamedTuple):
 
 def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None) -> Searched:
     """Every precision and size with its layouts, a few at a time."""
-    found = []
+    found: list[Piece] = []
     held = request.degrees()
     machines = [machine] if sizes is None else [one for size in sizes if (one := sized(machine, size)) is not None]
     for weights, kv in request.precisions():
         alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-        drafter = alone.draft.deployment.model if alone.draft and alone.draft.deployment else None
         for one in machines:
-            legal = layouts(model, one.count, held, drafter, pipelines=alone.draft is None)
-            for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
-                found.append(Piece(replace(alone, hardware=one), tuple(legal[first : first + LAYOUTS_OF_A_PIECE])))
+            found += pieces(alone, one, held)
     if not found:
         raise no_layout(machine, model, held, "so many devices")
     return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))

@@ -34,13 +34,12 @@ from roofcalc.record import replace
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.request import Request
-from roofcalc.workload import axes, workload
+from roofcalc.workload import SEARCHED_SEQ, axes, workload
 
 if TYPE_CHECKING:  # a tenth of the start would go into it
     from numpy.typing import NDArray
 
 LEAST = ("devices", "usd")
-DEFAULT_SEQ = 8000
 MAX_DEVICES = 10**6
 MAX_PLANS = 2000  # each a search of its own: about 10 ms
 MOST_SAID = 8  # plans whose limits are put into a sentence each
@@ -132,7 +131,7 @@ def plan(
     if interactivity is None:
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
     if not generations and seq is None:
-        request.note(f"seq: contexts of {DEFAULT_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
+        request.note(f"seq: contexts of {SEARCHED_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
     loads = {
         "interactivity": positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9),
         "ttft_s": np.array([np.inf]) if ttft is None else positive(ttft, "ttft", 1e-6, 1e9),
@@ -146,7 +145,7 @@ def plan(
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
     searches, precisions = list(request.searches()), request.precisions()
     for own, machine, changes in searches:
-        context = min(DEFAULT_SEQ, own.context) if seq is None and not generations else seq
+        context = min(SEARCHED_SEQ, own.context) if seq is None and not generations else seq
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
@@ -257,10 +256,11 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    gains = relief(need, deployment)
+    carried = float(ability(need, deployment).most[0])
+    gains = relief(need, deployment, carried)
     name = max(gains, key=lambda one: gains[one])
     if say:
-        request.note(what_binds(one, limit, float(ability(need, deployment).most[0]), gains))
+        request.note(what_binds(one, limit, carried, gains))
     return {
         "devices": one.devices,
         "replicas": one.replicas + market.lost,
