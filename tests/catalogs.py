@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from roofcalc import catalog
-from roofcalc.architecture.model import Model
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.hardware import Hardware
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.specs.device import Hardware
+from roofcalc.specs.model import Model
 from tests import reference
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,7 @@ def short(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def model(name: str) -> Model:
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 SAME = ("name", "title", "aliases", "sources", "publisher", "family", "license", "year", "context", "published", "unverified", "notes")
@@ -48,9 +48,9 @@ MODELS = architectures()
 def machine(name: str) -> Hardware:
     """By name; `torus-N` is a slice of N devices of the example torus."""
     if name.startswith("torus-"):
-        whole = catalog.hardware(TORUS)[0]
+        whole = lookup.hardware(TORUS)[0]
         return Hardware(name, whole.device, int(name.removeprefix("torus-")), whole.link, whole.scale_out_bytes_per_s)
-    return catalog.hardware(name)[0]
+    return lookup.hardware(name)[0]
 
 
 def on(name: str, hardware: str | Hardware, weights: str = "native", kv: str | None = None, **given: object) -> Deployment:

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from roofcalc import capacity, catalog, roofline, roofs
-from roofcalc.architecture.attention import GQA
-from roofcalc.architecture.feedforward import Experts, _network
-from roofcalc.architecture.model import Model
-from roofcalc.deployment import Deployment
-from roofcalc.hardware import Link
-from roofcalc.operations import attention as attention_operations
-from roofcalc.operations import feedforward, kinds, latent, spans, step
-from roofcalc.operations.base import Cache
-from roofcalc.operations.linear import products
-from roofcalc.planning import choosing, demand, replica
-from roofcalc.questions import frontier
-from roofcalc.record import replace
+from roofcalc.catalog import lookup
+from roofcalc.commands import frontier
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline
+from roofcalc.physics.ops import ffn, mla, registry
+from roofcalc.physics.ops import gqa as attention_operations
+from roofcalc.physics.ops.gemm import products
+from roofcalc.physics.ops.types import Cache
+from roofcalc.solvers.planner import demand, replica, select
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.device import Link
+from roofcalc.specs.feedforward import Experts, _network
+from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
 
 
 def _changed(one: Any, **factors: float) -> Any:
@@ -44,7 +45,7 @@ def weights_read_once_per_sequence() -> None:
     def wrong(*args: Any) -> Any:
         return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
 
-    step.products = wrong  # type: ignore[attr-defined]
+    decode_ops.products = wrong  # type: ignore[attr-defined]
 
 
 def weights_never_amortised() -> None:
@@ -53,13 +54,13 @@ def weights_never_amortised() -> None:
 
 
 def attention_without_flops() -> None:
-    attended = step.attended
-    step.attended = lambda *args, **given: _changed(attended(*args, **given), flops=0.0)
+    attended = decode_ops.attended
+    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), flops=0.0)
 
 
 def cache_written_back() -> None:
-    attended = step.attended
-    step.attended = lambda *args, **given: _changed(attended(*args, **given), bytes=2.0)
+    attended = decode_ops.attended
+    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), bytes=2.0)
 
 
 def sparse_peaks() -> None:
@@ -69,7 +70,7 @@ def sparse_peaks() -> None:
 
 def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
     """Models as the catalog gives them, with each grouped-query attention changed."""
-    build = catalog.build
+    build = lookup.build
 
     def wrong(record: Any, *rest: Any) -> Any:
         built = build(record, *rest)
@@ -81,7 +82,7 @@ def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
         }
         return replace(built, blocks=blocks)
 
-    catalog.build = wrong  # type: ignore[attr-defined]
+    lookup.build = wrong  # type: ignore[attr-defined]
 
 
 def head_dim_derived() -> None:
@@ -105,36 +106,36 @@ def block_choice_reads_everything() -> None:
 
 
 def borrowed_caches_held_again() -> None:
-    spans.Borrowed.holds = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_span.Borrowed.holds = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def experts_of_one_token_at_any_batch() -> None:
-    feedforward.distinct = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
+    ffn.distinct = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
 
 
 def all_experts_always() -> None:
-    feedforward.distinct = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
+    ffn.distinct = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
 
 
 def experts_hit_never_twice() -> None:
-    feedforward.distinct = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
+    ffn.distinct = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
 
 
 def imbalance_without_end() -> None:
     def wrong(routed: Any, load: float, tokens: Any) -> Any:
-        return load * feedforward.distinct(routed, tokens)
+        return load * ffn.distinct(routed, tokens)
 
-    feedforward.read_experts = step.read_experts = roofs.read_experts = wrong  # type: ignore[assignment,attr-defined]
+    ffn.read_experts = decode_ops.read_experts = gemm_time.read_experts = wrong  # type: ignore[assignment,attr-defined]
 
 
 def every_expert_counts_as_real() -> None:
-    experts = kinds.KINDS[Experts]
+    experts = registry.KINDS[Experts]
 
     def wrong(network: Experts, *rest: Any) -> Any:
         part = experts(network, *rest)
         return replace(part, routed=replace(part.routed, routed=network.experts))
 
-    kinds.KINDS[Experts] = wrong
+    registry.KINDS[Experts] = wrong
 
 
 def latent_experts_at_full_width() -> None:
@@ -145,7 +146,7 @@ def experts_always_divide() -> None:
     def held(routed: Any, place: Any) -> float:
         return float((routed.experts + place.redundant) / (place.ep if place.ep > 1 else place.group))
 
-    feedforward.held_experts = capacity.held_experts = held  # type: ignore[assignment,attr-defined]
+    ffn.held_experts = memory.held_experts = held  # type: ignore[assignment,attr-defined]
 
 
 def replicated_router_divided() -> None:
@@ -158,42 +159,42 @@ def replicated_router_divided() -> None:
 
 
 def exchange_without_network() -> None:
-    step.exchange = lambda *args: []  # type: ignore[assignment]
+    decode_ops.exchange = lambda *args: []  # type: ignore[assignment]
 
 
 def latent_cache_divided_by_ranks() -> None:
-    whole = latent.latent_bytes
-    latent.latent_bytes = lambda attention, place: whole(attention, place) / place.tp  # type: ignore[assignment]
+    whole = mla.latent_bytes
+    mla.latent_bytes = lambda attention, place: whole(attention, place) / place.tp  # type: ignore[assignment]
 
 
 def rotary_part_dropped() -> None:
-    latent.latent_bytes = lambda attention, place: attention.kv_rank * place.kv_bytes  # type: ignore[assignment]
+    mla.latent_bytes = lambda attention, place: attention.kv_rank * place.kv_bytes  # type: ignore[assignment]
 
 
 def latents_kept_as_heads() -> None:
-    latent.latent_bytes = lambda attention, place: (
+    mla.latent_bytes = lambda attention, place: (
         attention.heads // place.tp * (attention.nope_dim + attention.rope_dim + attention.v_dim) * place.kv_bytes
     )  # type: ignore[assignment]
 
 
 def narrow_latents_without_scales() -> None:
-    latent.latent_bytes = lambda attention, place: (attention.kv_rank + attention.rope_dim) * place.kv_bytes  # type: ignore[assignment]
+    mla.latent_bytes = lambda attention, place: (attention.kv_rank + attention.rope_dim) * place.kv_bytes  # type: ignore[assignment]
 
 
 def indexer_for_nothing() -> None:
     def free(index: Any, candidates: Any, place: Any) -> Cache:
         return Cache("index", candidates, 0.0, 0.0, "index")
 
-    attention_operations.index_cache = latent.index_cache = free  # type: ignore[assignment,attr-defined]
+    attention_operations.index_cache = mla.index_cache = free  # type: ignore[assignment,attr-defined]
 
 
 def pools_not_compressed() -> None:
-    spans.Pool.reads = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_span.Pool.reads = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def state_read_and_not_written() -> None:
-    updated = step.updated
-    step.updated = lambda *args, **given: _changed(updated(*args, **given), bytes=0.5)
+    updated = decode_ops.updated
+    decode_ops.updated = lambda *args, **given: _changed(updated(*args, **given), bytes=0.5)
 
 
 def links_of_both_directions() -> None:
@@ -220,19 +221,19 @@ def pools_of_equal_size() -> None:
 
 
 def spare_devices_and_not_replicas() -> None:
-    chosen = choosing.choices
+    chosen = select.choices
 
     def wrong(demand: Any, market: Any, piece: Any) -> Any:
         return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
 
-    choosing.choices = wrong
+    select.choices = wrong
 
 
 def layouts_by_what_they_could_carry() -> None:
     def wrong(one: Any, batch: Any) -> Any:
         return one.most
 
-    choosing._speed = wrong
+    select._speed = wrong
 
 
 # Each with words that mark tests which are about it by name: those do not count.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 
 
 def test_arrays_lists_and_text_are_the_same_question() -> None:
@@ -18,7 +18,7 @@ def test_arrays_lists_and_text_are_the_same_question() -> None:
 
 
 def test_records_stand_for_names() -> None:
-    model, hardware = catalog.model("llama-3.1-8b")[0], catalog.hardware("2xh100-sxm")[0]
+    model, hardware = lookup.model("llama-3.1-8b")[0], lookup.hardware("2xh100-sxm")[0]
     by_record = rc.interactivity(model, hardware, seq=1000, batch=[1, 2])
     by_name = rc.interactivity("llama-3.1-8b", "2xh100-sxm", seq=1000, batch=[1, 2])
     assert list(by_record.rows()) == list(by_name.rows())
@@ -67,7 +67,7 @@ def test_bad_requests(given: dict[str, object], complaint: str) -> None:
         rc.max_batch("llama-3.1-8b", "h100-sxm", **given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("model", [None, 5, {"a"}, catalog.hardware("h100-sxm")[0], [["llama-3.1-8b"]], ""])
+@pytest.mark.parametrize("model", [None, 5, {"a"}, lookup.hardware("h100-sxm")[0], [["llama-3.1-8b"]], ""])
 def test_what_is_no_model(model: object) -> None:
     with pytest.raises(rc.RoofcalcError, match="model: "):
         rc.max_batch(model, "h100-sxm")  # type: ignore[arg-type]
@@ -77,15 +77,15 @@ def test_paths_arrays_of_names_and_whole_floats() -> None:
     names = np.array(["llama-3.1-8b", "qwen3-8b"])
     table = rc.memory(names, "h100-sxm", seq=["4k", "8k"], kv_block=np.int64(16), weights=None, kv=None, changes=None)
     assert table["seq"].tolist() == [4000, 8000] * 2
-    assert rc.memory(catalog.entries("models")["qwen3-8b"], "h100-sxm", seq=1000, kv_block=16.0)["model"].tolist() == ["qwen3-8b"]
+    assert rc.memory(lookup.entries("models")["qwen3-8b"], "h100-sxm", seq=1000, kv_block=16.0)["model"].tolist() == ["qwen3-8b"]
     assert "max_batch" in dir(rc)
 
 
 def test_a_question_is_no_module_whatever_was_imported() -> None:
     for name in ("prefill", "explain", "memory"):
         rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000)
-        import_module("roofcalc.prefill")
-        import_module("roofcalc.explain.step")
+        import_module("roofcalc.physics.prefill")
+        import_module("roofcalc.report.explain.step")
         assert callable(getattr(rc, name)), name
     assert len(rc.prefill("llama-3.1-8b", "h100-sxm", seq=1000)) == 1
     assert rc.explain("memory", "llama-3.1-8b", "h100-sxm", seq=1000).rows

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.audit.run import failed, hardware_check, models_check
+from roofcalc.catalog import lookup
+from roofcalc.commands.catalog_check import failed, hardware_check, models_check
 from tests.shell import refused, run
 
 EXAMPLES = Path(__file__).parent / "examples"
@@ -37,7 +37,7 @@ def found(path: Path, kind: str = "hardware") -> list[tuple[str, str, str, str]]
 def test_the_catalogs_have_no_errors(kind: str) -> None:
     result = run(f"{kind} check -f csv --columns file,field,severity,problem")
     assert ",error," not in result.stdout and result.exit_code == 0, result.stdout
-    assert f"{len(catalog.entries(kind))} files: 0 errors" in result.stderr  # type: ignore[arg-type]
+    assert f"{len(lookup.entries(kind))} files: 0 errors" in result.stderr  # type: ignore[arg-type]
 
 
 HOPPER = ("power_w: 700", "power_w: 700\nfamily: Hopper")
@@ -240,7 +240,7 @@ def test_names_that_two_entries_have(own: Path) -> None:
     (own / "hardware" / "more").mkdir()
     (own / "hardware" / "more" / "b-b.yaml").write_text("name: b-b\nlike: a-device\n")
     rows = {(Path(str(row["file"]).split(":")[0]).stem, row["severity"], row["problem"]) for row in hardware_check([str(own)]).rows()}
-    h100 = catalog.find("hardware", "h100-sxm").path
+    h100 = lookup.find("hardware", "h100-sxm").path
     folder = own / "hardware"
     assert rows == {
         ("b-b", "error", f"b-b is also the name of {folder / 'more' / 'b-b.yaml'}: only one of them is found"),
@@ -255,7 +255,7 @@ def test_names_that_two_entries_have(own: Path) -> None:
 
 def test_an_entry_may_stand_before_a_built_in_one_with_its_aliases(own: Path) -> None:
     path = own / "hardware" / "h100-sxm.yaml"
-    path.write_text(catalog.find("hardware", "h100-sxm").path.read_text())
+    path.write_text(lookup.find("hardware", "h100-sxm").path.read_text())
     assert found(path) == []
 
 

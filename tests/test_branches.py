@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofcalc import capacity, catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.generation import mean_step
-from roofcalc.operations.base import ALONE, Branches
-from roofcalc.operations.spans import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
-from roofcalc.operations.step import at, sequence_operations
-from roofcalc.roofline import decode, step_of
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.physics import memory
+from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.generation import mean_step
+from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.ops.types import ALONE, Branches
+from roofcalc.physics.roofline import decode, step_of
 
 EXAMPLES = Path(__file__).parent / "examples" / "models"
 LEAVES = (Full(), Window(5), Window(40), Chunk(8, True), Pool(4))
@@ -92,7 +93,7 @@ def test_picks_of_an_indexer() -> None:
 
 
 def on(model: str, hardware: str, kv: str | None = None, **given: object) -> Deployment:
-    return deploy(catalog.model(model)[0], catalog.hardware(hardware)[0], kv=kv, assumptions=assumptions(**given))  # type: ignore[arg-type]
+    return deploy(lookup.model(model)[0], lookup.hardware(hardware)[0], kv=kv, assumptions=assumptions(**given))  # type: ignore[arg-type]
 
 
 def test_flops_of_all_streams_bytes_of_one_prefix() -> None:
@@ -108,7 +109,7 @@ def test_states_are_read_by_every_stream() -> None:
     (one,) = sequence_operations(deployment, deployment.stages[0], at(np.float64(1100)))
     (five,) = sequence_operations(deployment, deployment.stages[0], at(np.float64(1100)), branches=Branches(5, 1000.0))
     assert (five.flops, five.bytes) == (5 * one.flops, 5 * one.bytes)
-    held = [capacity.system_kv_bytes(deployment, 1100, branches) for branches in (ALONE, Branches(5, 1000.0))]
+    held = [memory.system_kv_bytes(deployment, 1100, branches) for branches in (ALONE, Branches(5, 1000.0))]
     assert held[1] == 5 * held[0]
 
 
@@ -150,7 +151,7 @@ def test_memory_of_queries() -> None:
     # Llama 3.1 8B on one H100: (80e9 − 16,060,522,496) / (131,072 · (4000 + 5 · 500)) = 75.0
     deployment = on("llama-3.1-8b", "h100-sxm")
     branches = Branches(5, 4000.0)
-    assert capacity.system_kv_bytes(deployment, 4500, branches) == 131_072 * 6500
-    assert capacity.batch_memory(deployment, 4500, branches) == (80e9 - 16_060_522_496) // (131_072 * 6500)
+    assert memory.system_kv_bytes(deployment, 4500, branches) == 131_072 * 6500
+    assert memory.batch_memory(deployment, 4500, branches) == (80e9 - 16_060_522_496) // (131_072 * 6500)
     # in blocks of 64: 62 whole blocks are shared, and each stream has ⌈4500/64⌉ − 62 = 9 of its own
-    assert capacity.system_kv_bytes(on("llama-3.1-8b", "h100-sxm", kv_block=64), 4500, branches) == 131_072 * 64 * (62 + 5 * 9)
+    assert memory.system_kv_bytes(on("llama-3.1-8b", "h100-sxm", kv_block=64), 4500, branches) == 131_072 * 64 * (62 + 5 * 9)

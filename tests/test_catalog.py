@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roofcalc import catalog, yamlfile
-from roofcalc.aliases import aliases
-from roofcalc.architecture.parameters import agrees, as_published
-from roofcalc.catalog import Change
+from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog.alias_scan import aliases
+from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import System
+from roofcalc.specs.device import System
+from roofcalc.specs.parameter_count import agrees, as_published
 
-MODELS = sorted(catalog.entries("models"))
-HARDWARE = sorted(catalog.entries("hardware"))
+MODELS = sorted(lookup.entries("models"))
+HARDWARE = sorted(lookup.entries("hardware"))
 
 WANTED_MODELS = (
     "llama-2-7b,llama-2-13b,llama-2-70b,llama-3.1-8b,llama-3.1-70b,llama-3.1-405b,"
@@ -27,13 +27,13 @@ WANTED_DEVICES = "h100-sxm,h100-pcie,h100-nvl,h200-sxm,a100-sxm-40gb,a100-sxm-80
 
 def test_everything_promised_is_there() -> None:
     assert set(WANTED_MODELS.split(",")) <= set(MODELS) and set(WANTED_DEVICES.split(",")) <= set(HARDWARE)
-    eight = [name for name in HARDWARE if catalog.hardware(name)[0].system and catalog.hardware(name)[0].count == 8]
+    eight = [name for name in HARDWARE if lookup.hardware(name)[0].system and lookup.hardware(name)[0].count == 8]
     assert len(eight) >= 6
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_counted_parameters_equal_the_published(name: str) -> None:
-    model = catalog.model(name)[0]
+    model = lookup.model(name)[0]
     assert model.published is not None and model.published.source
     total, active = as_published(model)
     assert model.published.params is None or agrees(total, model.published.params, model.published.params_to)
@@ -41,16 +41,16 @@ def test_counted_parameters_equal_the_published(name: str) -> None:
 
 
 def test_known_differences_are_few() -> None:
-    models = [catalog.model(name)[0] for name in MODELS]
+    models = [lookup.model(name)[0] for name in MODELS]
     assert sum(model.known_difference is not None for model in models) <= 12
 
 
 @pytest.mark.parametrize(("kind", "name"), [("models", n) for n in MODELS] + [("hardware", n) for n in HARDWARE])
-def test_every_entry_has_sources_that_open(kind: catalog.Kind, name: str) -> None:
+def test_every_entry_has_sources_that_open(kind: lookup.Kind, name: str) -> None:
     if kind == "models":
-        sources = catalog.model(name)[0].sources
+        sources = lookup.model(name)[0].sources
     else:
-        hardware = catalog.hardware(name)[0]
+        hardware = lookup.hardware(name)[0]
         sources = hardware.system.sources if hardware.system else hardware.device.sources
     assert sources and all(re.fullmatch(r"https://\S+", source) for source in sources)
 
@@ -75,7 +75,7 @@ def near(ratio: float, *allowed: float) -> bool:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_plausible_devices(name: str) -> None:
     # A thousandfold slip, a sparse peak or a duplex link falls outside
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     device = hardware.device
     peaks, memory = device.peak_tflop_s, device.memory
     half = peaks.get("bf16", peaks.get("fp16"))
@@ -101,7 +101,7 @@ def test_plausible_devices(name: str) -> None:
 @pytest.mark.parametrize("name", HARDWARE)
 def test_plausible_links(name: str) -> None:
     # No link is far faster than the memory it reads from; the pairs of a mesh together are about all ports: twice or half is a slip
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     link = hardware.link
     if link is None:
         return  # devices that only a host or a network joins
@@ -123,7 +123,7 @@ SHEETS = {
 
 @pytest.mark.parametrize(("name", "figures"), SHEETS.items())
 def test_figures_of_the_sheets(name: str, figures: tuple[float, float, float | None]) -> None:
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     bf16, bandwidth, link = figures
     assert hardware.device.peak_tflop_s["bf16"] == bf16 and hardware.device.memory.bandwidth_gb_s == bandwidth
     assert (hardware.link.gb_s if hardware.link else None) == link
@@ -131,14 +131,14 @@ def test_figures_of_the_sheets(name: str, figures: tuple[float, float, float | N
 
 def test_names_and_aliases_are_unique() -> None:
     for kind in ("models", "hardware"):
-        entries = catalog.entries(kind)  # type: ignore[arg-type]
-        names = [catalog.normal(alias) for path in entries.values() for alias in aliases(path)] + list(entries)
+        entries = lookup.entries(kind)  # type: ignore[arg-type]
+        names = [lookup.normal(alias) for path in entries.values() for alias in aliases(path)] + list(entries)
         assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
 
 
 def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
     for kind in ("models", "hardware"):
-        for path in catalog.entries(kind).values():  # type: ignore[arg-type]
+        for path in lookup.entries(kind).values():  # type: ignore[arg-type]
             assert aliases(path) == (yaml.safe_load(path.read_text()).get("aliases") or [])
 
 
@@ -156,18 +156,18 @@ def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
     ],
 )
 def test_hardware_by_many_names(text: str, name: str) -> None:
-    found, notes = catalog.hardware(text)
+    found, notes = lookup.hardware(text)
     assert found.name == name
     assert any("stands for" in note for note in notes) == (text in ("h100", "1xh100"))
 
 
 def test_models_by_many_names() -> None:
     for text in ("llama-3.1-405b", "LLAMA_3.1 405B", "meta-llama/Llama-3.1-405B", "llama-405b"):
-        assert catalog.model(text)[0].name == "llama-3.1-405b"
+        assert lookup.model(text)[0].name == "llama-3.1-405b"
 
 
 def test_a_system_overrides_its_device() -> None:
-    device, system = catalog.hardware("8xl40s")[0], catalog.hardware("8-way-l40s")[0]
+    device, system = lookup.hardware("8xl40s")[0], lookup.hardware("8-way-l40s")[0]
     assert device.link is None and device.domain == 1
     assert system.link is not None and system.domain == 8 and system.device == device.device
 
@@ -187,42 +187,42 @@ def test_a_system_overrides_its_device() -> None:
 )
 def test_hardware_that_is_not_there(text: str, complaint: str) -> None:
     with pytest.raises(RoofcalcError, match=re.escape(complaint)):
-        catalog.hardware(text)
+        lookup.hardware(text)
 
 
 def test_user_catalogs_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "models" / "mine").mkdir(parents=True)
     (tmp_path / "models" / "mine" / "my-70b.yaml").write_text("name: my-70b\nlike: llama-3.1-70b\naliases: [seventy]\ncontext: 8192\n")
     (tmp_path / "hardware").mkdir()
-    own = catalog.entries("hardware")["h100-sxm"].read_text().replace("bandwidth_gb_s: 3350", "bandwidth_gb_s: 3000")
+    own = lookup.entries("hardware")["h100-sxm"].read_text().replace("bandwidth_gb_s: 3350", "bandwidth_gb_s: 3000")
     (tmp_path / "hardware" / "h100-sxm.yaml").write_text(own)
     monkeypatch.setenv("ROOFCALC_PATH", os.pathsep.join(["/nonexistent", str(tmp_path)]))
-    model = catalog.model("Seventy")[0]
+    model = lookup.model("Seventy")[0]
     assert (model.name, model.depth, model.context) == ("my-70b", 80, 8192)
     assert model.title is None and "llama-3.1-70b" not in model.aliases
-    assert catalog.hardware("h100-sxm")[0].device.memory.bandwidth_gb_s == 3000
-    assert catalog.hardware("dgx-h100")[0].device.memory.bandwidth_gb_s == 3000
+    assert lookup.hardware("h100-sxm")[0].device.memory.bandwidth_gb_s == 3000
+    assert lookup.hardware("dgx-h100")[0].device.memory.bandwidth_gb_s == 3000
 
 
 def test_a_path_is_an_entry(tmp_path: Path) -> None:
     path = tmp_path / "other.yaml"
-    path.write_text(catalog.entries("models")["qwen3-8b"].read_text().replace("name: qwen3-8b", "name: other"))
-    assert catalog.model(str(path))[0].name == "other"
+    path.write_text(lookup.entries("models")["qwen3-8b"].read_text().replace("name: qwen3-8b", "name: other"))
+    assert lookup.model(str(path))[0].name == "other"
     path.write_text(path.read_text().replace("name: other", "name: another"))
     with pytest.raises(RoofcalcError, match="must equal the file's name 'other'"):
-        catalog.model(str(path))
+        lookup.model(str(path))
 
 
 def test_changes() -> None:
-    hardware = catalog.hardware("8xh100-sxm", [Change("hardware", ("memory", "bandwidth_gb_s"), 4000)])[0]
+    hardware = lookup.hardware("8xh100-sxm", [Change("hardware", ("memory", "bandwidth_gb_s"), 4000)])[0]
     assert hardware.device.memory.bandwidth_gb_s == 4000
-    added = catalog.hardware("a100-sxm-80gb", [Change("hardware", ("peak_tflop_s", "fp8"), 624)])[0]
+    added = lookup.hardware("a100-sxm-80gb", [Change("hardware", ("peak_tflop_s", "fp8"), 624)])[0]
     assert added.device.peak_tflop_s["fp8"] == 624
-    of_device = catalog.hardware("dgx-h100", [Change("hardware", ("link", "gb_s"), 200)])[0]
+    of_device = lookup.hardware("dgx-h100", [Change("hardware", ("link", "gb_s"), 200)])[0]
     assert of_device.link is not None and of_device.link.gb_s == 200
-    of_system = catalog.hardware("8-way-l40s", [Change("hardware", ("link", "gb_s"), 20), Change("hardware", ("count",), 4)])[0]
+    of_system = lookup.hardware("8-way-l40s", [Change("hardware", ("link", "gb_s"), 20), Change("hardware", ("count",), 4)])[0]
     assert of_system.link is not None and of_system.link.gb_s == 20 and of_system.count == 4
-    model = catalog.model("llama-3.1-8b", [Change("models", ("blocks", "block", "attention", "kv_heads"), 4)])[0]
+    model = lookup.model("llama-3.1-8b", [Change("models", ("blocks", "block", "attention", "kv_heads"), 4)])[0]
     assert model.blocks["block"].attention.kv_heads == 4  # type: ignore[union-attr]
 
 
@@ -240,7 +240,7 @@ def test_changes() -> None:
 )
 def test_changes_that_cannot_be(path: tuple[str, ...], value: object, complaint: str) -> None:
     with pytest.raises(RoofcalcError, match=re.escape(complaint)):
-        catalog.hardware("h100-sxm", [Change("hardware", path, value)])
+        lookup.hardware("h100-sxm", [Change("hardware", path, value)])
 
 
 def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,15 +249,15 @@ def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (tmp_path / "models" / f"{one}.yaml").write_text(f"name: {one}\nlike: {other}\n")
     monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
     with pytest.raises(RoofcalcError, match="without a circle"):
-        catalog.model("a-a")
+        lookup.model("a-a")
 
 
 def test_naming_one_parses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     load = yamlfile.load
     monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
-    catalog.model("llama-405b")
-    catalog.hardware("8xh100")
+    lookup.model("llama-405b")
+    lookup.hardware("8xh100")
     assert parsed == ["llama-3.1-405b", "h100-sxm"]
 
 
@@ -266,6 +266,6 @@ UNVERIFIED = {"models": 140, "hardware": 321}
 
 
 @pytest.mark.parametrize("kind", UNVERIFIED)
-def test_unverified_fields_only_become_fewer(kind: catalog.Kind) -> None:
-    entries = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in catalog.entries(kind).values())
+def test_unverified_fields_only_become_fewer(kind: lookup.Kind) -> None:
+    entries = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in lookup.entries(kind).values())
     assert sum(len(entry.get("unverified") or []) for entry in entries) <= UNVERIFIED[kind]

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roofcalc import catalog, yamlfile
-from roofcalc.aliases import aliases
-from roofcalc.hardware import Hosts
-from roofcalc.listing.hardware import cpu_share, hardware_list
-from roofcalc.listing.models import models_list
+from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog.alias_scan import aliases
+from roofcalc.commands.catalog_list.hardware import cpu_share, hardware_list
+from roofcalc.commands.catalog_list.models import models_list
+from roofcalc.specs.device import Hosts
 from tests.benchmarks.many_files import fill
 from tests.shell import refused, rows, run
 
 EXAMPLES = Path(__file__).parent / "examples"
-KINDS: tuple[catalog.Kind, ...] = ("models", "hardware")
+KINDS: tuple[lookup.Kind, ...] = ("models", "hardware")
 
 
 def names(line: str) -> list[str]:
@@ -23,7 +23,7 @@ def names(line: str) -> list[str]:
 
 
 def test_hardware_filters_leave_what_they_ask_for() -> None:
-    every = {name: catalog.hardware(name)[0] for name in names("hardware list")}
+    every = {name: lookup.hardware(name)[0] for name in names("hardware list")}
 
     def left(options: str) -> set[str]:
         found = set(names(f"hardware list {options}"))
@@ -45,7 +45,7 @@ def test_hardware_filters_leave_what_they_ask_for() -> None:
 
 
 def test_model_filters_leave_what_they_ask_for() -> None:
-    every = {name: catalog.model(name)[0] for name in names("models list")}
+    every = {name: lookup.model(name)[0] for name in names("models list")}
     kinds = {row["name"]: row["kind"] for row in rows("models list")}
     meta = {name for name, one in every.items() if one.publisher == "Meta"}
     assert 0 < len(meta) < len(every)
@@ -172,19 +172,19 @@ def test_models_side_by_side() -> None:
 
 def test_two_entries_of_one_name_stand_under_what_was_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "h100-sxm.yaml"
-    path.write_text(catalog.find("hardware", "h100-sxm").path.read_text().replace("bandwidth_gb_s: 3350", "bandwidth_gb_s: 3000"))
+    path.write_text(lookup.find("hardware", "h100-sxm").path.read_text().replace("bandwidth_gb_s: 3350", "bandwidth_gb_s: 3000"))
     (row,) = [row for row in rows(f"hardware show h100-sxm {path}") if row["figure"] == "memory bandwidth per device"]
     assert (row["h100-sxm"], row[str(path)]) == ("3350", "3000")
 
 
-def copies(kind: catalog.Kind) -> list[Path]:
-    return [*catalog.entries(kind).values(), *sorted((EXAMPLES / kind).glob("*.yaml"))]
+def copies(kind: lookup.Kind) -> list[Path]:
+    return [*lookup.entries(kind).values(), *sorted((EXAMPLES / kind).glob("*.yaml"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_printed_file_loads_to_the_same_entry(kind: catalog.Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_printed_file_loads_to_the_same_entry(kind: lookup.Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROOFCALC_PATH", str(EXAMPLES))  # where the example of a system finds its device
-    load = catalog.model if kind == "models" else catalog.hardware
+    load = lookup.model if kind == "models" else lookup.hardware
     for path in copies(kind):
         target = tmp_path / path.name
         assert run(f"{kind} show {path} --yaml -o {target}").exit_code == 0
@@ -197,11 +197,11 @@ def test_a_printed_file_of_an_entry_that_is_like_another(tmp_path: Path, monkeyp
     path = tmp_path / "models" / "mine.yaml"
     path.write_text("name: mine\nlike: compressed\naliases: [a b, '7']\ncontext: 8192\nnotes: \"two: 'lines'\\nand # more\"\n")
     monkeypatch.setenv("ROOFCALC_PATH", os.pathsep.join([str(EXAMPLES), str(tmp_path)]))
-    before = catalog.model("mine")[0]
+    before = lookup.model("mine")[0]
     printed = run("models show mine --yaml").stdout
     assert printed.startswith("# ") and "&" not in printed and "models/NAME.yaml" in printed
     path.write_text(printed)
-    assert catalog.model("mine")[0] == before and aliases(path) == ["a b", "7"]
+    assert lookup.model("mine")[0] == before and aliases(path) == ["a b", "7"]
 
 
 def test_naming_by_alias_among_many_files_reads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,8 +211,8 @@ def test_naming_by_alias_among_many_files_reads_little(tmp_path: Path, monkeypat
     load, read_text = yamlfile.load, yamlfile.read_text
     monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
     monkeypatch.setattr(yamlfile, "read_text", lambda path: whole.append(path.stem) or read_text(path))
-    assert catalog.model("Some-Publisher/models-99-instruct")[0].name == "models-99"
-    assert catalog.hardware("8xhardware-alias-7")[0].device.name == "hardware-7"
+    assert lookup.model("Some-Publisher/models-99-instruct")[0].name == "models-99"
+    assert lookup.hardware("8xhardware-alias-7")[0].device.name == "hardware-7"
     assert parsed == whole == ["models-99", "hardware-7"]
 
 

@@ -14,10 +14,10 @@ import pytest
 import typer
 
 import roofcalc as rc
-from roofcalc.checks import Check, api_name, questions
 from roofcalc.cli.app import app
 from roofcalc.cli.options import OUTPUT_NAMES
-from roofcalc.options import Options
+from roofcalc.commands.assertions import Check, api_name, questions
+from roofcalc.commands.options import Options
 from tests.shell import refused, rows, run
 
 # Llama 3.1 405B, fp8 weights, 8×H100: memory holds 59 sequences of 7,661 tokens and 585 of 775 (640e9 − 405.9e9 bytes over

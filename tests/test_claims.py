@@ -7,20 +7,22 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import capacity, catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.layout import Layout
-from roofcalc.limits import max_batch
-from roofcalc.operations.step import at, sequence_operations
-from roofcalc.roofline import decode
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.deployment.parallelism import Layout
+from roofcalc.physics import memory
+from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.roofline import decode
+from roofcalc.solvers.max_batch import max_batch
+from roofcalc.solvers.max_context import max_context
 
 
 def on(model: str, hardware: str, weights: str = "native", kv: str | None = None, **rest: object) -> Deployment:
     layout = {name: rest.pop(name) for name in ("tp", "pp", "dp", "ep", "dcp", "compute", "comm") if name in rest}
     return deploy(
-        catalog.model(model)[0],
-        catalog.hardware(hardware)[0],
+        lookup.model(model)[0],
+        lookup.hardware(hardware)[0],
         weights=weights,
         kv=kv,
         assumptions=assumptions(**rest),  # type: ignore[arg-type]
@@ -64,44 +66,44 @@ def test_article_batches_need_just_those_efficiencies(mbu: float, mfu: float, pa
 def test_second_reading_of_the_article_is_memory() -> None:
     # 8 × 80 GiB hold 71.2 sequences of 7,661 tokens beside 405.9 GB, by hand: (687.19 − 405.92) / 3.9538
     deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8", capacity="binary")
-    room = capacity.system_capacity_bytes(deployment) - capacity.system_weight_bytes(deployment)
-    assert room / capacity.system_kv_bytes(deployment, 7_661) == pytest.approx(71.2, abs=0.1)
+    room = memory.system_capacity_bytes(deployment) - memory.system_weight_bytes(deployment)
+    assert room / memory.system_kv_bytes(deployment, 7_661) == pytest.approx(71.2, abs=0.1)
     # and 72.2 beside the weights that are neither embedding nor head, 2 · 128,256 · 16,384
-    assert (room + 2 * 128_256 * 16_384) / capacity.system_kv_bytes(deployment, 7_661) == pytest.approx(72.2, abs=0.1)
+    assert (room + 2 * 128_256 * 16_384) / memory.system_kv_bytes(deployment, 7_661) == pytest.approx(72.2, abs=0.1)
 
 
 def test_kv_bytes_per_token() -> None:
     # 2 · 126 layers · 8 heads · 128 · 2 bytes
-    assert capacity.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8"), 1) == 516_096
-    assert capacity.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8", kv="fp8"), 1) == 258_048
+    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8"), 1) == 516_096
+    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8", kv="fp8"), 1) == 258_048
 
 
 def test_heads_that_outnumber_the_cache_are_copied() -> None:
     # Llama 3.1 70B: 2 · 80 · 8 · 128 · 2 = 327,680 bytes; on 16 tensor ranks each of the 8 heads is held twice
-    assert capacity.system_kv_bytes(on("llama-3.1-70b", "16xh100-sxm", tp=16), 1) == 655_360
-    assert capacity.system_kv_bytes(on("llama-3.1-70b", "16xh100-sxm", tp=8), 1) == 327_680
+    assert memory.system_kv_bytes(on("llama-3.1-70b", "16xh100-sxm", tp=16), 1) == 655_360
+    assert memory.system_kv_bytes(on("llama-3.1-70b", "16xh100-sxm", tp=8), 1) == 327_680
 
 
 def test_head_dim_is_the_config_s_own() -> None:
     # Qwen3 32B: head_dim 128 although 5120 / 64 = 80; 64 layers · 8 heads · 2 · 128 · 2 bytes
-    assert capacity.system_kv_bytes(on("qwen3-32b", "h200-sxm"), 1) == 262_144
+    assert memory.system_kv_bytes(on("qwen3-32b", "h200-sxm"), 1) == 262_144
 
 
 def test_article_memory() -> None:
     # 405,853,388,800 weights in fp8 and 4.1M norms in 16 bits on each of 8 devices; 640 − 405.9 = 234.1 GB
     deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8")
-    assert capacity.system_weight_bytes(deployment) / 1e9 == pytest.approx(405.9, abs=0.05)
-    left = capacity.system_capacity_bytes(deployment) - capacity.system_weight_bytes(deployment)
+    assert memory.system_weight_bytes(deployment) / 1e9 == pytest.approx(405.9, abs=0.05)
+    left = memory.system_capacity_bytes(deployment) - memory.system_weight_bytes(deployment)
     assert left / 1e9 == pytest.approx(234.1, abs=0.05)
     # at batch 32 KV alone fills 640 GB at 38,752 tokens (article: about 39k), the rest at 14.2k (article: about 16k)
-    assert 640e9 / capacity.system_kv_bytes(deployment, 1) / 32 == pytest.approx(38_752, abs=1)
-    assert capacity.max_context(deployment, 32) == pytest.approx(14_177, abs=5)
+    assert 640e9 / memory.system_kv_bytes(deployment, 1) / 32 == pytest.approx(38_752, abs=1)
+    assert max_context(deployment, 32) == pytest.approx(14_177, abs=5)
 
 
 def test_a_published_run_fits_the_largest_reading_only() -> None:
     # Llama 2 7B, fp16, 60 sequences of 2,176 tokens on an 80 GB A100: 13.48e9 + 60 · 2,176 · 524,288 = 81.9e9 bytes
-    assert capacity.batch_memory(on("llama-2-7b", "a100-sxm-80gb", assume="bound"), 2_176) >= 60
-    assert capacity.batch_memory(on("llama-2-7b", "a100-sxm-80gb"), 2_176) < 60
+    assert memory.batch_memory(on("llama-2-7b", "a100-sxm-80gb", assume="bound"), 2_176) >= 60
+    assert memory.batch_memory(on("llama-2-7b", "a100-sxm-80gb"), 2_176) < 60
 
 
 def test_attention_flops_per_token() -> None:
@@ -153,7 +155,7 @@ def test_qwen3_32b_by_hand() -> None:
 def test_sixteen_tensor_ranks_hold_fewer_sequences_than_eight() -> None:
     # Llama 3.1 70B, one of 16 ranks: 80 · (8,192 · 768 + 512 · 8,192 + 3 · 8,192 · 1,792) + 2 · 8,016 · 8,192 + 161 · 8,192
     # = 4,494,729,216 weights of two bytes; (80e9 − 8,989,458,432) / (80 · 256 · 2 · 4,000) = 433.4
-    assert capacity.batch_memory(on("llama-3.1-70b", "16xh100-sxm", weights="bf16", tp=16), 4_000) == 433
+    assert memory.batch_memory(on("llama-3.1-70b", "16xh100-sxm", weights="bf16", tp=16), 4_000) == 433
 
 
 def test_all_reduce_in_the_switch() -> None:
@@ -198,12 +200,12 @@ def test_data_parallel_replicas_share_the_batch() -> None:
 @pytest.mark.parametrize(("weights", "gb"), [("bf16", 16.06), ("fp8", 8.03), ("int4", 4.14), ("nvfp4", 4.52), ("mxfp4", 4.27), ("q8_0", 8.53)])
 def test_weight_bytes_by_dtype(weights: str, gb: float) -> None:
     # 8,030,261,248 parameters × 2, 1, 0.5 + 2/128, 0.5 + 1/16, 0.5 + 1/32, 8.5/8 bytes
-    assert capacity.system_weight_bytes(on("llama-3.1-8b", "h100-sxm", weights=weights)) / 1e9 == pytest.approx(gb, abs=0.005)
+    assert memory.system_weight_bytes(on("llama-3.1-8b", "h100-sxm", weights=weights)) / 1e9 == pytest.approx(gb, abs=0.005)
 
 
 def test_tied_embedding_is_held_once() -> None:
     # Llama 3.2 1B: 1,235,814,400 parameters with the shared table, 16-bit
-    assert capacity.system_weight_bytes(on("llama-3.2-1b", "h100-sxm")) == 2 * 1_235_814_400
+    assert memory.system_weight_bytes(on("llama-3.2-1b", "h100-sxm")) == 2 * 1_235_814_400
 
 
 def test_default_layouts() -> None:
@@ -252,5 +254,5 @@ def test_parallel_blocks_reduce_once() -> None:
 
 def test_usable_memory() -> None:
     # 8 · (80 GB · 0.9 − 2 GB)
-    assert capacity.system_capacity_bytes(on("llama-3.1-8b", "8xh100-sxm", util=0.9, reserve_gb=2)) == pytest.approx(560e9)
-    assert capacity.system_kv_bytes(on("llama-3.1-8b", "h100-sxm", kv_block=16), 17) == 32 * 131_072
+    assert memory.system_capacity_bytes(on("llama-3.1-8b", "8xh100-sxm", util=0.9, reserve_gb=2)) == pytest.approx(560e9)
+    assert memory.system_kv_bytes(on("llama-3.1-8b", "h100-sxm", kv_block=16), 17) == 32 * 131_072

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import capacity
-from roofcalc.deployment import Deployment
-from roofcalc.layout import Stage
-from roofcalc.operations.base import Operation
-from roofcalc.operations.step import at, batch_operations, sequence_operations, share_of
-from roofcalc.roofline import decode
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import memory
+from roofcalc.physics.decode_ops import at, batch_operations, sequence_operations, share_of
+from roofcalc.physics.ops.types import Operation
+from roofcalc.physics.roofline import decode
 from tests.test_claims import on
 
 EXAMPLES = Path(__file__).parent / "examples" / "models"
@@ -24,7 +24,7 @@ def example(name: str) -> str:
 def per_device(deployment: Deployment, seq: int) -> float:
     """Bytes of cache of one sequence on one device."""
     (stage,) = deployment.stages
-    return float(capacity.kv_bytes(deployment, stage, np.float64(seq)))
+    return float(memory.kv_bytes(deployment, stage, np.float64(seq)))
 
 
 def reading(deployment: Deployment, seq: int, word: str) -> tuple[float, float]:
@@ -43,7 +43,7 @@ def products(deployment: Deployment, batch: int, word: str) -> list[Operation]:
 
 def weights(deployment: Deployment) -> float:
     stages: list[Stage] = deployment.stages
-    return max(capacity.weight_bytes(deployment, stage) for stage in stages)
+    return max(memory.weight_bytes(deployment, stage) for stage in stages)
 
 
 # DeepSeek-V3: (512 + 64) · 2 bytes in 61 layers; as fp8 kernels keep it 512 + 4 scales of 4 bytes + 64 · 2 = 656 bytes
@@ -58,7 +58,7 @@ def test_eight_tensor_ranks_hold_eight_copies_and_context_or_data_ranks_one() ->
     for layout, each, together in (({"tp": 8}, 70_272, 8 * 70_272), ({"tp": 8, "dcp": 8}, 8_784, 70_272), ({"tp": 1, "dp": 8}, 70_272, 70_272)):
         deployment = on("deepseek-v3", "8xh200-sxm", **layout)
         assert per_device(deployment, 1) == each
-        assert capacity.system_kv_bytes(deployment, 1) == together
+        assert memory.system_kv_bytes(deployment, 1) == together
 
 
 def test_eight_devices_of_deepseek_v3_serve_as_many_as_their_memory_holds() -> None:
@@ -70,7 +70,7 @@ def test_eight_devices_of_deepseek_v3_serve_as_many_as_their_memory_holds() -> N
     wide = 58 * (7_168 * 256 + 256) + 61 * (2 * 7_168 + 1_536 + 512) + 7_168  # routers, their corrections, norms: 16-bit
     room = 141e9 - (dense + moe + tables) - 2 * wide
     for layout, copies in (({"tp": 8}, 1), ({"tp": 8, "dcp": 8}, 8)):
-        assert capacity.batch_memory(on("deepseek-v3", "8xh200-sxm", weights="fp8", **layout), 10_000) == room // (10_000 * 70_272 / copies)
+        assert memory.batch_memory(on("deepseek-v3", "8xh200-sxm", weights="fp8", **layout), 10_000) == room // (10_000 * 70_272 / copies)
 
 
 def test_deepseek_v3_at_one_user_on_eight_devices() -> None:
@@ -128,17 +128,17 @@ def test_minimax_m3_reads_seventeen_blocks() -> None:
 
 def test_gpt_oss_windows_and_the_pages_that_engines_reserve() -> None:
     # 2 · 8 heads · 64 · 2 bytes in 36 layers: 73,728 per token in vLLM's own log, whose pages all layers share
-    assert capacity.system_kv_bytes(on("gpt-oss-120b", "h100-sxm", kv_policy="reserved"), 1_000) == 73_728_000
+    assert memory.system_kv_bytes(on("gpt-oss-120b", "h100-sxm", kv_policy="reserved"), 1_000) == 73_728_000
     # as built, 18 layers keep 128 tokens
-    assert capacity.system_kv_bytes(on("gpt-oss-120b", "h100-sxm"), 131_072) == 18 * 2_048 * (131_072 + 128) == 4_836_556_800
+    assert memory.system_kv_bytes(on("gpt-oss-120b", "h100-sxm"), 131_072) == 18 * 2_048 * (131_072 + 128) == 4_836_556_800
     assert reading(on("gpt-oss-120b", "h100-sxm", kv_policy="reserved"), 131_072, "attention")[1] == 4_836_556_800
     assert reading(on("gpt-oss-120b", "h100-sxm"), 131_072, "attention")[0] == 18 * 4 * 64 * 64 * (131_072 + 128)
 
 
 def test_gemma_3_27b_at_128k() -> None:
     # 2 · 16 heads · 128 · 2 bytes: 10 layers keep 131,072 tokens, 52 keep 1,024
-    assert capacity.system_kv_bytes(on("gemma-3-27b", "h100-sxm"), 131_072) == 8_192 * (10 * 131_072 + 52 * 1_024) == 11_173_625_856
-    assert capacity.system_kv_bytes(on("gemma-3-27b", "h100-sxm"), 1_000) == 8_192 * 62 * 1_000
+    assert memory.system_kv_bytes(on("gemma-3-27b", "h100-sxm"), 131_072) == 8_192 * (10 * 131_072 + 52 * 1_024) == 11_173_625_856
+    assert memory.system_kv_bytes(on("gemma-3-27b", "h100-sxm"), 1_000) == 8_192 * 62 * 1_000
 
 
 def test_llama_4_scout_keeps_chunks() -> None:

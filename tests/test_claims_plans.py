@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import deploy
-from roofcalc.generation import mean_step, output_tok_s
-from roofcalc.prefill import prefill
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import deploy
+from roofcalc.physics.generation import mean_step, output_tok_s
+from roofcalc.physics.prefill import prefill
 
 
 def test_eight_stages_hold_a_sequence_while_it_is_read() -> None:
@@ -79,7 +79,7 @@ def test_one_prompt_in_four_is_long(tmp_path: Path) -> None:
 def test_a_mix_decodes_and_reads_as_its_kinds_do() -> None:
     """In `typical`, 40 sequences on one H100: steps by the tokens of each kind, prompts by its requests."""
     isl, osl, parts = np.array([[4000.0, 1000.0]]), np.array([[100.0, 400.0]]), np.array([0.25, 0.75])
-    one = deploy(catalog.model("llama-3.1-8b")[0], catalog.hardware("h100-sxm")[0], assumptions=assumptions("typical"))
+    one = deploy(lookup.model("llama-3.1-8b")[0], lookup.hardware("h100-sxm")[0], assumptions=assumptions("typical"))
     each = [mean_step(one, isl[0, kind], osl[0, kind]) for kind in (0, 1)]
     mixed = mean_step(one, isl, osl, shares=np.array([25, 300]) / 325)  # of every 325 tokens
     step = (25 * float(each[0].seconds(40)) + 300 * float(each[1].seconds(40))) / 325

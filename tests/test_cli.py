@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from roofcalc import __version__
 from roofcalc.cli.app import COMMANDS
 from roofcalc.cli.explain import ExplainGroup
 from roofcalc.cli.hardware import HardwareGroup
 from roofcalc.cli.models import ModelsGroup
 from roofcalc.cli.plot import PlotGroup
-from roofcalc.version import __version__
 from tests.shell import LLAMA, refused, rows, run
 
 ASSUMED = "assume,overlap,network,compute,mbu,mfu,link,util,reserve_gb,capacity,kv_policy,kv_block,tp,pp,dp,ep,dcp"

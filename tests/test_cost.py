@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import deploy
+from roofcalc.catalog import lookup
+from roofcalc.catalog.api_prices import API_PRICES
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import deploy
 from roofcalc.economics import cost as money
-from roofcalc.economics.api_prices import API_PRICES
-from roofcalc.generation import mean_step, output_tok_s
+from roofcalc.physics.generation import mean_step, output_tok_s
 from tests.shell import LLAMA, refused, rows, run
 from tests.test_cli import ASSUMED
 
@@ -96,8 +96,8 @@ def test_a_query_by_hand() -> None:
 @pytest.mark.parametrize("layout", [{}, {"tp": 1, "dp": 8}, {"tp": 2, "pp": 4}, {"tp": 4, "pp": 1, "dp": 2}])
 def test_queries_cost_what_the_machine_s_throughput_says(layout: dict[str, int]) -> None:
     # machine seconds per query = output tokens / throughput with the prompts on the same devices
-    hardware = catalog.hardware("8xh100-sxm")[0]
-    deployment = deploy(catalog.model("llama-3.1-8b")[0], hardware, assumptions=assumptions(), **layout)  # type: ignore[arg-type]
+    hardware = lookup.hardware("8xh100-sxm")[0]
+    deployment = deploy(lookup.model("llama-3.1-8b")[0], hardware, assumptions=assumptions(), **layout)  # type: ignore[arg-type]
     table = rc.cost("llama-3.1-8b", hardware, query=(2000, 500), usd_per_hour=3.6, **layout)  # type: ignore[arg-type]
     batch = table["batch"]
     rate = output_tok_s(deployment, np.array([2000.0]), np.array([500.0]), batch, mean_step(deployment, np.array([2000.0]), np.array([500.0])))

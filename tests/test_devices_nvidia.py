@@ -2,11 +2,11 @@
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.hardware import Device
+from roofcalc.catalog import lookup
+from roofcalc.specs.device import Device
 
-NAMES = [name for name, path in catalog.entries("hardware").items() if path.parent.name == "nvidia"]
-DEVICES = {name: found.device for name in NAMES if not (found := catalog.hardware(name)[0]).system}
+NAMES = [name for name, path in lookup.entries("hardware").items() if path.parent.name == "nvidia"]
+DEVICES = {name: found.device for name in NAMES if not (found := lookup.hardware(name)[0]).system}
 
 # 16-bit tensor rate (dense, FP32 accumulation) in TFLOP/s, memory GB/s, capacity in GB as the name says it, and GB/s of all links in one
 # direction: half of the duplex figure that sheets print. Then where each was read.
@@ -192,13 +192,13 @@ def test_the_mesh_of_volta() -> None:
     ],
 )
 def test_short_names(short: str, name: str) -> None:
-    assert catalog.hardware(short)[0].device.name == name
+    assert lookup.hardware(short)[0].device.name == name
 
 
 @pytest.mark.parametrize("short", ["v100", "gh200", "rtx-pro-6000"])
 def test_names_that_two_parts_share(short: str) -> None:
-    with pytest.raises(catalog.RoofcalcError, match="is ambiguous"):
-        catalog.hardware(short)
+    with pytest.raises(lookup.RoofcalcError, match="is ambiguous"):
+        lookup.hardware(short)
 
 
 def test_only_plans_are_announced() -> None:

@@ -5,14 +5,15 @@ from typing import Any
 import pytest
 import yaml
 
-from roofcalc import catalog, yamlfile
+from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import Device, Link
-from roofcalc.schema import build
+from roofcalc.specs import schema
+from roofcalc.specs.device import Device, Link
+from roofcalc.specs.schema import build
 
 
 def device(name: str) -> Device:
-    return catalog.hardware(name)[0].device
+    return lookup.hardware(name)[0].device
 
 
 def link(name: str) -> Link:
@@ -32,7 +33,7 @@ WANTED = (
 
 
 def test_everything_promised_is_there() -> None:
-    assert set(WANTED.split(",")) <= set(catalog.entries("hardware"))
+    assert set(WANTED.split(",")) <= set(lookup.entries("hardware"))
 
 
 # Format and its dense peak in TFLOP/s, the memory's GB/s and GB, as printed; halves where the sheet counts a package of two
@@ -171,7 +172,7 @@ def test_tori(name: str, figures: tuple[tuple[int, ...], int]) -> None:
 
 def test_a_torus_port_is_a_port() -> None:
     # Two neighbours on each axis; no port here has less than 45 or more than 128 GB/s, so a sum of both directions or of one axis falls outside
-    tori = [found for name in catalog.entries("hardware") if (found := device(name).link) and found.shape == "torus"]
+    tori = [found for name in lookup.entries("hardware") if (found := device(name).link) and found.shape == "torus"]
     assert tori and all(40 <= found.gb_s / (2 * len(found.axes)) <= 130 for found in tori)
 
 
@@ -180,7 +181,7 @@ def test_halves_say_so() -> None:
         found = device(name)
         assert found.title and ", one of its two " in found.title and found.notes and "counts as two of these" in found.notes
         with pytest.raises(RoofcalcError, match=f"did you mean .*{name}"):  # a package's name is refused, not taken for its half
-            catalog.hardware(name.rpartition("-")[0])
+            lookup.hardware(name.rpartition("-")[0])
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,12 @@ def test_halves_say_so() -> None:
 )
 def test_wraps_that_cannot_be(text: str, complaint: str) -> None:
     value: dict[str, Any] = yaml.safe_load(text)
-    lines: yamlfile.Lines = {(): "link.yaml:1"}
+    lines: schema.Lines = {(): "link.yaml:1"}
     with pytest.raises(RoofcalcError, match=complaint):
         build(Link, value, lines, "link.yaml")
 
 
 def test_a_wrap_within_the_axes() -> None:
     value: dict[str, Any] = yaml.safe_load("{gb_s: 600, domain: 8960, topology: torus, axes: [16, 20, 28], wrap: 28}")
-    lines: yamlfile.Lines = {(): "link.yaml:1"}
+    lines: schema.Lines = {(): "link.yaml:1"}
     assert build(Link, value, lines, "link.yaml").wrap == 28

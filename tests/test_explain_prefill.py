@@ -4,8 +4,8 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.errors import RoofcalcError
-from roofcalc.explain.working import Section
-from roofcalc.formulas import evaluate
+from roofcalc.report.explain.formulas import evaluate
+from roofcalc.report.explain.render import Section
 from tests.shell import refused, run
 from tests.test_prefill import KINDS
 

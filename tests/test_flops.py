@@ -3,12 +3,12 @@
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.architecture.parameters import count
-from roofcalc.limits import flop_limited_context, flop_limited_prompt
-from roofcalc.operations.base import Place
-from roofcalc.operations.whole import attention_flops, linear_flops, prefill_flops
-from roofcalc.prefill import prefill
+from roofcalc.catalog import lookup
+from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
+from roofcalc.physics.ops.types import Place
+from roofcalc.physics.prefill import prefill
+from roofcalc.solvers.max_batch import flop_limited_context, flop_limited_prompt
+from roofcalc.specs.parameter_count import count
 from tests.shell import refused, rows, run
 from tests.test_prefill import KINDS, on
 
@@ -38,7 +38,7 @@ def test_a_prompt_of_llama_8b_by_hand(new: int) -> None:
 
 @pytest.mark.parametrize("model", KINDS)
 def test_a_model_alone_computes_what_one_device_does(model: str) -> None:
-    base = catalog.model(model)[0]
+    base = lookup.model(model)[0]
     place = Place()
     for new, cached in ((1, 0), (1, 999), (300, 0), (300, 20_000)):
         found = float(prefill_flops(base, place, new, cached))
@@ -52,7 +52,7 @@ def test_a_model_alone_computes_what_one_device_does(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["llama-3.1-8b", "mixtral-8x7b", "deepseek-v3", "gemma-3-27b", "qwen3-32b"])
 def test_products_are_two_per_active_weight(model: str) -> None:
-    base = catalog.model(model)[0]
+    base = lookup.model(model)[0]
     vectors = sum(n * base.block_vectors(base.blocks[name]) for name, n in base.groups.items()) + base.outer_vectors()
     assert linear_flops(base) == 2 * (count(base).active - vectors)
 

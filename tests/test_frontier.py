@@ -5,16 +5,16 @@ import math
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.layout import Layout
-from roofcalc.search import layouts
+from roofcalc.catalog import lookup
+from roofcalc.deployment.parallelism import Layout
+from roofcalc.solvers.layouts import layouts
 from tests.shell import refused, rows, run
 
 Point = tuple[float, float]
 
 
 def every_layout(model: str, devices: int) -> list[Layout]:
-    return layouts(catalog.model(model)[0], devices)
+    return layouts(lookup.model(model)[0], devices)
 
 
 def degrees(layout: Layout) -> dict[str, int]:
@@ -25,7 +25,7 @@ def asked_one_by_one(model: str, hardware: list[str], weights: list[str], kv: li
     """Every point that fits, by the question `interactivity`, a layout and precision at a time."""
     found = []
     for machine in hardware:
-        for layout in every_layout(model, catalog.hardware(machine)[0].count):
+        for layout in every_layout(model, lookup.hardware(machine)[0].count):
             for one in weights:
                 table = rc.interactivity(model, machine, weights=one, kv=kv, **degrees(layout), **given)  # type: ignore[arg-type]
                 found += [(row["interactivity_tok_s"], row["throughput_tok_s_per_device"]) for row in table.rows() if row["fits_memory"]]
@@ -61,7 +61,7 @@ BATCHES = [1, 2, 3, 5, 8, 13, 40, 41, 100, 500, 2000]
     ],
 )
 def test_the_curve_is_what_no_point_beats(model: str, hardware: list[str], weights: list[str], kv: list[str]) -> None:
-    sizes = [catalog.hardware(one)[0].count for one in hardware]
+    sizes = [lookup.hardware(one)[0].count for one in hardware]
     points = asked_one_by_one(model, hardware, weights, kv, seq=4000, batch=BATCHES)
     table = rc.frontier(model, hardware[0], seq=4000, batch=BATCHES, weights=weights, kv=kv, devices=sizes)
     assert close(curve(table), not_beaten(points)), (len(table), len(not_beaten(points)))

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 from tests.fuzz import files, lines
 from tests.fuzz.odd import NUMBERS, RANGES
 from tests.fuzz.outcome import cases, held
@@ -52,7 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (work / "points.csv").write_text("\n".join(POINTS.read_text(encoding="utf-8").splitlines()[:4]), encoding="utf-8")
     (work / "mix.txt").write_text("1000:200 0.7\n4000:50 0.3\n")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "built_in", lambda kind: small / kind)
+        patch.setattr(lookup, "built_in", lambda kind: small / kind)
         patch.chdir(work)
         yield work
 

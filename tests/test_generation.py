@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import capacity
-from roofcalc.architecture.attention import GQA
-from roofcalc.deployment import Deployment
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
-from roofcalc.generation import mean_step, output_tok_s
-from roofcalc.operations import step as work
-from roofcalc.prefill import prefill
-from roofcalc.roofline import Step, decode, operation_terms
-from roofcalc.speculation import with_drafts
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics import memory
+from roofcalc.physics.generation import mean_step, output_tok_s
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.roofline import Step, decode, operation_terms
+from roofcalc.specs.attention import GQA
 from tests.shell import refused, rows
 from tests.test_prefill import KINDS, on
 
@@ -156,7 +156,7 @@ def test_the_largest_batch_of_a_generation_is_exact() -> None:
             rate = float(row["min_interactivity_tok_s"])  # type: ignore[arg-type]
             most = float(row["batch_interactivity"])  # type: ignore[arg-type]
             assert (most == 0 or mean.seconds(most) * rate <= 1 + 1e-9) and mean.seconds(most + 1) * rate > 1
-            assert row["batch_memory"] == capacity.batch_memory(deployment, float(row["seq"]))  # type: ignore[arg-type]
+            assert row["batch_memory"] == memory.batch_memory(deployment, float(row["seq"]))  # type: ignore[arg-type]
 
 
 def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> None:

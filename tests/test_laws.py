@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import roofcalc as rc
-from roofcalc import capacity, catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.hardware import Hardware
-from roofcalc.limits import max_batch
-from roofcalc.record import replace
-from roofcalc.roofline import RESOURCES, decode
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.physics import memory
+from roofcalc.physics.roofline import RESOURCES, decode
+from roofcalc.solvers.max_batch import max_batch
+from roofcalc.solvers.max_context import max_context
+from roofcalc.specs.device import Hardware
+from roofcalc.specs.record import replace
 
 MODELS = ("llama-2-13b", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b", "qwen2.5-7b", "qwen3-32b", "mistral-7b-v0.3")
 MACHINES = ("h100-sxm", "8xh100-sxm", "16xh100-sxm", "8xmi300x", "4xh100-pcie", "8xl40s", "8-way-l40s", "dgx-b200", "2xa100-sxm-80gb", "rtx-4090")
@@ -24,8 +26,8 @@ BATCHES = np.array([1.0, 2, 3, 5, 8, 16, 33, 100, 257, 1000, 5000])
 
 def on(model: str, hardware: str | Hardware, weights: str = "fp8", kv: str | None = None, **given: object) -> Deployment:
     layout = {name: given.pop(name) for name in ("tp", "pp", "dp") if name in given}
-    machine = catalog.hardware(hardware)[0] if isinstance(hardware, str) else hardware
-    return deploy(catalog.model(model)[0], machine, weights=weights, kv=kv, assumptions=assumptions(**given), **layout)  # type: ignore[arg-type]
+    machine = lookup.hardware(hardware)[0] if isinstance(hardware, str) else hardware
+    return deploy(lookup.model(model)[0], machine, weights=weights, kv=kv, assumptions=assumptions(**given), **layout)  # type: ignore[arg-type]
 
 
 def scaled(hardware: Hardware, factor: float, *, memory: bool = True, peaks: bool = True, links: bool = True) -> Hardware:
@@ -62,12 +64,12 @@ def test_the_solver_is_exact(model: str, machine: str) -> None:
         fits = found.batch_memory
         room = deployment.usable_bytes * (1 + 1e-9)
         for stage in deployment.stages:
-            held = capacity.kv_bytes(deployment, stage, SEQS)
+            held = memory.kv_bytes(deployment, stage, SEQS)
             if fits.any():
-                assert (capacity.weight_bytes(deployment, stage) + fits / deployment.layout.dp * held <= room).all()
-        if capacity.weights_fit(deployment):
+                assert (memory.weight_bytes(deployment, stage) + fits / deployment.layout.dp * held <= room).all()
+        if memory.weights_fit(deployment):
             more = [
-                capacity.weight_bytes(deployment, stage) + (fits / deployment.layout.dp + 1) * capacity.kv_bytes(deployment, stage, SEQS)
+                memory.weight_bytes(deployment, stage) + (fits / deployment.layout.dp + 1) * memory.kv_bytes(deployment, stage, SEQS)
                 for stage in deployment.stages
             ]
             assert (np.max(more, axis=0) > deployment.usable_bytes * (1 - 1e-9)).all()
@@ -79,18 +81,18 @@ def test_the_longest_context_is_exact(machine: str) -> None:
     for block in (1, 16):
         deployment = on("llama-3.1-70b", machine, kv_block=block)
         batches = np.array([1.0, 7, 64])
-        longest = capacity.max_context(deployment, batches)
-        assert (capacity.batch_memory(deployment, longest) >= batches).all()
-        assert (capacity.batch_memory(deployment, longest + 1) < batches).all()
+        longest = max_context(deployment, batches)
+        assert (memory.batch_memory(deployment, longest) >= batches).all()
+        assert (memory.batch_memory(deployment, longest + 1) < batches).all()
         assert (longest % block == 0).all()
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("model", MODELS)
 def test_presets_in_order(model: str, machine: str) -> None:
-    count = catalog.hardware(machine)[0].count
+    count = lookup.hardware(machine)[0].count
     for t, p, d in degrees(count):
-        if catalog.model(model)[0].blocks["block"].attention.heads % t:  # type: ignore[union-attr]
+        if lookup.model(model)[0].blocks["block"].attention.heads % t:  # type: ignore[union-attr]
             continue
         for kv in ("bf16", "fp8"):
             times = [
@@ -111,7 +113,7 @@ def test_steps_never_get_shorter(machine: str, overlap: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_faster_parts_never_slow_a_step(machine: str) -> None:
-    hardware = catalog.hardware(machine)[0]
+    hardware = lookup.hardware(machine)[0]
     usual = decode(on("llama-3.1-70b", hardware), SEQS).seconds(BATCHES[:, None])
     for part in ("memory", "peaks", "links"):
         faster = scaled(hardware, 1.5, **{name: name == part for name in ("memory", "peaks", "links")})
@@ -146,7 +148,7 @@ def test_resources_add_up_to_the_step(machine: str, overlap: str) -> None:
 
 
 def test_in_network_reduction_is_never_slower_than_a_ring() -> None:
-    hardware = catalog.hardware("8xh100-sxm")[0]
+    hardware = lookup.hardware("8xh100-sxm")[0]
     assert hardware.link is not None
     ring = replace(hardware, link=replace(hardware.link, reduce=False))
     for t in (2, 4, 8):

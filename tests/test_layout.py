@@ -2,17 +2,17 @@
 
 import pytest
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
+from roofcalc.deployment.parallelism import Layout, choose, stages
 from roofcalc.errors import RoofcalcError
-from roofcalc.layout import Layout, choose, stages
 
 
 def model(name: str = "llama-3.1-8b"):  # type: ignore[no-untyped-def]
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 def machine(name: str):  # type: ignore[no-untyped-def]
-    return catalog.hardware(name)[0]
+    return lookup.hardware(name)[0]
 
 
 @pytest.mark.parametrize(

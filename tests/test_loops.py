@@ -5,8 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from roofcalc import capacity, layout
-from roofcalc.roofline import decode
+from roofcalc.deployment import parallelism
+from roofcalc.physics import memory
+from roofcalc.physics.roofline import decode
 from tests import catalogs, reference
 from tests.reference import Case
 
@@ -56,15 +57,15 @@ def test_the_engine_equals_the_loops(name: str) -> None:
                 kv_block=case.kv_block,
             )
             where = (machine, case[2:])
-            weights = [capacity.weight_bytes(deployment, stage) for stage in deployment.stages]
+            weights = [memory.weight_bytes(deployment, stage) for stage in deployment.stages]
             assert sorted(set(weights)) == pytest.approx(sorted(set(reference.weight_bytes(case)))), where
             for batch, seq in random.Random(str(where)).sample(SHAPES, 2):
                 here = (*where, batch, seq)
                 seconds = decode(deployment, seq, case.q).seconds(batch)
                 assert seconds == pytest.approx(reference.step_seconds(case, batch, seq), rel=1e-9, abs=0), here
-                kept = {float(capacity.kv_bytes(deployment, stage, np.float64(seq))) for stage in deployment.stages}
+                kept = {float(memory.kv_bytes(deployment, stage, np.float64(seq))) for stage in deployment.stages}
                 assert max(kept) == pytest.approx(max(reference.kv_bytes(case, seq)), rel=1e-12, abs=0), here
-                assert capacity.batch_memory(deployment, seq) == reference.batch_memory(case, seq), here
+                assert memory.batch_memory(deployment, seq) == reference.batch_memory(case, seq), here
 
 
 def test_the_samples_meet_every_kind_and_layout() -> None:
@@ -93,10 +94,10 @@ def test_the_engine_knows_the_same_layouts(count: int) -> None:
         model = catalogs.model(name)
         found = {
             (t, p, count // t // p, e, dcp)
-            for t in layout.legal_tp(model, count)
+            for t in parallelism.legal_tp(model, count)
             for p in range(1, min(count // t, model.depth) + 1)
             if count // t % p == 0
-            for e in layout.legal_ep(model, t, count // t // p)
-            for dcp in layout.legal_dcp(model, t)
+            for e in parallelism.legal_ep(model, t, count // t // p)
+            for dcp in parallelism.legal_dcp(model, t)
         }
         assert found == set(reference.layouts(model, count)), name

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "device" / "measure.py"
@@ -52,7 +52,7 @@ def test_work_as_a_published_table_counts_it(measure: ModuleType) -> None:
 
 
 def test_figures_beside_their_peaks(measure: ModuleType) -> None:
-    device = catalog.hardware("h100-sxm")[0].device
+    device = lookup.hardware("h100-sxm")[0].device
 
     def product(m: int, seconds: float, of: object = device) -> object:
         kernel = measure.Kernel("gemm", f"m{m} n8192 k8192", "bf16", *measure.product_work(m, 8192, 8192, 2), list)

@@ -2,22 +2,23 @@
 
 import pytest
 
-from roofcalc import capacity, catalog
-from roofcalc.architecture.attention import GQA
-from roofcalc.architecture.feedforward import Dense
-from roofcalc.architecture.model import Model
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.listing.models import kv_elements_per_token
+from roofcalc.catalog import lookup
+from roofcalc.commands.catalog_list.models import kv_elements_per_token
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.physics import memory
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.feedforward import Dense
+from roofcalc.specs.model import Model
 
 
 def model(name: str) -> Model:
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 def alone(name: str) -> Deployment:
     """The model on one device, whether it fits or not."""
-    return deploy(model(name), catalog.hardware("h100-sxm")[0], weights="native", kv=None, assumptions=assumptions())
+    return deploy(model(name), lookup.hardware("h100-sxm")[0], weights="native", kv=None, assumptions=assumptions())
 
 
 def attention(name: str, block: str = "block") -> GQA:
@@ -68,7 +69,7 @@ def test_cache_that_a_further_token_adds(name: str, bytes_per_token: int) -> Non
 )
 def test_cache_of_one_sequence(name: str, tokens: int, bytes_: int) -> None:
     deployment = alone(name)
-    assert capacity.kv_bytes(deployment, deployment.stages[0], tokens) == bytes_
+    assert memory.kv_bytes(deployment, deployment.stages[0], tokens) == bytes_
 
 
 def test_declared_windows_that_never_bite_are_off() -> None:
@@ -123,13 +124,13 @@ def test_layers_of_the_searched_models() -> None:
 def test_weights_that_gemma_3n_keeps_on_the_accelerator() -> None:
     # Published 7,849,978,192 without the look-up table of 262,144 · 35 · 256 = 2,348,810,240, two bytes each
     deployment = alone("gemma-3n-e4b")
-    assert capacity.weight_bytes(deployment, deployment.stages[0]) == 2 * 5_501_167_952
+    assert memory.weight_bytes(deployment, deployment.stages[0]) == 2 * 5_501_167_952
 
 
 def test_heads_of_their_own() -> None:
     # A tied table is held once; the distilled model stores 151,936 · 1,536 weights more, two bytes each
     tied, apart = alone("qwen2.5-1.5b"), alone("deepseek-r1-distill-qwen-1.5b")
-    more = capacity.weight_bytes(apart, apart.stages[0]) - capacity.weight_bytes(tied, tied.stages[0])
+    more = memory.weight_bytes(apart, apart.stages[0]) - memory.weight_bytes(tied, tied.stages[0])
     assert more == 2 * 233_373_696
 
 

@@ -2,17 +2,17 @@
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.architecture.attention import GQA, MLA
-from roofcalc.architecture.feedforward import Experts
-from roofcalc.architecture.layers import Runs
-from roofcalc.architecture.model import Block, Model
-from roofcalc.architecture.parameters import block_total, count
-from roofcalc.architecture.state import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
+from roofcalc.catalog import lookup
+from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.layer_pattern import Runs
+from roofcalc.specs.model import Block, Model
+from roofcalc.specs.parameter_count import block_total, count
+from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
 
 
 def model(name: str) -> Model:
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 def states(name: str) -> int:

@@ -4,15 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from roofcalc import catalog, precision
-from roofcalc.architecture.attention import GQA, MLA, Pooled
-from roofcalc.architecture.feedforward import Dense, Experts
-from roofcalc.architecture.model import Block, Model
-from roofcalc.architecture.parameters import count
+from roofcalc.catalog import lookup
+from roofcalc.specs import dtypes
+from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.model import Block, Model
+from roofcalc.specs.parameter_count import count
 
 
 def model(name: str) -> Model:
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 def layers(name: str, chosen: Callable[[Block], bool]) -> int:
@@ -228,7 +229,7 @@ def native_bytes(found: Model) -> float:
     """Weights in the checkpoint's own mix, the MTP layers and their 16-bit projections with them."""
 
     def width(tensor: str) -> float:
-        return precision.dtype(getattr(found.dtypes, tensor) or found.dtypes.default).bytes_per_element
+        return dtypes.dtype(getattr(found.dtypes, tensor) or found.dtypes.default).bytes_per_element
 
     def layer(block: Block) -> float:
         matrices = sum(matrix.elements * width(matrix.tensor) for one in block.parts for matrix in one.matrices(found.hidden))

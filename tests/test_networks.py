@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roofcalc import collectives
-from roofcalc.deployment import Deployment
-from roofcalc.operations.base import Message
-from roofcalc.operations.step import batch_operations, messages, share_of
-from roofcalc.record import replace
-from roofcalc.roofline import decode
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import collectives
+from roofcalc.physics.decode_ops import batch_operations, messages, share_of
+from roofcalc.physics.ops.types import Message
+from roofcalc.physics.roofline import decode
+from roofcalc.specs.record import replace
 from tests import catalogs
 from tests.catalogs import on
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roofcalc.version import __version__
+from roofcalc import __version__
 
 ROOT = Path(__file__).parent.parent
 

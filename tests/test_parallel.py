@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import roofcalc as rc
-from roofcalc.parallel import AHEAD, mapped
+from roofcalc.solvers.parallel import AHEAD, mapped
 
 
 @pytest.fixture(scope="module", params=["processes", "threads"])

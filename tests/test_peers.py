@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 
 PEERS = {row["id"]: row for row in csv.DictReader((Path(__file__).parent / "peers.csv").read_text(encoding="utf-8").splitlines())}
 GIB = 2**30
@@ -172,7 +172,7 @@ def ours(row: dict[str, str]) -> float:
         assert set(picked) == set(row["pick"].split()) and row["unit"] == "ms"
         return sum(picked.values()) / 1e3
     (answer,) = table.rows()
-    devices = catalog.hardware(row["hardware"])[0].count if row["unit"].endswith("per device") else 1
+    devices = lookup.hardware(row["hardware"])[0].count if row["unit"].endswith("per device") else 1
     return float(answer[row["pick"]]) * SCALES.get((row["pick"], row["unit"]), 1) / devices
 
 

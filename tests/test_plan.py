@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.layout import Layout
-from roofcalc.planning import choosing
-from roofcalc.search import layouts
+from roofcalc.catalog import lookup
+from roofcalc.deployment.parallelism import Layout
+from roofcalc.solvers.layouts import layouts
+from roofcalc.solvers.planner import select
 from tests.shell import refused, rows, run
 
 
 def every_layout(model: str, devices: int) -> list[Layout]:
-    return layouts(catalog.model(model)[0], devices)
+    return layouts(lookup.model(model)[0], devices)
 
 
 def degrees(layout: Layout) -> dict[str, int]:
@@ -418,7 +418,7 @@ def test_what_is_not_asked_for_its_prompts_would_not_be_chosen(
     model: str, device: str, given: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Layouts are looked at in an order in which the best is neither first nor last: all of each, and with what is met skipped."""
-    asked = choosing.ability
+    asked = select.ability
     quick = list(rc.plan(model, device, **given).rows())  # type: ignore[arg-type]
-    monkeypatch.setattr(choosing, "ability", lambda demand, one, read, met: asked(demand, one, read))
+    monkeypatch.setattr(select, "ability", lambda demand, one, read, met: asked(demand, one, read))
     assert list(rc.plan(model, device, **given).rows()) == quick  # type: ignore[arg-type]

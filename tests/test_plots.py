@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import roofcalc as rc
-from roofcalc.questions.prefill import prefill
+from roofcalc.commands.prefill import prefill
 from roofcalc.report import columns
 from roofcalc.report.plots.frame import ALONE, WITHIN, Drawn, Frame
 from roofcalc.report.plots.kinds import KINDS, drawn, plot

@@ -2,9 +2,9 @@
 
 import pytest
 
-from roofcalc import precision
 from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import Device, Memory
+from roofcalc.specs import dtypes
+from roofcalc.specs.device import Device, Memory
 from tests.test_laws import on
 
 
@@ -37,7 +37,7 @@ def device(**peaks: float) -> Device:
     ],
 )
 def test_bits_per_element(name: str, bits: float) -> None:
-    assert precision.dtype(name).bytes_per_element * 8 == pytest.approx(bits, rel=1e-12)
+    assert dtypes.dtype(name).bytes_per_element * 8 == pytest.approx(bits, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_bits_per_element(name: str, bits: float) -> None:
     ],
 )
 def test_what_a_device_lacks_runs_at_the_next_wider(has: dict[str, float], wanted: str, runs: str | None) -> None:
-    assert precision.usable(device(**has), wanted) == runs
+    assert dtypes.usable(device(**has), wanted) == runs
 
 
 def test_the_fastest_format_that_is_wide_enough() -> None:
     has = device(fp4=9, fp8=4, int8=5, bf16=2, fp16=2, fp16_acc16=3)
-    assert [precision.fastest(has, bits) for bits in (4, 8, 16)] == ["fp4", "int8", "fp16_acc16"]
+    assert [dtypes.fastest(has, bits) for bits in (4, 8, 16)] == ["fp4", "int8", "fp16_acc16"]
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_bound_takes_the_fastest_that_any_kernel_could() -> None:
 @pytest.mark.parametrize("name", ["fp4", "", "int4-g0", "int4-gx", "float8", "int4-g128128128"])
 def test_unknown_dtype(name: str) -> None:
     with pytest.raises(RoofcalcError, match="unknown dtype"):
-        precision.dtype(name)
+        dtypes.dtype(name)

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.architecture.attention import GQA, MLA
-from roofcalc.architecture.model import Model
-from roofcalc.assumptions import assumptions
-from roofcalc.breakdown import prefill_lines
-from roofcalc.deployment import Deployment, deploy
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.errors import RoofcalcError
-from roofcalc.operations.base import Part
-from roofcalc.operations.kinds import parts
-from roofcalc.operations.prefill import is_expanded, worth
-from roofcalc.operations.step import work_place
-from roofcalc.prefill import prefill
-from roofcalc.roofline import decode
+from roofcalc.physics.breakdown import prefill_lines
+from roofcalc.physics.decode_ops import work_place
+from roofcalc.physics.ops.registry import parts
+from roofcalc.physics.ops.types import Part
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.prefill_ops import is_expanded, worth
+from roofcalc.physics.roofline import decode
+from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.model import Model
 from tests.reference_prefill import ttft_seconds
 
 KINDS = (  # every kind of attention, state and feed-forward part, and every span
@@ -42,8 +42,8 @@ LAYOUTS = (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 8, 1, 1), ("8xh200-sxm", 2, 1, 
 
 def on(model: str | Model, hardware: str, tp: int | None = None, pp: int | None = None, dp: int | None = None, **given: object) -> Deployment:
     rest = {name: given.pop(name) for name in ("weights", "kv", "ep", "dcp") if name in given}
-    built = model if isinstance(model, Model) else catalog.model(model)[0]
-    machine = catalog.hardware(hardware)[0]
+    built = model if isinstance(model, Model) else lookup.model(model)[0]
+    machine = lookup.hardware(hardware)[0]
     return deploy(built, machine, tp=tp, pp=pp, dp=dp, assumptions=assumptions(**given), **rest)  # type: ignore[arg-type]
 
 
@@ -151,9 +151,9 @@ def test_the_form_that_is_done_sooner_is_taken(weights: str, assume: str, turn: 
         assert float(is_expanded(part, new, cached, value)) == (seconds[1] < seconds[0]), (cached, new)
 
 
-@pytest.mark.parametrize("model", sorted(catalog.entries("models")))
+@pytest.mark.parametrize("model", sorted(lookup.entries("models")))
 def test_a_prefill_of_one_token_is_a_decode_step(model: str) -> None:
-    base = catalog.model(model)[0]
+    base = lookup.model(model)[0]
     batch = np.array([1.0, 3, 100])
     attentions = [base.blocks[name].attention for name in base.groups]
     chunked = any(isinstance(one, GQA) and one.chunk for one in attentions)
@@ -199,7 +199,7 @@ def test_presets_in_order(model: str) -> None:
 def test_no_layout_takes_prompts_in_faster_than_all_devices_compute(assume: str, tp: int, pp: int, dp: int) -> None:
     # 2·6,979,321,856 FLOPs per token and 524,288 per pair of Llama 3.1 8B's 8,000 tokens, on four H100 of 989.4 TFLOP/s (bound: 8 %
     # over the sheet's clock, and attention in fp8)
-    peak = 4 * (989.4e12 if assume == "roofline" else 989.4e12 * catalog.hardware("h100-sxm")[0].device.best.clock)
+    peak = 4 * (989.4e12 if assume == "roofline" else 989.4e12 * lookup.hardware("h100-sxm")[0].device.best.clock)
     least = (2 * 6_979_321_856 * 8000 + 524_288 * 8000 * 8001 / 2 / (2 if assume == "bound" else 1)) / peak
     for row in rc.prefill("llama-3.1-8b", "4xh100-sxm", tp=tp, pp=pp, dp=dp, seq=8000, batch=[1, 2, 3, 4, 7, 64], assume=assume).rows():
         assert 8000 / row["prefill_tok_s"] >= least * (1 - 1e-9), row["batch"]  # type: ignore[operator]

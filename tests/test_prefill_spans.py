@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofcalc.operations.spans import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
 
 CACHED = (0, 1, 2, 3, 6, 7, 8, 9, 15, 16, 17, 40, 99, 100, 101)
 NEW = (1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 64, 130)

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from roofcalc.roofline import decode
+from roofcalc.physics.roofline import decode
 from tests import catalogs
 from tests.catalogs import drawn, on
 

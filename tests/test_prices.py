@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog, prices
+from roofcalc.catalog import lookup, prices
 from roofcalc.errors import RoofcalcError
 
 HEADER = "provider,hardware,usd_per_hour,terms,date,source,notes"
@@ -37,7 +37,7 @@ def test_the_table_has_sources_that_open_and_dates() -> None:
     for row in built_in:
         assert re.fullmatch(r"https://\S+", row.source), row.place
         assert "2023" <= row.date[:4] <= "2026", row.place
-        assert row.place.startswith(str(catalog.built_in("hardware") / "prices.csv:"))
+        assert row.place.startswith(str(lookup.built_in("hardware") / "prices.csv:"))
 
 
 @pytest.mark.parametrize("name", WANTED.split(","))
@@ -51,7 +51,7 @@ def test_no_device_costs_four_times_another_of_its_kind() -> None:
     usd = defaultdict(list)
     for row in prices.tables()[-1]:
         if row.terms == "on_demand":
-            hardware = catalog.hardware(row.hardware)[0]
+            hardware = lookup.hardware(row.hardware)[0]
             usd[hardware.device.name].append(row.usd_per_hour / hardware.count)
     assert [name for name, each in usd.items() if max(each) >= 4 * min(each)] == []
 

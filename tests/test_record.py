@@ -1,7 +1,7 @@
 """Records: equal ones are one key, whatever order their dictionaries were filled in."""
 
-from roofcalc import catalog
-from roofcalc.record import Record, replace
+from roofcalc.catalog import lookup
+from roofcalc.specs.record import Record, replace
 
 
 class Priced(Record):
@@ -16,6 +16,6 @@ def test_equal_records_are_one_key() -> None:
 
 
 def test_whole_entries_are_keys() -> None:
-    model, machine = catalog.model("deepseek-v3")[0], catalog.hardware("8xh200-sxm")[0]
+    model, machine = lookup.model("deepseek-v3")[0], lookup.hardware("8xh200-sxm")[0]
     again = replace(model, blocks=dict(reversed(model.blocks.items())))
     assert {model: 1, machine: 2}[again] == 1 and replace(model, vocab=1) not in {model}

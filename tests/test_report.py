@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.questions.report import report
+from roofcalc.catalog import lookup
+from roofcalc.commands.report import report
 from roofcalc.report.html.svg import inline
 from roofcalc.report.html.tables import linked
 from tests import browser
@@ -130,7 +130,7 @@ def test_working_is_folded_and_whole(document: Document) -> None:
 
 def test_every_figure_has_its_sources_as_links(document: Document) -> None:
     links = {one["href"] for one in document.of("a")}
-    assert {*catalog.model("llama-3.1-405b")[0].sources, *catalog.hardware("h100-sxm")[0].device.sources} <= links
+    assert {*lookup.model("llama-3.1-405b")[0].sources, *lookup.hardware("h100-sxm")[0].device.sources} <= links
     assert all(str(link).startswith(("http://", "https://")) for link in links)
     assert "405,853,388,800" in document.said("td") and "989.4" in document.said("td")
 

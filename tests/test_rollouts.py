@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.economics import rollouts as work
-from roofcalc.economics.cpus import CPUS, cores_per_device
-from roofcalc.operations.base import Place
-from roofcalc.operations.whole import attention_flops, generation_attention_flops
-from roofcalc.record import replace
+from roofcalc.catalog import lookup
+from roofcalc.catalog.cpus import CPUS, cores_per_device
+from roofcalc.economics import rl_rollouts as work
+from roofcalc.physics.model_flops import attention_flops, generation_attention_flops
+from roofcalc.physics.ops.types import Place
+from roofcalc.specs.record import replace
 from tests.shell import refused, rows, run
 from tests.test_cli import ASSUMED
 
@@ -99,13 +99,13 @@ def test_device_hours_by_hand() -> None:
 
 def test_attention_over_a_generation_is_the_sum_of_its_steps() -> None:
     for name in ("gemma-3-27b", "deepseek-v3", "llama-4-scout", "mamba2-2.7b"):
-        model, place = catalog.model(name)[0], Place(exact=True)
+        model, place = lookup.model(name)[0], Place(exact=True)
         each = sum(float(attention_flops(model, place, 3000 + u)) for u in range(1, 201))
         assert float(generation_attention_flops(model, place, 200, 3000)) == pytest.approx(each, rel=1e-9), name
 
 
 def test_cores_of_hosts() -> None:
-    system = catalog.hardware("gb200-nvl72")[0].system
+    system = lookup.hardware("gb200-nvl72")[0].system
     assert system is not None and cores_per_device(system) == 36 * 72 / 72
     assert system.hosts is not None and cores_per_device(replace(system, hosts=replace(system.hosts, cpu="unheard of"))) is None
     assert cores_per_device(replace(system, hosts=None)) is None and cores_per_device(None) is None

@@ -5,12 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from roofcalc import breakdown, catalog
-from roofcalc.assumptions import CHOICES, assumptions
-from roofcalc.deployment import deploy
-from roofcalc.roofline import RESOURCES, decode
-from roofcalc.search import layouts, sized
-from roofcalc.speculation import moved
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import CHOICES, assumptions
+from roofcalc.deployment.deployment import deploy
+from roofcalc.deployment.speculative import moved
+from roofcalc.physics import breakdown
+from roofcalc.physics.roofline import RESOURCES, decode
+from roofcalc.solvers.layouts import layouts, sized
 
 MODELS = ("llama-3.1-8b", "gemma-3-27b", "gpt-oss-120b", "deepseek-v3", "deepseek-v3.2", "qwen3-next", "falcon-h1-34b", "llama-4-maverick")
 WAYS = [
@@ -25,7 +26,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) -> None:
-    model, hardware = catalog.model(name)[0], catalog.hardware("8xh200-sxm")[0]
+    model, hardware = lookup.model(name)[0], lookup.hardware("8xh200-sxm")[0]
     batch, seq = np.array([1.0, 3, 64, 3000]), np.array([100.0, 5000, 5000, 40_000])
     base = deploy(model, hardware, weights="fp8", kv="fp8", assumptions=assumptions(**way), tp=1, pp=1, dp=8)  # type: ignore[arg-type]
     compared = 0
@@ -45,14 +46,14 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
 
 
 def test_a_dense_model_of_one_dtype_has_one_roof_for_each_class() -> None:
-    deployment = deploy(catalog.model("llama-3.1-405b")[0], catalog.hardware("8xh100-sxm")[0], weights="fp8")
+    deployment = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="fp8")
     fixed = decode(deployment, 1000).fixed
     assert {name: len(one.roofs) for name, one in fixed.items()} == {"(head)": 1, "block": 2}  # attention and feed-forward
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "llama-3.1-70b"])
 def test_a_grid_is_the_loop_over_its_points(name: str) -> None:
-    deployment = deploy(catalog.model(name)[0], catalog.hardware("16xh200-sxm")[0], pp=2)
+    deployment = deploy(lookup.model(name)[0], lookup.hardware("16xh200-sxm")[0], pp=2)
     batches, seqs = np.array([1.0, 2, 7, 100, 999]), np.array([1.0, 100, 5000])
     grid = decode(deployment, seqs).seconds(batches[:, None])
     for (i, batch), (j, seq) in itertools.product(enumerate(batches), enumerate(seqs)):

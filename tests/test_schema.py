@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import yamlfile
-from roofcalc.architecture.model import Model
-from roofcalc.architecture.parameters import count
+from roofcalc.catalog import yamlfile
 from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import Device, System
-from roofcalc.schema import build
+from roofcalc.specs.device import Device, System
+from roofcalc.specs.model import Model
+from roofcalc.specs.parameter_count import count
+from roofcalc.specs.schema import build
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -201,7 +201,7 @@ def test_unusable_yaml(tmp_path: Path, text: str, complaint: str) -> None:
 
 @pytest.mark.parametrize("layers", ["", "3*", "3*(a", "a)", "0*a", "99999*a", "(" * 500, "a, b", "9*9*9*9*9*(a b)"])
 def test_malformed_layers(layers: str) -> None:
-    from roofcalc.architecture.layers import parse
+    from roofcalc.specs.layer_pattern import parse
 
     with pytest.raises(ValueError):
         parse(layers)

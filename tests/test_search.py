@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roofcalc import catalog
-from roofcalc.deployment import deploy
+from roofcalc.catalog import lookup
+from roofcalc.deployment.deployment import deploy
+from roofcalc.deployment.parallelism import Layout, choose
 from roofcalc.errors import RoofcalcError
-from roofcalc.layout import Layout, choose
-from roofcalc.record import replace
-from roofcalc.roofline import decode
-from roofcalc.search import layouts, pareto, significant, sized
+from roofcalc.physics.roofline import decode
+from roofcalc.solvers.layouts import layouts, sized
+from roofcalc.solvers.pareto import pareto, significant
+from roofcalc.specs.record import replace
 
 
 def beaten(x: list[float], y: list[float], one: int) -> bool:
@@ -59,8 +60,8 @@ def test_a_million_points_take_no_pairs() -> None:
 @pytest.mark.parametrize("devices", [1, 2, 6, 8, 9, 16, 48])
 def test_every_legal_layout_and_no_other(name: str, devices: int) -> None:
     """Each five degrees either are refused by `choose`, which says why, or are among the layouts."""
-    model = catalog.model(name)[0]
-    hardware = sized(catalog.hardware("8xh100-sxm")[0], devices)
+    model = lookup.model(name)[0]
+    hardware = sized(lookup.hardware("8xh100-sxm")[0], devices)
     assert hardware is not None
     divisors = [n for n in range(1, devices + 1) if devices % n == 0]
     expected = set()
@@ -76,27 +77,27 @@ def test_every_legal_layout_and_no_other(name: str, devices: int) -> None:
 
 
 def test_degrees_that_are_held_and_drafters() -> None:
-    model, small = catalog.model("llama-3.1-70b")[0], catalog.model("llama-3.2-1b")[0]  # 64 and 32 query heads
+    model, small = lookup.model("llama-3.1-70b")[0], lookup.model("llama-3.2-1b")[0]  # 64 and 32 query heads
     assert layouts(model, 8, {"tp": {8}}) == [Layout(8, 1, 1)]
     assert layouts(model, 8, {"tp": {4}, "pp": {1}}) == [Layout(4, 1, 2)]
     assert layouts(model, 8, {"tp": {3}}) == []
     assert Layout(64, 1, 1) in layouts(model, 64) and all(one.tp <= 32 for one in layouts(model, 64, beside=small))
     assert {one.pp for one in layouts(model, 8, pipelines=False)} == {1}
-    deepseek = catalog.model("deepseek-v3")[0]
+    deepseek = lookup.model("deepseek-v3")[0]
     assert {(one.ep, one.dcp) for one in layouts(deepseek, 8, {"tp": {4}, "pp": {1}})} == {(1, 1), (1, 2), (1, 4), (8, 1), (8, 2), (8, 4)}
 
 
 def test_sizes_keep_their_links_and_names() -> None:
-    box, rack = catalog.hardware("8xh100-sxm")[0], catalog.hardware("gb200-nvl72")[0]
+    box, rack = lookup.hardware("8xh100-sxm")[0], lookup.hardware("gb200-nvl72")[0]
     found = [sized(box, count) for count in (4, 16)] + [sized(rack, count) for count in (36, 72, 144)]
     names = [one.name for one in found if one]
     assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
-    assert sized(catalog.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
+    assert sized(lookup.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
 
 
 def test_a_deployment_moved_to_another_device_reaches_that_ones_rates() -> None:
     """On the same device what is known comes along; with a tenth more bandwidth, or half the FLOPs, nothing does."""
-    one = deploy(catalog.model("llama-3.1-8b")[0], catalog.hardware("8xh100-sxm")[0])
+    one = deploy(lookup.model("llama-3.1-8b")[0], lookup.hardware("8xh100-sxm")[0])
     step = decode(one, 8000.0)
     before = float(step.seconds(64))
     device = one.hardware.device

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import capacity
-from roofcalc.deployment import Deployment
-from roofcalc.limits import max_batch
-from roofcalc.roofline import decode
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import memory
+from roofcalc.physics.roofline import decode
+from roofcalc.solvers.max_batch import max_batch
+from roofcalc.solvers.max_context import max_context
 from tests import catalogs
 from tests.catalogs import drawn, on
 
@@ -43,8 +44,8 @@ def assert_the_memory_is_full(one: Deployment, fits: Any) -> None:
     """Each data-parallel rank's sequences fit beside its weights in every stage, and one more does not in some stage."""
     each = fits / one.layout.dp
     assert (each == np.floor(each)).all()
-    weights = [capacity.weight_bytes(one, stage) for stage in one.stages]
-    kept = [capacity.kv_bytes(one, stage, SEQS) for stage in one.stages]
+    weights = [memory.weight_bytes(one, stage) for stage in one.stages]
+    kept = [memory.kv_bytes(one, stage, SEQS) for stage in one.stages]
     if max(weights) > one.usable_bytes:
         assert (fits == 0).all()
         return
@@ -57,11 +58,11 @@ def assert_the_memory_is_full(one: Deployment, fits: Any) -> None:
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_the_longest_context_is_exact(name: str) -> None:
     for one in some(name, 2):
-        longest = capacity.max_context(one, BATCHES)
+        longest = max_context(one, BATCHES)
         found = np.isfinite(longest)
         served = found & (longest > 0)
-        assert (capacity.batch_memory(one, longest[served]) >= BATCHES[served]).all()
-        assert (capacity.batch_memory(one, longest[found] + 1) < BATCHES[found]).all()
+        assert (memory.batch_memory(one, longest[served]) >= BATCHES[served]).all()
+        assert (memory.batch_memory(one, longest[found] + 1) < BATCHES[found]).all()
 
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
@@ -70,7 +71,7 @@ def test_arrays_equal_loops_over_scalars(name: str) -> None:
     (one,) = some(name, 1)
     rates = np.array([3.0, 60.0])
     grid = max_batch(one, SEQS[:, None], rates)
-    times, kept = decode(one, SEQS[:, None]).seconds(BATCHES), capacity.batch_memory(one, SEQS)
+    times, kept = decode(one, SEQS[:, None]).seconds(BATCHES), memory.batch_memory(one, SEQS)
     assert times.shape == (6, 4) and kept.shape == (6,)
     i, j = draw.randrange(6), draw.randrange(2)
     alone = max_batch(one, SEQS[i], rates[j])
@@ -79,7 +80,7 @@ def test_arrays_equal_loops_over_scalars(name: str) -> None:
         assert got == expected or (got != got and expected != expected), field
     for i, j in itertools.product((0, 3, 5), (0, 3)):
         assert times[i, j] == decode(one, SEQS[i]).seconds(BATCHES[j])
-        assert kept[i] == capacity.batch_memory(one, SEQS[i])
+        assert kept[i] == memory.batch_memory(one, SEQS[i])
 
 
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)

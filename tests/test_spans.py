@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from roofcalc.operations.spans import Chunk, Full, Pool, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Span, Sum, Top, Window
 
 # Positions count from 1; an entry of a pool is the last token that it stands for.
 Sees = Callable[[int], set[int]]

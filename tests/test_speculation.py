@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import capacity, catalog
-from roofcalc.architecture.parameters import count
-from roofcalc.deployment import Draft
+from roofcalc.catalog import lookup
+from roofcalc.deployment.deployment import Draft
+from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
-from roofcalc.generation import mean_step, step_at
-from roofcalc.limits import max_batch
-from roofcalc.operations.spans import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
-from roofcalc.operations.step import at, sequence_operations
-from roofcalc.roofline import decode
-from roofcalc.speculation import with_drafts
+from roofcalc.physics import memory
+from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.generation import mean_step, step_at
+from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.roofline import decode
+from roofcalc.solvers.max_batch import max_batch
+from roofcalc.specs.parameter_count import count
 from tests.shell import refused, rows, run
 from tests.test_prefill import KINDS, on
 
@@ -96,7 +97,7 @@ def test_verification_multiplies_flops_and_reads_the_cache_once() -> None:
 def test_the_largest_batch_with_drafts_is_exact(model: str, machine: str) -> None:
     seqs, rates = np.array([1000.0, 30_000, 120_000]), np.array([[20.0], [60.0], [150.0]])
     base = on(model, machine)
-    small = catalog.model("llama-3.2-1b")[0]
+    small = lookup.model("llama-3.2-1b")[0]
     ways = [with_drafts(base, 3, 0.7), with_drafts(base, 2, 0.9, small)]
     ways += [with_drafts(base, None, 0.8, own_layers=True)] if base.model.mtp else []
     for deployment in ways:
@@ -105,7 +106,7 @@ def test_the_largest_batch_with_drafts_is_exact(model: str, machine: str) -> Non
         assert (np.where(most > 0, step.seconds(np.maximum(most, 1)) * rates, 0) <= accepted * (1 + 1e-9)).all()
         assert (step.seconds(most + 1) * rates > accepted).all()
         room, fits = deployment.usable_bytes, found.batch_memory / deployment.layout.dp
-        held = capacity.weight_bytes(deployment, deployment.stages[0]), capacity.kv_bytes(deployment, deployment.stages[0], seqs)
+        held = memory.weight_bytes(deployment, deployment.stages[0]), memory.kv_bytes(deployment, deployment.stages[0], seqs)
         assert (held[0] + fits * held[1] <= room * (1 + 1e-9)).all() and (held[0] + (fits + 1) * held[1] > room).all()
 
 
@@ -126,7 +127,7 @@ def test_memory_counts_the_drafter() -> None:
     assert float(drafted["weights_gb"]) > float(plain["weights_gb"]) + 11.6 and int(drafted["max_context"]) < int(plain["max_context"])
 
 
-MTP = [name for name in sorted(catalog.entries("models")) if catalog.model(name)[0].mtp]
+MTP = [name for name in sorted(lookup.entries("models")) if lookup.model(name)[0].mtp]
 
 
 @pytest.mark.parametrize("model", MTP)
@@ -135,12 +136,12 @@ def test_own_layers_weigh_what_the_catalog_counts(model: str) -> None:
     heads = base.model.mtp.heads  # type: ignore[union-attr]
     drafted = with_drafts(base, None, 0.5, own_layers=True)
     assert drafted.draft and drafted.draft.tokens == heads
-    weights = capacity.system_weight_bytes(drafted) - capacity.system_weight_bytes(base)
+    weights = memory.system_weight_bytes(drafted) - memory.system_weight_bytes(base)
     assert weights == 2 * count(base.model).mtp
     one = with_drafts(base, 1, 0.5, own_layers=True)  # the first alone is loaded
-    assert (capacity.system_weight_bytes(one) - capacity.system_weight_bytes(base)) * heads == weights
-    kv = capacity.system_kv_bytes(drafted, 7) - capacity.system_kv_bytes(base, 7)
-    assert kv > 0 and kv == heads * (capacity.system_kv_bytes(one, 7) - capacity.system_kv_bytes(base, 7))
+    assert (memory.system_weight_bytes(one) - memory.system_weight_bytes(base)) * heads == weights
+    kv = memory.system_kv_bytes(drafted, 7) - memory.system_kv_bytes(base, 7)
+    assert kv > 0 and kv == heads * (memory.system_kv_bytes(one, 7) - memory.system_kv_bytes(base, 7))
 
 
 def test_deepseeks_own_layer_by_hand() -> None:
@@ -150,9 +151,9 @@ def test_deepseeks_own_layer_by_hand() -> None:
     drafted = with_drafts(base, None, 0.8, own_layers=True)
     wide = 256 * 7168 + 5 * 7168 + 2304
     narrow = 11_610_068_224 - wide
-    weights = capacity.system_weight_bytes(drafted) - capacity.system_weight_bytes(base)
+    weights = memory.system_weight_bytes(drafted) - memory.system_weight_bytes(base)
     assert weights == pytest.approx(2 * wide + narrow * (1 + 4 / 16384), rel=1e-12)
-    assert capacity.system_kv_bytes(drafted, 1000) - capacity.system_kv_bytes(base, 1000) == 1_152_000
+    assert memory.system_kv_bytes(drafted, 1000) - memory.system_kv_bytes(base, 1000) == 1_152_000
     # One draft for one sequence reads the projection, attention, 8 of 256 experts beside the shared one, and the head
     attention = 7168 * 1536 + 1536 * 24_576 + 7168 * 576 + 2 * 512 * 16_384 + 16_384 * 7168
     read = (2 * 7168**2 + attention + 9 * 3 * 7168 * 2048) * (1 + 4 / 16384) + 2 * (256 * 7168 + 129_280 * 7168)
@@ -166,14 +167,14 @@ def test_own_layers_divide_as_their_model_does() -> None:
         base = on("deepseek-v3", "8xh200-sxm", **given)  # type: ignore[arg-type]
         drafted = with_drafts(base, None, 0.8, own_layers=True)
         assert drafted.draft and drafted.draft.deployment and drafted.draft.deployment.layout == base.layout
-        per_token = capacity.system_kv_bytes(drafted, 8000) / capacity.system_kv_bytes(base, 8000)
+        per_token = memory.system_kv_bytes(drafted, 8000) / memory.system_kv_bytes(base, 8000)
         assert per_token == pytest.approx(62 / 61, rel=1e-12)  # one layer more
     dense = with_drafts(on("mimo-v2-flash", "8xh200-sxm"), None, 0.8, own_layers=True)
     assert dense.layout.ep == 8 and dense.draft and dense.draft.deployment and dense.draft.deployment.layout.ep == 1
 
 
 def test_generations_with_drafts() -> None:
-    drafted = with_drafts(on("llama-3.1-8b", "h100-sxm"), 3, 0.7, catalog.model("llama-3.2-1b")[0])
+    drafted = with_drafts(on("llama-3.1-8b", "h100-sxm"), 3, 0.7, lookup.model("llama-3.2-1b")[0])
     each = np.mean([float(step_at(drafted, seq).seconds(5)) for seq in range(2001, 2301)])
     assert mean_step(drafted, 2000, 300).seconds(5) == pytest.approx(each, rel=1e-9)
     row = next(rc.interactivity("llama-3.1-8b", "h100-sxm", isl=2000, osl=300, batch=5, draft=3, acceptance=0.7, draft_model="llama-3.2-1b").rows())

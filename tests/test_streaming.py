@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import roofcalc as rc
-from roofcalc import progress
-from roofcalc.progress import Progress
+from roofcalc.commands.request import MAX_KEPT
 from roofcalc.report.table import STRETCH
-from roofcalc.request import MAX_KEPT
+from roofcalc.solvers import progress
+from roofcalc.solvers.progress import Progress
 from tests.shell import rows, run
 
 ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]

@@ -4,17 +4,17 @@ import re
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.hardware import System
+from roofcalc.catalog import lookup
+from roofcalc.specs.device import System
 
 
 def system(name: str) -> System:
-    found = catalog.hardware(name)[0].system
+    found = lookup.hardware(name)[0].system
     assert found is not None
     return found
 
 
-SYSTEMS = sorted(name for name in catalog.entries("hardware") if re.search("^device:", catalog.entries("hardware")[name].read_text(), re.MULTILINE))
+SYSTEMS = sorted(name for name in lookup.entries("hardware") if re.search("^device:", lookup.entries("hardware")[name].read_text(), re.MULTILINE))
 
 # Device memory of the whole system as its sheet prints it, GB (or GiB where the devices' own figure is binary)
 PRINTED_MEMORY = {
@@ -67,13 +67,13 @@ PRINTED_MEMORY = {
 
 @pytest.mark.parametrize(("name", "memory_gb"), PRINTED_MEMORY.items())
 def test_memory_in_all_is_the_printed(name: str, memory_gb: float) -> None:
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     assert hardware.count * hardware.device.memory.capacity_gb == pytest.approx(memory_gb)
 
 
 def test_gh200_nvl32_rounds_its_memory() -> None:
     # NVIDIA prints 4.5 TB of HBM3e for 32 devices of 141 GB; the chips hold 144
-    hardware = catalog.hardware("gh200-nvl32")[0]
+    hardware = lookup.hardware("gh200-nvl32")[0]
     assert hardware.count * hardware.device.memory.capacity_gb == pytest.approx(4500, rel=0.03)
 
 
@@ -122,7 +122,7 @@ def test_cpus_to_devices(name: str, devices: int, cpus: int) -> None:
     ],
 )
 def test_tori(name: str, axes: tuple[int, ...], wrap: int) -> None:
-    link = catalog.hardware(name)[0].link
+    link = lookup.hardware(name)[0].link
     assert link is not None and (link.shape, link.axes, link.wrap) == ("torus", axes, wrap)
 
 
@@ -153,14 +153,14 @@ def test_tori(name: str, axes: tuple[int, ...], wrap: int) -> None:
     ],
 )
 def test_network_in_all_is_the_printed(name: str, gbit_s: float) -> None:
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     assert hardware.scale_out_bytes_per_s is not None
     assert hardware.count * hardware.scale_out_bytes_per_s * 8 == pytest.approx(gbit_s * 1e9, rel=0.01)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_is_one_domain_and_what_is_unverified_is_there(name: str) -> None:
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     found = system(name)
     assert hardware.domain == hardware.count
     for path in found.unverified:
@@ -173,7 +173,7 @@ def test_a_system_is_one_domain_and_what_is_unverified_is_there(name: str) -> No
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_plausible_systems(name: str) -> None:
     # GB for MB, watts for kilowatts, or a network faster than the links fall outside
-    hardware = catalog.hardware(name)[0]
+    hardware = lookup.hardware(name)[0]
     found = system(name)
     if found.power_kw is not None and hardware.device.power_w is not None:
         assert 1 <= found.power_kw * 1e3 / (found.count * hardware.device.power_w) <= 2.5

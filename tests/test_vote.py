@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.assumptions import assumptions
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.economics.streams import shared, unshared_machine_s
-from roofcalc.operations.base import Branches
-from roofcalc.operations.step import at
-from roofcalc.record import replace
-from roofcalc.roofline import step_of
+from roofcalc.catalog import lookup
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.economics.shared_prefix import shared, unshared_machine_s
+from roofcalc.physics.decode_ops import at
+from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.roofline import step_of
+from roofcalc.specs.record import replace
 from tests.shell import LLAMA, refused, rows, run
 from tests.test_cli import ASSUMED
 
@@ -24,7 +24,7 @@ MODELS = ("llama-3.1-405b", "gemma-3-27b", "deepseek-v3", "llama-4-scout", "mamb
 
 
 def on(model: str, hardware: str, **given: object) -> Deployment:
-    return deploy(catalog.model(model)[0], catalog.hardware(hardware)[0], assumptions=assumptions(**given))  # type: ignore[arg-type]
+    return deploy(lookup.model(model)[0], lookup.hardware(hardware)[0], assumptions=assumptions(**given))  # type: ignore[arg-type]
 
 
 def test_columns_are_the_contract() -> None:
@@ -165,7 +165,7 @@ def test_a_verifier_is_paid_and_waited_for() -> None:
 
 
 def test_records_drafts_and_defaults() -> None:
-    judge = catalog.model("llama-3.1-8b")[0]
+    judge = lookup.model("llama-3.1-8b")[0]
     table = rc.vote("llama-3.1-70b", "4xh100-sxm", prefix=1000, suffix=[100, 200], verifier=judge, weights="fp8", usd_per_hour=1, accuracy=0.7)
     assert len(table) == 4 and (table["verifier_accuracy"][2:] > 0.7).all()
     assert "streams: 1,5 (--streams)" in table.notes and any("at least 30 tok/s for each stream" in text for text in table.notes)

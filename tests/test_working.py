@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofcalc import capacity
-from roofcalc.breakdown import lines
-from roofcalc.deployment import Deployment
-from roofcalc.explain.memory import memory
-from roofcalc.explain.step import step
-from roofcalc.explain.working import Line, Section
-from roofcalc.formulas import evaluate, number
-from roofcalc.roofline import decode
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics.breakdown import lines
+from roofcalc.physics.memory import batch_memory
+from roofcalc.physics.roofline import decode
+from roofcalc.report.explain.formulas import evaluate, number
+from roofcalc.report.explain.memory import memory
+from roofcalc.report.explain.render import Line, Section
+from roofcalc.report.explain.step import step
 from tests import catalogs
 from tests.catalogs import drawn, on
 
@@ -51,7 +51,7 @@ def test_the_working_arrives_at_the_answer(name: str) -> None:
         sections, seconds = step(one, seq, batch)
         assert seconds == pytest.approx(float(decode(one, seq).seconds(batch)), rel=1e-9), (one.hardware.name, one.layout)
         kept = memory(one, seq)
-        assert value_of(kept[-1], "batch_memory") == pytest.approx(float(capacity.batch_memory(one, np.float64(seq))), rel=1e-9)
+        assert value_of(kept[-1], "batch_memory") == pytest.approx(float(batch_memory(one, np.float64(seq))), rel=1e-9)
         for section in (*sections, *kept):
             for line in section.lines:
                 assert_the_line_is_right(section, line)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
-from roofcalc.version import __version__
+from roofcalc import __version__
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),

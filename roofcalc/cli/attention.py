@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, MODEL, PRECISION, SEQ, VARIANT, WHAT_IF
-from roofcalc.questions.attention import attention
+from roofcalc.commands.attention import attention
 
 COMMAND = command(
     "attention",

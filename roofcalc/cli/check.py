@@ -4,8 +4,8 @@ from pathlib import Path
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import CHECK_FILE, JUNIT
+from roofcalc.commands.check import results, table
 from roofcalc.errors import RoofcalcError
-from roofcalc.questions.check import results, table
 from roofcalc.report import junit as report
 from roofcalc.report.table import Table
 from roofcalc.report.writers import write

@@ -10,10 +10,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from roofcalc import progress
 from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
+from roofcalc.solvers import progress
 
 FORMATS = ("table", "csv", "json", "md")
 TEXT_FORMATS = ("text", "md")

@@ -2,13 +2,13 @@
 
 import re
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 
 
 def models(incomplete: str) -> list[str]:
     """Catalog names that continue the last name of a comma list."""
     before, comma, last = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in sorted(catalog.entries("models")) if name.startswith(catalog.normal(last))]
+    return [f"{before}{comma}{name}" for name in sorted(lookup.entries("models")) if name.startswith(lookup.normal(last))]
 
 
 def hardware(incomplete: str) -> list[str]:
@@ -16,4 +16,4 @@ def hardware(incomplete: str) -> list[str]:
     before, comma, last = incomplete.rpartition(",")
     match = re.fullmatch(r"(\d+[x×])?(.*)", last, re.IGNORECASE)
     count, name_ = (match.group(1) or "", match.group(2)) if match else ("", last)
-    return [f"{before}{comma}{count}{name}" for name in sorted(catalog.entries("hardware")) if name.startswith(catalog.normal(name_))]
+    return [f"{before}{comma}{count}{name}" for name in sorted(lookup.entries("hardware")) if name.startswith(lookup.normal(name_))]

@@ -18,7 +18,7 @@ from roofcalc.cli.options import (
     USD_PER_HOUR,
     WHAT_IF,
 )
-from roofcalc.questions.cost import cost
+from roofcalc.commands.cost import cost
 
 COMMAND = command(
     "cost",

@@ -8,7 +8,7 @@ import typer
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import text_command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, BATCHES, CACHED, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, NEW, PRECISION, SEQ, WHAT_IF
-from roofcalc.questions.explain import explain
+from roofcalc.commands.explain import explain
 
 
 class ExplainGroup(LazyGroup):

@@ -4,8 +4,8 @@ from typing import Any
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, FIT, FIT_NAMES, LAYOUT, PRECISION, WHAT_IF
+from roofcalc.commands.fit import fit
 from roofcalc.errors import RoofcalcError
-from roofcalc.questions.fit import fit
 from roofcalc.report.table import Table
 
 

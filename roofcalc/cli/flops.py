@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, INTERACTIVITY, LAYOUT, MODEL, OPTIONAL_HARDWARE, PRECISION, SEQ, TTFT, WHAT_IF
-from roofcalc.questions.flops import flops
+from roofcalc.commands.flops import flops
 
 COMMAND = command(
     "flops",

@@ -18,7 +18,7 @@ from roofcalc.cli.options import (
     SPECULATION,
     WHAT_IF,
 )
-from roofcalc.questions.frontier import frontier
+from roofcalc.commands.frontier import frontier
 
 COMMAND = command(
     "frontier",

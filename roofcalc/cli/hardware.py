@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import typer
 
-from roofcalc.audit.run import failed, hardware_check
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import command
 from roofcalc.cli.options import FILES, HARDWARE_FILTERS, HARDWARE_NAMES, YAML
-from roofcalc.listing.hardware import hardware_list, hardware_show
-from roofcalc.listing.source import yaml_lines
+from roofcalc.commands.catalog_check import failed, hardware_check
+from roofcalc.commands.catalog_list.hardware import hardware_list, hardware_show
+from roofcalc.commands.catalog_list.source import yaml_lines
 from roofcalc.report.table import Table
 
 

@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCHES, CHUNK, GENERATION, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
-from roofcalc.questions.interactivity import interactivity
+from roofcalc.commands.interactivity import interactivity
 
 COMMAND = command(
     "interactivity",

@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, CHUNK, GENERATION, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
-from roofcalc.questions.max_batch import max_batch
+from roofcalc.commands.max_batch import max_batch
 
 COMMAND = command(
     "max-batch",

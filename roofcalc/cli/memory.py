@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, HARDWARE, LAYOUT, MODEL, PRECISION, SEQ, SPECULATION, WHAT_IF
-from roofcalc.questions.memory import memory
+from roofcalc.commands.memory import memory
 
 COMMAND = command(
     "memory",

@@ -4,12 +4,12 @@ from typing import ClassVar
 
 import typer
 
-from roofcalc.audit.run import failed, models_check
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import command
 from roofcalc.cli.options import FILES, MODEL_FILTERS, MODEL_NAMES, YAML
-from roofcalc.listing.models import models_list, models_show
-from roofcalc.listing.source import yaml_lines
+from roofcalc.commands.catalog_check import failed, models_check
+from roofcalc.commands.catalog_list.models import models_list, models_show
+from roofcalc.commands.catalog_list.source import yaml_lines
 from roofcalc.report.table import Table
 
 

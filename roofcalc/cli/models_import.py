@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from roofcalc.catalog.huggingface import importer
 from roofcalc.cli.command import GroupedHelp
 from roofcalc.errors import RoofcalcError
-from roofcalc.huggingface import importer
 from roofcalc.report.writers import write
 
 _YAML = (".yaml", ".yml")

@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, CACHED, CHUNK, HARDWARE, LAYOUT, MODEL, PER_LAYER, PHASE, PRECISION, SEQ, WHAT_IF
-from roofcalc.questions.ops import ops
+from roofcalc.commands.ops import ops
 
 COMMAND = command(
     "ops",

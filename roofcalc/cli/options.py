@@ -6,7 +6,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from roofcalc.assumptions import CHOICES
+from roofcalc.deployment.assumptions import CHOICES
 
 
 class Option(NamedTuple):

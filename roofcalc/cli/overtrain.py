@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import LAW, OPTIMAL_TOKENS, PARAMS, PARAMS_RATIO, TRAIN_FLOP_RATIO
-from roofcalc.questions.overtrain import overtrain
+from roofcalc.commands.overtrain import overtrain
 
 COMMAND = command(
     "overtrain",

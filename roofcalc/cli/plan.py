@@ -21,7 +21,7 @@ from roofcalc.cli.options import (
     USD_PER_HOUR,
     WHAT_IF,
 )
-from roofcalc.questions.plan import plan
+from roofcalc.commands.plan import plan
 
 COMMAND = command(
     "plan",

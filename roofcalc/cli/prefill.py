@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, BATCH, CACHED, CHUNK, HARDWARE, LAYOUT, MODEL, NEW, PRECISION, WHAT_IF
-from roofcalc.questions.prefill import prefill
+from roofcalc.commands.prefill import prefill
 
 COMMAND = command(
     "prefill",

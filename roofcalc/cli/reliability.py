@@ -15,7 +15,7 @@ from roofcalc.cli.options import (
     VOTES,
     WHAT_IF,
 )
-from roofcalc.questions.reliability import reliability
+from roofcalc.commands.reliability import reliability
 
 COMMAND = command(
     "reliability",

@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import page_command
 from roofcalc.cli.options import ASSUMPTIONS, HARDWARE, INTERACTIVITY, LAYOUT, MODEL, PRECISION, SEQ, SOME_BATCHES, WHAT_IF
-from roofcalc.questions.report import report
+from roofcalc.commands.report import report
 
 COMMAND = page_command(
     "report",

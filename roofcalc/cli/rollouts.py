@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import ASSUMPTIONS, FASTER, HARDWARE, LAYOUT, MODEL, PRECISION, ROLLOUTS, SPECULATION, USD_PER_HOUR, WHAT_IF
-from roofcalc.questions.rollouts import rollouts
+from roofcalc.commands.rollouts import rollouts
 
 COMMAND = command(
     "rollouts",

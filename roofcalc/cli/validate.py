@@ -2,7 +2,7 @@
 
 from roofcalc.cli.command import command
 from roofcalc.cli.options import POINTS_FILE, SUMMARY
-from roofcalc.questions.validate import broken, validate
+from roofcalc.commands.validate import broken, validate
 
 COMMAND = command(
     "validate",

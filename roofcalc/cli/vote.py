@@ -20,7 +20,7 @@ from roofcalc.cli.options import (
     VERIFIER,
     WHAT_IF,
 )
-from roofcalc.questions.vote import vote
+from roofcalc.commands.vote import vote
 
 COMMAND = command(
     "vote",

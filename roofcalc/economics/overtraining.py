@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roofcalc.record import Record
+from roofcalc.specs.record import Record
 
-if TYPE_CHECKING:  # a tenth of the start would go into it
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BISECTIONS = 200  # halves any interval of floats to two neighbours

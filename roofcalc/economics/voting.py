@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:  # a tenth of the start would go into it
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 

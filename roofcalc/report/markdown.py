@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from roofcalc.report.people import LEFT, arranged, readable
+from roofcalc.report.formatting import LEFT, arranged, readable
 from roofcalc.report.table import Column, Table
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.parallel import mapped
+from roofcalc.solvers.parallel import mapped
 
-if TYPE_CHECKING:  # a tenth of the start would go into it
+if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray

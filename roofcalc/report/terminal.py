@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from roofcalc.report.people import LEFT, arranged, readable
+from roofcalc.report.formatting import LEFT, arranged, readable
 from roofcalc.report.table import Column, Table
 
 PADDING = 2  # between columns

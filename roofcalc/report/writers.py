@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 
+from roofcalc import __version__
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Block, Cell, Column, Table, cells
 from roofcalc.units import plain
-from roofcalc.version import __version__
 
-if TYPE_CHECKING:  # a tenth of the start would go into it
+if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SCHEMA = 1

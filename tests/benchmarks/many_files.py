@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 
-KINDS: tuple[catalog.Kind, ...] = ("models", "hardware")
+KINDS: tuple[lookup.Kind, ...] = ("models", "hardware")
 
 
 def fill(place: Path, files: int) -> None:
     """`files` entries in `place`, half of them models: `models-7` with the aliases `models-alias-7` and a repository's name."""
     for kind in KINDS:
-        texts = [path.read_text(encoding="utf-8") for path in catalog.entries(kind).values()]
+        texts = [path.read_text(encoding="utf-8") for path in lookup.entries(kind).values()]
         whole = [text for text in texts if not re.search("^(like|device):", text, re.MULTILINE)]
         folder = place / kind / "many"
         folder.mkdir(parents=True)

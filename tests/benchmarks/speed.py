@@ -17,10 +17,10 @@ from many_files import fill
 from numpy.typing import NDArray
 
 import roofcalc as rc
-from roofcalc import catalog
-from roofcalc.deployment import Deployment, deploy
-from roofcalc.limits import max_batch
-from roofcalc.roofline import decode
+from roofcalc.catalog import lookup
+from roofcalc.deployment.deployment import Deployment, deploy
+from roofcalc.physics.roofline import decode
+from roofcalc.solvers.max_batch import max_batch
 
 ROUNDS = 15
 MAX_BATCH = ["max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661", "--interactivity", "30", "--format", "csv"]
@@ -70,8 +70,8 @@ def main() -> None:
 def grids() -> None:
     """Step times and solves against the shortest closed forms, on one core."""
     batch, seq = np.arange(1.0, 2001.0)[:, None], np.linspace(1000, 128_000, 500)[None, :]
-    dense = deploy(catalog.model("llama-3.1-405b")[0], catalog.hardware("8xh100-sxm")[0], weights="fp8")
-    latent = deploy(catalog.model("deepseek-v3")[0], catalog.hardware("8xh200-sxm")[0], tp=1)
+    dense = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="fp8")
+    latent = deploy(lookup.model("deepseek-v3")[0], lookup.hardware("8xh200-sxm")[0], tp=1)
     for name, deployment, by_hand in (("dense", dense, closed_form()), ("experts and latent attention", latent, latent_closed_form())):
         np.testing.assert_allclose(decode(deployment, seq).seconds(batch), by_hand(batch, seq), rtol=1e-9)
         grid(name, deployment, by_hand, batch, seq)

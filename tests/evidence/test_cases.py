@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from roofcalc import catalog, precision
+from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.evidence import spellings
-from roofcalc.evidence.cases import REASONS, Case, cases
-from roofcalc.evidence.compare import ROOFLINE, usual
-from roofcalc.evidence.metrics import METRICS
-from roofcalc.evidence.points import Point, read
-from roofcalc.record import replace
+from roofcalc.measurements import spellings
+from roofcalc.measurements.cases import REASONS, Case, cases
+from roofcalc.measurements.compare import ROOFLINE, usual
+from roofcalc.measurements.metrics import METRICS
+from roofcalc.measurements.points import Point, read
+from roofcalc.specs import dtypes
+from roofcalc.specs.record import replace
 
 HERE = Path(__file__).parent
 PLAIN = Point("p.csv:2", "P", "llama-3.1-8b", "h100-sxm", "tok_s_user", 100.0, n_devices=1, isl=1000, osl=100, batch=8.0)
@@ -33,14 +34,14 @@ def case(**changes: Any) -> Case:
 def test_each_spelling_stands_for_something_that_there_is(row: dict[str, str]) -> None:
     assert tuple(row) == spellings.HEADER and row["why"] and re.fullmatch(r"https://\S+", row["source"])
     if row["kind"] == "dtypes":
-        assert all(precision.dtype(word.split("=")[-1]) for word in row["name"].split())
+        assert all(dtypes.dtype(word.split("=")[-1]) for word in row["name"].split())
         with pytest.raises(RoofcalcError):
-            precision.dtype(row["spelling"])
+            dtypes.dtype(row["spelling"])
     else:
         kind: Any = row["kind"]
-        assert catalog.find(kind, row["name"]).name == row["name"]
+        assert lookup.find(kind, row["name"]).name == row["name"]
         with pytest.raises(RoofcalcError):  # what the catalog knows by itself needs no row
-            catalog.find(kind, row["spelling"])
+            lookup.find(kind, row["spelling"])
 
 
 @pytest.mark.parametrize("file", ["measured.csv", "offline.csv"])

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofcalc.assumptions import assumptions
-from roofcalc.capacity import batch_memory
-from roofcalc.evidence.cases import Case, cases
-from roofcalc.evidence.compare import BOUND, ROOFLINE, bound, caches, layouts, narrowest_cache, routes
-from roofcalc.evidence.metrics import METRICS, Work
-from roofcalc.evidence.points import Point, read
-from roofcalc.record import replace
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.measurements.cases import Case, cases
+from roofcalc.measurements.compare import BOUND, ROOFLINE, bound, caches, layouts, narrowest_cache, routes
+from roofcalc.measurements.metrics import METRICS, Work
+from roofcalc.measurements.points import Point, read
+from roofcalc.physics.memory import batch_memory
+from roofcalc.specs.record import replace
 
 HERE = Path(__file__).parent
 FASTER_THAN_THE_BOUND: dict[str, str] = {}  # id: why the point is wrong. None is.

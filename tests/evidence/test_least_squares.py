@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roofcalc.evidence.least_squares import independent, minimise
+from roofcalc.measurements.least_squares import independent, minimise
 
 FREE = (np.array([-100.0, -100.0]), np.array([100.0, 100.0]))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.evidence.points import COLUMNS, read
+from roofcalc.measurements.points import COLUMNS, read
 
 MEASURED = Path(__file__).with_name("measured.csv")
 

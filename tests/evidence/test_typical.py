@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc import catalog, collectives, exposed, typical
-from roofcalc.assumptions import assumptions
-from roofcalc.breakdown import OVERHEAD, lines, prefill_lines
-from roofcalc.capacity import batch_memory
-from roofcalc.deployment import Deployment, Draft, deploy, notes
+from roofcalc.catalog import lookup
+from roofcalc.commands.explain import explain
+from roofcalc.commands.interactivity import interactivity
+from roofcalc.commands.prefill import prefill as first_token
+from roofcalc.deployment import calibrated
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, Draft, deploy, notes
 from roofcalc.errors import RoofcalcError
-from roofcalc.evidence import calibrate, kernels, runs
-from roofcalc.evidence.compare import usual
-from roofcalc.generation import output_tok_s, step_at
-from roofcalc.operations import step as work
-from roofcalc.operations.base import Message
-from roofcalc.precision import dtype
-from roofcalc.prefill import prefill
-from roofcalc.questions.explain import explain
-from roofcalc.questions.interactivity import interactivity
-from roofcalc.questions.prefill import prefill as first_token
-from roofcalc.record import replace
-from roofcalc.roofline import decode
+from roofcalc.measurements.compare import usual
+from roofcalc.physics import collectives, overhead
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
+from roofcalc.physics.generation import output_tok_s, step_at
+from roofcalc.physics.memory import batch_memory
+from roofcalc.physics.ops.types import Message
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.roofline import decode
+from roofcalc.specs.dtypes import dtype
+from roofcalc.specs.record import replace
+from tools.calibrate import calibrate, kernels, runs
 
 HERE = Path(__file__).parent
 BATCHES = np.array([1.0, 2, 3, 8, 17, 64, 255, 256, 1000, 4096])
@@ -50,7 +52,7 @@ CASES = [
 
 
 def on(model: str, hardware: str, weights: str = "native", layout: dict[str, int] | None = None, **given: object) -> Deployment:
-    return deploy(catalog.model(model)[0], catalog.hardware(hardware)[0], weights=weights, assumptions=assumptions(**given), **(layout or {}))  # type: ignore[arg-type]
+    return deploy(lookup.model(model)[0], lookup.hardware(hardware)[0], weights=weights, assumptions=assumptions(**given), **(layout or {}))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[1]}")
@@ -159,7 +161,7 @@ def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: 
 
 
 def test_kernels_lie_within_the_scatter_that_is_stated() -> None:
-    file = typical.read()
+    file = calibrated.read()
     timed = kernels.read(HERE / "kernels.csv")
     for kind, (count, median, most) in calibrate.scattered(timed, file.devices).items():
         stated = file.kernels[kind]
@@ -171,11 +173,11 @@ def test_kernels_lie_within_the_scatter_that_is_stated() -> None:
 def test_no_device_figure_is_typed_by_hand() -> None:
     """The script finds in the measurements what the file says."""
     found = calibrate.devices(kernels.read(HERE / "kernels.csv", calibrate.SAME), kernels.figures(HERE / "figures.csv"))
-    assert found == typical.read().devices
+    assert found == calibrated.read().devices
 
 
 def test_the_file_is_what_the_script_writes() -> None:
-    assert calibrate.text(typical.read()) == typical.PATH.read_text(encoding="utf-8")
+    assert calibrate.text(calibrated.read()) == calibrated.PATH.read_text(encoding="utf-8")
 
 
 def test_every_row_has_a_source() -> None:
@@ -196,12 +198,12 @@ def test_one_kernel_by_hand() -> None:
 
 
 def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
-    file = typical.read()
-    for name, path in catalog.entries("hardware").items():
+    file = calibrated.read()
+    for name, path in lookup.entries("hardware").items():
         if "\ndevice:" in path.read_text(encoding="utf-8"):
             continue
-        device = catalog.hardware(name)[0].device
-        profile = typical.profile(device)
+        device = lookup.hardware(name)[0].device
+        profile = calibrated.profile(device)
         shares = [
             *profile.products.values(),
             *profile.reads.values(),
@@ -220,7 +222,7 @@ def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
 
 def test_weights_that_are_widened_or_borrowed() -> None:
     """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
-    profile = typical.profile(catalog.hardware("h100-sxm")[0].device)
+    profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
     plain = profile.product(dtype("bf16"), "bf16")
     assert profile.product(dtype("fp16"), "fp16") == plain
     assert profile.product(dtype("fp8"), "fp8")[1] == profile.reads["fp8"] != plain[1]
@@ -277,7 +279,7 @@ def test_operations_add_up(case: tuple[str, str, str, dict[str, int]]) -> None:
     prompt = prefill_lines(deployment, 1000.0, 0.0, 16.0)
     assert sum(float(one.time_s) for one in prompt) == pytest.approx(float(prefill(deployment, 1000.0, 0.0, 16.0).ttft_s), rel=1e-12)
     waited = sum(
-        exposed.seconds(deployment, stage) * float(times)
+        overhead.seconds(deployment, stage) * float(times)
         for stage, times in zip(deployment.stages, decode(deployment, 1000.0).passes(16.0), strict=True)
     )
     assert sum(float(one.overhead_s) for one in found if one.op.rpartition(".")[2] == OVERHEAD) == pytest.approx(waited)
@@ -293,15 +295,15 @@ def test_the_working_arrives_at_the_answer(command: str, case: tuple[str, str, s
     answer = float((interactivity if command == "interactivity" else first_token)(model, machine, **given)[name][0]) / factor  # type: ignore[arg-type,operator]
     stages = [line for line in text if line.startswith(("  stage = ", f"  {label}"))]
     assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
-    assert any("the cheapest way" in line for line in text) == (catalog.hardware(machine)[0].count > 1)
+    assert any("the cheapest way" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
     assert any(line.startswith("  overhead = ") for line in text)
 
 
 def test_engines() -> None:
-    engines = typical.read().engines
+    engines = calibrated.read().engines
     name, factor = next((name, one.exposed) for name, one in engines.items() if one.exposed != 1)
     plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in (None, name))
-    assert exposed.seconds(own, own.stages[0]) == pytest.approx(factor * exposed.seconds(plain, plain.stages[0]))
+    assert overhead.seconds(own, own.stages[0]) == pytest.approx(factor * overhead.seconds(plain, plain.stages[0]))
     row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine=name, layer_overhead_us=7).rows()))
     assert (row["engine"], row["layer_overhead_us"], row["mbu"], row["assume"]) == (name, 7.0, None, "typical")
     with pytest.raises(RoofcalcError, match=f"engine: 'gpt-fats' was not measured; did you mean gpt-fast.*; measured: {', '.join(engines)}"):
@@ -317,7 +319,7 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
 
     One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
     """
-    share = typical.read().run.repeats
+    share = calibrated.read().run.repeats
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6"))
     one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
@@ -338,7 +340,7 @@ def _fp8_cache(model: str, hardware: str, weights: str, layout: dict[str, int], 
 
 
 def exposed_apart(one: Deployment, other: Deployment) -> float:
-    return exposed.seconds(one, one.stages[0]) - exposed.seconds(other, other.stages[0])
+    return overhead.seconds(one, one.stages[0]) - overhead.seconds(other, other.stages[0])
 
 
 def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None:
@@ -370,7 +372,7 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
-    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.typical' in sys.modules)"
+    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.deployment.calibrated' in sys.modules)"
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected
@@ -378,12 +380,12 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
 
 @pytest.fixture(scope="module")
 def fitted() -> list[runs.Seen]:
-    return runs.seen(HERE / "measured.csv", typical.read())
+    return runs.seen(HERE / "measured.csv", calibrated.read())
 
 
 def test_errors_are_those_that_are_published(fitted: list[runs.Seen]) -> None:
     """Of the points that the figures were fitted to; and a refit without a fifth of the points foresees it as well as is said."""
-    file = typical.read()
+    file = calibrated.read()
     count, median, most = runs.summary(runs.misses(fitted, file.run))
     published = file.errors["none_left_out"]
     assert count == published[0]

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from roofcalc.architecture.model import Model
-from roofcalc.huggingface import importer
-from roofcalc.huggingface.convert import convert
-from roofcalc.schema import build
+from roofcalc.catalog.huggingface import importer
+from roofcalc.catalog.huggingface.convert import convert
+from roofcalc.specs.model import Model
+from roofcalc.specs.schema import build
 
 CONFIGS = Path(__file__).parent / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.json"))

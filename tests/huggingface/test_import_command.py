@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 from tests.huggingface.fixtures import CONFIGS
 from tests.shell import refused, rows, run
 from tests.test_process import imported
@@ -82,7 +82,7 @@ def test_names_that_yaml_would_read_otherwise(tmp_path: Path) -> None:
     for name in ("null", "1e5", "3.5", "On"):
         target = tmp_path / f"{name}.yaml"
         assert run(f"models import {QWEN} -o {target}").exit_code == 0
-        assert catalog.model(str(target))[0].name == name
+        assert lookup.model(str(target))[0].name == name
 
 
 def test_a_configuration_stands_in_a_models_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,4 +185,4 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_catalog_name_imports_nothing_of_this() -> None:
     line = ("--seq", "1k", "-f", "csv", "-q")
     assert not {name for name in imported("max-batch", "llama-3.1-8b", "h100-sxm", *line) if name.startswith("roofcalc.huggingface")}
-    assert "roofcalc.huggingface.importer" in imported("max-batch", str(QWEN), "h100-sxm", *line)
+    assert "roofcalc.catalog.huggingface.importer" in imported("max-batch", str(QWEN), "h100-sxm", *line)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from roofcalc import catalog, yamlfile
-from roofcalc.architecture.model import Block, Model
-from roofcalc.architecture.parameters import count
-from roofcalc.huggingface import table, writing
-from roofcalc.precision import dtype
-from roofcalc.schema import build
+from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog.huggingface import table, writing
+from roofcalc.specs.dtypes import dtype
+from roofcalc.specs.model import Block, Model
+from roofcalc.specs.parameter_count import count
+from roofcalc.specs.schema import build
 from tests.huggingface.fixtures import NAMES, changed, config, model, values
 from tests.test_schema import EXACT
 from tests.test_schema import model as example
@@ -246,7 +246,7 @@ def test_an_import_equals_the_example_written_by_hand(name: str, imported: str) 
 
 @pytest.mark.parametrize("name", ["llama-3.1-405b", "llama-3.1-8b", "llama-2-7b", "llama-3.2-1b", "mistral-7b-v0.3", "qwen2.5-7b", "qwen3-8b"])
 def test_an_import_equals_the_catalog(name: str) -> None:
-    assert essence(model(name)) == essence(catalog.model(name)[0])
+    assert essence(model(name)) == essence(lookup.model(name)[0])
 
 
 def test_the_recurrent_example_has_a_context_that_its_config_has_not() -> None:
@@ -258,7 +258,7 @@ def test_the_recurrent_example_has_a_context_that_its_config_has_not() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_written_file_reads_as_the_same_model(name: str, tmp_path: object) -> None:
     own = values(name)
-    path = catalog.Path(f"{tmp_path}/{own['name']}.yaml")
+    path = lookup.Path(f"{tmp_path}/{own['name']}.yaml")
     path.write_text("\n".join(writing.lines(own)) + "\n")
     value, lines = yamlfile.load(path)
     assert build(Model, value, lines, str(path)) == model(name)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from roofcalc.catalog.huggingface.convert import convert
 from roofcalc.errors import RoofcalcError
-from roofcalc.huggingface.convert import convert
 from tests.huggingface.fixtures import changed, config, values
 
 KEPT = {"embed": "bf16", "head": "bf16", "router": "bf16", "norm": "bf16"}

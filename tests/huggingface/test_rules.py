@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roofcalc.architecture.attention import GQA, MLA
-from roofcalc.architecture.feedforward import Experts
-from roofcalc.architecture.layers import parse
-from roofcalc.architecture.model import Model
+from roofcalc.catalog.huggingface.convert import convert
+from roofcalc.catalog.huggingface.plan import expression
 from roofcalc.errors import RoofcalcError
-from roofcalc.huggingface.convert import convert
-from roofcalc.huggingface.plan import expression
-from roofcalc.schema import build
+from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.layer_pattern import parse
+from roofcalc.specs.model import Model
+from roofcalc.specs.schema import build
 from tests.huggingface.fixtures import changed, config, model, values
 from tests.huggingface.test_model_types import layers
 

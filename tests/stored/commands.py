@@ -73,7 +73,8 @@ COMMANDS = [
         "validate tests/stored/points.csv",
         "validate tests/stored/points.csv --summary",
         "fit tests/stored/points.csv",
-        "fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal --point seq=7661,batch=72,interactivity=30 --point seq=775,batch=368,interactivity=30",
+        "fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal "
+        "--point seq=7661,batch=72,interactivity=30 --point seq=775,batch=368,interactivity=30",
         "check tests/stored/checks.yaml",
         # refusals are answers too
         "max-batch llama-3.1-405b h100-sxm --seq 1k",

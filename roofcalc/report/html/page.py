@@ -8,14 +8,14 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from roofcalc import __version__
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.html.style import CSS
 from roofcalc.report.html.tables import linked, shared_words, table
 from roofcalc.report.table import Block, Table
-from roofcalc.version import __version__
 
 if TYPE_CHECKING:
-    from roofcalc.explain.working import Section
+    from roofcalc.report.explain.render import Section
 
 QUESTION = "How many users fit, how fast is each served, and what runs out first?"
 SAID = ("source", "published at", "not seen at a source", "announced", "note")  # figures of an entry that stand outside its table

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from roofcalc.report.people import LEFT, arranged, readable
+from roofcalc.report.formatting import LEFT, arranged, readable
 from roofcalc.report.table import Table
 
 _ADDRESS = re.compile(r"https?://[^\s()<>\"']+")

@@ -12,13 +12,13 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
-from roofcalc.report.people import arranged
+from roofcalc import __version__
+from roofcalc.report.formatting import arranged
 from roofcalc.report.plots.axes import thin_ticks
 from roofcalc.report.plots.margin import Label, place, tallest
 from roofcalc.report.plots.style import QUIET
 from roofcalc.report.plots.tags import Tag, thin
 from roofcalc.report.table import Table
-from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -7,7 +7,7 @@ import re
 from matplotlib.lines import Line2D
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.people import readable
+from roofcalc.report.formatting import readable
 from roofcalc.report.plots.axes import along_y, measured_x
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart

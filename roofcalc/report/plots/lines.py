@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.people import arranged, readable
+from roofcalc.report.formatting import arranged, readable
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import tokens
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from roofcalc.report.people import readable
+from roofcalc.report.formatting import readable
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines, short

@@ -6,8 +6,8 @@ import io
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from roofcalc import __version__
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.version import __version__
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

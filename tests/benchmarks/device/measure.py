@@ -23,9 +23,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.hardware import Device
+from roofcalc.specs.device import Device
 
 COLUMNS = ("device", "kernel", "shape", "dtype", "latency_us", "achieved", "unit", "peak", "fraction", "source", "notes")
 TOKENS = tuple(2**n for n in range(14))  # 1 … 8192
@@ -212,7 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=0.2, help="least time for each kernel")
     given = parser.parse_args(arguments)
     try:
-        device = catalog.hardware(given.device)[0].device if given.device else None
+        device = lookup.hardware(given.device)[0].device if given.device else None
         try:
             torch = import_module("torch")
         except ImportError:

@@ -1,1 +1,0 @@
-"""What a model is: records of its shapes, and the parameters that they count to."""

@@ -1,0 +1,1 @@
+"""Hugging Face config.json to a model's record, one module per kind of block."""

@@ -1,0 +1,121 @@
+"""A configuration -> the plain values of a catalog file: outer sizes, dtypes, blocks and layers. Pure: reads no files."""
+
+import re
+from typing import Any
+
+from roofcalc.catalog.huggingface import parts
+from roofcalc.catalog.huggingface.config import Config
+from roofcalc.catalog.huggingface.plan import blocks
+from roofcalc.catalog.huggingface.quantisation import dtypes
+from roofcalc.catalog.huggingface.table import FAMILIES, WRAPPERS, Family
+from roofcalc.errors import did_you_mean
+
+_INNER = ("text_config", "llm_config", "language_config")
+_EITHER = ("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
+_TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
+_OF_TOWERS = re.compile(
+    r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
+)
+
+ENDLESS = 1_048_576  # what a model without a longest context gets: the longest that catalogs usually name
+
+
+def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The catalog values of the model that a config.json describes, in a catalog file's order.
+
+    Parameters
+    ----------
+    values, quantisation : dict
+        The file's object; that of a quantisation file beside it, if any.
+    where : str
+        The file, for errors.
+    name : str
+        What to call the model.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown type, a figure that is missing, malformed or contradicted, or a key that shapes the model and is not known.
+    """
+    outer = Config(values, where)
+    config, kind, towers = _text_part(outer)
+    family = _family(config, kind)
+    config.ignore("model_type", *_INNER)
+    vocab, hidden = _rows(config, family), parts.hidden(config)
+    plan = family.read(config)
+    dtype, remarks, stated = dtypes(config, plan, quantisation)
+    context, unlimited = _context(config, family)
+    tied = _tied(config, kind, family)
+    _stop_at_unread(config, kind)
+    named, layers, predicts = blocks(plan)
+    result: dict[str, Any] = {"name": name, "sources": [], "context": context, "vocab": vocab, "hidden": hidden}
+    if tied:
+        result["tied"] = True
+    result.update(plan.fields, dtype=dtype, blocks=named, layers=layers)
+    if predicts:
+        result["mtp"] = {"layers": predicts, "heads": plan.heads}
+    unverified = [*(["context"] if unlimited else []), *([] if stated else ["dtype"])]
+    if unverified:
+        result["unverified"] = unverified
+    remarks = [*plan.remarks, *remarks]
+    remarks += [f"A recurrent state has no longest context; {ENDLESS} stands for it."] if unlimited else []
+    remarks += [] if stated else ["The config names no dtype; bf16 is assumed."]
+    remarks += [f"Not counted: {', '.join(towers)}."] if towers else []
+    if remarks:
+        result["notes"] = " ".join(remarks)
+    return result
+
+
+def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
+    """The object with the language model's sizes, its type, and the towers beside it."""
+    kind = outer.text("model_type") or outer.refuse("model_type is missing: no Hugging Face model configuration")
+    inner = outer.section(*_INNER)
+    if inner is None:
+        if kind in WRAPPERS and WRAPPERS[kind] != kind:
+            outer.refuse(f"model_type {kind!r} needs a text_config")
+        return outer, kind, []
+    if kind not in WRAPPERS:
+        outer.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, list(WRAPPERS))}")
+    for name in _EITHER:
+        if outer.has(name):
+            if inner.values.setdefault(name, outer.values[name]) != outer.values[name]:
+                outer.refuse(f"{name} outside and inside text_config contradict one another")
+            outer.ignore(name)
+    unknown = [key for key in outer.unread_here() if key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
+    if unknown:
+        outer.refuse(f"model_type {kind!r}: not known: {', '.join(unknown)}")
+    towers = [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
+    return inner, inner.text("model_type") or WRAPPERS[kind], towers
+
+
+def _family(config: Config, kind: str) -> Family:
+    if kind not in FAMILIES:
+        config.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, [*FAMILIES, *WRAPPERS])}")
+    return FAMILIES[kind]
+
+
+def _rows(config: Config, family: Family) -> int:
+    """Rows of the embedding: the vocabulary, padded where the config says to what."""
+    vocab, multiple = config.count("vocab_size", default=family.vocab), config.count("pad_vocab_size_multiple", default=1)
+    return -(-vocab // multiple) * multiple
+
+
+def _context(config: Config, family: Family) -> tuple[int, bool]:
+    """The longest context, and whether it stands for none."""
+    given = parts.context(config) or family.context
+    if given is None and not family.endless:
+        config.refuse(f"{parts.CONTEXT[0]} is missing (also known as {', '.join(parts.CONTEXT[1:])})")
+    return given or ENDLESS, given is None
+
+
+def _tied(config: Config, kind: str, family: Family) -> bool:
+    """Whether embedding and head are one matrix: as the config says, else as the type implies."""
+    if not config.has("tie_word_embeddings") and not config.has("tie_embedding") and family.tied is None:
+        config.refuse(f"tie_word_embeddings is missing, and model_type {kind!r} does not imply it")
+    return config.flag("tie_word_embeddings", "tie_embedding", default=bool(family.tied))
+
+
+def _stop_at_unread(config: Config, kind: str) -> None:
+    unread = config.unread()
+    if unread:
+        config.refuse(f"model_type {kind!r}: not known: {', '.join(unread)}")

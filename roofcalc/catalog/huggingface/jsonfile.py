@@ -1,0 +1,94 @@
+"""A configuration's files on disk -> plain values. Knows JSON and where the files lie; not what a key means."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from roofcalc.catalog import yamlfile
+from roofcalc.errors import RoofcalcError
+
+CONFIG = "config.json"
+_QUANTISATION = "hf_quant_config.json"
+
+
+class Found(NamedTuple):
+    """What lies at a path.
+
+    Attributes
+    ----------
+    path : Path
+        The config file.
+    values : dict
+        Its contents.
+    quantisation : dict or None
+        A quantisation file of its own beside it.
+    name : str
+        What the folder or the file calls the model; may be empty.
+    """
+
+    path: Path
+    values: dict[str, Any]
+    quantisation: dict[str, Any] | None
+    name: str
+
+
+def find(text: str) -> Found:
+    """The configuration at a path: a JSON file, or a folder that holds a config.json.
+
+    Raises
+    ------
+    RoofcalcError
+        There is none, or it cannot be read as one JSON object.
+    """
+    path = Path(text)
+    if path.is_dir():
+        path = path / CONFIG
+        if not path.exists():
+            raise RoofcalcError(f"{text}: holds no {CONFIG}")
+    beside = path.with_name(_QUANTISATION)
+    return Found(path, load(path), load(beside) if beside.is_file() else None, _called(path))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """One JSON object.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be read, is too large, is no JSON object, repeats a key, or nests without end.
+    """
+    text = yamlfile.read_text(path)
+    try:
+        value = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        if path.suffix in (".yaml", ".yml"):
+            raise RoofcalcError(f"{path}: not JSON; a roofcalc YAML file needs no import: name it as the model") from None
+        raise RoofcalcError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except RecursionError:
+        raise RoofcalcError(f"{path}: nests beyond any configuration") from None
+    except ValueError as error:  # a repeated key, or digits beyond what Python converts
+        raise RoofcalcError(f"{path}: {str(error).split(';')[0]}") from None
+    if not isinstance(value, dict):
+        raise RoofcalcError(f"{path}: expected a JSON object of keys and values")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{twice}: given more than once")
+    return values
+
+
+def _called(path: Path) -> str:
+    """The model's name as its file or folder has it, a download cache's `models--PUBLISHER--NAME` included."""
+    if path.name != CONFIG:
+        stem = re.sub(r"[._-]*config$", "", path.stem, flags=re.IGNORECASE)
+        return stem.rpartition("--")[2]
+    folder = Path(os.path.abspath(path)).parent
+    cache = folder.parent.parent.name if folder.parent.name == "snapshots" else folder.name
+    return cache.rpartition("--")[2] if cache.startswith("models--") else folder.name

@@ -1,0 +1,151 @@
+"""Latent attention: DeepSeek V2 and V3 with their relatives, sparse indexes, LongCat's double layers, DeepSeek V4's pools."""
+
+from roofcalc.catalog.huggingface import parts
+from roofcalc.catalog.huggingface.config import Config
+from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
+
+
+def mla(config: Config, **more: object) -> Part:
+    """Latent attention; a head_dim that such configs also give means the rotary part and is ignored."""
+    config.ignore("head_dim", "qk_head_dim", *parts.KV_HEADS)
+    if config.flag("attention_bias", "qkv_bias"):
+        config.cannot("biases in latent attention (attention_bias)")
+    rank = config.maybe("q_lora_rank")
+    return {
+        "type": "mla",
+        "heads": config.count(*parts.HEADS),
+        **({"q_rank": rank} if rank else {}),
+        "kv_rank": config.count("kv_lora_rank"),
+        "nope_dim": config.count("qk_nope_head_dim"),
+        "rope_dim": config.count("qk_rope_head_dim"),
+        "v_dim": config.count("v_head_dim"),
+        **{key: value for key, value in more.items() if value},
+    }
+
+
+def deepseek_v2(config: Config) -> Plan:
+    """The correction per expert came with V3."""
+    return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=False)
+
+
+def deepseek_v3(config: Config) -> Plan:
+    """DeepSeek V3, R1, Kimi K2, GLM 4.7 Flash."""
+    return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=True)
+
+
+def deepseek_v32(config: Config) -> Plan:
+    """V3 with an indexer in each layer (DeepSeek V3.2), or in some, whose choice the next layers share (GLM 5)."""
+    count = parts.depth(config)
+    index = {"heads": config.count("index_n_heads"), "dim": config.count("index_head_dim"), "top_k": config.count("index_topk")}
+    own, borrowed = mla(config, index=index), mla(config, index={**index, "shared": True})
+    kinds = {"full": ("own", own), "shared": ("borrowed", borrowed)}
+    mixing = [kinds[kind] for kind in _indexers(config, count)]
+    return _deepseek(config, mixing, corrected=True)
+
+
+def _indexers(config: Config, count: int) -> list[str]:
+    """Which layers run an indexer: listed, in a string of F and S, or every n-th; else all."""
+    config.ignore("layer_types", "index_share_for_mtp_iteration", "index_skip_topk_offset")
+    types = config.per_layer(config.words("indexer_types"), "indexer_types", count)
+    pattern = config.text("index_topk_pattern")
+    if types is None and pattern is not None:
+        if len(pattern) != count or not set(pattern) <= {"F", "S"}:
+            config.refuse(f"index_topk_pattern: expected {count} letters F or S, got {len(pattern)}")
+        types = [{"F": "full", "S": "shared"}[letter] for letter in pattern]
+    every = config.count("index_topk_freq", default=1)
+    if types is None:
+        offset = config.count("index_skip_topk_offset", low=0, default=2)
+        types = ["full" if max(i - offset + 1, 0) % every == 0 else "shared" for i in range(count)]
+    if not set(types) <= {"full", "shared"}:
+        config.cannot(f"an indexer of kind {next(kind for kind in types if kind not in ('full', 'shared'))!r}")
+    return types
+
+
+def _deepseek(config: Config, mixing: list[tuple[str, Part]], corrected: bool) -> Plan:
+    """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
+    count = parts.depth(config)
+    method = config.text("topk_method")
+    corrected = method == "noaux_tc" if method is not None else corrected
+    config.ignore("mlp_bias")
+    width = config.count("moe_intermediate_size")
+    which = parts.sparse(config, count)
+    if which is None:
+        which = parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
+    config.ignore("first_k_dense_replace", "moe_layer_freq", "index_topk_freq")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=corrected)
+    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    last = own[-1]
+    if last.mixer == "borrowed":  # a prediction layer has an indexer of its own
+        last = last._replace(mixer="own", mixing={"attention": {**last.mixing["attention"], "index": _owned(last)}})
+    return Plan(own, predicts=last, heads=config.count(*parts.MTP, low=0, default=0))
+
+
+def _owned(layer: Layer) -> Part:
+    return {key: value for key, value in layer.mixing["attention"]["index"].items() if key != "shared"}
+
+
+def longcat(config: Config) -> Plan:
+    """Each layer is two of attention and a dense network, with experts, some of which compute nothing, across both."""
+    count = parts.depth(config)
+    config.ignore("attention_method", "mla_scale_q_lora", "mla_scale_kv_lora", "router_bias", "router_dtype", "num_hidden_layers")
+    kind = config.text("zero_expert_type")
+    if kind not in (None, "identity"):
+        config.cannot(f"zero_expert_type {kind!r}")
+    attention, thin = mla(config), parts.dense(config, "ffn_hidden_size", "intermediate_size")
+    width = config.count("expert_ffn_hidden_size", "moe_intermediate_size")
+    routed = parts.experts(config, width, zero_experts=config.count("zero_expert_num", low=0, default=0), router_bias=True)
+    half = Layer("attention", {"attention": attention}, "dense", thin)
+    own = [half, Layer("", {}, "experts", routed, norms=0), half] * count
+    return Plan(own, predicts=half, heads=config.count(*parts.MTP, low=0, default=0))
+
+
+def deepseek_v4(config: Config) -> Plan:
+    """Pools compressed by each layer's ratio beside a raw window; the last ratio beyond the layers is the prediction layer's."""
+    count, spare = parts.depth(config), config.count(*parts.MTP, low=0, default=0)
+    ratios = config.per_layer(_ratios(config, count), "compress_ratios", count, spare) or []
+    config.ignore("mlp_layer_types", "topk_method", "expert_dtype", "mlp_bias", "index_share_for_mtp_iteration", *parts.KV_HEADS)
+    for name in ("attention_bias", "mlp_bias"):
+        if config.flag(name):
+            config.cannot(f"{name} in this type")
+    window = config.count("sliding_window")
+    index = {"heads": config.count("index_n_heads"), "dim": config.count("index_head_dim"), "top_k": config.count("index_topk")}
+    base: Part = {
+        "type": "pooled",
+        "heads": config.count(*parts.HEADS),
+        "head_dim": config.count("head_dim"),
+        "rope_dim": config.count("qk_rope_head_dim"),
+        "q_rank": config.count("q_lora_rank"),
+    }
+    output = {"groups": config.count("o_groups"), "rank": config.count("o_lora_rank")}
+
+    def attention(ratio: int) -> tuple[str, Part]:
+        """Ratio 0 is the window alone; at ratio 4 an indexer chooses from the pool."""
+        pool = {"ratio": ratio, "window": window, **({"index": index} if ratio == 4 else {})}
+        return {0: "raw", 4: "fine"}.get(ratio, "coarse"), {**base, "pool": pool, "output": output}
+
+    width = config.count("moe_intermediate_size")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
+    own = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
+    name, part = attention(0)
+    tables = config.count("num_hash_layers", low=0, high=count, default=0)
+    remark = (
+        f"The first {tables} layers route by a table of the vocabulary and have no corrections: {tables * routed['experts']} too many are counted."
+    )
+    fields = {"hyper_connections": config.count("hc_mult")}
+    return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
+
+
+def _ratios(config: Config, count: int) -> list[int] | None:
+    """Compression of each layer's pool, as numbers or by the kinds of layers."""
+    ratios = config.numbers("compress_ratios")
+    types, rates = config.words("layer_types"), config.section("compress_rates")
+    if ratios is not None:
+        if not all(0 <= ratio <= 1_000_000 for ratio in ratios):
+            config.refuse("compress_ratios: expected whole numbers from 0 to 1000000")
+        return ratios
+    if types is None or rates is None:
+        config.refuse("compress_ratios is missing")
+    known = {"sliding_attention": 0, **{kind: rates.count(kind) for kind in rates.values}}
+    if not set(types) <= set(known):
+        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in known)!r}")
+    return [known[kind] for kind in types]

@@ -1,0 +1,181 @@
+"""Mixtures of experts with grouped-query attention, their dense layers and shared experts."""
+
+from roofcalc.catalog.huggingface import dense, parts, windows
+from roofcalc.catalog.huggingface.config import Config
+from roofcalc.catalog.huggingface.plan import Part, Plan
+
+
+def mixers(config: Config, attention: Part) -> list[tuple[str, Part]]:
+    """Every layer's attention: full, windowed as listed, or windowed throughout."""
+    return [(layer.mixer, layer.mixing["attention"]) for layer in dense.layers(config, attention, {}, parts.window(config))]
+
+
+def uniform(config: Config, attention: Part, routed: Part, **fields: object) -> Plan:
+    """Experts in every layer."""
+    return Plan(parts.stack(mixers(config, attention), [("", routed)] * parts.depth(config)), fields)
+
+
+def mixtral(config: Config) -> Plan:
+    return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")))
+
+
+def granitemoe(config: Config) -> Plan:
+    shared = config.count("shared_intermediate_size", low=0, default=0)
+    routed = parts.experts(config, config.count("intermediate_size"), shared)
+    return uniform(config, parts.gqa(config, parts.biased(config, "qkvo")), routed)
+
+
+def olmoe(config: Config) -> Plan:
+    config.ignore("clip_qkv")
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "full")
+    return uniform(config, attention, parts.experts(config, config.count("intermediate_size")))
+
+
+def phimoe(config: Config) -> Plan:
+    """Biases in attention and on the head, norms with biases."""
+    attention = parts.gqa(config, parts.biased(config, "qkvo"))
+    fields = {"norm_bias": True, **({"head_bias": True} if config.flag("lm_head_bias") else {})}
+    return uniform(config, attention, parts.experts(config, config.count("intermediate_size")), **fields)
+
+
+def qwen_moe(config: Config, attention: Part) -> Plan:
+    """Experts in every `decoder_sparse_step`-th layer that `mlp_only_layers` does not name."""
+    count = parts.depth(config)
+    width = config.count("moe_intermediate_size")
+    shared = config.count("shared_expert_intermediate_size", low=0, default=0)
+    routed = parts.experts(config, width, shared, shared_gate=shared > 0)
+    step, without = config.count("decoder_sparse_step", default=1), config.numbers("mlp_only_layers") or []
+    which = parts.sparse(config, count) or [(i + 1) % step == 0 and i not in without for i in range(count)]
+    thin = parts.dense(config) if not all(which) else None
+    config.ignore("intermediate_size")
+    otherwise = dense.qwen_spans(config)
+    own = dense.layers(config, attention, {}, parts.window(config), otherwise)
+    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in own], parts.dense_or_moe(which, thin, routed)))
+
+
+def qwen2_moe(config: Config) -> Plan:
+    return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkv", "qkv_bias", default=True)))
+
+
+def qwen3_moe(config: Config) -> Plan:
+    parts.expect(config, use_qk_norm=True)
+    return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkvo", "attention_bias", "qkv_bias"), "head"))
+
+
+def glm4_moe(config: Config) -> Plan:
+    """Dense layers first, then experts beside a shared one; a correction per expert; a prediction layer."""
+    attention = parts.gqa(config, parts.biased(config, "qkv"), "head" if config.flag("use_qk_norm") else "none")
+    width = config.count("moe_intermediate_size")
+    return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+
+
+def bailing(config: Config) -> Plan:
+    """Ling: dense layers first, then experts beside shared ones; a correction per expert where the config asks for it."""
+    qk_norm = "head" if config.flag("use_qk_norm") else "none"
+    bias = "qkvo" if config.flag("use_bias") else parts.biased(config, "qkv", "use_qkv_bias")
+    width = config.count("moe_intermediate_size")
+    correction = config.flag("moe_router_enable_expert_bias")
+    config.ignore("moe_router_enable_routed_scaling", "moe_router_topk_scaling_factor", "norm_head", "norm_softmax", "router_dtype", "multi_gate")
+    config.ignore("use_rmsnorm", "using_split_qkv_in_self_attention", "moe_router_enable_shared_expert", "mtp_loss_scaling_factor")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=correction)
+    return _prefixed(config, mixers(config, parts.gqa(config, bias, qk_norm)), routed)
+
+
+def exaone_moe(config: Config) -> Plan:
+    """EXAONE 4's attention over experts with a correction each."""
+    size = parts.window(config)
+    width = config.count("moe_intermediate_size")
+    config.ignore("layer_sparsity", "is_moe_layer")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    own = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
+    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in own], routed)
+
+
+def _prefixed(config: Config, mixing: list[tuple[str, Part]], routed: Part) -> Plan:
+    """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
+    count = parts.depth(config)
+    first = config.count("first_k_dense_replace", low=0, high=count, default=0)
+    which = parts.sparse(config, count) or parts.after(config, count, first)
+    config.ignore("moe_layer_freq")
+    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
+
+
+def ernie_moe(config: Config) -> Plan:
+    """Experts from `moe_layer_start_index` to `moe_layer_end_index` in every `moe_layer_interval`-th layer, a correction each."""
+    parts.expect(config, use_bias=False)
+    config.ignore("moe_capacity", "moe_gate")
+    count, start, end = parts.depth(config), config.count("moe_layer_start_index", low=0), config.maybe("moe_layer_end_index", low=-1)
+    last = count - 1 if end is None or end == -1 else end
+    every = config.count("moe_layer_interval", default=1)
+    width = config.count("moe_intermediate_size")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=config.flag("moe_use_aux_free", default=True))
+    which = [start <= i <= last and (i + 1) % every == 0 for i in range(count)]
+    return Plan(parts.stack(mixers(config, parts.gqa(config)), parts.dense_or_moe(which, parts.dense(config), routed)))
+
+
+def hunyuan_moe(config: Config) -> Plan:
+    """Figures may stand once or for each layer alike; with use_cla, `cla_share_factor` neighbours use the first one's cache."""
+    count = parts.depth(config)
+    for name in ("moe_topk", "num_shared_expert", "moe_intermediate_size", "num_experts"):
+        _once(config, name, count)
+    parts.expect(config, use_qk_norm=True, mlp_bias=False, use_mixed_mlp_moe=True)
+    if config.maybe("moe_layer_num_skipped", low=0):
+        config.cannot("moe_layer_num_skipped")
+    config.ignore("moe_drop_tokens", "moe_random_routing_dropped_token", "group_limited_greedy", "use_rotary_pos_emb", "norm_type")
+    config.ignore("dense_list", "max_image_size", "num_media_embeds", "org_vocab_size", "pool_type", "anyres_pooling_size", "class_num")
+    width = config.maybe("moe_intermediate_size") or config.count("intermediate_size")
+    config.ignore("intermediate_size")
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    routed = parts.experts(config, width, config.count(*parts.SHARED_COUNT, low=0, default=1) * width)
+    if not config.flag("use_cla"):
+        config.ignore("cla_share_factor")
+        return uniform(config, attention, routed)
+    factor = config.count("cla_share_factor")
+    borrower = {**attention, "kv": "shared", "kv_proj": False}
+    kinds = [("owner", attention) if i % factor == 0 else ("borrower", borrower) for i in range(count)]
+    return Plan(parts.stack(kinds, [("", routed)] * count))
+
+
+def _once(config: Config, name: str, count: int) -> None:
+    """Puts one number where a list gives the same for each layer."""
+    values = config.values.get(name)
+    if isinstance(values, list) and values:
+        if len(values) < count or any(value != values[0] for value in values):
+            config.cannot(f"{name} that differs between layers")
+        config.values[name] = values[0]
+
+
+def arctic(config: Config) -> Plan:
+    """A dense network of the hidden size's width beside the experts, with a norm of its own."""
+    if config.count("moe_layer_frequency", default=1) != 1:
+        config.cannot("moe_layer_frequency other than 1")
+    if not (config.flag("parallel_attn_mlp_res", default=True) and config.flag("use_residual", default=True)):
+        config.cannot("this type without its dense branch (parallel_attn_mlp_res, use_residual)")
+    config.ignore(
+        "moe_eval_capacity_factor", "moe_train_capacity_factor", "moe_min_capacity", "moe_token_dropping", "enable_expert_tensor_parallelism"
+    )
+    config.ignore("enc_index", "max_sequence_length", "quantization")
+    routed = parts.experts(config, config.count("intermediate_size"), parts.hidden(config))
+    return uniform(config, parts.gqa(config), routed, norms=3)
+
+
+def grok1(config: Config) -> Plan:
+    """Grok-1: norms before and after each part."""
+    config.ignore("max_attn_value")
+    return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")), norms=4)
+
+
+def dbrx(config: Config) -> Plan:
+    """Key-value heads and experts stand in objects of their own."""
+    inner, ffn = config.section("attn_config"), config.section("ffn_config")
+    if inner is None or ffn is None:
+        config.refuse(f"{'attn_config' if inner is None else 'ffn_config'} is missing")
+    inner.ignore("attn_pdrop", "clip_qkv", "model_type", "rope_theta")
+    ffn.ignore(
+        "ffn_act_fn", "moe_jitter_eps", "moe_loss_weight", "moe_normalize_expert_weights", "uniform_expert_assignment", "model_type", "hidden_size"
+    )
+    heads = config.count(*parts.HEADS)
+    attention = {"heads": heads, "kv_heads": inner.count("kv_n_heads"), "head_dim": parts.head_dim(config, heads)}
+    return uniform(config, attention, parts.experts(ffn, ffn.count("ffn_hidden_size")))

@@ -1,0 +1,153 @@
+"""Which function reads which model_type, and what is known of it without a field."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from roofcalc.catalog.huggingface import classic, dense, gemma, latent, linear, llama4, minimax, moe, nas, recurrent, shortconv, windows
+from roofcalc.catalog.huggingface.config import Config
+from roofcalc.catalog.huggingface.plan import Plan
+
+
+class Family(NamedTuple):
+    """How a model_type is read.
+
+    Attributes
+    ----------
+    read : callable
+        The layers from the fields.
+    tied : bool or None
+        Whether embedding and head are one where the config does not say; None: it must say.
+    context, vocab : int or None
+        What the makers' own files leave out because the type implies it.
+    endless : bool
+        No attention, so no longest context.
+    """
+
+    read: Callable[[Config], Plan]
+    tied: bool | None = None
+    context: int | None = None
+    vocab: int | None = None
+    endless: bool = False
+
+
+# `tied` is the default of the type's own configuration class, which a file that was saved with it leaves out.
+FAMILIES: dict[str, Family] = {
+    # dense
+    "llama": Family(dense.llama, tied=False),
+    "mistral": Family(dense.mistral, tied=False),
+    "ministral": Family(dense.mistral, tied=False),
+    "ministral3": Family(dense.mistral, tied=False),
+    "qwen2": Family(dense.qwen2, tied=False),
+    "qwen3": Family(dense.qwen3, tied=False),
+    "qwen3_vl_text": Family(dense.qwen3, tied=False),
+    "mimo": Family(dense.mimo),
+    "glm": Family(dense.glm, tied=False),
+    "glm4": Family(dense.glm4, tied=False),
+    "phi3": Family(dense.phi3, tied=False),
+    "olmo2": Family(dense.olmo2, tied=False),
+    "granite": Family(dense.llama, tied=False),
+    "smollm3": Family(dense.llama, tied=True),
+    "exaone": Family(dense.llama, tied=False),
+    "ernie4_5": Family(dense.ernie, tied=True),
+    "hunyuan_v1_dense": Family(dense.hunyuan, tied=False),
+    "cohere": Family(dense.cohere, tied=True),
+    "stablelm": Family(dense.stablelm, tied=False),
+    "starcoder2": Family(dense.starcoder2, tied=True),
+    "nemotron": Family(dense.nemotron, tied=False),
+    # windows
+    "gemma": Family(gemma.gemma, tied=True),
+    "gemma2": Family(gemma.gemma2, tied=True),
+    "gemma3_text": Family(gemma.gemma3, tied=True, context=131072, vocab=262208),
+    "gemma3n_text": Family(gemma.gemma3n, tied=True),
+    "gemma4_text": Family(gemma.gemma4, tied=True),
+    "gpt_oss": Family(windows.gpt_oss, tied=False),
+    "cohere2": Family(windows.cohere2, tied=True),
+    "exaone4": Family(windows.exaone4, tied=False),
+    "olmo3": Family(windows.olmo3, tied=False),
+    "mimo_v2": Family(windows.mimo_v2, tied=False),
+    "mimo_v2_flash": Family(windows.mimo_v2, tied=False),
+    "step3_text": Family(windows.step3, tied=False),
+    "step3p5": Family(windows.step3p5, tied=False),
+    # experts
+    "mixtral": Family(moe.mixtral, tied=False),
+    "qwen2_moe": Family(moe.qwen2_moe, tied=False),
+    "qwen3_moe": Family(moe.qwen3_moe, tied=False),
+    "qwen3_vl_moe_text": Family(moe.qwen3_moe),
+    "glm4_moe": Family(moe.glm4_moe, tied=False),
+    "granitemoe": Family(moe.granitemoe, tied=False),
+    "granitemoeshared": Family(moe.granitemoe, tied=False),
+    "olmoe": Family(moe.olmoe, tied=False),
+    "phimoe": Family(moe.phimoe, tied=False),
+    "ernie4_5_moe": Family(moe.ernie_moe, tied=True),
+    "hunyuan": Family(moe.hunyuan_moe),
+    "hunyuan_v1_moe": Family(moe.hunyuan_moe, tied=False),
+    "bailing_moe": Family(moe.bailing, tied=False),
+    "bailing_moe_v2": Family(moe.bailing, tied=False),
+    "exaone_moe": Family(moe.exaone_moe, tied=False),
+    "minimax_m2": Family(minimax.minimax_m2, tied=False),
+    "minimax_m3": Family(minimax.minimax_m3, tied=False),
+    "minimax_m3_vl_text": Family(minimax.minimax_m3, tied=False),
+    "arctic": Family(moe.arctic),
+    "grok-1": Family(moe.grok1),
+    "dbrx": Family(moe.dbrx, tied=False),
+    "llama4_text": Family(llama4.llama4, tied=False),
+    # latent attention
+    "deepseek_v2": Family(latent.deepseek_v2, tied=False),
+    "deepseek_v3": Family(latent.deepseek_v3, tied=False),
+    "kimi_k2": Family(latent.deepseek_v3, tied=False),
+    "glm4_moe_lite": Family(latent.deepseek_v3, tied=False),
+    "deepseek_v32": Family(latent.deepseek_v32, tied=False),
+    "glm_moe_dsa": Family(latent.deepseek_v32, tied=False),
+    "deepseek_v4": Family(latent.deepseek_v4, tied=False),
+    "longcat_flash": Family(latent.longcat, tied=False),
+    # linear attention
+    "qwen3_next": Family(linear.qwen3_next, tied=False),
+    "qwen3_5_text": Family(linear.qwen3_next, tied=False),
+    "qwen3_5_moe_text": Family(linear.qwen3_next, tied=False),
+    "minimax": Family(minimax.minimax_text, tied=False),
+    "minimax_text_01": Family(minimax.minimax_text),
+    "kimi_linear": Family(linear.kimi_linear, tied=False),
+    # recurrent states
+    "mamba": Family(recurrent.pure1, tied=True, endless=True),
+    "falcon_mamba": Family(recurrent.pure1, tied=True, endless=True),
+    "mamba2": Family(recurrent.pure2, tied=False, endless=True),
+    "jamba": Family(recurrent.jamba, tied=False),
+    "falcon_h1": Family(recurrent.falcon_h1, tied=False),
+    "bamba": Family(recurrent.bamba, tied=False),
+    "granitemoehybrid": Family(recurrent.granite_hybrid, tied=False),
+    "nemotron_h": Family(recurrent.nemotron_h, tied=False),
+    "zamba2": Family(recurrent.zamba2, tied=True),
+    # short convolutions
+    "lfm2": Family(shortconv.lfm2, tied=True),
+    "lfm2_moe": Family(shortconv.lfm2_moe, tied=True),
+    # searched architectures
+    "nemotron-nas": Family(nas.nemotron_nas),
+    # the GPT era
+    "gpt2": Family(classic.gpt2, tied=True),
+    "gpt_bigcode": Family(classic.gpt2, tied=True),
+    "gptj": Family(classic.gptj, tied=False),
+    "gpt_neox": Family(classic.gpt_neox, tied=False),
+    "opt": Family(classic.opt, tied=True),
+    "bloom": Family(classic.bloom, tied=True, context=2048),
+    "mpt": Family(classic.mpt, tied=True),
+    "falcon": Family(classic.falcon, tied=True, context=2048),
+}
+
+# The type of a whole model -> that of its text part, where its object does not name one itself.
+WRAPPERS: dict[str, str] = {
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "kimi_k25": "kimi_k2",
+    "kimi_k3": "kimi_linear",
+    "llama4": "llama4_text",
+    "minimax_m3": "minimax_m3",
+    "minimax_m3_vl": "minimax_m3_vl_text",
+    "mistral3": "mistral",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "step3_vl": "step3_text",
+    "step3p7": "step3p5",
+}

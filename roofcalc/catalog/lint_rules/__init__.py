@@ -1,0 +1,1 @@
+"""Rules that catalog entries are checked against."""

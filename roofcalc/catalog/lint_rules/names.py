@@ -1,0 +1,71 @@
+"""Names and aliases that stand for more than one entry, or for none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog.alias_scan import aliases
+from roofcalc.catalog.lint_rules.finding import Issue
+from roofcalc.errors import RoofcalcError
+
+
+class Named(NamedTuple):
+    """A file's names in their normal form. `rank` is that of its directory: a lower one is looked up first."""
+
+    path: Path
+    rank: int
+    name: str
+    aliases: tuple[str, ...]
+
+
+def named(path: Path, rank: int) -> Named:
+    """The names of a file by the look-up's own scan."""
+    return Named(path, rank, lookup.normal(path.stem), tuple(map(lookup.normal, aliases(path))))
+
+
+class Names:
+    """Who has which name, over all the files that are looked up together."""
+
+    def __init__(self, entries: list[Named]) -> None:
+        self.by_name: dict[str, list[Named]] = {}
+        self.by_alias: dict[str, list[Named]] = {}
+        for entry in entries:
+            self.by_name.setdefault(entry.name, []).append(entry)
+            for alias in dict.fromkeys(entry.aliases):
+                self.by_alias.setdefault(alias, []).append(entry)
+
+    def issues(self, own: Named) -> Iterator[Issue]:
+        """What is wrong with the name and the aliases of one of the files."""
+        for other in self.by_name[own.name]:
+            if other.path != own.path and other.rank == own.rank:
+                yield Issue("name", f"{own.name} is also the name of {other.path}: only one of them is found")
+        written = _written(own.path)
+        if written is not None and written != aliases(own.path):
+            scanned = ", ".join(aliases(own.path)) or "none"
+            yield Issue("aliases", f"a look-up reads them as {scanned}: write them as `aliases: [one, other]`, without anchors or escapes")
+        for alias in dict.fromkeys(own.aliases):
+            if own.aliases.count(alias) > 1 or alias == own.name:
+                yield Issue("aliases", f"{alias} is given twice, case, spaces and _ apart")
+            for other in self.by_name.get(alias, ()):
+                if other.name != own.name:
+                    yield Issue("aliases", f"{alias} is the name of {other.path}, which is found instead")
+            for other in self.by_alias[alias]:
+                if other.name != own.name:
+                    yield _shared(alias, own, other)
+
+
+def _shared(alias: str, own: Named, other: Named) -> Issue:
+    if own.rank == other.rank:
+        return Issue("aliases", f"{alias} is also an alias of {other.path}")
+    first, rest = (own, other) if own.rank < other.rank else (other, own)
+    return Issue("aliases", f"{alias} stands for {first.name} here, no longer for {rest.name} ({rest.path})", "warning")
+
+
+def _written(path: Path) -> list[str] | None:
+    """The aliases as YAML has them; None where the file has other problems."""
+    try:
+        found = yamlfile.load(path)[0].get("aliases") or []
+    except RoofcalcError:
+        return None
+    return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else None

@@ -1,0 +1,168 @@
+"""`models list` and `models show`: architectures as tables."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from roofcalc.catalog import lookup
+from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
+from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
+from roofcalc.report.table import Column, Table
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.model import Block, Model
+from roofcalc.specs.parameter_count import as_published, count
+
+_KINDS = ("dense", "moe", "hybrid", "recurrent")
+_MODELS = (
+    Column("name", "name", "", "catalog name", "text", 9),
+    Column("publisher", "publisher", "", "who released it", "text", 6),
+    Column("kind", "kind", "", "dense, moe, hybrid or recurrent", "text", 7),
+    Column("layers", "layers", "", "number of layers", "count", 7),
+    Column("params", "parameters", "", "counted from the fields", "count", 9),
+    Column("active", "active", "", "used by one token, without the input embedding", "count", 7),
+    Column("context", "context", "tokens", "longest that the model supports", "count", 7),
+    Column("kv_bytes_per_token", "KV", "bytes/token", "16-bit cache that grows with the context", "count", 8),
+    Column("dtype", "dtype", "", "of the checkpoint", "text", 6),
+    Column("family", "family", "", "generation of the model", "text", 2),
+)
+
+
+def models_list(
+    *,
+    family: str | None = None,
+    publisher: str | None = None,
+    kind: str | None = None,
+    sort: str | None = None,
+) -> Table:
+    """Every model of the catalogs, one line each.
+
+    Parameters
+    ----------
+    family, publisher, kind : str
+        Only models of these families, by these publishers, of these kinds (dense, moe, hybrid, recurrent); comma lists.
+    sort : str
+        A column: numbers from the largest down.
+
+    Raises
+    ------
+    RoofcalcError
+        A word that no entry has; the message lists those that there are.
+    """
+    table = Table("models list", _MODELS)
+    models = sorted(readable(table, "models", lookup.model), key=lambda model: natural(model.name))
+    families = wanted("family", family, [model.family for model in models])
+    publishers = wanted("publisher", publisher, [model.publisher for model in models])
+    kinds = wanted("kind", kind, _KINDS)
+    chosen = [one for one in models if among(families, one.family) and among(publishers, one.publisher) and among(kinds, kind_of(one))]
+    return arranged(table, [_row(model) for model in chosen], sort)
+
+
+def models_show(model: str | Sequence[str]) -> Table:
+    """Every figure of the models named and where it comes from; several side by side."""
+    shown, notes = dict[str, Shown](), list[str]()
+    for name in split(model, "model"):
+        found, said = lookup.model(name)
+        notes += said
+        shown[name] = Shown(found.name, [*_figures(found), *doubts(found)], [*_where(found), *words(found)])
+    table = show("models show", "model", shown)
+    table.notes[:0] = dict.fromkeys(notes)
+    return table
+
+
+def kv_elements_per_token(model: Model) -> int:
+    """Cache elements that each further token adds over all layers: windows, chunks and borrowers add none."""
+    return sum(layers * _growing(model.blocks[name]) for name, layers in model.groups.items())
+
+
+def _growing(block: Block) -> int:
+    attention = block.attention
+    if attention is None or (isinstance(attention, GQA) and (attention.window or attention.chunk or attention.kv == "shared")):
+        return 0
+    if attention.type == "pooled":
+        ratio = attention.pool.ratio  # type: ignore[union-attr]
+        return attention.entry_elements() // ratio if ratio else 0
+    return attention.entry_elements()
+
+
+def _figures(model: Model) -> Iterator[Figure]:
+    counted = count(model)
+    yield Figure("title", model.title or model.name)
+    yield Figure("publisher", model.publisher)
+    yield Figure("context", model.context, "tokens")
+    yield Figure("layers", model.depth)
+    yield Figure("pattern", model.layers)
+    yield Figure("hidden size", model.hidden)
+    yield Figure("vocabulary", model.vocab, "tokens")
+    for name, layers in model.groups.items():
+        for part in model.blocks[name].parts:
+            yield Figure(f"{name} ({layers}): {part.type}", _described(part), beside=f"{name}: {part.type}")
+    total, active = as_published(model)
+    yield Figure("parameters, counted", counted.total)
+    if model.published and model.published.params:
+        if model.published.includes:
+            yield Figure(f"counted with {', '.join(model.published.includes)}".replace("_", " "), total)
+        yield Figure("parameters, published", model.published.params)
+        yield Figure("difference", total - model.published.params)
+    yield Figure("parameters active per token", counted.active)
+    if model.published and model.published.active:
+        if model.published.active_embedding:
+            yield Figure("active, the input embedding too", active)
+        if not model.published.active_head:
+            yield Figure("active, the head left out", active)
+        yield Figure("active, published", model.published.active)
+    if counted.mtp:
+        yield Figure("multi-token prediction, apart", counted.mtp)
+    if counted.excluded:
+        yield Figure("towers not modelled, apart", counted.excluded)
+    elements = kv_elements_per_token(model)
+    yield Figure("KV cache, 16-bit", 2 * elements, "bytes/token")
+    yield Figure("KV cache, fp8", elements, "bytes/token")
+    yield Figure("dtype", _dtype(model))
+    if model.known_difference:
+        for what, params in model.known_difference.params.items():
+            yield Figure(f"known difference: {what}", params)
+
+
+def _where(model: Model) -> Iterator[Figure]:
+    """Where the counts are published, and why they differ from those counted."""
+    if model.published and model.published.source:
+        yield Figure("published at", model.published.source)
+    if model.known_difference:
+        yield Figure("known difference, cause", model.known_difference.cause)
+
+
+def _described(part: Any) -> str:
+    """A part's fields that say something, in its file's own words."""
+    shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
+    return ", ".join(f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value, default in shown if value != default)
+
+
+def _row(model: Model) -> Row:
+    counted = count(model)
+    return {
+        "name": model.name,
+        "publisher": model.publisher,
+        "kind": kind_of(model),
+        "layers": model.depth,
+        "params": counted.total,
+        "active": counted.active,
+        "context": model.context,
+        "kv_bytes_per_token": 2 * kv_elements_per_token(model),
+        "dtype": _dtype(model),
+        "family": model.family,
+    }
+
+
+def kind_of(model: Model) -> str:
+    """dense, moe, hybrid or recurrent."""
+    blocks = [model.blocks[name] for name in model.groups]
+    states, attentions = any(b.state for b in blocks), any(b.attention for b in blocks)
+    if states:
+        return "hybrid" if attentions else "recurrent"
+    return "moe" if any(isinstance(b.mlp, Experts) for b in blocks) else "dense"
+
+
+def _dtype(model: Model) -> str:
+    named = model.dtypes
+    others = {value for value in (named.attention, named.mlp, named.experts, named.shared, named.embed, named.head) if value}
+    return named.default if others <= {named.default} else "+".join(dict.fromkeys([named.default, *sorted(others)]))

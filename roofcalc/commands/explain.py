@@ -1,0 +1,169 @@
+"""The working behind an answer: every formula with this request's numbers put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Unpack
+
+import numpy as np
+
+from roofcalc.commands.arguments import Names
+from roofcalc.commands.interactivity import interactivity
+from roofcalc.commands.max_batch import max_batch
+from roofcalc.commands.memory import memory
+from roofcalc.commands.options import Options
+from roofcalc.commands.prefill import prefill
+from roofcalc.commands.request import Request
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.report.explain import inputs, render
+from roofcalc.report.explain.formulas import work
+from roofcalc.report.explain.memory import memory as memory_sections
+from roofcalc.report.explain.prefill import prefill as prefill_sections
+from roofcalc.report.explain.render import Line, Section
+from roofcalc.report.explain.step import step as step_sections
+from roofcalc.report.table import Table
+from roofcalc.solvers import max_batch as solver
+from roofcalc.specs.device import Hardware
+from roofcalc.specs.model import Model
+
+MAX_ROWS = 100
+
+
+class Explanation(NamedTuple):
+    """A table's rows, and for each the sections of its working.
+
+    `text` and `markdown` yield lines; the table has the notes, and the answers that the working arrives at.
+    """
+
+    table: Table
+    rows: list[list[Section]]
+
+    def text(self) -> Iterator[str]:
+        """Plain text."""
+        for place, sections in enumerate(self.rows):
+            yield from ([""] if place else [])
+            yield from render.text(sections)
+
+    def markdown(self) -> Iterator[str]:
+        """Markdown."""
+        for place, sections in enumerate(self.rows):
+            yield from (["", "---", ""] if place else [])
+            yield from render.markdown(sections)
+
+
+def explain(command: str, model: Names | Model, hardware: Names | Hardware, **options: Any) -> Explanation:
+    """The same request as `max_batch`, `interactivity`, `memory` or `prefill`, with its working.
+
+    Parameters
+    ----------
+    command : "max-batch", "interactivity", "memory" or "prefill"
+    model, hardware, options
+        As the command of that name takes them.
+
+    Raises
+    ------
+    RoofcalcError
+        What the command would refuse, another command, or more rows than anyone reads.
+    """
+    if command not in _ANSWERS:
+        raise RoofcalcError(f"explain: {command!r} is none of {', '.join(_ANSWERS)}{did_you_mean(command, tuple(_ANSWERS))}")
+    question, rows_of = _ANSWERS[command]
+    table = question(model, hardware, **options)
+    if len(table) > MAX_ROWS:
+        raise RoofcalcError(f"explain: {len(table):,} rows; name one context and batch, at most {MAX_ROWS} rows are explained at once")
+    kept: Options = {name: value for name, value in options.items() if name in Options.__annotations__}  # type: ignore[assignment]
+    deployments = [one for one, _ in _request(command, model, hardware, **kept).deployments()]
+    if any(deployment.draft for deployment in deployments) or _is_generation(options):
+        raise RoofcalcError("explain: it shows plain steps at one context; leave drafts and generations out")
+    rows = []
+    for deployment, block in zip(deployments, table.computed(), strict=True):
+        for place in range(block.size):
+            row = {name: value[place] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
+            rows.append([_title(command, row), *inputs.sections(deployment), *rows_of(deployment, row)])
+    return Explanation(table, rows)
+
+
+def _is_generation(options: dict[str, Any]) -> bool:
+    """Whether a request is about whole generations."""
+    return options.get("isl") is not None or options.get("osl") is not None
+
+
+def _request(command: str, model: Any, hardware: Any, **options: Unpack[Options]) -> Request:
+    return Request(command, (), model, hardware, options)
+
+
+def _title(command: str, row: dict[str, Any]) -> Section:
+    return Section(f"{command}: {row['model']} on {row['hardware']}, {row['weights']} weights, {row['kv']} KV", ())
+
+
+def _interactivity(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    seq, batch = float(row["seq"]), float(row["batch"])
+    if not deployment.has_time:
+        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
+    sections, seconds = step_sections(deployment, seq, batch)
+    return [*sections, _speed(seconds, batch, deployment.hardware.count, row["limited_by"])]
+
+
+def _speed(seconds: float, batch: float, devices: int, limited_by: str) -> Section:
+    letters = {"A": 1.0, "T_step": seconds, "B": batch, "devices": devices}
+    speed = work(speeds, "interactivity", letters)
+    letters["interactivity"] = speed.value
+    lines = [render.line(speed, "tok/s/user")]
+    throughput = work(speeds, "throughput", letters)
+    letters["throughput"] = throughput.value
+    lines += [render.line(throughput, "tok/s"), render.line(work(speeds, "throughput per device", letters), "tok/s")]
+    return Section("Speed", (*lines, Line("limited_by", str(limited_by), "takes the largest part of the step")))
+
+
+def speeds() -> None:
+    """What a step's time means to a user and to the system; A tokens are accepted per step.
+
+    Formulas
+    --------
+    interactivity = A/T_step
+    throughput = B·interactivity
+    throughput per device = throughput/devices
+    """
+
+
+def _memory(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    return memory_sections(deployment, float(row["seq"]), float(row["batch"]))
+
+
+def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    seq, rate = float(row["seq"]), float(row["min_interactivity_tok_s"])
+    sections = memory_sections(deployment, seq)
+    most = float(row["batch_interactivity"])
+    if not np.isfinite(most):
+        return [*sections, Section("Batch by time", (Line("no time", "the device has no peak that these operations could run at"),))]
+    allowed = work(solver.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
+    lines = [render.line(allowed, "s")]
+    if most > 0:
+        steps, seconds = step_sections(deployment, seq, most)
+        sections += steps
+        lines.append(Line(f"T_step at {most:.0f}", seconds, "s, not longer"))
+    _, above = step_sections(deployment, seq, most + 1)
+    lines += [Line(f"T_step at {most + 1:.0f}", above, "s, longer"), Line("batch_interactivity", most, "sequences")]
+    sections.append(Section("Batch by time", tuple(lines)))
+    answer = (Line("max_batch", float(row["max_batch"]), "sequences, the smaller of both"), Line("limited_by", str(row["limited_by"])))
+    return [*sections, Section("Answer", answer)]
+
+
+def _prefill(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
+    if row.get("chunk") is not None:
+        raise RoofcalcError("chunk: explain shows a prefill in one step; leave --chunk out, or give each chunk with --seq and --cached")
+    if not deployment.has_time:
+        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
+    new, many = float(row["seq"]), float(row["batch"])
+    sections, seconds = prefill_sections(deployment, new, float(row["cached"]), many)
+    answer = [Line("TTFT", seconds, "s"), Line("limited_by", str(row["limited_by"]), "takes the largest part")]
+    return [*sections, Section("Answer", tuple(answer))]
+
+
+_ANSWERS: dict[str, tuple[Callable[..., Table], Callable[[Deployment, dict[str, Any]], list[Section]]]] = {
+    "max-batch": (max_batch, _max_batch),
+    "interactivity": (interactivity, _interactivity),
+    "memory": (memory, _memory),
+    "prefill": (prefill, _prefill),
+}

@@ -1,0 +1,76 @@
+"""Tokens per second for each user at every batch and context."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from roofcalc.commands.arguments import Names, Numbers, whole
+from roofcalc.commands.options import Options
+from roofcalc.commands.request import Request
+from roofcalc.commands.workload import axes, workload
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import memory
+from roofcalc.physics.generation import limited_by
+from roofcalc.report import columns
+from roofcalc.report.table import Table
+from roofcalc.solvers import max_batch as solver
+from roofcalc.specs.device import Hardware
+from roofcalc.specs.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DEFAULT_BATCHES = "1:256:x2"
+
+
+def interactivity(
+    model: Names | Model,
+    hardware: Names | Hardware,
+    *,
+    seq: Numbers | None = None,
+    batch: Numbers | None = None,
+    isl: Numbers | None = None,
+    osl: Numbers | None = None,
+    kv_at: str | None = None,
+    chunk: Numbers | None = None,
+    **options: Unpack[Options],
+) -> Table:
+    """Tokens per second for each user at every context and batch (default batches 1 to 256), whether or not they fit.
+
+    Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system.
+    """
+    generations = isl is not None or osl is not None
+    given = (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
+    request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, columns.GENERATION if generations else ())
+    batches = whole(DEFAULT_BATCHES if batch is None else batch, "batch", solver.MAX_BATCH)
+    for deployment, changes in request.deployments():
+        of_points = axes(request, deployment.model, seq, isl, osl)
+        shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
+        request.fill(deployment, changes, (*of_points, batches), partial(_rows, deployment, kv_at, chunk), **shared)
+    return request.answer()
+
+
+def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+    *of_work, size = points
+    work = workload(of_work, kv_at, chunk)
+    seconds = throughput = np.full(size.shape, np.nan)
+    limit, more = np.full(size.shape, ""), {}
+    if deployment.has_time:
+        step = work.step(deployment)
+        seconds, limit = step.seconds(size), limited_by(step, size)
+        throughput = work.throughput(deployment, step, size, seconds)
+        more = work.more(deployment, throughput)
+    return {
+        "seq": work.seq,
+        "batch": size,
+        "interactivity_tok_s": deployment.accepted / seconds,
+        "limited_by": limit,
+        "step_ms": seconds * 1e3,
+        "throughput_tok_s": throughput,
+        "throughput_tok_s_per_device": throughput / deployment.hardware.count,
+        "fits_memory": memory.batch_memory(deployment, work.seq) >= size,
+        **more,
+    }

@@ -1,0 +1,1 @@
+"""A model placed on hardware: assumptions, parallelism, efficiencies, drafts."""

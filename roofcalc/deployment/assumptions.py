@@ -1,0 +1,139 @@
+"""What a calculation takes for granted: presets, and the single choices that override them."""
+
+import math
+import numbers
+from typing import Any
+
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.specs.record import Record
+
+LEAST_FRACTION = 1e-6
+MAX_KV_BLOCK = 1_000_000_000
+MAX_COPIES = 1_000_000
+MAX_OVERHEAD_US = 10_000_000
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "assume": ("roofline", "bound", "typical"),
+    "overlap": ("full", "net", "op", "none"),
+    "network": ("bandwidth", "ideal"),
+    "capacity": ("nominal", "visible", "binary", "largest"),
+    "kv_policy": ("architectural", "reserved"),
+}
+
+
+class Assumptions(Record):
+    """Everything that moves an answer besides model, hardware, precision and layout.
+
+    Attributes
+    ----------
+    assume : "roofline", "bound" or "typical"
+        The preset; `bound` is a floor on time for any engine, `typical` what engines reach (`roofcalc.deployment.efficiency`).
+    engine : str, optional
+        In `typical`: the engine, or release of one, whose exposed time and attention kernel are meant.
+    overlap : "full", "net", "op" or "none"
+        What runs at the same time (`roofcalc.physics.roofline`).
+    network : "bandwidth" or "ideal"
+        Messages take their bytes' time, or none.
+    mbu, mfu, link : float or None
+        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: what the profile says of each
+        operation and message.
+    util : float
+        Fraction of the memory that may be used.
+    reserve_gb : float or None
+        GB per device kept free besides; None: what the profile says of the device.
+    capacity : "nominal", "visible", "binary", "largest" or None
+        Reading of the device's memory size; None: visible where it is known, else nominal.
+    kv_policy : "architectural" or "reserved"
+        Windowed layers hold their window, or the whole context as engines with one page table do.
+    kv_block : int
+        The context is rounded up to a multiple of this for capacity.
+    imbalance : float
+        Load of the busiest expert rank over the mean; 1 is uniform routing.
+    redundant_experts : int
+        Copies of experts held beside a layer's experts.
+    activations : bool
+        Products by weights also move what goes in and comes out of them.
+    layer_overhead_us, step_overhead_us : float or None
+        Exposed time of each layer and of each pass through a stage, that no work accounts for; None: the profile's, or none.
+    """
+
+    assume: str = "roofline"
+    engine: str | None = None
+    overlap: str = "op"
+    network: str = "bandwidth"
+    mbu: float | None = 1.0
+    mfu: float | None = 1.0
+    link: float | None = 1.0
+    util: float = 1.0
+    reserve_gb: float | None = 0.0
+    capacity: str | None = "nominal"
+    kv_policy: str = "architectural"
+    kv_block: int = 1
+    imbalance: float = 1.0
+    redundant_experts: int = 0
+    activations: bool = False
+    layer_overhead_us: float | None = None
+    step_overhead_us: float | None = None
+
+    @property
+    def is_bound(self) -> bool:
+        return self.assume == "bound"
+
+    @property
+    def is_typical(self) -> bool:
+        return self.assume == "typical"
+
+
+_OF_PROFILE = ("mbu", "mfu", "link", "reserve_gb", "capacity", "layer_overhead_us", "step_overhead_us")
+_PRESETS: dict[str, dict[str, Any]] = {
+    "roofline": {},
+    "bound": {"overlap": "full", "capacity": "largest"},
+    "typical": {"activations": True, **dict.fromkeys(_OF_PROFILE)},
+}
+
+
+def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
+    """The preset `assume` with every choice in `given` that is not None in its place.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown choice, or a figure outside its range.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name, value in (("assume", assume), *chosen.items()):
+        if name in CHOICES and value not in CHOICES[name]:
+            hint = did_you_mean(str(value), CHOICES[name])
+            raise RoofcalcError(f"{name}: {value!r} is none of {', '.join(CHOICES[name])}{hint}")
+    built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
+    for name in ("mbu", "mfu", "link", "util"):
+        value = getattr(built, name)
+        if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
+            percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
+            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
+    for name in ("layer_overhead_us", "step_overhead_us"):
+        value = getattr(built, name)
+        if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
+            raise RoofcalcError(f"{name}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
+    if built.engine is not None and not built.is_typical:
+        raise RoofcalcError(f"engine: only the preset typical knows engines, and this is {assume}")
+    if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
+        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
+    if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
+        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
+    if not (is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
+        raise RoofcalcError(f"imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
+    copies = built.redundant_experts
+    if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
+        raise RoofcalcError(f"redundant_experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+    if not isinstance(built.activations, bool):
+        raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
+    return built
+
+
+def is_number(value: Any) -> bool:
+    """A finite number, and not true or false."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+NAMES = tuple(field.name for field in Assumptions.fields_)

@@ -1,0 +1,88 @@
+"""Queries that several streams answer: how many fit, and the seconds of the machine and of waiting that each takes.
+
+The streams of a query run together on one rank. Sources: attention that reads a shared prefix once arXiv 2402.05099;
+self-consistency arXiv 2203.11171.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.economics.cost import output_seconds
+from roofcalc.physics.generation import limited_by, mean_step, prompt_s
+from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.prefill import prefill
+from roofcalc.solvers import max_batch as solver
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Case(NamedTuple):
+    """Queries of so many streams at their largest batch, each array in the shape of the prefixes and suffixes.
+
+    Attributes
+    ----------
+    queries : array
+        In flight: what fits and stays fast enough.
+    machine_s : array
+        Seconds of the whole machine per query; nan where none fits.
+    latency_s : array
+        Seconds from the query to its last token.
+    limited_by : array of str
+        The resource that takes the largest part of the step; "" where the device has no time.
+    """
+
+    queries: NDArray[Any]
+    machine_s: NDArray[Any]
+    latency_s: NDArray[Any]
+    limited_by: NDArray[np.str_]
+
+
+def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
+    """Queries of `streams` that share their prefix, each stream at `rate` tokens per second or more.
+
+    Formulas
+    --------
+    machine_s = prompt + suffix/A·T/queries
+    latency_s = T_prefill + suffix/A·T
+    """
+    prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
+    branches = Branches(streams, prefix)
+    if not deployment.has_time:
+        fitting = solver.max_batch(deployment, prefix + suffix, rate, branches=branches).max_batch
+        unknown = np.full(fitting.shape, np.nan)
+        return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
+    step = mean_step(deployment, prefix, suffix, streams)
+    found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
+    machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
+    first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
+    latency = first + suffix / deployment.accepted * found.step_s
+    return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
+
+
+def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
+    """Seconds of the machine per query where each stream is a sequence by itself and takes in the prefix again.
+
+    Formulas
+    --------
+    queries = floor(max_batch/n)
+    machine_s = n·prompt + suffix/A·T/queries
+    """
+    prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
+    if not deployment.has_time:
+        return np.full(prefix.shape, np.nan)
+    step = mean_step(deployment, prefix, suffix)
+    queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, step).max_batch / streams)
+    seconds = np.where(queries > 0, step.seconds(np.maximum(queries, 1) * streams), np.nan)
+    return np.asarray(streams * prompt_s(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
+
+
+def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Seconds of a verifier's machine per query, and of waiting for it: the prefix once, then every answer after it."""
+    machine = prompt_s(reader, prefix, chunk) + streams * prompt_s(reader, suffix, chunk, prefix)
+    waited = prefill(reader, prefix, 0.0, float(reader.layout.dp), chunk).ttft_s + prefill(reader, suffix, prefix, streams, chunk).ttft_s
+    return machine, waited

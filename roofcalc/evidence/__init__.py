@@ -1,1 +1,0 @@
-"""Measured points beside the calculation: their reader, what each asks of the calculator, comparisons and fits."""

@@ -1,0 +1,1 @@
+"""Measured points beside the calculation: reading, comparing, fitting."""

@@ -1,0 +1,116 @@
+"""What is measured of a run, each metric computed as its publishers define it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics.generation import Timed, mean_step, output_tok_s, step_at
+from roofcalc.physics.prefill import prefill
+from roofcalc.specs.record import Record
+
+if TYPE_CHECKING:
+    from roofcalc.measurements.points import Point
+
+
+class Work(Record):
+    """A run's sequences: input tokens, or the context where there is no `osl`; output tokens; sequences in flight on all devices."""
+
+    isl: int
+    osl: int | None
+    batch: float
+
+    @property
+    def held(self) -> float:
+        """Tokens whose cache a sequence holds at its end."""
+        return float(max(1, self.isl + (self.osl or 0)))
+
+
+class Metric(Record):
+    """How a metric is computed.
+
+    Attributes
+    ----------
+    of : callable
+        The figure of all devices, in `unit`.
+    passes : callable
+        Passes of the model that one token, or one of the times, takes.
+    needs : tuple of str
+        Which of isl, osl, batch it cannot do without.
+    of_system : bool
+        It grows with the devices; else it is each user's.
+    is_time : bool
+        Less is faster.
+    """
+
+    unit: str
+    meaning: str
+    of: Callable[[Deployment, Work], float]
+    passes: Callable[[Deployment, Work], float]
+    needs: tuple[str, ...] = ("isl", "batch")
+    of_system: bool = False
+    is_time: bool = False
+
+    def lacks(self, point: "Point") -> str | None:
+        """Why a point of this metric cannot be computed, None where it can."""
+        if point.isl is None or ("osl" in self.needs and point.osl is None) or ("prompt" in self.needs and not point.isl):
+            return "no context"
+        if point.batch is None and not (point.tokens_per_device and point.isl):
+            return "no batch"
+        return None
+
+
+def step(deployment: Deployment, work: Work) -> Timed:
+    """The mean step of the generations, or the step at the context."""
+    return step_at(deployment, float(max(1, work.isl))) if work.osl is None else mean_step(deployment, work.isl, work.osl)
+
+
+def _step_s(deployment: Deployment, work: Work) -> float:
+    return float(step(deployment, work).seconds(work.batch))
+
+
+def _output_tok_s(deployment: Deployment, work: Work) -> float:
+    return float(output_tok_s(deployment, work.isl, work.osl, work.batch, step(deployment, work)))
+
+
+def _prefill_tok_s(deployment: Deployment, work: Work) -> float:
+    return float(work.batch * work.isl / prefill(deployment, work.isl, 0.0, work.batch).pace_s)
+
+
+def _ttft_ms(deployment: Deployment, work: Work) -> float:
+    return float(prefill(deployment, work.isl, 0.0, work.batch).ttft_s) * 1e3
+
+
+def _once(deployment: Deployment, work: Work) -> float:
+    return 1.0
+
+
+def _per_token(deployment: Deployment, work: Work) -> float:
+    return 1.0 / deployment.accepted
+
+
+def _per_batch(deployment: Deployment, work: Work) -> float:
+    return 1.0 / (deployment.accepted * work.batch)
+
+
+def _per_output(deployment: Deployment, work: Work) -> float:
+    """Of each of B·osl tokens: the decode steps, and a prefill of each rank's prompts at the pace of the stages."""
+    layout, tokens = deployment.layout, float(work.osl or 1)
+    return (tokens / deployment.accepted + work.batch / (layout.dp * layout.pp)) / (work.batch * tokens)
+
+
+def _per_prompt_token(deployment: Deployment, work: Work) -> float:
+    return 1.0 / (work.batch * work.isl)
+
+
+METRICS = {
+    "tok_s_user": Metric("tok/s/user", "tokens per second of each sequence while it decodes", lambda d, w: d.accepted / _step_s(d, w), _per_token),
+    "tpot_ms": Metric("ms", "time per output token of each sequence", lambda d, w: 1e3 * _step_s(d, w) / d.accepted, _per_token, is_time=True),
+    "decode_tok_s_total": Metric(
+        "tok/s", "tokens of devices that decode alone", lambda d, w: w.batch * d.accepted / _step_s(d, w), _per_batch, of_system=True
+    ),
+    "output_tok_s_total": Metric(
+        "tok/s", "output tokens of devices that also take in the prompts", _output_tok_s, _per_output, ("isl", "osl", "batch"), of_system=True
+    ),
+    "prefill_tok_s": Metric("tok/s", "prompt tokens computed", _prefill_tok_s, _per_prompt_token, ("prompt", "batch"), of_system=True),
+    "ttft_ms": Metric("ms", "time to the first token of the batch", _ttft_ms, _once, ("prompt", "batch"), is_time=True),
+}

@@ -1,0 +1,151 @@
+"""What fills the memory: weights and caches per device, what is left, and the longest context that fits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment, stored
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics.decode_ops import held_place
+from roofcalc.physics.kv_span import Array
+from roofcalc.physics.ops.ffn import held_experts
+from roofcalc.physics.ops.registry import parts
+from roofcalc.physics.ops.types import ALONE, Branches, Place
+from roofcalc.specs.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def weight_bytes(deployment: Deployment, stage: Stage) -> float:
+    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits.
+
+    Replicated KV heads, latent projections and routers weigh on each rank; experts as `held_experts` says.
+
+    Formulas
+    --------
+    weights = layers·N·w
+    experts = layers·held·N·w
+    """
+    model, place, weights = deployment.model, held_place(deployment), deployment.weights
+    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, place, weights) for name, count in stage.groups)
+    if stage.first or stage.last:
+        total += _ends_bytes(model, place.tp, weights, stage.first, stage.last)
+    return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
+
+
+@lru_cache(maxsize=1024)
+def _layer_bytes(model: Model, name: str, place: Place, weights: str) -> float:
+    """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
+
+    def bytes_of(tensor: str) -> float:
+        return stored(model.dtypes, weights, tensor).bytes_per_element
+
+    block = model.blocks[name]
+    total = model.norm_vectors(block) * bytes_of("norm")
+    for part in parts(block, model.hidden, place):
+        total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
+        if part.routed:
+            total += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+    return total
+
+
+@lru_cache(maxsize=1024)
+def _ends_bytes(model: Model, tp: int, weights: str, first: bool, last: bool) -> float:
+    """Bytes of what stands before the first layer and after the last: tables, which both may share, and vectors."""
+    embed, head, norm = (stored(model.dtypes, weights, tensor).bytes_per_element for tensor in ("embed", "head", "norm"))
+    total = 0.0
+    if first:
+        extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
+        total += (model.embedding(tp).elements + extra) * embed + (model.first_vectors + sum(model.excluded.values()) / tp) * norm
+    if last:
+        total += model.last_vectors * norm + (0.0 if model.tied and first else model.head(tp).elements * head)
+    return total
+
+
+def _drafters(deployment: Deployment) -> list[Deployment]:
+    draft = deployment.draft
+    return [draft.deployment] * draft.copies if draft and draft.deployment else []
+
+
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+
+    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
+
+    Formulas
+    --------
+    cache = layers·holds·entry
+    state = layers·N_s·b
+    kept = layers·kept
+    """
+    return _of_stage(stage, _kept_per_layer(deployment, seq, branches))
+
+
+def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
+    return np.asarray(per_layer[""] + sum(layers * per_layer[name] for name, layers in stage.groups))
+
+
+def _kept_per_layer(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> dict[str, Array]:
+    """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
+    block = deployment.assumptions.kv_block
+    kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
+    whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
+    found: dict[str, Array] = {"": np.zeros_like(kept)}
+    for name in deployment.model.groups:
+        found[name] = 0.0
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
+            state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
+            found[name] += (part.kept_bytes + state) * branches.count
+            for cache in part.caches:
+                found[name] = found[name] + cache.entry_bytes * whole.of(cache.span).holds(kept)
+    for drafter in _drafters(deployment):
+        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, branches)
+    return found
+
+
+def system_weight_bytes(deployment: Deployment) -> float:
+    """Bytes of weights over all devices, replicas included."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
+
+
+def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+    """Bytes of cache of one sequence over all devices, replicated heads included."""
+    per_layer = _kept_per_layer(deployment, seq, branches)
+    return np.asarray(sum(stage.count * _of_stage(stage, per_layer) for stage in deployment.stages)) * deployment.layout.tp
+
+
+def system_capacity_bytes(deployment: Deployment) -> float:
+    """Bytes over all devices that weights and caches may fill: the reading × util, less the reserve."""
+    return deployment.hardware.count * deployment.usable_bytes
+
+
+def weights_fit(deployment: Deployment) -> bool:
+    """Whether the fullest stage has room for its weights."""
+    return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
+
+
+def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
+    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
+
+    With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
+
+    Formulas
+    --------
+    usable = M·util − reserve
+    batch_memory = d·floor((usable − weights)/KV)
+    """
+    seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
+    rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
+    if min(rooms) < 0:
+        return np.zeros(seq.shape if shares is None else seq.shape[:-1])
+    per_layer = _kept_per_layer(deployment, seq, branches)
+    if shares is not None:
+        per_layer = {name: np.asarray((held * shares).sum(axis=-1)) for name, held in per_layer.items()}
+    with np.errstate(divide="ignore"):
+        fitting = [np.floor(room / _of_stage(stage, per_layer) * (1 + 1e-12)) for room, stage in zip(rooms, deployment.stages, strict=True)]
+    return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))

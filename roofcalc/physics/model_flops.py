@@ -1,0 +1,83 @@
+"""A model by itself, undivided: what a token computes and a sequence keeps, whatever it runs on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.physics.ops.registry import parts
+from roofcalc.physics.ops.types import Place
+from roofcalc.physics.prefill_ops import is_expanded, per_pair
+from roofcalc.specs.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def kept_bytes(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+    """Bytes that one sequence of `seq` tokens keeps: cache entries, states, and what is kept besides."""
+    seq = np.asarray(seq, dtype=float)
+    total = np.zeros_like(seq)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
+            total = total + layers * (part.kept_bytes + state)
+            for cache in part.caches:
+                total = total + layers * cache.entry_bytes * cache.span.holds(seq)
+    return np.asarray(total)
+
+
+def attention_flops(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+    """FLOPs of one token at a context of `seq` besides its products by weights: attention, indexers, recurrent updates.
+
+    4·heads·head_dim·S per layer for full attention (arXiv 2307.08691, section 4.1).
+    """
+    seq = np.asarray(seq, dtype=float)
+    total = np.zeros_like(seq)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            for cache in part.caches:
+                total = total + layers * cache.flops * cache.span.reads(seq)
+    return np.asarray(total)
+
+
+def generation_attention_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+    """The same, summed over the steps of one sequence that generates P tokens after C."""
+    new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
+    total = np.zeros(new.shape)
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            for cache in part.caches:
+                total = total + layers * cache.flops * cache.span.pairs(cached, new)
+    return np.asarray(total)
+
+
+def linear_flops(model: Model, head: bool = True) -> float:
+    """FLOPs of one token's products by weights: two per weight that it multiplies by; experts by the k that it meets."""
+    total = 2.0 * model.head().elements if head else 0.0
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, Place()):
+            elements = float(sum(matrix.elements for matrix in part.matrices))
+            if part.routed:
+                met = part.routed.top_k * part.routed.experts / part.routed.routed
+                elements += met * sum(matrix.elements for matrix in part.routed.matrices)
+            total += 2.0 * layers * elements
+    return total
+
+
+def prefill_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+    """FLOPs of computing P tokens of one sequence after C cached ones, the head once; latent attention in its cheaper form."""
+    new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
+    total = np.full(new.shape, 2.0 * model.head().elements) + linear_flops(model, head=False) * new
+    for name, layers in model.groups.items():
+        for part in parts(model.blocks[name], model.hidden, place):
+            total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
+            expanded = is_expanded(part, new, cached)
+            for cache in part.caches:
+                total = total + layers * per_pair(part, cache, expanded) * cache.span.pairs(cached, new)
+            if part.rebuilt is not None:
+                total = total + layers * expanded * part.rebuilt.entry_flops * cached
+    return np.asarray(total)

@@ -1,0 +1,1 @@
+"""Operations of one layer, one module per kind of block."""

@@ -1,0 +1,161 @@
+"""Prefill: the time to the first token, of P new tokens per sequence after C cached ones, whole or in chunks.
+
+A chunk is a step of its own: it reads the weights, what came before it, and the states again. Sources: chunked prefill
+arXiv 2308.16369; the forms of latent attention in `roofcalc.physics.prefill_ops`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc import units
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.errors import RoofcalcError
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
+from roofcalc.physics.kv_span import Array
+from roofcalc.physics.ops.types import Message, Operation, Share
+from roofcalc.physics.prefill_ops import prefill_operations
+from roofcalc.physics.roofline import RESOURCES, WIRES, Terms, add_messages, combined, limit_of, operation_terms, spared_seconds
+from roofcalc.specs.record import replace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_STEPS = 10_000_000
+
+
+class Prefill(NamedTuple):
+    """Prefills in one shape.
+
+    Attributes
+    ----------
+    ttft_s : array
+        Seconds until the first token: the sum of the stages; in `bound` pipelined over them.
+    pace_s : array
+        Seconds in which the system takes in the whole batch: as many times the slowest stage as there are stages, once
+        there are as many sequences.
+    limited_by : array of str
+        The resource that takes the largest part.
+    """
+
+    ttft_s: NDArray[Any]
+    pace_s: NDArray[Any]
+    limited_by: NDArray[np.str_]
+
+
+class Chunks(NamedTuple):
+    """The steps of a prefill, along a last axis: tokens computed, tokens cached before, tokens scored; 0 tokens is no step."""
+
+    new: NDArray[Any]
+    cached: NDArray[Any]
+    scored: NDArray[Any]
+
+
+def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunks:
+    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None.
+
+    Raises
+    ------
+    RoofcalcError
+        More steps than can be computed at once.
+    """
+    if size is None:
+        return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
+    count = int(np.ceil(new.max() / size))
+    if count * new.size > MAX_STEPS:
+        raise RoofcalcError(f"chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
+    begins = np.arange(count) * float(size)
+    part = np.clip(new[..., np.newaxis] - begins, 0.0, size)
+    last = begins + part >= new[..., np.newaxis]
+    return Chunks(part, cached[..., np.newaxis] + begins, np.where(last & (part > 0), 1.0, 0.0))
+
+
+def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> Prefill:
+    """Times of prefills; arguments broadcast.
+
+    Parameters
+    ----------
+    new, cached : tokens
+        P and C of each sequence.
+    batch : sequences
+        Over the whole system.
+    chunk : tokens, optional
+        Largest step.
+    """
+    new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
+    steps = chunks(new, cached, chunk)
+    size = batch[..., np.newaxis]
+    each = [stage_terms(deployment, index, steps, size) for index in range(len(deployment.stages))]
+    runs = steps.new > 0
+    seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
+    through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
+    depth = deployment.layout.pp
+    if deployment.assumptions.is_bound:  # pieces small enough fill the pipeline with one prompt; more of them share it
+        ttft = through / np.minimum(depth, np.maximum(new, 1.0))
+        pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
+    else:
+        ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
+    by_resource = _over_stages(deployment, each, runs)
+    return Prefill(ttft, pace, limit_of(deployment, by_resource))
+
+
+def _resource(terms: Terms, name: str) -> Array:
+    return sum((terms.get(wire, 0.0) for wire in WIRES), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
+
+
+def beside(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
+    """Seconds by resource that a batch's prompts add to steps which read the weights anyway: what chunks that ride along take, at least."""
+    new, batch = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(batch, dtype=float))
+    steps = chunks(new, np.zeros(new.shape), None)
+    each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], riding=True) for index in range(len(deployment.stages))]
+    return _over_stages(deployment, each, steps.new > 0)
+
+
+def _over_stages(deployment: Deployment, each: list[Terms], runs: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Seconds by resource of all steps that run, the stages one after another."""
+
+    def total(name: str) -> NDArray[Any]:
+        of_stage = (np.where(runs, np.asarray(_resource(terms, name)), 0.0).sum(axis=-1) for terms in each)
+        return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, of_stage, strict=True)))
+
+    return {name: total(name) for name in RESOURCES}
+
+
+def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array, riding: bool = False) -> Terms:
+    """Seconds of each step by resource, in one kind of stage; without those in which it reads weights where it rides along."""
+    operations, tokens = stage_work(deployment, index, steps, batch)
+    if riding:
+        operations = [replace(one, bytes=0.0) if one.role == "linear" else one for one in operations]
+    terms = operation_terms(deployment, operations)
+    if not riding and (spared := spared_seconds(deployment)):
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+    add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
+    if not riding and (fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
+        terms["overhead"] = terms.get("overhead", 0.0) + fixed
+    return terms
+
+
+def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
+    """A stage's messages; context ranks gather nothing (`prefill_share`)."""
+    return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
+
+
+def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[Share, Array]:
+    """What one device works on for `tokens` new tokens per sequence, and the sequences of one rank.
+
+    Entries are striped over context ranks for decode only: in prefill each tensor rank works on all that it attends to.
+    """
+    one, sequences = work.share_of(deployment, batch)
+    return Share(replace(one.place, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
+
+
+def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
+    """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
+    safe = np.maximum(steps.new, 1.0)
+    share, sequences = prefill_share(deployment, batch, safe)
+    operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
+    return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens

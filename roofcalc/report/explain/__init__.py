@@ -1,0 +1,1 @@
+"""Formulas with a request's numbers filled in."""

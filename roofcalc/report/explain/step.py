@@ -1,0 +1,325 @@
+"""The time of a step worked out: each operation's FLOPs, bytes and times, each message, their sum, and the speed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import collective_algorithms, collectives, overhead, roofline
+from roofcalc.physics import decode_ops as operations
+from roofcalc.physics.ops import ffn
+from roofcalc.physics.ops.gemm import linear
+from roofcalc.physics.ops.recurrent import recurrent
+from roofcalc.physics.ops.registry import parts
+from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
+from roofcalc.report.explain import caches
+from roofcalc.report.explain.formulas import Worked, evaluate, filled, formulas, number, work
+from roofcalc.report.explain.render import Line, Section, line, total
+from roofcalc.specs.model import Block
+from roofcalc.specs.weights import Matrix
+
+
+class Sums:
+    """Seconds by resource, term by term, as the lines that give them are written."""
+
+    def __init__(self) -> None:
+        self.work: list[float] = []
+        self.compute: list[float] = []
+        self.memory: list[float] = []
+        self.link: list[float] = []
+        self.scale_out: list[float] = []
+        self.overhead: list[float] = []
+
+
+class StepWorking:
+    """Works one stage of one step out, for one context and batch."""
+
+    prompt = False  # whether the step takes in prompts
+
+    def __init__(self, deployment: Deployment, stage: Stage, seq: float, batch: float, tokens: float = 1.0) -> None:
+        self.deployment = deployment
+        self.stage = stage
+        self.seq = seq
+        self.tokens = tokens
+        self.share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        self.sequences = float(sequences)
+        self.sums = Sums()
+        self.wire_tokens = float(self.share.tokens)
+        if deployment.assumptions.is_bound:
+            self.wire_tokens /= deployment.layout.dp
+
+    def sections(self) -> list[Section]:
+        """The stage's operations, messages and their sum."""
+        model = self.deployment.model
+        found: list[Section] = []
+        for name, layers in self.stage.groups:
+            block = model.blocks[name]
+            for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
+                found += self.before(name, part)
+                found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
+                found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
+                found += [self.state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
+                found += self._experts(name, part.routed, layers) if part.routed else []
+        if self.stage.last:
+            found.append(self.product("head", model.head(self.share.place.tp), 1, None))
+        if self.deployment.assumptions.network != "ideal":
+            found += [self._message(message) for message in self.messages()]
+        return [*found, *self._exposed(), self._sum()]
+
+    def messages(self) -> list[Message]:
+        """What the stage sends and sums."""
+        return operations.messages(self.deployment, self.stage)
+
+    def before(self, name: str, part: Part) -> list[Section]:
+        """What must be said of a part before its operations."""
+        return []
+
+    def heading(self, index: int) -> Section:
+        """What a kind of stage holds."""
+        stage = self.stage
+        holds = ", ".join(f"{count} {name}" for name, count in stage.groups)
+        ends = ", the embedding" * stage.first + ", the head" * stage.last
+        return Section(f"Stage kind {index + 1} of {len(self.deployment.stages)}: {holds}{ends}; {stage.count} alike", ())
+
+    def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
+        """A product by a weight matrix; the head's belongs to no part."""
+        lines = self.worked_product(matrix, float(self.share.tokens))
+        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+
+    def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
+        """FLOPs and bytes of one product for `tokens` tokens."""
+        letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(matrix.tensor).bytes_per_element}
+        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
+        return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
+
+    def alike(self, name: str, layers: int, matrix: Matrix) -> str:
+        """A product's title: how many layers have it, and how often."""
+        return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
+
+    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
+        """Attention over one cache."""
+        place = self.share.place
+        lines = caches.entry(self.deployment, record, cache, place)
+        lines += caches.reads(cache.span, self.seq)
+        reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
+        loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
+        if loaded != reads:
+            lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
+        letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        lines.append(line(work(operations.attended, "FLOPs", letters, "FLOPs of one sequence")))
+        moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
+        lines.append(line(work(operations.attended, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
+
+    def state(self, name: str, state: Recurrence, layers: int) -> Section:
+        """A recurrent update."""
+        letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
+
+    def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
+        place = self.share.place
+        letters = {
+            "T_g": float(self.share.group_tokens),
+            "k": routed.top_k,
+            "E": routed.experts,
+            "E_all": routed.routed,
+            "g": place.group,
+            "x": place.imbalance if place.ep > 1 else 1.0,
+        }
+        hit = line(work(ffn.distinct, "D", letters), "different experts")
+        letters["D"] = float(hit.value)
+        found = [Section(f"{block}: experts that the step hits", (hit,))]
+        moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
+        for matrix in routed.matrices:
+            w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
+            all_ = {**letters, "K": matrix.rows, "N": matrix.cols, "w": w}
+            lines = [line(work(ffn.expert_operations, name, all_, name.split(" with")[0])) for name in ("FLOPs", moved)]
+            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers))))
+        return found
+
+    def times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
+        """Seconds on both roofs, and in all layers and sequences together."""
+        deployment = self.deployment
+        name = deployment.format_of(role, tensor)
+        spread = self.share.spread
+        mfu, mbu = deployment.achieved(role, tensor, self.prompt)
+        flops, moved = (float(one.value) for one in lines[-2:])
+        letters = {
+            "FLOPs": flops,
+            "bytes": moved,
+            "mfu": mfu,
+            "F": (deployment.flop_per_s(name) or 0.0) * spread,
+            "mbu": mbu,
+            "β": deployment.memory_bytes_per_s * spread,
+        }
+        both = [line(work(roofline.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
+        n = layers * sequences
+        compute, memory = (float(one.value) * n for one in both)
+        self.sums.compute.append(compute)
+        self.sums.memory.append(memory)
+        times = [number(count) for count in (layers, sequences) if count != 1]
+        overlap = deployment.assumptions.overlap
+        both[0] = both[0]._replace(unit=f"s in {name}" + (f", F of {spread:g} devices" if spread > 1 else ""))
+        if overlap == "full":
+            return [
+                *both,
+                *(Line(f"{one.what} in all", float(one.value) * n, "s", "", "·".join([*times, number(float(one.value))])) for one in both if n != 1),
+            ]
+        formula = "time" if overlap != "none" else "time, nothing overlapped"
+        taken = work(roofline.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")
+        all_ = taken.value * n
+        self.sums.work.append(all_)
+        return [*both, line(taken, "s"), *([Line("in all", all_, "s", "", "·".join([*times, number(taken.value)]))] if times else [])]
+
+    def _message(self, message: Message) -> Section:
+        deployment = self.deployment
+        size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
+        lines = [*self._reached(message), size]
+        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        if deployment.profile:
+            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
+        for function, name, letters in collectives.worked_by(deployment, message):
+            worked = work(function, name, {**letters, "M": float(size.value)})
+            seconds = worked.value * message.layers
+            lines.append(line(worked, "s"))
+            if message.layers > 1:
+                lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
+            (self.sums.scale_out if "λ_out" in formulas(function)[name] else self.sums.link).append(seconds)
+        return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
+
+    def _cheapest(self, message: Message, size: float) -> list[Line]:
+        """Every way that a message could go, and the one that takes the least: its latency, and its bytes' time on each wire."""
+        found: list[Line] = []
+        taken: list[tuple[float, float, dict[str, float]]] = []
+        for way in collective_algorithms.ways(self.deployment, message):
+            on_wires = dict.fromkeys(("link", "scale_out"), 0.0)
+            for leg in way.legs:
+                worked = work(leg.function, leg.formula, {**leg.letters, "M": size})
+                on_wires[leg.wire] += worked.value
+                found.append(line(worked, "s"))
+            names = " + ".join(leg.formula for leg in way.legs)
+            seconds = way.latency_s + sum(on_wires.values())
+            found.append(total(f"{names}, with its latency", [way.latency_s, *(value for value in on_wires.values() if value)], "s"))
+            taken.append((seconds, way.latency_s, on_wires))
+        least, latency, on_wires = min(taken, key=lambda one: one[0])
+        self.sums.overhead.append(latency * message.layers)
+        self.sums.link.append(on_wires["link"] * message.layers)
+        self.sums.scale_out.append(on_wires["scale_out"] * message.layers)
+        return [*found, Line("in all", least * message.layers, "s, the cheapest way", "", f"{message.layers}·{number(least)}")]
+
+    def _exposed(self) -> list[Section]:
+        """Time that neither work nor messages account for, layer by layer and of the whole pass."""
+        deployment = self.deployment
+        lines: list[Line] = []
+        for name, layers in self.stage.groups:
+            lines += self._waited(
+                "exposed", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
+            )
+        lines += self._waited("step", "step", "τ_step", overhead.pass_seconds(deployment), overhead.pass_seconds(deployment, self.prompt))
+        words = "τ of a layer and τ_step of a pass, as given, or as whole runs show them beyond their kernels"
+        return [Section("Overhead", tuple(lines), words)] if lines else []
+
+    def _waited(self, formula: str, name: str, letter: str, once: float, here: float, layers: int = 1) -> list[Line]:
+        """Exposed time that is `once` in a decode step and `here` in this one, in so many layers; nothing where there is none."""
+        if not once:
+            return []
+        formula += ", prompt" if here != once else ""
+        worked = work(overhead.seconds, formula, {"layers": layers, letter: once, "φ": here / once}, name)
+        self.sums.overhead.append(worked.value)
+        return [line(worked, "s")]
+
+    def _reached(self, message: Message) -> list[Line]:
+        """How many ranks a token's exchange reaches."""
+        if message.kind != "exchange":
+            return []
+        layout, domain = self.deployment.layout, self.deployment.hardware.domain
+        block: Block = self.deployment.model.blocks[message.name.split(".")[0]]
+        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.held_place(self.deployment)) if part.routed]
+        domains = -(-message.group // domain)
+        found: list[Line] = []
+        for letter, shards in (("P_hit", layout.ep), ("P_hit_m", domains if layout.ep > 1 else 1)):
+            formula = formulas(ffn.reached)["P_hit"]
+            letters = {"E": routed.experts, "E_all": routed.routed, "k": routed.top_k, "e": shards}
+            value = ffn.reached(routed, shards)
+            shown = Worked(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
+            found.append(line(shown) if shown else Line(letter, value, "every rank holds a part of each expert"))
+        letters_ = {"g": message.group, "D_s": domain, "m": domains, "P_hit": float(found[0].value), "P_hit_m": float(found[1].value)}
+        copies = [line(work(operations.exchange, name, letters_)) for name in ("copies", "across")]
+        return [found[0], copies[0]] if domains == 1 else [*found, *copies]
+
+    def _sum(self) -> Section:
+        """The stage's time, as the overlap in force puts its resources together."""
+        assumed, sums = self.deployment.assumptions, self.sums
+        network = sums.link + sums.scale_out
+        lines: list[Line] = []
+        letters: dict[str, float] = {}
+
+        def add(name: str, terms: list[float]) -> None:
+            letters[name] = sum(terms)
+            lines.append(total(name, terms, "s") if terms else Line(name, 0.0, "s"))
+
+        if assumed.overlap == "full":
+            add("compute", sums.compute)
+            spared = roofline.spared_seconds(self.deployment)
+            add("memory", [*sums.memory, *([-spared] if spared else [])])
+            for name, terms in (("link", sums.link), ("scale_out", sums.scale_out)) if assumed.is_bound else (("network", network),):
+                add(name, terms)
+        else:
+            add("work", sums.work)
+            add("network", network)
+        formula = "full, bound" if assumed.overlap == "full" and assumed.is_bound else "op" if assumed.overlap == "none" else assumed.overlap
+        worked = work(roofline.Step.stage_seconds, formula, letters, "stage")
+        lines.append(line(worked, "s"))
+        if sums.overhead:
+            add("overhead", sums.overhead)
+            worked = work(roofline.Step.stage_seconds, "with overhead", {"overlapped": worked.value, "overhead": letters["overhead"]}, "stage")
+            lines[-2] = lines[-2]._replace(what="overlapped")
+            lines.append(line(worked, "s"))
+        self.seconds = worked.value
+        return Section("Stage", tuple(lines), f"overlap {assumed.overlap}")
+
+
+def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
+    """The working of one decode step, and its seconds as worked out."""
+    layout = deployment.layout
+    sections = [shares(deployment, seq, batch)]
+    stages = deployment.stages
+    paced = layout.pp > 1 and batch >= layout.pp and not deployment.assumptions.is_bound
+    seconds: list[float] = []
+    for index, stage in enumerate(stages):
+        working = StepWorking(deployment, stage, seq, batch)
+        own = working.sections()
+        if len(stages) > 1 or stage.count > 1:
+            own.insert(0, working.heading(index))
+        sections += own
+        seconds.append(working.seconds)
+    if len(stages) == 1 and stages[0].count == 1:
+        return sections, seconds[0]
+    if paced:
+        formula = "T_step, B ≥ p"
+        worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
+        sections.append(Section("Pipeline", (line(worked, "s"),), "as many sequences as stages: the slowest one sets the pace"))
+        return sections, worked.value
+    terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
+    sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))
+    return sections, sum(terms)
+
+
+def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0) -> Section:
+    """How the batch divides over ranks."""
+    layout = deployment.layout
+    first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
+    if deployment.assumptions.is_bound:
+        share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        words = "bound: nothing is rounded up, and a stage's work divides perfectly over its t·d devices"
+        of_stage = (Line("B_r", float(sequences)), Line("T", float(share.tokens)), Line("T_g", float(share.group_tokens)))
+        return Section("Batch", (*first, *of_stage), words)
+    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
+    for what in ("B_m", "B_r", "T", "T_g"):
+        worked = work(operations.share_of, what, letters)
+        letters[what] = worked.value
+        first.append(line(worked))
+    return Section("Batch", tuple(first))

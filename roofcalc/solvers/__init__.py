@@ -1,0 +1,1 @@
+"""Searches over the physics: batch, context, layouts, frontier, plan."""

@@ -1,0 +1,1 @@
+"""The least hardware that meets a demand."""

@@ -1,0 +1,64 @@
+"""The sequences that a deployment serves: held at one context, or whole generations from a prompt to its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics.generation import Timed, mean_step, output_tok_s, step_at
+from roofcalc.physics.prefill import prefill
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Workload(NamedTuple):
+    """Contexts in the shape of a request's grid, and for generations their prompts and answers.
+
+    Attributes
+    ----------
+    seq : array
+        The context that memory must hold: the one asked for, or that of a generation at its end or mean.
+    isl, osl : array or None
+        Input and output tokens.
+    kv_at : str
+        Which context of a generation `seq` is.
+    chunk : float or None
+        Largest prefill step.
+    """
+
+    seq: NDArray[Any]
+    isl: NDArray[Any] | None = None
+    osl: NDArray[Any] | None = None
+    kv_at: str = "end"
+    chunk: float | None = None
+
+    def step(self, deployment: Deployment) -> Timed:
+        """The step, or the mean step of the generations."""
+        return step_at(deployment, self.seq) if self.isl is None else mean_step(deployment, self.isl, self.osl)
+
+    def throughput(self, deployment: Deployment, step: Timed, batch: NDArray[Any], seconds: NDArray[Any]) -> NDArray[Any]:
+        """Output tokens per second of the system; those of generations take in their prompts on the same devices."""
+        if self.isl is None or self.osl is None:
+            return np.asarray(batch * deployment.accepted / seconds)
+        found = output_tok_s(deployment, self.isl, self.osl, np.maximum(batch, 1), step, self.chunk)
+        return np.where(batch > 0, found, np.where(np.isnan(seconds), np.nan, 0.0))
+
+    def more(self, deployment: Deployment, throughput: NDArray[Any]) -> dict[str, Any]:
+        """Columns that only generations have."""
+        if self.isl is None or self.osl is None:
+            return {}
+        ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
+        return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+
+    def at(self, points: NDArray[Any]) -> Workload:
+        """The workload of some of its points."""
+        isl, osl = (one if one is None else one[points] for one in (self.isl, self.osl))
+        return self._replace(seq=self.seq[points], isl=isl, osl=osl)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """Columns of generations that are alike in all rows."""
+        return {} if self.isl is None else {"kv_at": self.kv_at, "chunk": self.chunk}

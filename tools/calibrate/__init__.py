@@ -1,0 +1,1 @@
+"""Maintainers' calibration of `typical`; not in the wheel."""

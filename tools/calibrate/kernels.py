@@ -1,0 +1,194 @@
+"""Kernels measured by themselves -> the fractions of the peaks that they achieve, device by device.
+
+Two tables: times of single kernels (device, kind, dtype, shape, microseconds), and figures that their publishers had reduced
+already (device, what, key, value). Work is counted as `roofcalc.operations` counts it, so that the fractions are those of the
+calculator's own roofline. In kernel shapes: m tokens times a k × n matrix; b sequences of s tokens, h query heads, kv KV heads
+of d; g ranks reducing so many bytes.
+"""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from roofcalc.catalog import lookup
+from roofcalc.physics.ops.types import ACTIVATION_BYTES
+from roofcalc.specs import dtypes
+from roofcalc.specs.device import Device
+
+SOURCES = {
+    "aic": "https://github.com/ai-dynamo/aiconfigurator/tree/095f58a/aic-core/src/aiconfigurator_core/systems/data",
+    "vidur": "https://github.com/microsoft/vidur/tree/7d475133/data/profiling",
+    "deepgemm": "https://github.com/deepseek-ai/DeepGEMM/blob/78cacf70/README.md",
+    "mamf": "https://github.com/stas00/ml-engineering/blob/744d01e/compute/accelerator/README.md",
+    "mamf1": "https://github.com/stas00/ml-engineering/blob/b9e29720eebd4aa946fa9678975385efbc90a777/compute/accelerator/README.md",
+    "network": "https://github.com/stas00/ml-engineering/blob/744d01e/network/README.md",
+}
+"""What a row's source begins with, and the page or folder that it stands for."""
+
+GRID = np.arange(0.02, 1.0001, 0.01)
+LATENT, ROPE, LATENT_FP8_BYTES = 512, 64, 656.0  # of DeepSeek-V3's entries, which all rows of kind `latent` are about
+
+
+class Kernel(NamedTuple):
+    """One timed kernel: seconds on its two roofs, at the peaks, and seconds measured."""
+
+    device: str
+    kind: str
+    dtype: str
+    shape: dict[str, int]
+    compute_s: float
+    memory_s: float
+    seconds: float
+    source: str
+
+
+def read(path: str | Path, as_on: Mapping[str, str] | None = None) -> list[Kernel]:
+    """The kernels of a table; those of a device in `as_on`, messages aside, once more as if measured on the device that it names."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows += [{**row, "device": other} for row in rows if row["kind"] != "all_reduce" and (other := (as_on or {}).get(row["device"]))]
+    return [_kernel(row) for row in rows]
+
+
+def figures(path: str | Path) -> list[dict[str, str]]:
+    """Published figures: rows of device, what, key, value, source."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _kernel(row: dict[str, str]) -> Kernel:
+    device = lookup.hardware(row["device"])[0].device
+    shape = {name: int(number) for name, number in re.findall(r"([a-z]+)(\d+)", row["shape"])}
+    flops, moved = _WORK[row["kind"]](shape, row["dtype"])
+    peak = device.peak_tflop_s[_format(device, row["kind"], row["dtype"])] * 1e12
+    memory = device.memory.bandwidth_gb_s * 1e9
+    dtype = "bf16" if row["dtype"] == "fp16" else row["dtype"]
+    return Kernel(device.name, row["kind"], dtype, shape, flops / peak, moved / memory, float(row["us"]) * 1e-6, row["source"])
+
+
+def _format(device: Device, kind: str, dtype: str) -> str:
+    wanted = dtypes.dtype(dtype).compute if kind == "product" else dtype
+    found = dtypes.usable(device, wanted)
+    assert found is not None
+    return found
+
+
+def _product(shape: dict[str, int], dtype: str) -> tuple[float, float]:
+    m, n, k = shape["m"], shape["n"], shape["k"]
+    return 2.0 * m * n * k, n * k * dtypes.dtype(dtype).bytes_per_element + m * (n + k) * ACTIVATION_BYTES
+
+
+def _decode(shape: dict[str, int], dtype: str) -> tuple[float, float]:
+    tokens = shape["b"] * shape["s"]
+    return 4.0 * tokens * shape["h"] * shape["d"], 2.0 * tokens * shape["kv"] * shape["d"] * dtypes.dtype(dtype).bytes_per_element
+
+
+def _latent(shape: dict[str, int], dtype: str) -> tuple[float, float]:
+    tokens = shape["b"] * shape["s"]
+    return 2.0 * tokens * shape["h"] * (2 * LATENT + ROPE), tokens * (LATENT_FP8_BYTES if dtype == "fp8" else (LATENT + ROPE) * 2.0)
+
+
+def _prompt(shape: dict[str, int], dtype: str) -> tuple[float, float]:
+    pairs = shape["b"] * shape["s"] * (shape["s"] + 1) / 2
+    return 4.0 * pairs * shape["h"] * shape["d"], 2.0 * shape["b"] * shape["s"] * shape["kv"] * shape["d"] * dtypes.dtype(dtype).bytes_per_element
+
+
+def _all_reduce(shape: dict[str, int], dtype: str) -> tuple[float, float]:
+    return 0.0, 0.0
+
+
+_WORK = {"product": _product, "decode": _decode, "latent": _latent, "prompt": _prompt, "all_reduce": _all_reduce}
+
+
+def pair(kernels: Iterable[Kernel], memory: float | None = None) -> tuple[float, float]:
+    """The fractions of compute and memory that come nearest to the times, each kernel on the longer of its roofs.
+
+    The least sum of |log(predicted/measured)| on a grid of hundredths, where each publisher counts once, however many kernels it
+    timed, and the largest fractions of equals. That of memory may be given.
+    """
+    rows = list(kernels)
+    compute_s, memory_s, seconds = (np.array([getattr(one, name) for one in rows]) for name in ("compute_s", "memory_s", "seconds"))
+    grid = GRID[::-1] if memory is None else np.array([memory])
+    predicted = np.maximum(compute_s / GRID[::-1, None, None], memory_s / grid[None, :, None])
+    publishers = [one.source.split(":")[0] for one in rows]
+    weights = np.array([1 / publishers.count(one) for one in publishers])
+    missed = (np.abs(np.log(predicted / seconds)) * weights).sum(axis=-1)
+    best = np.unravel_index(np.argmin(missed), missed.shape)
+    return round(float(GRID[::-1][best[0]]), 2), round(float(grid[best[1]]), 2)
+
+
+def misses(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """|log(predicted/measured)| of the kernels of each kind, at the fractions of their device's own entry."""
+    found: dict[str, list[float]] = {}
+    for one in kernels:
+        entry = entries.get(one.device, {})
+        if one.kind == "product" and one.dtype in entry.get("products", {}):
+            compute, memory = entry["products"][one.dtype], entry["reads"][one.dtype]
+        elif one.kind in ("decode", "latent") and one.dtype in entry.get("decode", {}):
+            compute, memory = entry["decode"][one.dtype]
+        elif one.kind == "prompt" and one.dtype in entry.get("prompt", {}):
+            compute, memory = entry["prompt"][one.dtype], 1.0
+        else:
+            continue
+        found.setdefault(one.kind, []).append(abs(float(np.log(max(one.compute_s / compute, one.memory_s / memory) / one.seconds))))
+    return found
+
+
+def by_device(kernels: list[Kernel]) -> dict[str, dict[str, Any]]:
+    """What the timed kernels of each device say, in the words of `roofcalc.profile.Profile`.
+
+    Attention's fraction of the bandwidth comes from grouped-query heads; its fraction of the FLOP/s from latent ones, whose many
+    heads share an entry, and is at most that of products.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for device in dict.fromkeys(one.device for one in kernels):
+        own = [one for one in kernels if one.device == device]
+        products = {dtype: pair(rows) for dtype, rows in _groups(own, "product").items()}
+        if "bf16" not in products:
+            continue
+        entry = found.setdefault(device, {})
+        entry["products"] = {dtype: one[0] for dtype, one in products.items()}
+        entry["reads"] = {dtype: one[1] for dtype, one in products.items()}
+        latent = _groups(own, "latent")
+        decode = {}
+        for dtype, rows in _groups(own, "decode").items():
+            memory = pair(rows)[1]
+            most = entry["products"][dtype]
+            decode[dtype] = (min(most, pair(latent[dtype], memory)[0]) if dtype in latent else most, memory)
+        entry |= {"decode": decode} if decode else {}
+        prompt = {dtype: pair(rows)[0] for dtype, rows in _groups(own, "prompt").items()}
+        entry |= {"prompt": prompt} if prompt else {}
+    return found
+
+
+def _groups(kernels: list[Kernel], *kinds: str) -> dict[str, list[Kernel]]:
+    found: dict[str, list[Kernel]] = {}
+    for one in kernels:
+        if one.kind in kinds:
+            found.setdefault(one.dtype, []).append(one)
+    return found
+
+
+def reductions(kernels: list[Kernel], link_gb_s: float) -> dict[str, tuple[float, ...]]:
+    """Two-regime fits of the all-reduces of one device: by ranks, two latencies in microseconds and two fractions of the link.
+
+    Both regimes get the bandwidth that the largest message shows, the first the latency that the smallest one does; the
+    second's latency is the one, of whole microseconds, that comes nearest to all.
+    """
+    found: dict[str, tuple[float, ...]] = {}
+    for ranks in sorted({one.shape["g"] for one in kernels}):
+        rows = sorted((one.shape["bytes"], one.seconds) for one in kernels if one.shape["g"] == ranks)
+        size, seconds = np.array(rows).T
+        ring = 2 * (ranks - 1) / ranks
+        rate = ring * size[-1] / seconds[-1]
+        first = max(0.0, seconds[0] - (ranks - 1) * size[0] / rate)
+        tried = np.arange(0, 200) * 1e-6
+        predicted = np.minimum(first + (ranks - 1) * size / rate, tried[:, None] + ring * size / rate)
+        second = tried[np.argmin(np.abs(np.log(predicted / seconds)).sum(axis=-1))]
+        share = round(min(1.0, float(rate) / (link_gb_s * 1e9)), 3)
+        found[str(ranks)] = (round(float(first) * 1e6, 1), share, round(float(second) * 1e6, 1), share)
+    return found
