@@ -1,5 +1,6 @@
 """What the tests of laws run over: every architecture of the catalog and of the examples, and machines of every kind of network."""
 
+import os
 import random
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,9 +11,11 @@ from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
+from roofcalc.specs.record import Record
 from tests import reference
 
 ROOT = Path(__file__).parent.parent
+NIGHTLY = bool(os.environ.get("ROOFCALC_NIGHTLY"))  # set by `pytest --nightly`
 EXAMPLES = sorted(str(path) for path in (ROOT / "tests" / "examples" / "models").glob("*.yaml"))
 NAMES = sorted(path.stem for path in (ROOT / "models").rglob("*.yaml"))
 TORUS = str(ROOT / "tests" / "examples" / "hardware" / "a-torus.yaml")
@@ -41,7 +44,38 @@ def architectures() -> list[str]:
     return list(found.values())
 
 
-MODELS = architectures()
+def structures() -> list[str]:
+    """Few models that together have every kind of layer and every trait of a model: sizes differ, code paths do not.
+
+    Models are taken in order, each that adds a block of a new structure or a new combination of traits.
+    """
+    seen: set[object] = set()
+    found = []
+    for name in architectures():
+        one = model(name)
+        traits = tuple(bool(getattr(one, trait)) for trait in TRAITS)
+        features = {_structure(block) for block in one.blocks.values()} | {("traits", *traits), ("blocks", len(one.blocks))}
+        if features - seen:
+            seen |= features
+            found.append(name)
+    return found
+
+
+TRAITS = ("tied", "parallel", "mtp", "extra_embed", "altup", "hyper_connections", "positions")
+
+
+def _structure(value: object) -> object:
+    """A record's kinds and which of its fields are set; of a number only whether it is 0, 1 or more."""
+    if isinstance(value, Record):
+        return (type(value).__name__, *((field.name, _structure(getattr(value, field.name))) for field in value.fields_))
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, (int, float)):
+        return min(value, 1)
+    return frozenset(_structure(one) for one in (value.values() if isinstance(value, dict) else value))  # type: ignore[attr-defined]
+
+
+MODELS = architectures() if NIGHTLY else structures()
 
 
 @lru_cache(maxsize=32)

@@ -1,21 +1,56 @@
-"""A clean environment for every test: no colours forced, no user catalog; and the count of the fuzzing's cases."""
+"""Test tiers, a clean environment for every test, and the count of fuzzed command lines.
 
-import sys
+`pytest` runs the fast tier, `pytest --process` the tier that starts processes (wheels, mutants, fuzzing, README), and
+`pytest --nightly` everything, over every architecture of the catalog and with the full number of fuzzed cases.
+"""
+
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+PROCESS = Path(__file__).parent / "process"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--process", action="store_true", help="run the tier that starts processes instead of the fast one")
+    parser.addoption("--nightly", action="store_true", help="run everything, at full length")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--nightly"):
+        os.environ["ROOFCALC_NIGHTLY"] = "1"  # read by tests.catalogs and tests.fuzz when they are imported, in workers too
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the tests of the tier that was asked for; tests that are named on the command line always run."""
+    named = [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
+    if config.getoption("--nightly") or any(PROCESS in (path, *path.parents) for path in named):
+        return
+    wanted = config.getoption("--process")
+    kept = [item for item in items if (PROCESS in item.path.parents) == wanted]
+    if dropped := [item for item in items if (PROCESS in item.path.parents) != wanted]:
+        config.hook.pytest_deselected(items=dropped)
+    items[:] = kept
+
 
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No colours forced, no user catalog."""
     for name in ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "ROOFCALC_PATH", "PY_COLORS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Says how many command lines the fuzzing tests held to the contract, where they ran."""
-    outcome = sys.modules.get("tests.fuzz.outcome")
-    if outcome is not None and outcome.COUNTED:
-        each = ", ".join(f"{count:,} with {code}" for code, count in sorted(outcome.COUNTED.items()))
-        terminalreporter.write_line(f"fuzzing: {outcome.COUNTED.total():,} cases ended without a traceback ({each})")
+    """Prints how many fuzzed command lines ended without a traceback, added up over the workers."""
+    counted: dict[str, int] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, value in getattr(report, "user_properties", ()) or ():
+                if name.startswith("exit code ") and getattr(report, "when", "") == "call":
+                    counted[name] = counted.get(name, 0) + value
+    if counted:
+        each = ", ".join(f"{count:,} with {code}" for code, count in sorted(counted.items()))
+        terminalreporter.write_line(f"fuzzing: {sum(counted.values()):,} cases ended without a traceback ({each})")

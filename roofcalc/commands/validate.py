@@ -32,7 +32,7 @@ def validate(file: str | Path, *, summary: bool = False) -> Table:
     Parameters
     ----------
     file : path
-        A CSV with the columns of `roofcalc.evidence.points.COLUMNS`.
+        A CSV with the columns of `roofcalc.measurements.points.COLUMNS`.
     summary : bool
         Instead of the points, how far off they are by hardware, kind of model and source.
 

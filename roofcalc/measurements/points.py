@@ -39,7 +39,7 @@ class Point(Record):
     tokens_per_device : float
         In place of the batch: tokens of one prefill step on each device.
     metric, value
-        One of `roofcalc.evidence.metrics.METRICS`, in its unit.
+        One of `roofcalc.measurements.metrics.METRICS`, in its unit.
     comparable : bool
         False where the file says that the run does something that the row does not tell (speculation, cached prompts).
     """

@@ -2,7 +2,7 @@
 
 Every way takes α and, for each byte, its time on the links: a small message goes the way with the least latency, a large one
 the way with the most bandwidth. Sources of the ways: one-shot and two-shot all-reduce, NVIDIA/TensorRT-LLM customAllReduce and
-vllm-project/vllm custom_all_reduce; dispatch and combine, deepseek-ai/DeepEP; their figures in `roofcalc.evidence`.
+vllm-project/vllm custom_all_reduce; dispatch and combine, deepseek-ai/DeepEP; their figures in `roofcalc.measurements`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Time of a step that neither work nor messages account for: starting kernels, small operations, scheduling, sampling.
 
-Source of a fixed time per layer: LIMINAL, arXiv 2507.14397v2; the figures in `roofcalc.evidence`.
+Source of a fixed time per layer: LIMINAL, arXiv 2507.14397v2; the figures in `roofcalc.measurements`.
 """
 
 from __future__ import annotations

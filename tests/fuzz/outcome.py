@@ -11,8 +11,8 @@ from hypothesis.strategies import SearchStrategy
 from roofcalc.cli.app import app
 from tests.shell import RUNNER
 
-USUAL = 10_000
-WANTED = int(os.environ.get("ROOFCALC_FUZZ", USUAL))  # more than usual: other cases each time
+USUAL = (500, 10_000)  # cases of the process tier and of `pytest --nightly`, the same ones each time
+WANTED = int(os.environ.get("ROOFCALC_FUZZ", USUAL[bool(os.environ.get("ROOFCALC_NIGHTLY"))]))
 COUNTED: Counter[str] = Counter()
 _ANSWERED, _REFUSED, _FAILED = 0, 2, 3
 
@@ -38,7 +38,7 @@ def cases(share: float, strategy: SearchStrategy[Any], case: Callable[[Any], Non
     wanted = round(share * WANTED)
     before = COUNTED.total()
     quiet = settings(
-        max_examples=wanted, derandomize=WANTED == USUAL, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
+        max_examples=wanted, derandomize=WANTED in USUAL, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False
     )
     quiet(given(strategy)(case))()
     assert COUNTED.total() - before >= wanted

@@ -1,0 +1,410 @@
+"""The preset `typical`: its laws, its all-reduces and exchanges against published times, its kernels, what it says and how far off it is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import roofcalc as rc
+from roofcalc.catalog import lookup
+from roofcalc.commands.explain import explain
+from roofcalc.commands.interactivity import interactivity
+from roofcalc.commands.prefill import prefill as first_token
+from roofcalc.deployment import calibrated
+from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.deployment import Deployment, Draft, deploy, notes
+from roofcalc.errors import RoofcalcError
+from roofcalc.measurements.compare import usual
+from roofcalc.physics import collectives, overhead
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
+from roofcalc.physics.generation import output_tok_s, step_at
+from roofcalc.physics.memory import batch_memory
+from roofcalc.physics.ops.types import Message
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.roofline import decode
+from roofcalc.specs.dtypes import dtype
+from roofcalc.specs.record import replace
+from tools.calibrate import calibrate, kernels, runs
+
+HERE = Path(__file__).parent
+BATCHES = np.array([1.0, 2, 3, 8, 17, 64, 255, 256, 1000, 4096])
+SEQS = np.array([1.0, 100, 1000, 8192, 100_000])
+# Model, machine, weights, layout: dense, latent, experts, states, windows; switch, mesh, torus, PCIe, several domains, stages
+CASES = [
+    ("llama-3.1-8b", "h100-sxm", "bf16", {}),
+    ("llama-3.1-8b", "rtx-4090", "q4_k_m", {}),
+    ("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}),
+    ("llama-3.1-70b", "8xmi300x", "fp8", {"tp": 2, "pp": 4}),
+    ("llama-3.1-70b", "8-way-l40s", "int4", {"tp": 8}),
+    ("llama-3.1-405b", "16xh100-sxm", "fp8", {"tp": 16}),
+    ("llama-3.1-405b", "v5e-16", "int8", {"tp": 16}),
+    ("mixtral-8x7b", "2xa100-sxm-80gb", "int8", {"tp": 2}),
+    ("deepseek-v3", "8xh200-sxm", "native", {"tp": 8}),
+    ("deepseek-v3", "32xh800-sxm", "native", {"tp": 1, "dp": 32}),
+    ("gpt-oss-120b", "gb200-nvl72", "native", {"tp": 1, "dp": 72}),
+    ("jamba-1.5-mini", "8xb200-sxm", "bf16", {"tp": 8}),
+    ("gemma-3-27b", "tpu-v6e", "bf16", {}),
+    ("deepseek-v3.2", "16xgaudi3", "fp8", {"tp": 4, "dp": 4}),
+]
+
+
+def on(model: str, hardware: str, weights: str = "native", layout: dict[str, int] | None = None, **given: object) -> Deployment:
+    return deploy(lookup.model(model)[0], lookup.hardware(hardware)[0], weights=weights, assumptions=assumptions(**given), **(layout or {}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[1]}")
+def test_typical_is_no_faster_than_the_roofline_nor_than_the_bound(case: tuple[str, str, str, dict[str, int]]) -> None:
+    by_preset = {name: on(*case, assume=name) for name in ("bound", "roofline", "typical")}
+    steps = {name: decode(one, SEQS).seconds(BATCHES[:, None]) for name, one in by_preset.items()}
+    prompts = {name: prefill(one, SEQS, 0.0, BATCHES[:, None]).ttft_s for name, one in by_preset.items()}
+    for times in (steps, prompts):
+        assert np.isfinite(times["typical"]).all()
+        assert (times["roofline"] <= times["typical"] * (1 + 1e-12)).all()
+        assert (times["bound"] <= times["typical"] * (1 + 1e-12)).all()
+    assert (np.diff(steps["typical"], axis=0) >= 0).all()  # a step never gets shorter with more sequences
+    assert (np.diff(steps["typical"], axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[1]}")
+def test_arrays_equal_the_loop(case: tuple[str, str, str, dict[str, int]]) -> None:
+    deployment = on(*case, assume="typical")
+    grid, prompts = decode(deployment, SEQS).seconds(BATCHES[:, None]), prefill(deployment, SEQS, 0.0, BATCHES[:, None]).ttft_s
+    for row, batch in enumerate(BATCHES):
+        for column, seq in enumerate(SEQS):
+            assert float(decode(deployment, seq).seconds(batch)) == pytest.approx(grid[row, column], rel=1e-12)
+            assert float(prefill(deployment, seq, 0.0, batch).ttft_s) == pytest.approx(prompts[row, column], rel=1e-12)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} on {case[1]}")
+def test_figures_given_by_hand_stand_in_the_place_of_the_profiles(case: tuple[str, str, str, dict[str, int]]) -> None:
+    """With every fraction 1 and no overhead, what is left is the roofline with its activations; messages keep their ways."""
+    ideal = {"network": "ideal", "activations": True}
+    plain = decode(on(*case, **ideal), SEQS).seconds(BATCHES[:, None])
+    by_hand = {"assume": "typical", "network": "ideal", "mbu": 1.0, "mfu": 1.0, "link": 1.0, "layer_overhead_us": 0.0, "step_overhead_us": 0.0}
+    assert decode(on(*case, **by_hand), SEQS).seconds(BATCHES[:, None]) == pytest.approx(plain, rel=1e-12)
+    halved = decode(on(*case, **{**by_hand, "mbu": 0.5, "mfu": 0.5}), SEQS).seconds(BATCHES[:, None])
+    assert halved == pytest.approx(2 * plain, rel=1e-12)
+
+
+def test_given_overheads_add_to_any_preset() -> None:
+    """126 layers of 10 us and a step of 500 us, on one stage: 1.76 ms; in two stages each pass takes its own."""
+    for preset in ("roofline", "bound", "typical"):
+        without = {"assume": preset, "layer_overhead_us": 0.0, "step_overhead_us": 0.0}
+        waiting = {"assume": preset, "layer_overhead_us": 10.0, "step_overhead_us": 500.0}
+        for layout, waited in (({"tp": 8}, 1.76e-3), ({"tp": 4, "pp": 2}, 2.26e-3)):
+            plain, longer = (on("llama-3.1-405b", "8xh100-sxm", "fp8", layout, **given) for given in (without, waiting))
+            assert decode(longer, 1000).seconds(1) - decode(plain, 1000).seconds(1) == pytest.approx(waited, rel=1e-9)
+            if preset != "bound":  # whose pieces overlap in a pipeline
+                assert float(prefill(longer, 1000).ttft_s - prefill(plain, 1000).ttft_s) == pytest.approx(waited, rel=1e-9)
+    assert rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1, batch=1, step_overhead_us=10**6)["limited_by"][0] == "overhead"
+
+
+def test_a_link_given_by_hand() -> None:
+    """2·(g−1)/g·M/(f·λ) of 1 GiB over 8 ranks at half of 450 GB/s: 8.35 ms beside some latency."""
+    deployment = on("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}, assume="typical", link=0.5)
+    assert _seconds(deployment, Message("x", "all_reduce", 1, 1.0, 8), 2**29) == pytest.approx(1.75 * 2**30 / 225e9, rel=0.02)
+
+
+def _seconds(deployment: Deployment, message: Message, tokens: float) -> float:
+    return float(sum(np.asarray(one) for one in collectives.seconds(deployment, message, tokens)))
+
+
+@pytest.mark.parametrize(
+    ("machine", "ranks", "size", "us"),
+    [
+        # Two-regime fits to NVIDIA's own tables of custom all-reduces (ai-dynamo/aiconfigurator, systems/data/*/comm), by hand:
+        ("8xh100-sxm", 8, 2**14, 3.4 + 7 * 2**14 / 325e3),  # α1 + (g − 1)·M/B1, B in bytes per microsecond
+        ("8xh100-sxm", 8, 2**29, 47 + 1.75 * 2**29 / 450e3),  # α2 + 2(g − 1)/g·M/B2
+        ("8xh100-sxm", 4, 2**14, 3.1 + 3 * 2**14 / 324e3),
+        ("8xh100-sxm", 4, 2**29, 28 + 1.5 * 2**29 / 346e3),
+        ("8xb200-sxm", 8, 2**14, 5.5 + 7 * 2**14 / 600e3),
+        ("8xb200-sxm", 8, 2**29, 34 + 1.75 * 2**29 / 686e3),
+        ("8xa100-sxm-80gb", 8, 2**29, 42 + 1.75 * 2**29 / 209e3),
+        # MI300X, 8 ranks: 312.9 GB/s of bus bandwidth (stas00/ml-engineering, network/README.md), small messages aside
+        ("8xmi300x", 8, 2**30, 1.75 * 2**30 / 312.9e3),
+    ],
+)
+def test_all_reduces_take_what_libraries_take(machine: str, ranks: int, size: int, us: float) -> None:
+    deployment = on("llama-3.1-70b", machine, "bf16", {"tp": ranks, "pp": 8 // ranks}, assume="typical")
+    message = Message("x", "all_reduce", 1, 1.0, ranks)  # two bytes a token
+    assert _seconds(deployment, message, size / 2) * 1e6 == pytest.approx(us, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "dispatch_us", "combine_us"),
+    [(16, 118, 195), (32, 155, 273), (64, 173, 314), (128, 192, 369)],  # 128 tokens: deepseek-ai/DeepEP, docs/legacy.md
+)
+def test_exchanges_between_domains_take_what_kernels_take(ranks: int, dispatch_us: float, combine_us: float) -> None:
+    deployment = on("deepseek-v3", f"{ranks}xh800-sxm", "native", {"tp": 1, "dp": ranks}, assume="typical")
+    found = {message.name: message for message in work.messages(deployment, deployment.stages[0])}
+    assert _seconds(deployment, found["moe.dispatch"], 128) * 1e6 == pytest.approx(dispatch_us, rel=0.12)
+    assert _seconds(deployment, found["moe.combine"], 128) * 1e6 == pytest.approx(combine_us, rel=0.12)
+
+
+@pytest.mark.parametrize(
+    ("machine", "tokens", "dispatch_us", "combine_us"),
+    [  # DeepEP low-latency kernels, 8 ranks (aiconfigurator, wideep tables)
+        ("8xh100-sxm", 1, 13.2, 14.4),
+        ("8xh100-sxm", 128, 36.7, 67.0),
+        ("8xb200-sxm", 1, 22.1, 22.1),
+        ("8xb200-sxm", 128, 33.0, 40.9),
+    ],
+)
+def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: int, dispatch_us: float, combine_us: float) -> None:
+    deployment = on("deepseek-v3", machine, "native", {"tp": 1, "dp": 8}, assume="typical")
+    found = {message.name: message for message in work.messages(deployment, deployment.stages[0])}
+    assert _seconds(deployment, found["moe.dispatch"], tokens) * 1e6 == pytest.approx(dispatch_us, rel=0.2)
+    assert _seconds(deployment, found["moe.combine"], tokens) * 1e6 == pytest.approx(combine_us, rel=0.2)
+
+
+def test_kernels_lie_within_the_scatter_that_is_stated() -> None:
+    file = calibrated.read()
+    timed = kernels.read(HERE / "kernels.csv")
+    for kind, (count, median, most) in calibrate.scattered(timed, file.devices).items():
+        stated = file.kernels[kind]
+        assert (count, median, most) == (stated[0], pytest.approx(stated[1], abs=0.002), pytest.approx(stated[2], abs=0.002)), kind
+    assert file.kernels["product"][1] < 0.05 and file.kernels["decode"][1] < 0.05
+    assert sum(one[0] for one in file.kernels.values()) > 1000
+
+
+def test_no_device_figure_is_typed_by_hand() -> None:
+    """The script finds in the measurements what the file says."""
+    found = calibrate.devices(kernels.read(HERE / "kernels.csv", calibrate.SAME), kernels.figures(HERE / "figures.csv"))
+    assert found == calibrated.read().devices
+
+
+def test_the_file_is_what_the_script_writes() -> None:
+    assert calibrate.text(calibrated.read()) == calibrated.PATH.read_text(encoding="utf-8")
+
+
+def test_every_row_has_a_source() -> None:
+    rows = [*kernels.figures(HERE / "figures.csv"), *({"source": one.source} for one in kernels.read(HERE / "kernels.csv"))]
+    assert {row["source"].split(":")[0] for row in rows} == set(kernels.SOURCES)
+    assert all(url.startswith("https://") for url in kernels.SOURCES.values())
+
+
+def test_one_kernel_by_hand() -> None:
+    """A 1 × 65,536 × 8,192 product in bf16 on an H100 (aiconfigurator: 383.37 us) reads 1,073.9 MB: 320.6 us at 3,350 GB/s."""
+    (kernel,) = [
+        one
+        for one in kernels.read(HERE / "kernels.csv")
+        if one.device == "h100-sxm" and one.dtype == "bf16" and one.kind == "product" and one.shape == {"m": 1, "n": 65536, "k": 8192}
+    ]
+    assert kernel.memory_s == pytest.approx((65536 * 8192 + 65536 + 8192) * 2 / 3350e9)
+    assert kernel.memory_s / kernel.seconds == pytest.approx(0.836, abs=0.001)
+
+
+def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
+    file = calibrated.read()
+    for name, path in lookup.entries("hardware").items():
+        if "\ndevice:" in path.read_text(encoding="utf-8"):
+            continue
+        device = lookup.hardware(name)[0].device
+        profile = calibrated.profile(device)
+        shares = [
+            *profile.products.values(),
+            *profile.reads.values(),
+            *profile.prompt.values(),
+            *(x for pair in profile.decode.values() for x in pair),
+        ]
+        assert all(0 < share <= 1 for share in shares), name
+        assert profile.reserve_gb <= 6 and (profile.reserve_gb >= 2 or device.memory.capacity_gb < 20), name
+        own = file.devices.get(device.name)
+        assert bool(profile.borrowed) == (own is None or own.reads is None or own.decode is None or own.reduce is None or own.exchange is None), name
+    said = notes(on("llama-3.1-8b", "rtx-4090", assume="typical"))
+    assert any(text.startswith("typical: calibrated ") for text in said)
+    assert any("rtx-4090 borrows what l40s achieves in products" in text for text in said)
+    assert not any("typical" in text for text in notes(on("llama-3.1-8b", "rtx-4090")))
+
+
+def test_weights_that_are_widened_or_borrowed() -> None:
+    """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
+    profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
+    plain = profile.product(dtype("bf16"), "bf16")
+    assert profile.product(dtype("fp16"), "fp16") == plain
+    assert profile.product(dtype("fp8"), "fp8")[1] == profile.reads["fp8"] != plain[1]
+    assert profile.product(dtype("mxfp8"), "fp8") == profile.product(dtype("fp8"), "fp8")
+    assert profile.product(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.narrow["4"])
+    assert profile.product(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.narrow["8"])
+
+
+def test_memory_is_what_the_driver_shows_less_a_reserve() -> None:
+    """81,559 MiB of an H100, 5 % of 80 GB kept free; 2 GB of a small one, 6 of a large one; given ones come first."""
+    assert on("llama-3.1-8b", "h100-sxm", assume="typical").usable_bytes == pytest.approx(81559 * 2**20 - 4e9)
+    assert on("llama-3.1-8b", "rtx-4090", assume="typical").assumptions.reserve_gb == 2
+    assert on("llama-3.1-8b", "mi355x", assume="typical").assumptions.reserve_gb == 6
+    assert on("llama-3.1-8b", "tpu-v6e", assume="typical").assumptions.capacity == "nominal"  # no driver's figure is known
+    given = on("llama-3.1-8b", "h100-sxm", assume="typical", reserve_gb=1.0, capacity="binary")
+    assert given.usable_bytes == pytest.approx(80 * 2**30 - 1e9)
+
+
+def test_short_prompts_are_taken_in_together() -> None:
+    """64 prompts of 128 tokens make one step of 8,192: far less than 64 readings of the weights."""
+    deployment = on("llama-2-7b", "h100-sxm", "fp8", assume="typical")
+    mean = step_at(deployment, 200.0)
+    one, all_ = (float(prefill(deployment, 128, 0.0, batch).ttft_s) for batch in (1, 64))
+    assert all_ < 0.5 * 64 * one
+    assert output_tok_s(deployment, 128, 100, 64, mean) == pytest.approx(64 * 100 / (100 * float(mean.seconds(64)) + all_))
+
+
+def test_ranks_that_step_together_wait_for_one_anothers_prompts() -> None:
+    """1,024 sequences on 8 ranks, 2,048 tokens each: a step meets μ = 0.5 new prompts, any with probability 1 − e^−0.5 = 0.393469, and
+    then 0.5/0.393469 = 1.27 of them: two whole ones, on two ranks. In 2,048 steps there are 805.825 such waits.
+    """
+    deployment = on("deepseek-v3", "8xh200-sxm", "native", {"tp": 1, "dp": 8}, assume="typical")
+    mean = step_at(deployment, 2000.0)
+    waits = 805.825 * float(prefill(deployment, 1024, 0.0, 2).ttft_s)
+    found = output_tok_s(deployment, 1024, 2048, 1024, mean)
+    assert found == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + waits), rel=1e-5)
+    # A drafter none of whose drafts is accepted takes the same prompts in: here the model itself, so each wait is twice as long
+    drafted = replace(deployment, draft=Draft(1, 0.0, deployment))
+    mean = step_at(drafted, 2000.0)
+    assert output_tok_s(drafted, 1024, 2048, 1024, mean) == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + 2 * waits), rel=1e-5)
+    # Ranks of a dense model are replicas: each takes in its own 128 prompts, eight at a time, and nobody waits
+    dense = on("llama-3.1-8b", "8xh200-sxm", "bf16", {"tp": 1, "dp": 8}, assume="typical")
+    mean = step_at(dense, 2000.0)
+    own = 128 / 8 * float(prefill(dense, 1024, 0.0, 64).ttft_s)
+    assert output_tok_s(dense, 1024, 2048, 1024, mean) == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + own))
+
+
+@pytest.mark.parametrize("case", CASES[:11], ids=lambda case: f"{case[0]} on {case[1]}")
+def test_operations_add_up(case: tuple[str, str, str, dict[str, int]]) -> None:
+    deployment = on(*case, assume="typical")
+    found = lines(decode(deployment, 1000.0), 1000.0, 16.0)
+    assert sum(float(one.time_s) for one in found) == pytest.approx(float(decode(deployment, 1000.0).seconds(16.0)), rel=1e-12)
+    assert {one.op.rpartition(".")[2] for one in found} >= {OVERHEAD}
+    prompt = prefill_lines(deployment, 1000.0, 0.0, 16.0)
+    assert sum(float(one.time_s) for one in prompt) == pytest.approx(float(prefill(deployment, 1000.0, 0.0, 16.0).ttft_s), rel=1e-12)
+    waited = sum(
+        overhead.seconds(deployment, stage) * float(times)
+        for stage, times in zip(deployment.stages, decode(deployment, 1000.0).passes(16.0), strict=True)
+    )
+    assert sum(float(one.overhead_s) for one in found if one.op.rpartition(".")[2] == OVERHEAD) == pytest.approx(waited)
+
+
+@pytest.mark.parametrize("case", CASES[:11], ids=lambda case: f"{case[0]} on {case[1]}")
+@pytest.mark.parametrize("command", ["interactivity", "prefill"])
+def test_the_working_arrives_at_the_answer(command: str, case: tuple[str, str, str, dict[str, int]]) -> None:
+    model, machine, weights, layout = case
+    given = {"weights": weights, **layout, "seq": 1000, "batch": 8, "assume": "typical"}
+    text = list(explain(command, model, machine, **given).text())
+    name, label, factor = ("step_ms", "T_step", 1e3) if command == "interactivity" else ("ttft_ms", "TTFT", 1e3)
+    answer = float((interactivity if command == "interactivity" else first_token)(model, machine, **given)[name][0]) / factor  # type: ignore[arg-type,operator]
+    stages = [line for line in text if line.startswith(("  stage = ", f"  {label}"))]
+    assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
+    assert any("the cheapest way" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
+    assert any(line.startswith("  overhead = ") for line in text)
+
+
+def test_engines() -> None:
+    engines = calibrated.read().engines
+    name, factor = next((name, one.exposed) for name, one in engines.items() if one.exposed != 1)
+    plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in (None, name))
+    assert overhead.seconds(own, own.stages[0]) == pytest.approx(factor * overhead.seconds(plain, plain.stages[0]))
+    row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine=name, layer_overhead_us=7).rows()))
+    assert (row["engine"], row["layer_overhead_us"], row["mbu"], row["assume"]) == (name, 7.0, None, "typical")
+    with pytest.raises(RoofcalcError, match=f"engine: 'gpt-fats' was not measured; did you mean gpt-fast.*; measured: {', '.join(engines)}"):
+        on("llama-3.1-8b", "h100-sxm", assume="typical", engine="gpt-fats")
+    with pytest.raises(RoofcalcError, match="only the preset typical knows engines"):
+        on("llama-3.1-8b", "h100-sxm", engine=name)
+    with pytest.raises(RoofcalcError, match="layer_overhead_us: -1 is not a number of microseconds"):
+        assumptions(layer_overhead_us=-1)
+
+
+def test_an_engine_whose_attention_does_not_share_heads() -> None:
+    """Llama-2-70B, 64 query and 8 KV heads on 2 ranks: 32 query heads share 4, so that each entry is loaded 1 + ρ·7 times.
+
+    One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
+    """
+    share = calibrated.read().run.repeats
+    given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
+    plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6"))
+    one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
+    assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))
+    assert float(one.flops) == float(again.flops) == 4 * 32 * 128 * 1000
+    # 80 layers, 10 sequences, at 3.35 TB/s of which attention in fp8 reaches a fraction: what a step takes longer
+    extra = 80 * 10 * 1.024e6 * 7 * share / (3.35e12 * plain.achieved("attention", "kv")[1])
+    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - exposed_apart(old, plain)
+    assert longer == pytest.approx(extra)
+    assert batch_memory(plain, 1000) == batch_memory(old, 1000)  # nothing more is held
+    assert float(prefill(plain, 1000).ttft_s) == pytest.approx(float(prefill(old, 1000).ttft_s), rel=0.1)  # nor loaded by prompts
+    whole = [_fp8_cache("llama-2-7b", "h100-sxm", "fp8", {}, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6")]
+    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(exposed_apart(whole[1], whole[0]))
+
+
+def _fp8_cache(model: str, hardware: str, weights: str, layout: dict[str, int], **given: object) -> Deployment:
+    return replace(on(model, hardware, weights, layout, **given), kv=dtype("fp8"))
+
+
+def exposed_apart(one: Deployment, other: Deployment) -> float:
+    return overhead.seconds(one, one.stages[0]) - overhead.seconds(other, other.stages[0])
+
+
+def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None:
+    given = {"weights": "fp8", "kv": "fp8", "tp": 2, "seq": 1000, "batch": 8, "assume": "typical", "engine": "tensorrt-llm-0.6"}
+    text = list(explain("interactivity", "llama-2-70b", "2xh100-sxm", **given).text())
+    answer = float(interactivity("llama-2-70b", "2xh100-sxm", **given)["step_ms"][0]) / 1e3  # type: ignore[arg-type]
+    stages = [line for line in text if line.startswith("  stage = ")]
+    assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
+    assert any(line.startswith("  loads = 1 + ρ·(n/m − 1) = ") for line in text)
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "expected"),
+    [
+        ("TensorRT-LLM (gptSessionBenchmark, static batch)", "0.5.0", "tensorrt-llm-0.6"),
+        ("TensorRT-LLM", "0.6.1", "tensorrt-llm-0.6"),
+        ("TensorRT-LLM", "0.7a", None),
+        ("TensorRT-LLM (PyTorch backend)", None, None),
+        ("SGLang", "0.5", None),
+        (None, "0.5", None),
+    ],
+)
+def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str | None, version: str | None, expected: str | None) -> None:
+    case = fitted[0].case
+    case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
+    assert case.generation == expected
+    deployment, _ = usual(case, assumptions("typical"))
+    assert deployment.profile is not None and deployment.profile.shares_heads == (expected is None)
+
+
+def test_the_file_is_read_for_this_preset_alone() -> None:
+    asked = "rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{})"
+    script = f"import sys, roofcalc as rc; {asked}; print('roofcalc.deployment.calibrated' in sys.modules)"
+    for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
+        printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
+        assert printed.strip() == expected
+
+
+@pytest.fixture(scope="module")
+def fitted() -> list[runs.Seen]:
+    return runs.seen(HERE / "measured.csv", calibrated.read())
+
+
+def test_errors_are_those_that_are_published(fitted: list[runs.Seen]) -> None:
+    """Of the points that the figures were fitted to; and a refit without a fifth of the points foresees it as well as is said."""
+    file = calibrated.read()
+    count, median, most = runs.summary(runs.misses(fitted, file.run))
+    published = file.errors["none_left_out"]
+    assert count == published[0]
+    assert median == pytest.approx(published[1], abs=0.005) and most == pytest.approx(published[2], abs=0.02)
+    rest = [one for one in fitted if runs.fifth(one)]
+    left = [one for one in fitted if not runs.fifth(one)]
+    strayed = runs.fit(rest, rounds=4)
+    assert runs.summary(runs.misses(left, runs.run_of(strayed)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
+
+
+def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.Seen]) -> None:
+    """Points made with other figures than the priors: their errors vanish under the fit, whatever else it trades."""
+    some = [one for one in fitted if one.deployment.hardware.count == 1][:30]
+    made = runs.run_of(np.array([-1.0, 0.5, 0.5, 1.0, 0.5, 0.0, 0.0, 0.5, -0.5, 0.0]))
+    points = []
+    for one, miss in zip(some, runs.misses(some, made), strict=True):
+        point = one.case.point
+        value = point.value / np.exp(miss) if one.case.metric.is_time else point.value * np.exp(miss)
+        points.append(one._replace(case=replace(one.case, point=replace(point, value=float(value)))))
+    before, after = (np.abs(runs.misses(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
+    assert after < 0.03 < before

@@ -1,0 +1,272 @@
+"""Formulas known to be wrong, each shipped by some calculator: patched in at run time to see the suite turn red."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from roofcalc.catalog import lookup
+from roofcalc.commands import frontier
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline
+from roofcalc.physics.ops import ffn, mla, registry
+from roofcalc.physics.ops import gqa as attention_operations
+from roofcalc.physics.ops.gemm import products
+from roofcalc.physics.ops.types import Cache
+from roofcalc.solvers.planner import demand, replica, select
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.device import Link
+from roofcalc.specs.feedforward import Experts, _network
+from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
+
+
+def _changed(one: Any, **factors: float) -> Any:
+    """An operation with some figures times a factor."""
+    return replace(one, **{name: getattr(one, name) * factor for name, factor in factors.items()})
+
+
+def kv_per_query_head() -> None:
+    def entry_elements(self: GQA, tp: int = 1) -> int:
+        return self.heads // tp * (self.head_dim + self.value_dim)
+
+    GQA.entry_elements = entry_elements  # type: ignore[method-assign]
+
+
+def kv_zero_beyond_the_heads() -> None:
+    GQA.kv_heads_on_device = lambda self, tp: self.kv_heads // tp  # type: ignore[method-assign]
+
+
+def weights_read_once_per_sequence() -> None:
+    def wrong(*args: Any) -> Any:
+        return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
+
+    decode_ops.products = wrong  # type: ignore[attr-defined]
+
+
+def weights_never_amortised() -> None:
+    seconds = roofline.Step.seconds
+    roofline.Step.seconds = lambda self, batch: batch * seconds(self, 1)  # type: ignore[method-assign]
+
+
+def attention_without_flops() -> None:
+    attended = decode_ops.attended
+    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), flops=0.0)
+
+
+def cache_written_back() -> None:
+    attended = decode_ops.attended
+    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), bytes=2.0)
+
+
+def sparse_peaks() -> None:
+    flop_per_s = Deployment.flop_per_s
+    Deployment.flop_per_s = lambda self, name: (rate := flop_per_s(self, name)) and 2 * rate  # type: ignore[method-assign]
+
+
+def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
+    """Models as the catalog gives them, with each grouped-query attention changed."""
+    build = lookup.build
+
+    def wrong(record: Any, *rest: Any) -> Any:
+        built = build(record, *rest)
+        if not isinstance(built, Model):
+            return built
+        blocks = {
+            name: replace(block, attention=change(built, block.attention)) if isinstance(block.attention, GQA) else block
+            for name, block in built.blocks.items()
+        }
+        return replace(built, blocks=blocks)
+
+    lookup.build = wrong  # type: ignore[attr-defined]
+
+
+def head_dim_derived() -> None:
+    _of_every_block(lambda model, attention: replace(attention, head_dim=model.hidden // attention.heads))
+
+
+def windows_on_every_layer() -> None:
+    def widest(model: Model) -> int | None:
+        found = [block.attention.window for block in model.blocks.values() if isinstance(block.attention, GQA) and block.attention.window]
+        return max(found, default=None)
+
+    _of_every_block(lambda model, attention: replace(attention, window=widest(model), chunk=None, blocks=None) if widest(model) else attention)
+
+
+def windows_on_no_layer() -> None:
+    _of_every_block(lambda model, attention: replace(attention, window=None, chunk=None))
+
+
+def block_choice_reads_everything() -> None:
+    _of_every_block(lambda model, attention: replace(attention, blocks=None))
+
+
+def borrowed_caches_held_again() -> None:
+    kv_span.Borrowed.holds = lambda self, seq: seq  # type: ignore[method-assign]
+
+
+def experts_of_one_token_at_any_batch() -> None:
+    ffn.distinct = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
+
+
+def all_experts_always() -> None:
+    ffn.distinct = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
+
+
+def experts_hit_never_twice() -> None:
+    ffn.distinct = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
+
+
+def imbalance_without_end() -> None:
+    def wrong(routed: Any, load: float, tokens: Any) -> Any:
+        return load * ffn.distinct(routed, tokens)
+
+    ffn.read_experts = decode_ops.read_experts = gemm_time.read_experts = wrong  # type: ignore[assignment,attr-defined]
+
+
+def every_expert_counts_as_real() -> None:
+    experts = registry.KINDS[Experts]
+
+    def wrong(network: Experts, *rest: Any) -> Any:
+        part = experts(network, *rest)
+        return replace(part, routed=replace(part.routed, routed=network.experts))
+
+    registry.KINDS[Experts] = wrong
+
+
+def latent_experts_at_full_width() -> None:
+    Experts.expert = lambda self, hidden, copies=1: _network("expert_", hidden, self.width, self.plain, "experts", copies)  # type: ignore[method-assign]
+
+
+def experts_always_divide() -> None:
+    def held(routed: Any, place: Any) -> float:
+        return float((routed.experts + place.redundant) / (place.ep if place.ep > 1 else place.group))
+
+    ffn.held_experts = memory.held_experts = held  # type: ignore[assignment,attr-defined]
+
+
+def replicated_router_divided() -> None:
+    around = Experts.around
+
+    def wrong(self: Experts, hidden: int, tp: int = 1) -> Any:
+        return tuple(one._replace(cols=-(-one.cols // tp)) if one.name == "router" else one for one in around(self, hidden, tp))
+
+    Experts.around = wrong  # type: ignore[method-assign]
+
+
+def exchange_without_network() -> None:
+    decode_ops.exchange = lambda *args: []  # type: ignore[assignment]
+
+
+def latent_cache_divided_by_ranks() -> None:
+    whole = mla.latent_bytes
+    mla.latent_bytes = lambda attention, place: whole(attention, place) / place.tp  # type: ignore[assignment]
+
+
+def rotary_part_dropped() -> None:
+    mla.latent_bytes = lambda attention, place: attention.kv_rank * place.kv_bytes  # type: ignore[assignment]
+
+
+def latents_kept_as_heads() -> None:
+    mla.latent_bytes = lambda attention, place: (
+        attention.heads // place.tp * (attention.nope_dim + attention.rope_dim + attention.v_dim) * place.kv_bytes
+    )  # type: ignore[assignment]
+
+
+def narrow_latents_without_scales() -> None:
+    mla.latent_bytes = lambda attention, place: (attention.kv_rank + attention.rope_dim) * place.kv_bytes  # type: ignore[assignment]
+
+
+def indexer_for_nothing() -> None:
+    def free(index: Any, candidates: Any, place: Any) -> Cache:
+        return Cache("index", candidates, 0.0, 0.0, "index")
+
+    attention_operations.index_cache = mla.index_cache = free  # type: ignore[assignment,attr-defined]
+
+
+def pools_not_compressed() -> None:
+    kv_span.Pool.reads = lambda self, seq: seq  # type: ignore[method-assign]
+
+
+def state_read_and_not_written() -> None:
+    updated = decode_ops.updated
+    decode_ops.updated = lambda *args, **given: _changed(updated(*args, **given), bytes=0.5)
+
+
+def links_of_both_directions() -> None:
+    bytes_per_s = Link.bytes_per_s
+    Link.bytes_per_s = lambda self, group: 2 * bytes_per_s(self, group)  # type: ignore[method-assign]
+
+
+def requests_without_their_first_token() -> None:
+    asked = replica.requests_per_s
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(mean_first_s=0.0))  # type: ignore[assignment]
+
+
+def prompts_read_for_nothing() -> None:
+    asked = replica.requests_per_s
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+
+
+def mixes_held_by_requests() -> None:
+    demand.Demand.shares = property(lambda self: np.broadcast_to(self.parts, self.isl.shape))  # type: ignore[assignment,method-assign]
+
+
+def pools_of_equal_size() -> None:
+    frontier.together = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
+
+
+def spare_devices_and_not_replicas() -> None:
+    chosen = select.choices
+
+    def wrong(demand: Any, market: Any, piece: Any) -> Any:
+        return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
+
+    select.choices = wrong
+
+
+def layouts_by_what_they_could_carry() -> None:
+    def wrong(one: Any, batch: Any) -> Any:
+        return one.most
+
+    select._speed = wrong
+
+
+# Each with words that mark tests which are about it by name: those do not count.
+MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
+    "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
+    "kv_zero_beyond_the_heads": (kv_zero_beyond_the_heads, ("heads_that_outnumber", "replicat")),
+    "weights_read_once_per_sequence": (weights_read_once_per_sequence, ("weights_once", "reads_weights")),
+    "weights_never_amortised": (weights_never_amortised, ("amorti",)),
+    "attention_without_flops": (attention_without_flops, ("attention_flops", "sdpa")),
+    "cache_written_back": (cache_written_back, ("written", "cache_once")),
+    "sparse_peaks": (sparse_peaks, ("sparse", "sheet", "peak")),
+    "head_dim_derived": (head_dim_derived, ("head_dim",)),
+    "windows_on_every_layer": (windows_on_every_layer, ("window",)),
+    "windows_on_no_layer": (windows_on_no_layer, ("window", "chunk")),
+    "block_choice_reads_everything": (block_choice_reads_everything, ("choice",)),
+    "borrowed_caches_held_again": (borrowed_caches_held_again, ("again",)),
+    "experts_of_one_token_at_any_batch": (experts_of_one_token_at_any_batch, ("distinct", "experts_hit")),
+    "all_experts_always": (all_experts_always, ("distinct", "experts_hit")),
+    "experts_hit_never_twice": (experts_hit_never_twice, ("distinct", "experts_hit")),
+    "imbalance_without_end": (imbalance_without_end, ("imbalance",)),
+    "every_expert_counts_as_real": (every_expert_counts_as_real, ("zero_experts", "real")),
+    "latent_experts_at_full_width": (latent_experts_at_full_width, ("width",)),
+    "experts_always_divide": (experts_always_divide, ("ceil",)),
+    "replicated_router_divided": (replicated_router_divided, ("router",)),
+    "exchange_without_network": (exchange_without_network, ("exchange", "network")),
+    "latent_cache_divided_by_ranks": (latent_cache_divided_by_ranks, ("copies",)),
+    "rotary_part_dropped": (rotary_part_dropped, ("rotary", "rope")),
+    "latents_kept_as_heads": (latents_kept_as_heads, ("latent",)),
+    "narrow_latents_without_scales": (narrow_latents_without_scales, ("scale",)),
+    "indexer_for_nothing": (indexer_for_nothing, ("index",)),
+    "pools_not_compressed": (pools_not_compressed, ("pool", "compress")),
+    "state_read_and_not_written": (state_read_and_not_written, ("written", "state")),
+    "links_of_both_directions": (links_of_both_directions, ("direction", "duplex")),
+    "requests_without_their_first_token": (requests_without_their_first_token, ("little",)),
+    "prompts_read_for_nothing": (prompts_read_for_nothing, ("prompts",)),
+    "mixes_held_by_requests": (mixes_held_by_requests, ("mixes",)),
+    "pools_of_equal_size": (pools_of_equal_size, ("ratio",)),
+    "spare_devices_and_not_replicas": (spare_devices_and_not_replicas, ("spare",)),
+    "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
+}
