@@ -226,7 +226,7 @@ def test_a_package_is_its_two_halves(name: str, figures: tuple[str, float, float
 
 
 def test_a_package_without_an_entry_is_refused_not_taken_for_its_half() -> None:
-    with pytest.raises(RoofcalcError, match="did you mean .*n300-chip"):
+    with pytest.raises(RoofcalcError, match=r"did you mean .*n300-chip"):
         catalog.hardware("n300")
 
 
