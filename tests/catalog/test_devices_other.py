@@ -28,7 +28,9 @@ WANTED = (
     "gaudi2,gaudi3,max-1550-stack,arc-b580,arc-pro-b60,"
     "m1-max,m1-ultra,m2-max,m2-ultra,m3-max,m3-ultra,m4-max,m5-max,"
     "groq-lpu-v1,cerebras-wse-3,sn40l,n150,n300-chip,p150,"
-    "ascend-910b3,ascend-910c-die,ascend-950dt,mlu370-x8,maia-100,maia-200,mtia-v2,epyc-9965,xeon-6980p"
+    "ascend-910b3,ascend-910c-die,ascend-950dt,mlu370-x8,maia-100,maia-200,mtia-v2,epyc-9965,xeon-6980p,"
+    "mi50-16gb,mi50-32gb,mi60,mi100,mi250-gcd,mi250,mi250x,max-1550,ascend-910c,rx-7900-xt,rx-9070-xt,radeon-ai-pro-r9700,ryzen-ai-max-395,"
+    "m1,m1-pro,m2,m2-pro,m3,m3-pro,m4,m4-pro,m5,m5-pro,epyc-9554,epyc-9654,xeon-8480"
 )
 
 
@@ -69,6 +71,21 @@ SHEETS = {
     "maia-100": ("bf16", 800, 1800, 64),  # Hot Chips 2024: 0.8 POPS, 1.8 TB/s, 64 GB
     "maia-200": ("fp4", 10000, 7000, 216),  # Microsoft: over 10 PFLOP/s, 7 TB/s, 216 GB
     "mtia-v2": ("int8", 354, 204.8, 128),  # Meta: 354 TOPS (708 sparse), 204.8 GB/s, 128 GB
+    "mi50-32gb": ("fp16", 26.5, 1024, 32),  # Hugging Face's table: 26.5; four stacks of 1024 bits at 2 Gb/s
+    "mi60": ("fp16", 29.5, 1024, 32),  # the same: 29.5
+    "mi100": ("bf16", 92.3, 1228.8, 32),  # AMD's launch table by Notebookcheck: 92.3 of BF16, 1.23 TB/s
+    "mi250-gcd": ("fp16", 362.1 / 2, 3276.8 / 2, 128 / 2),  # Hugging Face's table: 362.1 for both dies
+    "rx-7900-xt": ("int8", 103.2, 800, 20),  # Tom's Hardware: 103 of FP16 (84 units, 2.4 GHz), 320 bits at 20 Gb/s
+    "rx-9070-xt": ("int4", 1557 / 2, 640, 16),  # AMD: 1557 of INT4 with sparsity, 640 GB/s
+    "radeon-ai-pro-r9700": ("fp16", 2 * 95.7, 640, 32),  # Hugging Face's table: 95.7 of packed FP16, half of the matrix rate
+    "ryzen-ai-max-395": ("fp16", 59.4, 256, 128),  # Hugging Face's table: 29.7 of FP32, half of FP16; 256 bits at 8 Gb/s
+    "m1": ("fp32", 2.6, 68.25, 16),  # philipturner at llama.cpp: 68.2 GB/s
+    "m2-pro": ("fp32", 6.8, 200, 32),  # Apple: 200 GB/s, by llmcheck.net, as those below
+    "m3-pro": ("fp32", 7.4, 150, 36),  # Apple narrowed this bus: 150 GB/s
+    "m4": ("fp32", 4.6, 120, 32),
+    "m4-pro": ("fp32", 9.2, 273, 64),
+    "epyc-9654": ("int8", 96 * 2.4 * 128 / 1e3, 12 * 8 * 4.8, 768),  # twelve channels of DDR5-4800
+    "xeon-8480": ("int8", 56 * 2.0 * 2048 / 1e3, 8 * 8 * 4.8, 512),  # eight
 }
 
 
@@ -99,6 +116,12 @@ CLOCKS = {
     # Tenstorrent: 120 cores of 4096 at 1.35 GHz, as 140 of them made the 774 of the first sheets
     ("p150", "fp8"): 774e3 * 120 / 140,
     # Cores at their base clock: two multiply-adds of 512 bits, and the 1024 and 2048 operations of AMX that Intel gives for a core
+    ("rx-9070-xt", "fp8"): 64 * 2048 * 2.97,
+    ("rx-7900-xt", "fp16"): 84 * 512 * 2.4,
+    ("ryzen-ai-max-395", "bf16"): 40 * 512 * 2.9,
+    ("mi100", "fp16"): 120 * 1024 * 1.502,
+    ("epyc-9554", "fp32"): 64 * 32 * 3.1,  # Zen 4 takes two cycles for 512 bits
+    ("xeon-8480", "bf16"): 56 * 1024 * 2.0,
     ("epyc-9965", "fp32"): 192 * 64 * 2.25,
     ("epyc-9965", "bf16"): 192 * 128 * 2.25,
     ("xeon-6980p", "fp32"): 128 * 64 * 2.0,
@@ -115,6 +138,7 @@ def test_peaks_follow_from_clocks(which: tuple[str, str], gflop_s: float) -> Non
 
 # GB/s in one direction and devices: what a sheet counts in both directions is halved here
 LINKS = {
+    "mi100": (276 / 2, 4),  # AMD: three links, 276 both ways
     "mi210": (3 * 100 / 2, 4),  # three Infinity Fabric links of 100 both ways
     "mi300x": (896 / 2, 8),  # CDNA 3 white paper: 896 both ways over seven links
     "mi355x": (1075.2 / 2, 8),  # CDNA 4 white paper: 1,075.2 both ways over seven links
@@ -177,11 +201,34 @@ def test_a_torus_port_is_a_port() -> None:
 
 
 def test_halves_say_so() -> None:
-    for name in ("mi250x-gcd", "max-1550-stack", "n300-chip", "ascend-910c-die"):
+    for name in ("mi250-gcd", "mi250x-gcd", "max-1550-stack", "n300-chip", "ascend-910c-die"):
         found = device(name)
         assert found.title and ", one of its two " in found.title and found.notes and "counts as two of these" in found.notes
-        with pytest.raises(RoofcalcError, match=f"did you mean .*{name}"):  # a package's name is refused, not taken for its half
-            lookup.hardware(name.rpartition("-")[0])
+
+
+# The package's memory in GB, its half precision in TFLOP/s and its GB/s, as AMD's, Intel's and Huawei's sheets print them
+PACKAGES = {
+    "mi250": ("mi250-gcd", 128, 362.1, 3276.8),
+    "mi250x": ("mi250x-gcd", 128, 383, 3276.8),
+    "max-1550": ("max-1550-stack", 128, 839, 3276.8),
+    "ascend-910c": ("ascend-910c-die", 128, 752, 3200),
+}
+
+
+@pytest.mark.parametrize(("name", "figures"), PACKAGES.items())
+def test_a_package_is_its_two_halves(name: str, figures: tuple[str, float, float, float]) -> None:
+    half, memory, peak, bandwidth = figures
+    found = lookup.hardware(name)[0]
+    assert (found.count, found.device.name, found.domain) == (2, half, 2)
+    assert 2 * found.device.memory.capacity_gb == memory
+    assert 2 * found.device.peak_tflop_s["fp16"] == pytest.approx(peak, rel=1e-3)
+    assert 2 * found.device.memory.bandwidth_gb_s == pytest.approx(bandwidth, rel=1e-3)
+    assert lookup.hardware(f"4x{name}")[0].count == 8  # a box of four, its packages joined by the network
+
+
+def test_a_package_without_an_entry_is_refused_not_taken_for_its_half() -> None:
+    with pytest.raises(RoofcalcError, match=r"did you mean .*n300-chip"):
+        lookup.hardware("n300")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,10 @@ def test_gh200_nvl32_rounds_its_memory() -> None:
         ("frontier-node", 8, 1),  # OLCF's guide: one CPU of 64 cores, four packages of two devices
         ("aurora-node", 12, 2),  # ALCF's guide: two CPUs, six packages of two devices
         ("cloudmatrix384", 768, 192),  # 384 packages of two devices
-        ("v5e-256", 256, 32),  # Google: hosts of eight
+        ("v5e-256", 256, 64),  # Google at MLPerf: hosts of four, one package each
+        ("v4-8", 4, 2),  # the same: two packages
+        ("tpu-v4-pod", 4096, 2048),
+        ("v6e-8", 8, 2),
         ("tpu-v5p-pod", 8960, 2240),  # hosts of four
         ("tpu-v7x-pod", 9216, 2304),
     ],

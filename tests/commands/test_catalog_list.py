@@ -212,7 +212,7 @@ def test_naming_by_alias_among_many_files_reads_little(tmp_path: Path, monkeypat
     monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
     monkeypatch.setattr(yamlfile, "read_text", lambda path: whole.append(path.stem) or read_text(path))
     assert lookup.model("Some-Publisher/models-99-instruct")[0].name == "models-99"
-    assert lookup.hardware("8xhardware-alias-7")[0].device.name == "hardware-7"
+    assert lookup.hardware("1xhardware-alias-7")[0].device.name == "hardware-7"
     assert parsed == whole == ["models-99", "hardware-7"]
 
 
