@@ -9,7 +9,7 @@ import pytest
 from roofcalc.catalog import lookup
 from roofcalc.specs.device import Device
 
-FOLDER = catalog.built_in("hardware")
+FOLDER = lookup.built_in("hardware")
 DEVICES = {name: found.device for name in lookup.entries("hardware") if not (found := lookup.hardware(name)[0]).system}
 
 
@@ -51,8 +51,8 @@ def test_an_instance_is_written_as_its_provider_does_in_lower_case(name: str) ->
     assert 1 <= int(row["count"]) <= 16
     if row["scale_out_gb_s"]:
         assert 0.1 <= float(row["scale_out_gb_s"]) <= 100
-    known = {catalog.normal(word) for word in lookup.entries("hardware")}
-    assert catalog.normal(name) not in known, "the catalog has a file of this name: keep the file"
+    known = {lookup.normal(word) for word in lookup.entries("hardware")}
+    assert lookup.normal(name) not in known, "the catalog has a file of this name: keep the file"
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.architecture.parameters import count
+from roofcalc.catalog import lookup
+from roofcalc.specs.parameter_count import count
 
-TABLE = Path(__file__).parents[1] / "models" / "checkpoints.csv"
+TABLE = Path(__file__).parents[2] / "models" / "checkpoints.csv"
 HEADER = ["repo_id", "file", "model", "format", "kind", "weights", "published_bytes", "precision_bytes", "source"]
 ROWS = list(csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines()))
 SIZED = [row for row in ROWS if row["published_bytes"]]
@@ -62,7 +62,7 @@ def which(row: dict[str, str]) -> str:
 
 
 def bits(row: dict[str, str]) -> float:
-    counted = count(catalog.model(row["model"])[0])
+    counted = count(lookup.model(row["model"])[0])
     return float(row["published_bytes"]) * 8 / (counted.total + counted.excluded)
 
 
@@ -77,7 +77,7 @@ def test_the_table_parses_and_names_no_file_twice() -> None:
 
 
 def test_every_model_is_an_entry_of_the_catalog_under_its_own_name() -> None:
-    assert not {row["model"] for row in ROWS} - catalog.entries("models").keys()
+    assert not {row["model"] for row in ROWS} - lookup.entries("models").keys()
 
 
 def test_each_common_kind_has_two_sizes_or_more() -> None:
@@ -108,7 +108,7 @@ def test_the_405b_checkpoint_keeps_attention_and_two_layers_in_16_bits() -> None
     """126 layers; only the mlp of 124 of them is fp8, with a 32-bit scale for each row: 487.2 GB; eight devices held 57.75 GiB each."""
     mlp = 3 * 16_384 * 53_248  # hidden 16,384, width 53,248
     rows = 2 * 53_248 + 16_384  # gate and up have a row each of the width, down of the hidden size
-    total = count(catalog.model("llama-3.1-405b")[0]).total
+    total = count(lookup.model("llama-3.1-405b")[0]).total
     assert 124 * rows == 15_237_120  # the scales that the published count has beside the parameters: 405,868,625,920 in all
     assert total + 124 * rows == 405_868_625_920
     size = 124 * mlp + 4 * 124 * rows + 2 * (total - 124 * mlp)

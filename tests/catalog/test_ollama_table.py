@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc import catalog
-from roofcalc.architecture.parameters import count
+from roofcalc.catalog import lookup
+from roofcalc.specs.parameter_count import count
 
-TABLE = Path(__file__).parents[1] / "models" / "ollama.csv"
+TABLE = Path(__file__).parents[2] / "models" / "ollama.csv"
 HEADER = ["tag_name", "size", "model", "default", "default_quantisation", "file_gb", "source"]
 ROWS = list(csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines()))
 # Bits per weight of a whole file: the kind's own blocks, its higher-precision tensors, and 16-bit towers beside it.
@@ -30,7 +30,7 @@ def test_the_table_parses_and_names_no_tag_twice() -> None:
 
 
 def test_every_model_is_an_entry_of_the_catalog_under_its_own_name() -> None:
-    entries = catalog.entries("models")
+    entries = lookup.entries("models")
     assert not {row["model"] for row in ROWS} - entries.keys()
 
 
@@ -87,7 +87,7 @@ SMALL = 3.5e9  # below it the tables, in a higher precision or twice, are a larg
 @pytest.mark.parametrize("row", [row for row in ROWS if row["tag_name"] not in LARGER], ids=tag)
 def test_the_file_is_as_large_as_the_models_weights(row: dict[str, str]) -> None:
     """A second source for which model a tag is: its listed size in that precision, within what a kind's mix allows."""
-    counted = count(catalog.model(row["model"])[0])
+    counted = count(lookup.model(row["model"])[0])
     weights = counted.total + counted.excluded
     low, high = BITS[row["default_quantisation"]]
     assert low <= float(row["file_gb"]) * 8e9 / weights <= high + (2 if weights < SMALL else 0)
@@ -95,5 +95,5 @@ def test_the_file_is_as_large_as_the_models_weights(row: dict[str, str]) -> None
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row["tag_name"] in LARGER], ids=tag)
 def test_a_file_with_16_bit_parts_is_between_its_kind_and_16_bits(row: dict[str, str]) -> None:
-    counted = count(catalog.model(row["model"])[0])
+    counted = count(lookup.model(row["model"])[0])
     assert BITS[row["default_quantisation"]][0] <= float(row["file_gb"]) * 8e9 / (counted.total + counted.excluded) <= 12
