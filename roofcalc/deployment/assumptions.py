@@ -4,6 +4,7 @@ import math
 import numbers
 from typing import Any
 
+from roofcalc.deployment import engines
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.record import Record
 
@@ -11,13 +12,14 @@ LEAST_FRACTION = 1e-6
 MAX_KV_BLOCK = 1_000_000_000
 MAX_COPIES = 1_000_000
 MAX_OVERHEAD_US = 10_000_000
+MAX_STEP_TOKENS = 10_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound", "typical"),
     "overlap": ("full", "net", "op", "none"),
     "network": ("bandwidth", "ideal"),
-    "capacity": ("nominal", "visible", "binary", "largest"),
-    "kv_policy": ("architectural", "reserved"),
+    "capacity": ("nominal", "visible", "binary", "largest", "engine"),
+    "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
 }
 
 
@@ -29,7 +31,8 @@ class Assumptions(Record):
     assume : "roofline", "bound" or "typical"
         The preset; `bound` is a floor on time for any engine, `typical` what engines reach (`roofcalc.deployment.efficiency`).
     engine : str, optional
-        In `typical`: the engine, or release of one, whose exposed time and attention kernel are meant.
+        The engine, or release of one, whose memory rules hold (`roofcalc.deployment.engines`), and in `typical` whose exposed
+        time and attention kernel. `none`, or None outside `typical`: a machine that holds weights and caches and nothing else.
     overlap : "full", "net", "op" or "none"
         What runs at the same time (`roofcalc.physics.roofline`).
     network : "bandwidth" or "ideal"
@@ -41,10 +44,14 @@ class Assumptions(Record):
         Fraction of the memory that may be used.
     reserve_gb : float or None
         GB per device kept free besides; None: what the profile says of the device.
-    capacity : "nominal", "visible", "binary", "largest" or None
-        Reading of the device's memory size; None: visible where it is known, else nominal.
-    kv_policy : "architectural" or "reserved"
-        Windowed layers hold their window, or the whole context as engines with one page table do.
+    capacity : "nominal", "visible", "binary", "largest", "engine" or None
+        Reading of the device's memory size; "engine": what an engine's runtime reports; None: that where an engine has memory
+        rules, else visible where it is known, else nominal.
+    kv_policy : "architectural", "engine", "full", "minimal" or None
+        Windowed layers hold their window; what the engine's rules say; the whole context; or their window, with one vector
+        where keys serve as values. None: the engine's where it has rules, else the architecture's. "reserved" is "full".
+    max_batched_tokens, max_seqs : int or None
+        The largest step of an engine: tokens, and sequences, which also cap a batch on each replica; None: the engine's default.
     kv_block : int
         The context is rounded up to a multiple of this for capacity.
     imbalance : float
@@ -64,16 +71,18 @@ class Assumptions(Record):
     mbu: float | None = 1.0
     mfu: float | None = 1.0
     link: float | None = 1.0
-    util: float = 1.0
+    util: float | None = 1.0
     reserve_gb: float | None = 0.0
     capacity: str | None = "nominal"
-    kv_policy: str = "architectural"
+    kv_policy: str | None = None
     kv_block: int = 1
     imbalance: float = 1.0
     redundant_experts: int = 0
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    max_batched_tokens: int | None = None
+    max_seqs: int | None = None
 
     @property
     def is_bound(self) -> bool:
@@ -85,10 +94,11 @@ class Assumptions(Record):
 
 
 _OF_PROFILE = ("mbu", "mfu", "link", "reserve_gb", "capacity", "layer_overhead_us", "step_overhead_us")
+_OF_ENGINE = ("util", "capacity", "kv_policy")
 _PRESETS: dict[str, dict[str, Any]] = {
     "roofline": {},
-    "bound": {"overlap": "full", "capacity": "largest"},
-    "typical": {"activations": True, **dict.fromkeys(_OF_PROFILE)},
+    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal"},
+    "typical": {"activations": True, "engine": "vllm", **dict.fromkeys(_OF_PROFILE)},
 }
 
 
@@ -105,7 +115,15 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         if name in CHOICES and value not in CHOICES[name]:
             hint = did_you_mean(str(value), CHOICES[name])
             raise RoofcalcError(f"{name}: {value!r} is none of {', '.join(CHOICES[name])}{hint}")
-    built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
+    if chosen.get("kv_policy") == "reserved":
+        chosen["kv_policy"] = "full"
+    merged = {**_PRESETS[assume], **chosen}
+    if engines.rules(merged.get("engine")):
+        merged = {**dict.fromkeys(_OF_ENGINE), **merged}
+        merged |= {name: chosen.get(name) for name in _OF_ENGINE}
+    elif merged.get("kv_policy") in (None, "engine"):
+        merged["kv_policy"] = "architectural"
+    built = Assumptions(assume=assume, **merged)
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
@@ -115,8 +133,10 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"{name}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
-    if built.engine is not None and not built.is_typical:
-        raise RoofcalcError(f"engine: only the preset typical knows engines, and this is {assume}")
+    for name in ("max_batched_tokens", "max_seqs"):
+        value = getattr(built, name)
+        if value is not None and not (is_number(value) and value == int(value) and 1 <= value <= MAX_STEP_TOKENS):
+            raise RoofcalcError(f"{name}: {value!r} is not a whole number from 1 to {MAX_STEP_TOKENS:,}")
     if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
         raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):

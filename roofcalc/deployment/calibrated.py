@@ -10,7 +10,7 @@ from typing import Any
 
 from roofcalc.catalog import yamlfile
 from roofcalc.deployment.efficiency import Exchange, Profile, Wires
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.deployment.engines import split
 from roofcalc.specs.device import Device
 from roofcalc.specs.record import Record, replace
 from roofcalc.specs.schema import build
@@ -108,10 +108,6 @@ def read() -> Typical:
 def profile(device: Device, engine: str | None = None) -> Profile:
     """The profile of a device, of an engine where one is named.
 
-    Raises
-    ------
-    RoofcalcError
-        No measurements of that engine.
     """
     return resolved(read(), device, engine)
 
@@ -120,11 +116,8 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
     """The profile of a device by the figures of a file."""
     chain = lenders(file, device)
     own = Engine()
-    if engine is not None:
-        if engine not in file.engines:
-            known = ", ".join(file.engines)
-            raise RoofcalcError(f"engine: {engine!r} was not measured{did_you_mean(engine, tuple(file.engines))}; measured: {known}")
-        own = file.engines[engine]
+    if (timed := timed_engine(file, engine)) is not None:
+        own = file.engines[timed]
 
     def of(field: str) -> tuple[str, Any]:
         """A figure, and the entry that has it."""
@@ -175,6 +168,12 @@ _WORDS = {
     "gather": "gathers",
     "exchange": "exchanges",
 }
+
+
+def timed_engine(file: Typical, engine: str | None) -> str | None:
+    """The entry whose timings an engine's release takes: its own, or its engine's; None where they are those of all together."""
+    names = (engine, split(engine)[0]) if engine is not None else ()
+    return next((name for name in names if name in file.engines), None)
 
 
 def accuracy(file: Typical) -> str:

@@ -7,7 +7,9 @@ from functools import cached_property, lru_cache
 from typing import Any, Self
 
 from roofcalc.deployment.assumptions import Assumptions
+from roofcalc.deployment import engines
 from roofcalc.deployment.efficiency import Profile
+from roofcalc.deployment.engines import Rules
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes
@@ -69,6 +71,8 @@ class Deployment(Record):
         Speculation.
     profile : Profile or None
         In `typical`: what the device and its libraries achieve.
+    rules : Rules or None
+        How the engine uses memory, where it has rules.
     """
 
     model: Model
@@ -83,6 +87,7 @@ class Deployment(Record):
     combine: Dtype | None = None
     draft: Draft | None = None
     profile: Profile | None = None
+    rules: Rules | None = None
 
     @property
     def accepted(self) -> float:
@@ -203,12 +208,19 @@ class Deployment(Record):
         """Memory of one device in the reading asked for."""
         readings = self.hardware.device.memory.readings()
         name = self.assumptions.capacity or "nominal"
+        if name == "engine":
+            return engines.total_bytes(self.hardware.device)
         return max(readings.values()) if name == "largest" else readings[name]
 
     @property
     def usable_bytes(self) -> float:
-        """Memory of one device that weights and caches may fill."""
-        return self.capacity_bytes * self.assumptions.util - (self.assumptions.reserve_gb or 0.0) * 1e9
+        """Memory of one device that weights and caches may fill; under an engine's rules its activations and runtime too."""
+        kept = (self.assumptions.reserve_gb or 0.0) * 1e9
+        if self.rules is not None and self.rules.share_of == "rest":
+            return self.capacity_bytes - kept
+        before = self.rules.runtime_gib * engines.GIB if self.rules is not None and self.rules.share_of == "free" else 0.0
+        util = 1.0 if self.assumptions.util is None else self.assumptions.util
+        return (self.capacity_bytes - before) * util - kept - (self.rules.margin_gib * engines.GIB if self.rules else 0.0)
 
     @cached_property
     def stages(self) -> list[Stage]:
@@ -280,17 +292,33 @@ def deploy(
     if compute is not None and compute not in (known := dtypes.widest_known(device)):
         raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
+    layout = choose(model, hardware, tp, pp, dp, ep, dcp)
+    rules = engines.rules(assumed.engine)
+    if rules is not None:
+        assumed = _by_engine(assumed, rules, device, layout)
+    elif assumed.capacity == "engine":
+        raise RoofcalcError("capacity: 'engine' is what an engine's runtime reports; name one (--engine vllm)")
     if assumed.is_typical:
         assumed, profile = _typical(assumed, device)
-    if assumed.capacity not in (*readings, "largest"):
+    if assumed.capacity not in (*readings, "largest", "engine"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
-    layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
-    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile)
+    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
     return built
+
+
+def _by_engine(assumed: Assumptions, rules: Rules, device: Device, layout: Layout) -> Assumptions:
+    """What an engine's rules say where nothing was asked for: its share of memory, of what, and its layout of caches."""
+    return replace(
+        assumed,
+        util=rules.default_util(device, layout.tp * layout.pp) if assumed.util is None else assumed.util,
+        capacity=assumed.capacity or "engine",
+        reserve_gb=assumed.reserve_gb or 0.0,
+        kv_policy=assumed.kv_policy or "engine",
+    )
 
 
 def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:

@@ -36,7 +36,8 @@ def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions, repeated: float
         dcp=layout.dcp,
         kv_bytes=kv.bytes_per_element,
         kv_scales=kv.is_fp8 and not assumed.is_bound,
-        reserved=assumed.kv_policy == "reserved",
+        reserved=assumed.kv_policy == "full",
+        one_vector=assumed.kv_policy == "minimal",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,
         repeated=repeated,
@@ -46,7 +47,7 @@ def _held_place(layout: Layout, kv: Dtype, assumed: Assumptions, repeated: float
 def work_place(deployment: Deployment) -> Place:
     """How the work of a step is divided: as the weights lie; in `bound` perfectly, nothing replicated (`Share.spread`)."""
     if deployment.assumptions.is_bound:
-        return Place(kv_bytes=deployment.kv.bytes_per_element, exact=True)
+        return Place(kv_bytes=deployment.kv.bytes_per_element, exact=True, one_vector=True)
     return held_place(deployment)
 
 

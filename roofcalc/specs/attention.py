@@ -104,8 +104,14 @@ class GQA(Record):
         return max(1, part(self.kv_heads, tp))
 
     def entry_elements(self, tp: int = 1) -> int:
-        """Elements of one token's cache entry on a device, keys and values."""
+        """Elements that a token's keys and values are projected to on a device."""
         return self.kv_heads_on_device(tp) * (self.head_dim + (0 if self.shared_kv else self.value_dim))
+
+    def cached_elements(self, tp: int = 1, one_vector: bool = False) -> int:
+        """Elements of one token's entry in the cache: keys and values, also where one projection serves as both, unless `one_vector`."""
+        if one_vector:
+            return self.entry_elements(tp)
+        return self.kv_heads_on_device(tp) * (self.head_dim + self.value_dim)
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """Weights on one of `tp` tensor ranks."""

@@ -26,7 +26,7 @@ def gqa(attention: GQA, hidden: int, place: Place) -> Part:
     loads = 1 + ρ·(n/m − 1)
     """
     n = attention.heads // place.tp
-    entry = attention.entry_elements(place.tp) * place.kv_bytes / place.dcp
+    entry = attention.cached_elements(place.tp, place.one_vector) * place.kv_bytes / place.dcp
     loads = 1.0 + place.repeated * (n / attention.kv_heads_on_device(place.tp) - 1.0) if place.repeated else 1.0
     caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim), loads=loads)]
     blocks = attention.blocks

@@ -45,14 +45,17 @@ def mla(attention: MLA, hidden: int, place: Place) -> Part:
 
 
 def latent_bytes(attention: MLA, place: Place) -> float:
-    """Bytes of one entry; in fp8 the scales of 128 latents each, and the rotary part in 16 bits.
+    """Bytes of one entry; in fp8 of sparse attention the scales of 128 latents each, and the rotary part in 16 bits.
+
+    Source of the second: 656 bytes of FlashMLA's sparse kernel; dense attention keeps 576 (the fp8 `fp8_ds_mla` layout of vLLM
+    belongs to DeepSeek-V3.2 alone).
 
     Formulas
     --------
     entry bytes = (r_kv + d_rope)·c
-    entry bytes in fp8 = r_kv + 4·ceil(r_kv/128) + 2·d_rope
+    entry bytes in fp8, sparse = r_kv + 4·ceil(r_kv/128) + 2·d_rope
     """
-    if place.kv_scales:
+    if place.kv_scales and attention.index is not None:
         return attention.kv_rank + SCALE_BYTES * -(-attention.kv_rank // LATENTS_PER_SCALE) + 2.0 * attention.rope_dim
     return (attention.kv_rank + attention.rope_dim) * place.kv_bytes
 

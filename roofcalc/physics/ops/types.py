@@ -26,11 +26,13 @@ class Place(Record):
     kv_bytes : float
         Bytes of one cache element.
     kv_scales : bool
-        fp8 latents keep their scales and their rotary part in 16 bits, as kernels do.
+        fp8 latents of sparse attention keep their scales and their rotary part in 16 bits, as its kernel does.
     exact : bool
         `bound`: the step's own position in a chunk instead of the fullest.
     reserved : bool
         Windowed layers hold the whole context.
+    one_vector : bool
+        Keys that serve as values are cached once; engines cache them twice.
     imbalance : float
         Load of the busiest expert rank over the mean.
     redundant : int
@@ -47,6 +49,7 @@ class Place(Record):
     kv_scales: bool = False
     exact: bool = False
     reserved: bool = False
+    one_vector: bool = False
     imbalance: float = 1.0
     redundant: int = 0
     repeated: float = 0.0
