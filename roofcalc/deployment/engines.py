@@ -93,6 +93,10 @@ class Rules(Record):
         How a log counts the cache's tokens: concurrency × context, or blocks of a group.
     vocab_to, mxfp4_width_to, mxfp4_hidden_to : int
         Vocabulary, experts' width per rank and hidden size of MXFP4 experts are rounded up to a multiple of this.
+    absorbed : bool
+        Latent attention keeps its up-projections a second time, in 16 bits, as its decode kernel multiplies by them.
+    whole_with_dp : bool
+        With data-parallel attention, dense layers, shared experts and the head lie whole on every tensor rank.
     rotary_table : bool
         Sines and cosines of every position are kept in 16 bits.
     index_bytes : float, optional
@@ -129,6 +133,8 @@ class Rules(Record):
     vocab_to: Count = 1
     mxfp4_width_to: Count = 1
     mxfp4_hidden_to: Count = 1
+    absorbed: bool = False
+    whole_with_dp: bool = False
     rotary_table: bool = False
     index_bytes: Amount | None = None
 

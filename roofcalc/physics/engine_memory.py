@@ -150,7 +150,26 @@ def padding_bytes(deployment: Deployment, stage: Stage) -> float:
         total += rows * model.hidden * deployment.weight_dtype("embed").bytes_per_element
     if stage.last and not (model.tied and stage.first):
         total += rows * model.hidden * deployment.weight_dtype("head").bytes_per_element
-    return total + (_rotary_bytes(model) if rules.rotary_table else 0.0)
+    return total + _copied_bytes(deployment, stage, rules) + (_rotary_bytes(model) if rules.rotary_table else 0.0)
+
+
+def _copied_bytes(deployment: Deployment, stage: Stage, rules: Rules) -> float:
+    """Bytes of weights that an engine keeps a second time, or whole where the layout divides them."""
+    model, layout, total = deployment.model, deployment.layout, 0.0
+    for name, layers in stage.groups:
+        block = model.blocks[name]
+        if rules.absorbed and isinstance(block.attention, MLA):
+            up = block.attention
+            total += layers * ELEMENT * up.kv_rank * part(up.heads, layout.tp) * (up.nope_dim + up.v_dim)
+        if rules.whole_with_dp and layout.dp > 1 and block.mlp is not None:
+            network = block.mlp
+            width, tensor = (network.width, "mlp") if isinstance(network, Dense) else (network.shared, "shared")
+            matrices = 2 if network.plain else 3
+            more = matrices * model.hidden * (width - part(width, layout.tp))
+            total += layers * more * deployment.weight_dtype(tensor).bytes_per_element
+    if rules.whole_with_dp and layout.dp > 1 and stage.last:
+        total += (model.vocab - part(model.vocab, layout.tp)) * model.hidden * deployment.weight_dtype("head").bytes_per_element
+    return total
 
 
 def _mxfp4_padding(network: Experts, hidden: int, place: Place, rules: Rules) -> float:
