@@ -209,7 +209,16 @@ _DEGREES = {
 LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [{usual}]", metavar="N") for name, (what, usual) in _DEGREES.items())
 ASSUMPTIONS = (
     _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
-    _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time and kernels are meant. [all together]", metavar="NAME"),
+    _option(
+        "engine",
+        "Assumptions",
+        "--engine",
+        "Whose memory rules hold, and in typical whose times: vllm, sglang, tensorrt-llm, llama.cpp, mlx, with a release where wanted "
+        "(vllm-0.16). [none; typical: the newest vllm]",
+        metavar="NAME",
+    ),
+    _option("max_batched_tokens", "Assumptions", "--max-batched-tokens", "Tokens of the engine's largest step. [the engine's]", metavar="TOKENS"),
+    _option("max_seqs", "Assumptions", "--max-seqs", "Sequences at once on each replica. [the engine's, and no cap on batches]", metavar="N"),
     _option(
         "overlap",
         "Assumptions",
@@ -221,20 +230,20 @@ ASSUMPTIONS = (
     _option("mbu", "Assumptions", "--mbu", "Achieved fraction of memory bandwidth. [1; typical: as measured]", float, "FRACTION"),
     _option("mfu", "Assumptions", "--mfu", "Achieved fraction of peak FLOP/s. [1; typical: as measured]", float, "FRACTION"),
     _option("link", "Assumptions", "--link", "Achieved fraction of link bandwidth. [1; typical: as measured]", float, "FRACTION"),
-    _option("util", "Assumptions", "--util", "Fraction of memory that may be used. [1]", float, "FRACTION"),
-    _option("reserve_gb", "Assumptions", "--reserve", "GB per device kept free. [0; typical: 2 to 6]", float, "GB"),
+    _option("util", "Assumptions", "--util", "Fraction of memory that may be used. [1; with --engine its own]", float, "FRACTION"),
+    _option("reserve_gb", "Assumptions", "--reserve", "GB per device kept free. [0; typical without an engine: 2 to 6]", float, "GB"),
     _option(
         "capacity",
         "Assumptions",
         "--capacity",
-        "Reading of the memory size. [nominal; bound: largest; typical: visible]",
+        "Reading of the memory size. [nominal; bound: largest; with an engine what its runtime reports]",
         metavar=_one_of("capacity"),
     ),
     _option(
         "kv_policy",
         "Assumptions",
         "--kv-policy",
-        "Windowed layers hold their window, or the whole context. [architectural]",
+        "Windowed layers hold their window, what the engine keeps, or the whole context. [engine; without one architectural; bound: minimal]",
         metavar=_one_of("kv_policy"),
     ),
     _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),

@@ -11,7 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers, whole
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.memory import batch_memory, system_capacity_bytes, system_kv_bytes, system_weight_bytes
+from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kv_bytes, system_overhead_bytes, system_weight_bytes
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -34,7 +34,7 @@ def memory(
 ) -> Table:
     """What fills the memory at every context and batch (default 1), and how far it reaches.
 
-    Parameters and errors are those of `max_batch`. Weights + KV + free = capacity, sums over all devices.
+    Parameters and errors are those of `max_batch`. Weights + KV + activations + runtime + free = capacity, sums over all devices.
     """
     request = Request("memory", columns.MEMORY, model, hardware, options)
     batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
@@ -51,7 +51,8 @@ def memory(
 
 
 def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
-    weights, room = system_weight_bytes(deployment), system_capacity_bytes(deployment)
+    weights = system_weight_bytes(deployment)
+    activations, runtime, room = system_overhead_bytes(deployment, seq)
     kv = system_kv_bytes(deployment, seq) * batch
     fitting = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import masked arrays
@@ -60,9 +61,13 @@ def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dic
         "batch": batch,
         "weights_gb": weights / 1e9,
         "kv_gb": kv / 1e9,
-        "free_gb": (room - weights - kv) / 1e9,
+        "free_gb": (room - weights - activations - runtime - kv) / 1e9,
         "capacity_gb": room / 1e9,
         "fits_memory": fitting >= batch,
         "max_context": max_context(deployment, sizes)[np.searchsorted(sizes, batch)],
         "batch_memory": fitting,
+        "activations_gb": activations / 1e9,
+        "runtime_gb": runtime / 1e9,
+        "kv_tokens": kv_tokens(deployment, seq),
+        "max_concurrency": max_concurrency(deployment, seq),
     }

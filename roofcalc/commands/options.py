@@ -29,7 +29,10 @@ class Options(TypedDict, total=False):
     assume : "roofline", "bound" or "typical"
         The preset that the following override one by one.
     engine : str
-        In `typical`: an engine with measurements of its own.
+        vllm, sglang, tensorrt-llm, llama.cpp, mlx, each with a release where wanted (vllm-0.16), or none: whose memory rules
+        hold in any preset, and in `typical` whose timings, where it has measurements of its own.
+    max_batched_tokens, max_seqs : int
+        The engine's largest step: tokens, and sequences, which cap batches too.
     overlap, network, capacity, kv_policy : str
         See `roofcalc.assumptions.Assumptions`, also for the next two lines.
     mbu, mfu, link, util : float
@@ -72,6 +75,8 @@ class Options(TypedDict, total=False):
     activations: bool | None
     layer_overhead_us: float | None
     step_overhead_us: float | None
+    max_batched_tokens: int | None
+    max_seqs: int | None
     draft: int | None
     acceptance: float | None
     draft_model: str | Model | None

@@ -62,6 +62,7 @@ class Request:
         asked = {*given, *(name for name in options if options.get(name))}
         asked |= {name for name in ("layer_overhead_us", "step_overhead_us") if options.get(name) is not None}
         asked |= {"draft", "acceptance"} if asked & {"draft", "acceptance", "draft_model", "mtp"} else set()
+        asked |= {"engine", "memory_rules", "timings"} if "engine" in asked or options.get("assume") == "typical" else set()
         optional = [column for column in columns.WHERE_GIVEN if column.name in asked]
         self.sweeps = combinations(options.get("changes") or ())
         shown = {column.name for column in results}
@@ -70,7 +71,7 @@ class Request:
         self.table.catalog = {"models": {}, "hardware": {}}
         self.table.executor, self.table.shortens = checked(options.get("executor")), True
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        for name in ("kv_block", "redundant_experts"):
+        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs"):
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], name)
                 chosen[name] = int(number) if number.is_integer() else number
@@ -147,8 +148,8 @@ class Request:
     def whole_place(self, model: Model, kv: str | None) -> Place:
         """A model on one place that holds all of it."""
         dtype = cache_dtype(model, kv)
-        reserved = self.assumptions.kv_policy == "reserved"
-        return Place(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=reserved)
+        policy = self.assumptions.kv_policy
+        return Place(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=policy == "full", one_vector=policy == "minimal")
 
     def add_alone(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows of a question without a machine: only what moved it is said to be assumed."""
@@ -231,6 +232,8 @@ class Request:
             "weights": deployment.weights_label,
             "kv": deployment.kv.name,
             "compute": deployment.compute_label,
+            "memory_rules": deployment.rules.name if deployment.rules else "none",
+            "timings": deployment.profile.engine if deployment.profile else None,
             **{name: wire.name for name, wire in wires.items() if wire},
             "changes": "; ".join(map(str, changes)),
         }

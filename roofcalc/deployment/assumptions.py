@@ -133,6 +133,8 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"{name}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
+    if "engine" in chosen:
+        _check_engine(chosen["engine"])
     for name in ("max_batched_tokens", "max_seqs"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and value == int(value) and 1 <= value <= MAX_STEP_TOKENS):
@@ -149,6 +151,16 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     if not isinstance(built.activations, bool):
         raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
     return built
+
+
+def _check_engine(name: Any) -> None:
+    """Refuses an engine that has neither memory rules nor timings."""
+    if not isinstance(name, str):
+        raise RoofcalcError(f"engine: {name!r} is no name of an engine")
+    if engines.split(name)[0] not in (*engines.engines(), engines.NONE):
+        from roofcalc.deployment import calibrated  # reads another file, for engines that have timings alone
+
+        engines.check(name, tuple(calibrated.read().engines))
 
 
 def is_number(value: Any) -> bool:

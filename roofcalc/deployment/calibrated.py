@@ -116,7 +116,8 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
     """The profile of a device by the figures of a file."""
     chain = lenders(file, device)
     own = Engine()
-    if (timed := timed_engine(file, engine)) is not None:
+    timed = timed_engine(file, engine)
+    if timed is not None:
         own = file.engines[timed]
 
     def of(field: str) -> tuple[str, Any]:
@@ -155,6 +156,7 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
         repeats=run.repeats,
         reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
         wires=wires,
+        engine=timed or "pooled",
     )
 
 

@@ -6,14 +6,14 @@ Everything below (operations, time, memory, solvers) takes a Deployment and arra
 from functools import cached_property, lru_cache
 from typing import Any, Self
 
-from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment import engines
+from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention import GQA, MLA, Pooled
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Dtypes, Model
@@ -295,7 +295,7 @@ def deploy(
     layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     rules = engines.rules(assumed.engine)
     if rules is not None:
-        assumed = _by_engine(assumed, rules, device, layout)
+        assumed = _by_engine(assumed, rules, model, device, layout)
     elif assumed.capacity == "engine":
         raise RoofcalcError("capacity: 'engine' is what an engine's runtime reports; name one (--engine vllm)")
     if assumed.is_typical:
@@ -310,14 +310,16 @@ def deploy(
     return built
 
 
-def _by_engine(assumed: Assumptions, rules: Rules, device: Device, layout: Layout) -> Assumptions:
+def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device, layout: Layout) -> Assumptions:
     """What an engine's rules say where nothing was asked for: its share of memory, of what, and its layout of caches."""
+    latent = any(isinstance(model.blocks[name].attention, (MLA, Pooled)) for name in model.groups)
     return replace(
         assumed,
         util=rules.default_util(device, layout.tp * layout.pp) if assumed.util is None else assumed.util,
         capacity=assumed.capacity or "engine",
         reserve_gb=assumed.reserve_gb or 0.0,
         kv_policy=assumed.kv_policy or "engine",
+        kv_block=assumed.kv_block if assumed.kv_block > 1 else rules.latent_block if latent else rules.block,
     )
 
 

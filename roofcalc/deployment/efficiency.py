@@ -93,6 +93,8 @@ class Profile(Record):
         Tokens of the prompts that an engine takes in together.
     shares_heads : bool
         Attention of single tokens loads a KV head's entries once for all query heads of its group.
+    engine : str
+        Whose exposed time it has: an engine's, or `pooled`.
     repeats : float
         Where it does not: how many of the further loads, one per query head, take time.
     """
@@ -113,6 +115,7 @@ class Profile(Record):
     repeats: float
     reserve_gb: float
     wires: Wires
+    engine: str = "pooled"
 
     @property
     def repeated(self) -> float:

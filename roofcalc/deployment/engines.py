@@ -145,9 +145,9 @@ class Rules(Record):
             tokens = next(int(tokens) for below, tokens, _ in self.steps if size < below)
             return Step(tokens, self.small.seqs)
         large = self.large
-        if large and device.name not in self.unsized and visible_bytes(device) >= large.from_gib * GIB and not any(w in device.name for w in large.but):
-            return large
-        return self.small
+        if large is None or device.name in self.unsized or any(word in device.name for word in large.but):
+            return self.small
+        return large if visible_bytes(device) >= large.from_gib * GIB else self.small
 
     def default_util(self, device: Device, ranks: int) -> float:
         """The fraction of memory that the engine takes where it is not told: of a device, in a group of tensor × pipeline ranks."""
@@ -167,6 +167,7 @@ class _File(Record):
     totals: dict[str, Positive]
     lost_gib: Amount
     lost_share: Share
+    most_lost_share: Share
     lossless: tuple[str, ...]
     engines: dict[str, Any]
 
@@ -227,7 +228,8 @@ def check(name: str, timed: tuple[str, ...]) -> None:
     """
     known = tuple(dict.fromkeys((*engines(), *timed, NONE)))
     if name not in known and split(name)[0] not in known:
-        raise RoofcalcError(f"engine: {name!r} is not known{did_you_mean(name, known)}; known: {', '.join(known)}, with a release where wanted (vllm-0.16)")
+        hint = did_you_mean(name, known)
+        raise RoofcalcError(f"engine: {name!r} is not known{hint}; known: {', '.join(known)}, with a release where wanted (vllm-0.16)")
 
 
 def visible_bytes(device: Device) -> float:
@@ -242,7 +244,9 @@ def total_bytes(device: Device) -> float:
     if device.name in file.totals:
         return file.totals[device.name] * GIB
     seen = visible_bytes(device)
-    return seen if device.vendor in file.lossless else seen * (1 - file.lost_share) - file.lost_gib * GIB
+    if device.vendor in file.lossless:
+        return seen
+    return seen * (1 - file.lost_share) - min(file.lost_gib * GIB, file.most_lost_share * seen)
 
 
 def with_constants(given: Rules, **constants: float) -> Rules:

@@ -234,7 +234,7 @@ def _compare(start: Start) -> Compared:
     logged = ((concurrency, start.max_concurrency), (tokens, start.kv_tokens))
     pairs = [(ours, theirs) for ours, theirs in logged if ours is not None and theirs]
     if cache is not None and (start.kv_cache_gib_per_device or 0) > 0 and (split(engine)[0] == "llama.cpp" or not pairs):
-        pairs = [(cache / GIB, start.kv_cache_gib_per_device)]
+        pairs = [(cache / GIB, float(start.kv_cache_gib_per_device or 0))]
     refused = (start.kv_cache_gib_per_device or 0) < 0 or "failed to start" in start.notes or "refused" in start.notes.lower()
     has_cache = start.max_concurrency is not None or start.kv_tokens is not None or start.kv_cache_gib_per_device is not None
     started = False if refused else (start.max_concurrency or 1) >= 1 if has_cache else None
@@ -278,7 +278,7 @@ class _Figures:
         found = math.floor(room / self.page.bytes)
         concurrency = found * self.page.bytes / self.kept
         if self.deployment.rules and self.deployment.rules.tokens == "blocks":
-            return found // self.page.count * self.page.block, concurrency
+            return found // self.page.all_groups * self.page.block, concurrency
         return concurrency * self.length, concurrency
 
     def whole_cache(self) -> float:
@@ -373,7 +373,8 @@ _HARDWARE = {
 }
 _MODELS = {"mistral-7b": "mistral-7b-v0.1", "glm-z1-rumination-32b-0414": "glm-4-32b-0414"}  # checkpoints that share the entry's shapes
 _TAILS = re.compile(
-    r"(?i)(\s*\(([^()]*)\))|[-_ ](FP8([-_]dynamic)?|AWQ|GPTQ(-Int[48])?|INT4|INT8|NVFP4|MXFP4|W4A16|W8A8|BF16|AutoRound.*|quantized\..*|it|instruct|128K|v1|base)$"
+    r"(?i)(\s*\(([^()]*)\))"
+    r"|[-_ ](FP8([-_]dynamic)?|AWQ|GPTQ(-Int[48])?|INT4|INT8|NVFP4|MXFP4|W4A16|W8A8|BF16|AutoRound.*|quantized\..*|it|instruct|128K|v1|base)$"
 )
 
 

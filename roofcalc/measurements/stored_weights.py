@@ -69,7 +69,7 @@ def _is_native(model: Model, word: str) -> bool:
     """Whether the catalog's checkpoint is already stored in a dtype of that width."""
     wanted = {"fp8": ("fp8", "fp8-block128"), "int4": ("int4", "int4-g32", "int4-g128")}.get(word, (word,))
     own = {getattr(model.dtypes, name) or model.dtypes.default for name in ("mlp", "experts")}
-    return bool(own & set(wanted)) and word != model.dtypes.default or bool(own & set(wanted))
+    return (bool(own & set(wanted)) and word != model.dtypes.default) or bool(own & set(wanted))
 
 
 def is_gguf(dtype: str) -> bool:

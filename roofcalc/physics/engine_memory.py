@@ -143,10 +143,11 @@ def padding_bytes(deployment: Deployment, stage: Stage) -> float:
     total = 0.0
     for name, layers in stage.groups:
         network = model.blocks[name].mlp
-        if isinstance(network, Experts) and deployment.weight_dtype("experts").name == "mxfp4":
-            total += layers * _mxfp4_padding(network, model.hidden, held_place(deployment), rules) * deployment.weight_dtype("experts").bytes_per_element
+        stored = deployment.weight_dtype("experts")
+        if isinstance(network, Experts) and stored.name == "mxfp4":
+            total += layers * _mxfp4_padding(network, model.hidden, held_place(deployment), rules) * stored.bytes_per_element
     rows = rounded(model.vocab, rules.vocab_to * layout.tp) // layout.tp - part(model.vocab, layout.tp)
-    if stage.first:
+    if stage.first and model.embedding().elements:
         total += rows * model.hidden * deployment.weight_dtype("embed").bytes_per_element
     if stage.last and not (model.tied and stage.first):
         total += rows * model.hidden * deployment.weight_dtype("head").bytes_per_element
@@ -230,9 +231,9 @@ class Page(NamedTuple):
         return self.size * self.layers
 
     @property
-    def count(self) -> int:
+    def all_groups(self) -> int:
         """Groups in all."""
-        return sum(count for count, _, _ in self.groups)
+        return sum(groups for groups, _, _ in self.groups)
 
     @property
     def block(self) -> float:
@@ -318,7 +319,7 @@ def blocks(deployment: Deployment, page: Page, seq: Any, branches: Branches = AL
     Formulas
     --------
     whole context = ceil(S/b)
-    window = ceil(min(W − 1 + batched tokens, S)/b) + 1
+    window = ceil(min(W − 1 + batched_tokens, S)/b) + 1
     state = 1 + drafts
     """
     seq = np.asarray(seq, dtype=float)
@@ -340,22 +341,13 @@ def states_per_sequence(deployment: Deployment) -> float:
     return 1.0 + (deployment.draft.tokens if deployment.draft else 0)
 
 
-def block_tokens(deployment: Deployment) -> int:
-    """Tokens per cache block: what was asked for, else the engine's, else 1."""
-    rules, asked = deployment.rules, deployment.assumptions.kv_block
-    if rules is None or asked > 1:
-        return asked
-    latent = any(not isinstance(a, GQA) for name in deployment.model.groups if (a := deployment.model.blocks[name].attention) is not None)
-    return rules.latent_block if latent else rules.block
-
-
 def held(deployment: Deployment, span: Span, seq: Any, branches: Branches) -> NDArray[Any]:
     """Entries that a sequence of `seq` tokens (whole blocks of them) keeps of a span, by the engine's rule for windows."""
     rules = deployment.rules
     if rules is None or deployment.assumptions.kv_policy != "engine" or isinstance(span, (Borrowed, Reserved)):
         return np.asarray(branches.of(span).holds(seq))
     whole = isinstance(span, Chunk) and rules.chunks_whole
-    if not isinstance(span, (Window, Chunk)) or rules.windows in ("window", "grouped") and not whole:
+    if not isinstance(span, (Window, Chunk)) or (rules.windows in ("window", "grouped") and not whole):
         return np.asarray(branches.of(span).holds(seq))
     if whole or rules.windows == "whole":
         return np.asarray(branches.of(Reserved(span)).holds(seq))

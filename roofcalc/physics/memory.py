@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,7 +109,7 @@ def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
 
 def _kept_per_layer(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> dict[str, Array]:
     """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
-    block = engine_memory.block_tokens(deployment)
+    block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
     found: dict[str, Array] = {"": np.zeros_like(kept)}
@@ -185,6 +186,17 @@ def weights_fit(deployment: Deployment, seq: Any = 0.0) -> bool:
     return all(bool((budget(deployment, stage, seq).cache >= 0).all()) for stage in deployment.stages)
 
 
+def seqs_cap(deployment: Deployment) -> float:
+    """Sequences that the whole system serves at once where they are capped on each replica; inf where they are not."""
+    most = deployment.assumptions.max_seqs
+    return math.inf if most is None else float(most) * deployment.layout.dp
+
+
+def batch_limit(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
+    """Sequences that fit, and that the engine admits."""
+    return np.asarray(np.minimum(batch_memory(deployment, seq, branches, shares), np.floor(seqs_cap(deployment) / branches.count)))
+
+
 def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
     """Sequences of `seq` tokens, not rounded, that the fullest stage of one data-parallel rank holds: what engines print at start.
 
@@ -223,7 +235,7 @@ def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
         for stage, page in zip(deployment.stages, pages, strict=True):
             room = np.maximum(budget(deployment, stage, seq).cache, 0.0)
             if page is not None:
-                counted.append(np.floor(np.floor(room / page.bytes) / page.count) * page.block)
+                counted.append(np.floor(np.floor(room / page.bytes) / page.all_groups) * page.block)
         found = np.minimum.reduce(counted) if counted else found
     return np.asarray(found)
 

@@ -129,7 +129,7 @@ def best(some: Points) -> Points:
 def _of_layout(ask: Ask, deployment: Deployment, number: int) -> Points | None:
     """The points of one layout; None where nothing fits."""
     work = ask.work
-    fitting = memory.batch_memory(deployment, work.seq)
+    fitting = memory.batch_limit(deployment, work.seq)
     if fitting.max(initial=0) < 1:
         return None
     batch = _batches(ask, deployment, fitting)

@@ -30,7 +30,7 @@ class MaxBatch(NamedTuple):
     max_batch : array
         The smaller of the two limits.
     limited_by : array of str
-        weights, capacity, interactivity (not one sequence is fast enough), or the resource that takes the most time.
+        weights, capacity, max_seqs, interactivity (not one sequence is fast enough), or the resource that takes the most time.
     batch_memory, batch_interactivity : array
         Sequences that fit; sequences that are served fast enough (nan where the device has no peak to compute at).
     step_s : array
@@ -69,19 +69,21 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
         Of several streams that share a prefix, whose queries are counted; `step` is then theirs.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
-    fitting = memory.batch_memory(deployment, seq, branches)
+    fitting, cap = memory.batch_memory(deployment, seq, branches), np.floor(memory.seqs_cap(deployment) / branches.count)
     if not deployment.has_time:
         unknown = np.full(seq.shape, np.nan)
-        limit = np.where(fitting > 0, "capacity", _why_nothing_fits(deployment))
-        return MaxBatch(fitting, limit, fitting, unknown, unknown)
+        admitted = np.minimum(fitting, cap)
+        limit = np.where(fitting > 0, np.where(fitting > cap, "max_seqs", "capacity"), _why_nothing_fits(deployment, seq))
+        return MaxBatch(admitted, limit, fitting, unknown, unknown)
     step = step_at(deployment, seq) if step is None else step
     fast = batch_interactivity(step, rate, seq.shape)
-    most = np.minimum(fitting, fast)
+    most = np.minimum(np.minimum(fitting, cap), fast)
     served = np.maximum(most, 1)
     limit = limited_by(step, served)
     limit = np.where(fitting <= fast, "capacity", limit)
+    limit = np.where((cap < fitting) & (cap <= fast), "max_seqs", limit)
     limit = np.where(fast == 0, "interactivity", limit)
-    limit = np.where(fitting == 0, _why_nothing_fits(deployment), limit)
+    limit = np.where(fitting == 0, _why_nothing_fits(deployment, seq), limit)
     seconds = np.where(most > 0, step.seconds(served), np.nan)
     return MaxBatch(most, limit, fitting, fast, seconds)
 
@@ -117,5 +119,5 @@ def _compute_alone(deployment: Deployment) -> Deployment:
     return replace(deployment, hardware=replace(deployment.hardware, device=fast), assumptions=assumed, draft=draft)
 
 
-def _why_nothing_fits(deployment: Deployment) -> str:
-    return "capacity" if memory.weights_fit(deployment) else "weights"
+def _why_nothing_fits(deployment: Deployment, seq: Any) -> str:
+    return "capacity" if memory.weights_fit(deployment, seq) else "weights"

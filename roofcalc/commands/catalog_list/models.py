@@ -81,7 +81,7 @@ def _growing(block: Block) -> int:
     if attention.type == "pooled":
         ratio = attention.pool.ratio  # type: ignore[union-attr]
         return attention.entry_elements() // ratio if ratio else 0
-    return attention.entry_elements()
+    return attention.cached_elements() if isinstance(attention, GQA) else attention.entry_elements()
 
 
 def _figures(model: Model) -> Iterator[Figure]:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import engine_memory
 from roofcalc.physics.kv_span import Chunk, Pool, Reserved, Span, Sum, Top, Window
 from roofcalc.physics.ops import gqa, mla
-from roofcalc.physics.ops.types import Cache, Place
+from roofcalc.physics.ops.types import ALONE, Cache, Place
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
 from roofcalc.specs.attention import GQA, MLA, Pooled
@@ -69,9 +70,9 @@ def _last(lines: list[Line]) -> float:
     return float(value)
 
 
-def held(span: Span, seq: float) -> Line:
+def held(deployment: Deployment, span: Span, seq: float) -> Line:
     """How many entries a sequence keeps, in words where they are not those that it reads."""
-    count = float(np.asarray(span.holds(np.float64(seq))))
+    count = float(engine_memory.held(deployment, span, np.float64(seq), ALONE))
     if count == float(np.asarray(span.reads(np.float64(seq)))):
         return Line("holds", count, "", "reads")
     return Line("holds", count, "entries (every candidate; none where another layer's cache is borrowed)")
@@ -92,13 +93,13 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters = {"n": part.heads // t, "n_kv": part.kv_heads, "t": t, "d_k": part.head_dim, "d_v": part.value_dim, "c": c}
         found = [line(work(gqa.gqa, "m", letters), "KV heads")]
         letters["m"] = _last(found)
-        kind = "entry bytes, one vector for both" if part.shared_kv else "entry bytes"
+        kind = "entry bytes, one vector for both" if part.shared_kv and place.one_vector else "entry bytes"
         found += [line(work(gqa.gqa, kind, letters, "entry bytes"), "B"), line(work(gqa.gqa, "FLOPs per entry", letters, "f"))]
         if place.repeated:
             found.append(line(work(gqa.gqa, "loads", {**letters, "ρ": place.repeated}), "of each entry, by query heads that do not share them"))
     elif isinstance(part, MLA):
         letters = {"r_kv": part.kv_rank, "d_rope": part.rope_dim, "c": c, "n": part.heads // t}
-        kind = "entry bytes in fp8" if place.kv_scales else "entry bytes"
+        kind = "entry bytes in fp8, sparse" if place.kv_scales and part.index is not None else "entry bytes"
         found = [line(work(mla.latent_bytes, kind, letters, "entry bytes"), "B"), line(work(mla.mla, "FLOPs per entry", letters, "f"))]
     elif isinstance(part, Pooled):
         letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}

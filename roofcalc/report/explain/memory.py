@@ -6,6 +6,8 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import engine_memory
+from roofcalc.physics import memory as physics
 from roofcalc.physics.decode_ops import held_place
 from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
 from roofcalc.physics.ops import ffn
@@ -18,7 +20,8 @@ from roofcalc.report.explain.render import Line, Section, line, total
 
 def memory(deployment: Deployment, seq: float, batch: float | None = None) -> list[Section]:
     """The working of what fills one device of the fullest stage, and of the batch that fits."""
-    seq = float(np.ceil(seq / deployment.assumptions.kv_block) * deployment.assumptions.kv_block)
+    block = deployment.assumptions.kv_block
+    seq = float(np.ceil(seq / block) * block)
     each = [_fitting(deployment, stage, seq) for stage in deployment.stages]
     sections, fitting = min(each, key=lambda one: one[1])
     if len(each) > 1:
@@ -37,16 +40,53 @@ def _fullest(deployment: Deployment, seq: float) -> Stage:
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"M": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
+    letters = {"M": deployment.capacity_bytes, "util": assumed.util or 1.0, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]
-    if usable.value < letters["weights"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the weights alone do not fit")))], 0.0
+    if deployment.rules is not None:
+        lines = _engine_lines(deployment, stage, seq)
+        letters["usable"] = float(lines[-1].value) + letters["weights"]
+    if letters["usable"] < letters["weights"]:
+        words = "sequences: the weights alone do not fit"
+        words = words if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: nothing is kept per sequence")))], float("inf")
     fits = work(batch_memory, "batch_memory", letters)
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
+
+
+def _engine_lines(deployment: Deployment, stage: Stage, seq: float) -> list[Line]:
+    """What an engine takes of a device, what its step and runtime need, and what is left for caches."""
+    assert deployment.rules is not None
+    budget, step = physics.budget(deployment, stage, seq), engine_memory.largest_step(deployment, seq)
+    lines = [
+        Line("usable", float(budget.usable), "B", f"what {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
+        Line("activations", float(budget.activations), "B", f"of {float(step.tokens):.0f} tokens, {float(step.seqs):.0f} sequences sampled"),
+        Line("runtime", budget.runtime, "B", "context, graphs, buffers of collectives"),
+    ]
+    letters = {"usable": float(budget.usable), "weights": budget.weights, "activations": float(budget.activations), "runtime": budget.runtime}
+    if deployment.rules.share_of == "rest":
+        return [*lines, Line("cache", float(budget.cache), "B", "a share of what is left")]
+    return [*lines, line(work(physics.budget, "cache", letters), "B")]
+
+
+def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: float) -> Section:
+    """What one sequence keeps on one device where the engine groups layers in pages of equal size."""
+    step = float(engine_memory.largest_step(deployment, seq).tokens)
+    lines, terms = [Line("page", page.bytes, "B", f"{page.layers} layers of {page.size:.0f} B")], []
+    for groups, kind, tokens in page.groups:
+        if kind.window == 0:
+            what, letters = "state", {"drafts": engine_memory.states_per_sequence(deployment) - 1}
+        elif np.isinf(kind.window):
+            what, letters = "whole context", {"S": seq, "b": tokens}
+        else:
+            what, letters = "window", {"S": seq, "b": tokens, "W": kind.window, "batched_tokens": step}
+        worked = work(engine_memory.blocks, what, letters, f"pages of {groups} group{'s' * (groups > 1)}: {what}")
+        lines.append(line(worked, f"× {groups}"))
+        terms.append(groups * worked.value * page.bytes)
+    return Section(f"Cache of one sequence of {seq:.0f} tokens on one device", (*lines, total("KV", terms, "B")))
 
 
 def _value(section: Section) -> float:
@@ -85,6 +125,8 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
             add("norms and tables beside the embedding", 1, model.first_vectors, "norm")
         if model.excluded:
             add("towers not modelled", 1, sum(model.excluded.values()) / tp, "norm")
+    if (padding := engine_memory.padding_bytes(deployment, stage)) > 0:
+        lines.append(Line("padding and copies", padding, "B, as the engine stores them"))
     if stage.last:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
@@ -112,6 +154,8 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, place: 
 
 def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
     """What one sequence keeps on one device."""
+    if (page := engine_memory.grouped_pages(deployment, stage)) is not None:
+        return _pages(deployment, stage, page, seq)
     model, place = deployment.model, held_place(deployment)
     lines: list[Line] = []
     terms: list[float] = []
@@ -119,7 +163,7 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
         block = model.blocks[name]
         for part, record in zip(parts(block, model.hidden, place), block.parts, strict=True):
             for cache in part.caches:
-                held = caches.held(cache.span, seq)
+                held = caches.held(deployment, cache.span, seq)
                 entry = [one for one in caches.entry(deployment, record, cache, place) if one.what[0] not in "fF"]
                 lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.reads(cache.span, seq), held)]
                 letters = {"layers": layers, "holds": float(held.value), "entry": cache.entry_bytes}

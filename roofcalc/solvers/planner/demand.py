@@ -68,7 +68,7 @@ class Demand(NamedTuple):
 
     def fitting(self, deployment: Deployment) -> NDArray[Any]:
         """Sequences that the memory holds."""
-        return memory.batch_memory(deployment, self.held, shares=self.shares)
+        return memory.batch_limit(deployment, self.held, shares=self.shares)
 
     def step(self, deployment: Deployment) -> Timed:
         """The mean step of those in flight."""
