@@ -315,6 +315,7 @@ MODEL_FILTERS = (
 EVIDENCE = "Evidence"
 POINTS_FILE = _argument("file", "A CSV of measured points.")
 SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)
+LOGGED_STARTS = _option("memory", EVIDENCE, "--memory", "The file holds logged starts: weights, caches, tokens, concurrency.", bool)
 
 FIT_NAMES = _argument("given", "A CSV of measured points; or a model and hardware, with --point.", many=True)
 FIT = (

@@ -80,6 +80,10 @@ class Rules(Record):
     runtime_gib, unified_gib, group_gib, switch_gib : float
         Context, graphs and what the allocator keeps; besides on devices that share the CPU's memory; buffers of collectives
         from two ranks up, without and with a switch that reduces.
+    tower_bytes : float
+        Bytes of the images that are profiled, per parameter of a vision tower; half of it divides over tensor ranks.
+    states : int
+        Recurrent states that a sequence keeps besides one for each draft.
     block, latent_block : int
         Tokens per cache block; of latent caches.
     windows : str
@@ -126,6 +130,8 @@ class Rules(Record):
     unified_gib: Amount = 0.0
     group_gib: Amount = 0.0
     switch_gib: Amount = 0.0
+    tower_bytes: Amount = 0.0
+    states: Count = 1
     group_slack: Positive = 1.25
     window_to: Count = 1
     window_share: Share = 1.0

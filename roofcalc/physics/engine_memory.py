@@ -72,7 +72,8 @@ def activation_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[
     --------
     forward = tokens·2·(widest + vectors·h)
     sampler = seqs·V·b + tokens·2·h
-    activations = max(forward, sampler) on the last stage, else forward
+    images = tower·b_t·(1 + 1/t)/2
+    activations = max(forward, images) on the first stages, max(forward, images, sampler) on the last
     """
     if deployment.rules is None or deployment.rules.outside:
         return np.zeros(np.shape(seq))
@@ -81,6 +82,8 @@ def activation_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[
     vectors = rules.hidden_vectors + (rules.stage_vectors if layout.pp > 1 else 0.0)
     widest = max(_widest(model.blocks[name], model.hidden, layout.tp, layout.ep) for name, _ in stage.groups)
     forward = tokens * ELEMENT * (widest + vectors * model.hidden)
+    if stage.first:
+        forward = np.maximum(forward, rules.tower_bytes * model.excluded.get("vision", 0) * (1 + 1 / layout.tp) / 2)
     if not stage.last:
         return np.asarray(forward)
     vocabulary = float(rounded(model.vocab, rules.vocab_to * layout.tp))
@@ -320,7 +323,7 @@ def blocks(deployment: Deployment, page: Page, seq: Any, branches: Branches = AL
     --------
     whole context = ceil(S/b)
     window = ceil(min(W − 1 + batched_tokens, S)/b) + 1
-    state = 1 + drafts
+    state = states + drafts
     """
     seq = np.asarray(seq, dtype=float)
     step = largest_step(deployment, seq).tokens
@@ -337,8 +340,9 @@ def blocks(deployment: Deployment, page: Page, seq: Any, branches: Branches = AL
 
 
 def states_per_sequence(deployment: Deployment) -> float:
-    """Recurrent states that a sequence keeps: one, and with drafts one more for each, to go back to where one is refused."""
-    return 1.0 + (deployment.draft.tokens if deployment.draft else 0)
+    """Recurrent states that a sequence keeps: one (or as many as the engine), and one more for each draft, to go back to."""
+    kept = deployment.rules.states if deployment.rules is not None and deployment.assumptions.kv_policy == "engine" else 1
+    return float(kept) + (deployment.draft.tokens if deployment.draft else 0)
 
 
 def held(deployment: Deployment, span: Span, seq: Any, branches: Branches) -> NDArray[Any]:

@@ -248,6 +248,50 @@ VALIDATE_SUMMARY = (
     Column("worst_error", "worst error", "", "|ln(predicted speed / measured speed)|", "number", 8),
 )
 
+_LOGGED = (
+    Column("weights_gib_per_device", "weights", "GiB", "on one device", "number", 8),
+    Column("kv_cache_gib_per_device", "cache", "GiB", "on one device", "number", 8),
+    Column("kv_tokens", "KV tokens", "", "as the engine's log counts them", "number", 8),
+    Column("max_concurrency", "max concurrency", "", "sequences of the greatest length in the cache", "number", 8),
+)
+VALIDATE_MEMORY = (
+    Column("id", "start", "", "the row's own name in its file", "text", 9),
+    Column("engine", "engine", "", "engine and release whose rules were used", "text", 9),
+    *(one for one in CASE),
+    *(one for one in _POINT if one.name in ("tp", "pp", "dp")),
+    Column("max_model_len", "length", "tokens", "greatest length of a sequence", "count", 5),
+    *(one._replace(name=f"{one.name}_logged", label=f"{one.label} logged") for one in _LOGGED),
+    *_LOGGED,
+    Column("activations_gib", "activations", "GiB", "calculated, on one device", "number", 4),
+    Column("runtime_gib", "runtime", "GiB", "calculated, on one device", "number", 4),
+    Column("weights_error", "weights error", "", "calculated / logged - 1", "number", 8),
+    Column("error", "error", "", "calculated / logged - 1 of concurrency, tokens or cache, the first that both have", "number", 9),
+    Column("basis", "basis", "", "memory: of what the device leaves; cache: of the logged cache, where the device is not named", "text", 6),
+    Column("fits", "fits", "", "by the calculation", "flag", 9),
+    Column("started", "started", "", "by the log", "flag", 9),
+    Column("cause", "cause", "", "why they differ, where it can be told", "text", 7),
+    Column("why_not", "why not", "", "why it is not compared", "text", 7),
+    Column("source", "source", "", "who published it", "text", 1),
+)
+VALIDATE_MEMORY_SUMMARY = (
+    Column("by", "by", "", "what the starts have in common", "text", 9),
+    Column("name", "group", "", "and which", "any", 9),
+    Column("points", "starts", "", "in the file", "count", 8),
+    Column("compared", "compared", "", "of these by their cache", "count", 9),
+    Column("median_error", "median error", "", "of concurrency, tokens or cache", "number", 9),
+    Column("p90_error", "90 % within", "", "of concurrency, tokens or cache", "number", 9),
+    Column("within_30", "within 30 %", "", "share of the starts", "number", 8),
+    Column("of_memory", "from memory", "", "compared from what the device leaves", "count", 8),
+    Column("median_error_of_memory", "median error from memory", "", "of these", "number", 9),
+    Column("p90_error_of_memory", "90 % within from memory", "", "of these", "number", 9),
+    Column("weights_compared", "weights compared", "", "starts with logged weights", "count", 6),
+    Column("median_weights_error", "median weights error", "", "of weights on one device", "number", 8),
+    Column("p90_weights_error", "90 % of weights within", "", "of weights on one device", "number", 8),
+    Column("ran", "ran", "", "starts that ran", "count", 7),
+    Column("ran_and_fit", "ran and fit", "", "of these fit by the calculation", "count", 7),
+    Column("refused_but_fit", "refused but fit", "", "fit by the calculation, and the engine refused them", "count", 9),
+)
+
 FIT = (
     Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
     Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),

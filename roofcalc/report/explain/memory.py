@@ -72,13 +72,18 @@ def _engine_lines(deployment: Deployment, stage: Stage, seq: float) -> list[Line
     return [*lines, line(work(physics.budget, "cache", letters), "B")]
 
 
+def _states(deployment: Deployment) -> dict[str, float]:
+    drafts = float(deployment.draft.tokens) if deployment.draft else 0.0
+    return {"drafts": drafts, "states": engine_memory.states_per_sequence(deployment) - drafts}
+
+
 def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: float) -> Section:
     """What one sequence keeps on one device where the engine groups layers in pages of equal size."""
     step = float(engine_memory.largest_step(deployment, seq).tokens)
     lines, terms = [Line("page", page.bytes, "B", f"{page.layers} layers of {page.size:.0f} B")], []
     for groups, kind, tokens in page.groups:
         if kind.window == 0:
-            what, letters = "state", {"drafts": engine_memory.states_per_sequence(deployment) - 1}
+            what, letters = "state", _states(deployment)
         elif np.isinf(kind.window):
             what, letters = "whole context", {"S": seq, "b": tokens}
         else:
