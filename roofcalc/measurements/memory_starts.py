@@ -15,7 +15,8 @@ from typing import Any
 from roofcalc.catalog import yamlfile
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy
-from roofcalc.deployment.engines import GIB, rules, split
+from roofcalc.deployment.engines import GIB, Rules, rules, split
+from roofcalc.deployment.parallelism import Stage
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.measurements import spellings
 from roofcalc.measurements.stored_weights import gguf_bytes, is_gguf, resident_draft_bytes, stored_model
@@ -203,15 +204,31 @@ def release(start: Start) -> str:
     return engine
 
 
-def compare(start: Start) -> Compared:
-    """A start beside what is calculated for it."""
+def compare(start: Start, other: Rules | None = None) -> Compared:
+    """A start beside what is calculated for it, by `other` rules where they are given."""
     try:
-        return _compare(start)
+        return _compare(start, other)
     except RoofcalcError as error:
         return Compared(why_not=str(error).splitlines()[0])
 
 
-def _compare(start: Start) -> Compared:
+def prepared(start: Start) -> tuple[Deployment, Stage, float] | None:
+    """What a start deploys, the stage that it logs, and its greatest length; None where the catalog lacks something."""
+    try:
+        model = _model(start.model)
+        if model is None or rules(release(start)) is None:
+            return None
+        deployment = _deployment(start, model, _hardware(start), release(start))
+    except RoofcalcError:
+        return None
+    return deployment, _stage(start, deployment), float(start.max_model_len or model.context)
+
+
+def _stage(start: Start, deployment: Deployment) -> Stage:
+    return deployment.stages[0] if "first pipeline rank" in start.notes else deployment.stages[-1]
+
+
+def _compare(start: Start, other: Rules | None) -> Compared:
     model = _model(start.model)
     engine = release(start)
     if model is None:
@@ -220,7 +237,8 @@ def _compare(start: Start) -> Compared:
         return Compared(why_not=f"no memory rules for the engine {start.engine!r}")
     hardware = _hardware(start)
     deployment = _deployment(start, model, hardware, engine)
-    stage = deployment.stages[0] if "first pipeline rank" in start.notes else deployment.stages[-1]
+    deployment = replace(deployment, rules=other) if other is not None else deployment
+    stage = _stage(start, deployment)
     length = float(start.max_model_len or model.context)
     budget = memory.budget(deployment, stage, length)
     weights = _weights(start, model, deployment, budget.weights)

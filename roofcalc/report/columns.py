@@ -45,7 +45,7 @@ WHERE_GIVEN = (
     Column("draft_model", "draft model", "", "what drafts", "text", 1, "assumed"),
     Column("mtp", "mtp", "", "the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
     Column("engine", "engine", "", "whose memory rules, and in `typical` whose exposed time and attention kernel, are meant", "text", 1, "assumed"),
-    Column("memory_rules", "memory rules", "", "the release whose rules divide the memory, or none", "text", 1, "assumed"),
+    Column("memory_rules", "memory rules", "", "the release since which the rules hold that divide the memory, or none", "text", 1, "assumed"),
     Column("timings", "timings", "", "the engine whose measured times count in `typical`, or all together", "text", 1, "assumed"),
     Column("max_batched_tokens", "batched tokens", "tokens", "of the largest step", "count", 1, "assumed"),
     Column("max_seqs", "max sequences", "", "at once on each replica", "count", 1, "assumed"),

@@ -1,14 +1,16 @@
-"""Advice where a model does not fit: the fewest devices, or the widest weight dtype, that would hold it."""
+"""Advice where a model does not fit: a lower context, smaller steps, a narrower cache, the fewest devices, or the widest weights."""
 
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.physics import memory
+from roofcalc.solvers.max_context import max_context
 from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
 MAX_DEVICES = 4096
+SMALLER_STEPS = ((8192, 256), (4096, 256), (2048, 256), (2048, 64), (1024, 16), (512, 4))  # batched tokens and sequences, the largest first
 NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # offered where weights do not fit, widest first
 
 
@@ -17,10 +19,13 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
     model, hardware = deployment.model, deployment.hardware
     weights = memory.system_weight_bytes(deployment)
     cache = float(memory.system_kv_bytes(deployment, seq))
-    room = memory.system_capacity_bytes(deployment)
+    activations, runtime, taken = memory.system_overhead_bytes(deployment, seq)
+    room = float(taken)
     holds = f"{weights / 1e9:.1f} GB of {deployment.weights_label} weights"
+    if deployment.rules is not None:
+        holds += f", {float(activations) / 1e9:.1f} GB of activations, {runtime / 1e9:.1f} GB of runtime"
     one = f"one sequence of {seq:.0f} tokens"
-    if memory.weights_fit(deployment):
+    if memory.weights_fit(deployment, seq):
         holds, condition = f"{holds} and {cache / 1e9:.1f} GB of cache for {one}", ""
     else:
         condition = f"with {one} "
@@ -37,7 +42,29 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
     else:
         ways = f"it fits no number of such devices up to {MAX_DEVICES}"
     ways += f", or {hardware.name} as it is with {dtype} weights" if dtype else "; narrower weights alone do not help"
-    return f"{model.name} does not fit {hardware.name} ({holds} against {room / 1e9:.1f} GB): {ways}"
+    as_it_is = f"; on {hardware.name} as it is {' or '.join(found)} would start" if (found := smaller(deployment, seq)) else ""
+    return f"{model.name} does not fit {hardware.name} ({holds} against {room / 1e9:.1f} GB): {ways}{as_it_is}"
+
+
+def smaller(deployment: Deployment, seq: float) -> list[str]:
+    """What would start on the same devices with the same weights, each by itself: a lower context, smaller steps, a narrower cache."""
+    found = []
+    longest = float(max_context(deployment, 1))
+    if 1 <= longest < seq:
+        found.append(f"--seq {longest:.0f}")
+    if deployment.rules is not None:
+        default = deployment.rules.step(deployment.hardware.device)
+        for tokens, seqs in SMALLER_STEPS:
+            asked = deployment.assumptions.max_batched_tokens or default.batched_tokens, deployment.assumptions.max_seqs or default.seqs
+            if tokens > asked[0] or seqs > asked[1]:
+                continue
+            assumed = replace(deployment.assumptions, max_batched_tokens=tokens, max_seqs=seqs)
+            if memory.batch_memory(replace(deployment, assumptions=assumed), seq) >= 1:
+                found.append(f"--max-batched-tokens {tokens} --max-seqs {seqs}")
+                break
+    if not deployment.kv.is_fp8 and deployment.kv.bits > 8 and memory.batch_memory(replace(deployment, kv=dtypes.dtype("fp8")), seq) >= 1:
+        found.append("--kv fp8")
+    return found
 
 
 def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
