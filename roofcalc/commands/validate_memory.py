@@ -102,7 +102,8 @@ def _ninth(errors: list[float]) -> float | None:
 
 def _notes(starts: list[Start], found: list[Compared]) -> list[str]:
     compared = [one for one in found if one.error is not None]
-    notes = [f"{len(compared)} of {len(found)} starts are compared by their cache, {sum(one.weights_error is not None for one in found)} by their weights"]
+    weighed = sum(one.weights_error is not None for one in found)
+    notes = [f"{len(compared)} of {len(found)} starts are compared by their cache, {weighed} by their weights"]
     notes += [f"{start.id}: not compared: {one.why_not}" for start, one in zip(starts, found, strict=True) if one.why_not]
     for start, one in zip(starts, found, strict=True):
         if one.fits and one.started is False:

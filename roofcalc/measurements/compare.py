@@ -5,6 +5,7 @@ from typing import Any
 
 from roofcalc.deployment.assumptions import CHOICES, Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, sixteen_bit
+from roofcalc.deployment.engines import NONE
 from roofcalc.deployment.parallelism import legal_ep, legal_tp
 from roofcalc.measurements.cases import Case
 from roofcalc.physics.memory import batch_memory
@@ -54,8 +55,8 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
 
     Of prompts that a prefill step cuts at its tokens, a rank takes whole ones. In `typical` the kernels are those of the engine's release.
     """
-    if assumed.is_typical and assumed.engine is None:
-        assumed = replace(assumed, engine=case.generation)
+    if assumed.is_typical and assumed.engine == NONE and case.generation:
+        assumed = replace(assumed, engine=case.generation, util=None, kv_policy=None)
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if holds(case.deployment(roomy, name), case))
@@ -67,8 +68,8 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
 
 
 def typical() -> Assumptions | None:
-    """The calibrated preset; None where this version has none."""
-    return assumptions("typical") if "typical" in CHOICES["assume"] else None
+    """The calibrated preset, all of the memory for weights and caches: what ran, fitted. None where this version has none."""
+    return assumptions("typical", engine=NONE) if "typical" in CHOICES["assume"] else None
 
 
 def caches(device: Device) -> list[str]:

@@ -337,8 +337,8 @@ def _weights(start: Start, model: Model, deployment: Deployment, calculated: flo
 
 def _deployment(start: Start, model: Model, hardware: Hardware | None, engine: str) -> Deployment:
     """What a row describes, as far as it says; experts stay split over the tensor ranks unless the notes name their degree."""
-    given = start.tp or 1, start.pp or 1, start.dp or 1
-    tp, pp, dp = given
+    pp, dp = start.pp or 1, start.dp or 1
+    tp = start.tp or max(1, (start.n_devices or 1) // (pp * dp))
     if hardware is None:
         hardware = Hardware("unknown", _UNNAMED, tp * pp * dp, None, 1.0)
     ep = tp * dp if re.search(r"ep_size", start.notes) else None
@@ -369,9 +369,12 @@ def _noted(pattern: re.Pattern[str], notes: str) -> int | None:
     return int(next(group for group in match.groups() if group)) if match else None
 
 
+_CACHES = {"": "bf16", "auto": "bf16", "f16": "fp16", "float16": "fp16", "bfloat16": "bf16", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "f32": "fp32"}
+
+
 def _cache_dtype(text: str, model: Model) -> Dtype:
     """A cache's dtype; `q8_0/q4_0` is that of keys and that of values, of which each is half."""
-    words = [{"f16": "fp16", "": "bf16"}.get(word, word) for word in text.lower().split("/")]
+    words = [_CACHES.get(word, word) for word in text.lower().split("/")]
     found = [dtypes.dtype(word) for word in words]
     if len(found) == 1:
         return found[0]

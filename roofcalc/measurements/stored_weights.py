@@ -26,6 +26,10 @@ _RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {
     "w4a16": ("int4-g128", ("attention", "mlp", "experts", "shared")),
     "nvfp4": ("nvfp4", ("mlp", "experts", "shared")),
 }
+_SPELLED = tuple(
+    (pattern, _RECIPES[name])
+    for pattern, name in (("nvfp4|w4a4", "nvfp4"), ("fp8", "fp8"), ("w8a8|int8|8-?bit", "int8"), ("int4|awq|gptq|w4a16|4-?bit|nf4|autoround", "int4"))
+)
 _BITS = {"q8_0": 8.5, "q6_k": 6.5625, "q5_k": 5.5, "q4_k": 4.5, "q4_0": 4.5, "q3_k": 3.4375, "f32": 32.0, "bf16": 16.0, "f16": 16.0}
 _FALLBACK = {3.4375: 4.5, 4.5: 5.5, 5.5: 6.0, 6.5625: 8.5}  # of rows that are no multiple of 256 weights
 _HALF_Q6_Q4 = (_BITS["q6_k"] + _BITS["q4_k"]) / 2
@@ -56,7 +60,7 @@ def stored_model(model: Model, dtype: str, name: str) -> Model:
         return model
     if word == "fp8" and re.search(r"405b", name, re.IGNORECASE) and "meta" in name.lower():
         return replace(model, dtype=Dtypes(sixteen, mlp="fp8"))  # FBGEMM: attention stays in 16 bits
-    stored, classes = _RECIPES.get(word, (word, LINEAR))
+    stored, classes = _RECIPES.get(word) or next((recipe for pattern, recipe in _SPELLED if re.search(pattern, word)), (word, LINEAR))
     if stored == "fp8" and re.search(r"qwen|deepseek|minimax|glm", name, re.IGNORECASE):
         stored = "fp8-block128"
     if re.match(r"i?q\d", stored):

@@ -103,7 +103,7 @@ def test_gpt_oss_120b_does_not_start_on_one_h100() -> None:
 
 
 def test_recurrent_pages_are_as_long_as_a_state() -> None:
-    """m074, Qwen3.5-27B over 4 ranks: a state of 12·128·128·4 + 2560·3·2 = 801,792 B needs blocks of 784 tokens of 1,024 B; 584 pages, 45 a sequence."""
+    """m074, Qwen3.5-27B over 4 ranks: a state of 12·128·128·4 + 2560·3·2 = 801,792 B needs blocks of 784 tokens of 1,024 B; 45 pages a sequence."""
     one = start("qwen3.5-27b", "rtx-3090", "vllm-0.19", 4, util=0.9)
     page = grouped_pages(one, one.stages[-1])
     assert page is not None and (page.block, page.layers, page.all_groups) == (784, 16, 4)
@@ -117,7 +117,7 @@ def test_states_double_with_prefix_caching() -> None:
     one = start("qwen3.8-27b", "rtx-3090", "vllm", 2, "fp8", "Qwen3.8-27B-FP8", "fp8", util=0.92)
     page = grouped_pages(one, one.stages[-1])
     assert page is not None and float(engine_memory.blocks(one, page, 131072.0)) == 84 + 3 * 2
-    assert 208 / 90 * 131072 == pytest.approx(302_921, rel=1e-4)  # what the log must have had: 208 pages
+    assert pytest.approx(302_921, rel=1e-4) == 208 / 90 * 131072  # what the log must have had: 208 pages
     assert tokens(one, 131072.0) == pytest.approx(302_921, rel=0.15)
     other = start("qwen3.8-27b", "rtx-5090", "vllm", 2, "fp8", "Qwen3.8-27B-FP8")
     assert gib(other, 262144.0)[0] == pytest.approx(14.28, rel=0.01)
@@ -150,7 +150,7 @@ def test_fp8_latents_are_576_bytes_but_for_the_sparse_kernel() -> None:
 
 
 def test_llama_cpp_to_the_byte() -> None:
-    """m095, gpt-oss-120b: 18 full layers of 262,144 cells 9,216 MiB; windowed 128 + 512 → 768 cells. m113, Gemma 3 before: the whole context, 15.5 GiB."""
+    """m095, gpt-oss-120b: 18 full layers of 262,144 cells 9,216 MiB; windowed 128 + 512 → 768. m113, Gemma 3 before: the whole context, 15.5 GiB."""
     one = start("gpt-oss-120b", "mi300x", "llama.cpp", kv="fp16")
     windowed = 18 * 768 * 2048
     assert float(memory.kv_bytes(one, one.stages[0], 131072.0)) == 9216 * 2**20 / 2 + windowed

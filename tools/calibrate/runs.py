@@ -57,7 +57,7 @@ class Estimate(NamedTuple):
 
 def seen(path: Path, file: Typical) -> list[Seen]:
     """The comparable points of a file, ready to fit."""
-    assumed = assumptions("typical", capacity="nominal", reserve_gb=0.0)
+    assumed = assumptions("typical", engine="none", capacity="nominal", reserve_gb=0.0)
     found = []
     for case in cases(points.read(path)):
         if isinstance(case, str):
