@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from roofcalc.measurements.memory_starts import Compared, Start, compare, read
+from roofcalc.measurements.memory_compare import Compared, compare
+from roofcalc.measurements.memory_starts import Start, read
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 

@@ -7,8 +7,9 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.measurements import memory_starts
-from roofcalc.measurements.memory_starts import Start, compare, read, release
+from roofcalc.measurements import memory_compare
+from roofcalc.measurements.memory_compare import compare
+from roofcalc.measurements.memory_starts import Start, read, release
 from roofcalc.measurements.stored_weights import gguf_bytes, stored_model
 from tests.shell import run
 
@@ -86,7 +87,7 @@ def test_names_lose_owner_precision_and_tuning() -> None:
         ("typhoon-s-thaillm-8b (Qwen3-8B architecture)", "qwen3-8b"),
         ("Llama-3_1-Nemotron-Ultra-253B-v1", "llama-3.1-nemotron-ultra-253b"),
     ):
-        found = memory_starts._model(text)
+        found = memory_compare._model(text)
         assert found is not None and found.name == name
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import GIB, rules, split, with_constants
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.measurements import memory_starts
+from roofcalc.measurements import memory_compare, memory_starts
 from roofcalc.measurements.memory_starts import Start
 from roofcalc.physics import memory
 from roofcalc.specs.record import replace
@@ -68,14 +68,14 @@ def rows(starts: Iterable[Start]) -> list[Row]:
     """The starts of vLLM on a named device whose log tells what weights and cache left."""
     found = []
     for start in starts:
-        prepared = memory_starts.prepared(start)
+        prepared = memory_compare.prepared(start)
         if prepared is None or prepared[0].rules is None or split(prepared[0].rules.name)[0] != "vllm" or not start.hardware:
             continue
         deployment, stage, length = prepared
         if start.activation_gib is not None and start.other_gib is not None:
             overhead = start.activation_gib + start.other_gib
         else:
-            compared = memory_starts.compare(start)
+            compared = memory_compare.compare(start)
             cache = start.kv_cache_gib_per_device
             if cache is None and compared.error is not None and compared.cache:
                 cache = compared.cache / (1 + compared.error)
@@ -138,7 +138,7 @@ def fitted(some: list[Row], start: Values) -> Values:
 
 def error(row: Row, values: Values) -> float | None:
     """Calculated over logged tokens or concurrency less one, under other constants."""
-    return memory_starts.compare(row.start, with_values(row, values).rules).error
+    return memory_compare.compare(row.start, with_values(row, values).rules).error
 
 
 def source(start: Start) -> str:
