@@ -34,6 +34,16 @@ def falling(begin: Array, x: Array) -> Array:
 class Span(Record):
     """Base: what a span must answer."""
 
+    @property
+    def symbols(self) -> dict[str, float]:
+        """Values of the symbols in this span's formulas, apart from S, P, C and x."""
+        return {}
+
+    @property
+    def formula(self) -> str:
+        """Name of the formula that `reads` follows."""
+        return "reads"
+
     def reads(self, seq: Array) -> Array:
         """Entries that the newest token of a context of `seq` attends to."""
         raise NotImplementedError
@@ -123,6 +133,10 @@ class Window(Span):
 
     size: float
 
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"W": self.size}
+
     def reads(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
@@ -162,6 +176,14 @@ class Chunk(Span):
     size: int
     exact: bool = False
 
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"Q": self.size}
+
+    @property
+    def formula(self) -> str:
+        return "reads exactly" if self.exact else "reads"
+
     def reads(self, seq: Array) -> Array:
         return (seq - 1) % self.size + 1 if self.exact else np.minimum(seq, self.size)
 
@@ -200,6 +222,10 @@ class Pool(Span):
     """
 
     ratio: int
+
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"r": self.ratio}
 
     def reads(self, seq: Array) -> Array:
         return np.floor(seq / self.ratio)

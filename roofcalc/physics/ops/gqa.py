@@ -7,7 +7,7 @@ arXiv 2310.06825.
 from __future__ import annotations
 
 from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Reserved, Span, Top, Window
-from roofcalc.physics.ops.types import Cache, Part, Place
+from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Place
 from roofcalc.specs.attention import GQA, Index
 
 INDEX_SCALE_BYTES = 4.0  # of an index key, one fp8 byte per element beside it
@@ -28,11 +28,17 @@ def gqa(attention: GQA, hidden: int, place: Place) -> Part:
     n = attention.heads // place.tp
     entry = attention.entry_elements(place.tp) * place.kv_bytes / place.dcp
     loads = 1.0 + place.repeated * (n / attention.kv_heads_on_device(place.tp) - 1.0) if place.repeated else 1.0
-    caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim), loads=loads)]
-    blocks = attention.blocks
-    if blocks is not None and blocks.heads and blocks.dim:
-        caches.append(index_cache(Index(blocks.heads, blocks.dim, blocks.top_k), Full(), place))
-    idle = attention.idle(hidden, place.tp)
+    formulas = (
+        FormulaUse(gqa, "m", unit="KV heads"),
+        FormulaUse(gqa, "entry bytes, one vector for both" if attention.shared_kv else "entry bytes", "entry bytes", "B"),
+        FormulaUse(gqa, "FLOPs per entry", "f"),
+        *((FormulaUse(gqa, "loads", unit="of each entry, by query heads that do not share them"),) if place.repeated else ()),
+    )
+    flops = 2.0 * n * (attention.head_dim + attention.value_dim)
+    caches = [Cache("attention", span(attention, place), entry, flops, loads=loads, formulas=formulas)]
+    if attention.blocks is not None and (index := attention.blocks.index):
+        caches.append(index_cache(index, Full(), place))
+    idle = attention.unused_weights(hidden, place.tp)
     return Part(
         tuple(one for one in attention.matrices(hidden, place.tp) if one not in idle),
         attention.vectors(hidden, place.tp),
@@ -64,4 +70,6 @@ def index_cache(index: Index, candidates: Span, place: Place) -> Cache:
     entry bytes = d_i + 4
     FLOPs per candidate = 2·n_i·d_i
     """
-    return Cache("index", candidates, (index.dim + INDEX_SCALE_BYTES) / place.dcp, 2.0 * index.heads * index.dim / place.dcp, "index")
+    formulas = (FormulaUse(index_cache, "entry bytes", unit="B"), FormulaUse(index_cache, "FLOPs per candidate", "f"))
+    entry_bytes, flops = (index.dim + INDEX_SCALE_BYTES) / place.dcp, 2.0 * index.heads * index.dim / place.dcp
+    return Cache("index", candidates, entry_bytes, flops, "index", formulas=formulas)

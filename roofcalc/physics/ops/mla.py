@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roofcalc.physics.kv_span import Full, Pool, Span, Sum, Top, Window
 from roofcalc.physics.ops.gqa import LOG_SUM, index_cache
-from roofcalc.physics.ops.types import Cache, Part, Place, Rebuilt
+from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Place, Rebuilt
 from roofcalc.specs.attention import MLA, Pooled
 
 LATENTS_PER_SCALE = 128
@@ -29,11 +29,18 @@ def mla(attention: MLA, hidden: int, place: Place) -> Part:
     latent, rope = attention.kv_rank, attention.rope_dim
     candidates = Full()
     chosen = Top(candidates, attention.index.top_k) if attention.index else candidates
-    caches = [Cache("attention", chosen, latent_bytes(attention, place) / place.dcp, 2.0 * n * (2 * latent + rope))]
+    formulas = (
+        FormulaUse(latent_bytes, "entry bytes in fp8" if place.kv_scales else "entry bytes", "entry bytes", "B"),
+        FormulaUse(mla, "FLOPs per entry", "f"),
+    )
+    caches = [Cache("attention", chosen, latent_bytes(attention, place) / place.dcp, 2.0 * n * (2 * latent + rope), formulas=formulas)]
     if attention.index and not attention.index.shared:
         caches.append(index_cache(attention.index, candidates, place))
     expanded = Rebuilt(
-        2.0 * n * (attention.nope_dim + rope + attention.v_dim), 2.0 * latent * n * (attention.nope_dim + attention.v_dim), ("k_up", "v_up")
+        flops=2.0 * n * (attention.nope_dim + rope + attention.v_dim),
+        entry_flops=2.0 * latent * n * (attention.nope_dim + attention.v_dim),
+        instead_of=("k_up", "v_up"),
+        formula=FormulaUse(mla, "FLOPs per pair, expanded", "f"),
     )
     return Part(
         attention.matrices(hidden, place.tp),
@@ -74,7 +81,9 @@ def pooled(attention: Pooled, hidden: int, place: Place) -> Part:
         spans.insert(0, Top(compressed, pool.index.top_k) if pool.index else compressed)
         if pool.index and not pool.index.shared:
             caches.append(index_cache(pool.index, compressed, place))
-    caches.insert(0, Cache("attention", Sum(tuple(spans)), attention.head_dim * place.kv_bytes / place.dcp, 4.0 * n * attention.head_dim))
+    formulas = (FormulaUse(pooled, "entry bytes", unit="B"), FormulaUse(pooled, "FLOPs per entry", "f"))
+    entry_bytes, flops = attention.head_dim * place.kv_bytes / place.dcp, 4.0 * n * attention.head_dim
+    caches.insert(0, Cache("attention", Sum(tuple(spans)), entry_bytes, flops, formulas=formulas))
     squeezed = sum(attention.compressed_widths)
     return Part(
         attention.matrices(hidden, place.tp),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.specs.record import Record
@@ -52,6 +53,27 @@ class Place(Record):
     repeated: float = 0.0
 
 
+class FormulaUse(NamedTuple):
+    """The formula behind a figure of a cache, so that `roofcalc explain` can print it with numbers.
+
+    Attributes
+    ----------
+    function : callable
+        The function that states the formula.
+    formula : str
+        The formula's name there.
+    name : str
+        What the value is called in print, and as a symbol in the formulas that follow; the formula's name if empty.
+    unit : str
+        Printed after the value.
+    """
+
+    function: Callable[..., Any]
+    formula: str
+    name: str = ""
+    unit: str = ""
+
+
 class Cache(Record):
     """One kind of entry that sequences keep and read, on one device.
 
@@ -69,6 +91,9 @@ class Cache(Record):
         Which peak the FLOPs run at.
     loads : float
         How often a step of single tokens loads an entry.
+    formulas : tuple of FormulaUse
+        Where `entry_bytes`, `flops` (under the name "f") and `loads` come from, in the order of print, all before they are
+        striped over context ranks.
     """
 
     name: str
@@ -77,6 +102,7 @@ class Cache(Record):
     flops: float
     role: str = "attention"
     loads: float = 1.0
+    formulas: tuple[FormulaUse, ...] = ()
 
 
 class Branches(Record):
@@ -115,11 +141,14 @@ class Rebuilt(Record):
         To rebuild one entry, those of cached tokens included.
     instead_of : tuple of str
         Matrices that it does not multiply each token by.
+    formula : FormulaUse, optional
+        Where `flops` comes from.
     """
 
     flops: float
     entry_flops: float
     instead_of: tuple[str, ...]
+    formula: FormulaUse | None = None
 
 
 class Routed(Record):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.kv_span import Chunk, Pool, Reserved, Span, Sum, Top, Window
-from roofcalc.physics.ops import gqa, mla
-from roofcalc.physics.ops.types import Cache, Place
+from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
+from roofcalc.physics.ops.types import Cache, FormulaUse, Place
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.attention_spec import AttentionSpec
 
 
 def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
@@ -26,17 +24,7 @@ def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
         each = [reads(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
         return [*(one for found in each for one in found), total(name, terms)]
-    formula = "reads exactly" if isinstance(span, Chunk) and span.exact else "reads"
-    return [line(work(type(span), formula, {"S": seq, **_size(span)}, name))]
-
-
-def _size(span: Span) -> dict[str, float]:
-    """A span's own letter."""
-    if isinstance(span, Window):
-        return {"W": span.size}
-    if isinstance(span, Chunk):
-        return {"Q": span.size}
-    return {"r": span.ratio} if isinstance(span, Pool) else {}
+    return [line(work(type(span), span.formula, {"S": seq, **span.symbols}, name))]
 
 
 def pairs(span: Span, cached: float, new: float) -> list[Line]:
@@ -60,7 +48,7 @@ def _summed(span: Span, x: float, name: str) -> list[Line]:
         before = _summed(span.among, below, f"{name}_below")
         letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full}
         return [*before, line(work(Top.summed, "sum", letters, name))]
-    return [line(work(type(span).summed, "sum", {"x": x, **_size(span)}, name))]
+    return [line(work(type(span).summed, "sum", {"x": x, **span.symbols}, name))]
 
 
 def _last(lines: list[Line]) -> float:
@@ -77,34 +65,37 @@ def held(span: Span, seq: float) -> Line:
     return Line("holds", count, "entries (every candidate; none where another layer's cache is borrowed)")
 
 
-def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list[Line]:
-    """Bytes of one entry on a device, and FLOPs per query token and entry."""
-    c, t, dcp = place.kv_bytes, place.tp, place.dcp
-    found: list[Line] = []
-    if cache.name == "index":
-        index: Any = part.pool.index if isinstance(part, Pooled) else part.index if isinstance(part, MLA) else part.blocks
-        letters = {"n_i": index.heads, "d_i": index.dim}
-        found = [
-            line(work(gqa.index_cache, "entry bytes", letters), "B"),
-            line(work(gqa.index_cache, "FLOPs per candidate", letters, "f")),
-        ]
-    elif isinstance(part, GQA):
-        letters = {"n": part.heads // t, "n_kv": part.kv_heads, "t": t, "d_k": part.head_dim, "d_v": part.value_dim, "c": c}
-        found = [line(work(gqa.gqa, "m", letters), "KV heads")]
-        letters["m"] = _last(found)
-        kind = "entry bytes, one vector for both" if part.shared_kv else "entry bytes"
-        found += [line(work(gqa.gqa, kind, letters, "entry bytes"), "B"), line(work(gqa.gqa, "FLOPs per entry", letters, "f"))]
-        if place.repeated:
-            found.append(line(work(gqa.gqa, "loads", {**letters, "ρ": place.repeated}), "of each entry, by query heads that do not share them"))
-    elif isinstance(part, MLA):
-        letters = {"r_kv": part.kv_rank, "d_rope": part.rope_dim, "c": c, "n": part.heads // t}
-        kind = "entry bytes in fp8" if place.kv_scales else "entry bytes"
-        found = [line(work(mla.latent_bytes, kind, letters, "entry bytes"), "B"), line(work(mla.mla, "FLOPs per entry", letters, "f"))]
-    elif isinstance(part, Pooled):
-        letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
-        found = [line(work(mla.pooled, "entry bytes", letters), "B"), line(work(mla.pooled, "FLOPs per entry", letters, "f"))]
-    if dcp > 1:
-        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
-        if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
+def entry(record: AttentionSpec, cache: Cache, place: Place, flops: bool = True) -> list[Line]:
+    """Bytes of one entry on a device and, with `flops`, FLOPs per query token and entry, by the formulas that the cache names.
+
+    A figure without a formula is printed as it is.
+    """
+    used = [one for one in cache.formulas if flops or one.name != "f"]
+    found = applied(used, symbols(record, place))
+    named = {one.what for one in found}
+    found += [] if "entry bytes" in named else [Line("entry bytes", cache.entry_bytes * place.dcp, "B")]
+    found += [Line("f", cache.flops)] if flops and "f" not in named else []
+    if place.dcp > 1:
+        found.append(_striped("entry bytes", cache.entry_bytes, place.dcp, "B"))
+        if flops and cache.role == "index":
+            found.append(_striped("f", cache.flops, place.dcp))
     return found
+
+
+def symbols(record: AttentionSpec, place: Place) -> dict[str, float]:
+    """Values of the symbols that formulas of a kind of attention may use: the record's own, t, c (bytes per element) and ρ."""
+    return {**record.symbols(place.tp), "t": place.tp, "c": place.kv_bytes, "ρ": place.repeated}
+
+
+def applied(used: Iterable[FormulaUse], values: Mapping[str, float]) -> list[Line]:
+    """Each formula with its numbers; its value is a symbol of those that follow."""
+    known, found = dict(values), list[Line]()
+    for one in used:
+        worked = work(one.function, one.formula, known, one.name or None)
+        known[worked.what] = worked.value
+        found.append(line(worked, one.unit))
+    return found
+
+
+def _striped(what: str, value: float, dcp: int, unit: str = "") -> Line:
+    return Line(f"{what}, striped", value, unit, f"{what}/dcp", f"{number(value * dcp)}/{dcp}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
@@ -117,10 +119,11 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
     terms: list[float] = []
     for name, layers in stage.groups:
         block = model.blocks[name]
-        for part, record in zip(parts(block, model.hidden, place), block.parts, strict=True):
+        records: tuple[Any, ...] = block.parts  # those with caches are attention
+        for part, record in zip(parts(block, model.hidden, place), records, strict=True):
             for cache in part.caches:
                 held = caches.held(cache.span, seq)
-                entry = [one for one in caches.entry(deployment, record, cache, place) if one.what[0] not in "fF"]
+                entry = caches.entry(record, cache, place, flops=False)
                 lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.reads(cache.span, seq), held)]
                 letters = {"layers": layers, "holds": float(held.value), "entry": cache.entry_bytes}
                 lines.append(line(work(kv_bytes, "cache", letters, f"{name}.{cache.name}"), "B"))

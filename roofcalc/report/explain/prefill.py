@@ -8,13 +8,13 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as decode_operations
 from roofcalc.physics import prefill_ops as operations
-from roofcalc.physics.ops import mla
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence
 from roofcalc.physics.prefill import prefill_messages, prefill_share
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
 from roofcalc.report.explain.step import StepWorking, shares
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
 
@@ -70,14 +70,12 @@ class PrefillWorking(StepWorking):
         lines += self.worked_product(matrix, tokens)
         return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
-    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
-        lines = caches.entry(self.deployment, record, cache, self.share.place)
+    def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
+        lines = caches.entry(record, cache, self.share.place)
         flops = cache.flops
         if self.expanded and cache.name == "attention" and part.rebuilt:
-            letters = {key: getattr(record, field) for key, field in (("d_nope", "nope_dim"), ("d_rope", "rope_dim"), ("d_v", "v_dim"))}
-            letters["n"] = record.heads // self.share.place.tp  # type: ignore[attr-defined]
-            lines.append(line(work(mla.mla, "FLOPs per pair, expanded", letters, "f")))
             flops = part.rebuilt.flops
+            lines += caches.applied((part.rebuilt.formula,), caches.symbols(record, self.share.place)) if part.rebuilt.formula else [Line("f", flops)]
         lines += caches.pairs(cache.span, self.cached, self.new)
         moved = float(np.asarray(cache.span.moved(np.float64(self.cached), np.float64(self.new))))
         lines.append(Line("moved", moved, "entries: those of C loaded once, those held of P written"))

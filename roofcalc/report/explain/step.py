@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
@@ -16,6 +18,7 @@ from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Worked, evaluate, filled, formulas, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.model import Block
 from roofcalc.specs.weights import Matrix
 
@@ -55,7 +58,8 @@ class StepWorking:
         found: list[Section] = []
         for name, layers in self.stage.groups:
             block = model.blocks[name]
-            for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
+            records: tuple[Any, ...] = block.parts  # those with caches are attention
+            for part, record in zip(parts(block, model.hidden, self.share.place), records, strict=True):
                 found += self.before(name, part)
                 found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
                 found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
@@ -97,10 +101,10 @@ class StepWorking:
         """A product's title: how many layers have it, and how often."""
         return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
 
-    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
+    def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
         """Attention over one cache."""
         place = self.share.place
-        lines = caches.entry(self.deployment, record, cache, place)
+        lines = caches.entry(record, cache, place)
         lines += caches.reads(cache.span, self.seq)
         reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
         loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
