@@ -180,7 +180,9 @@ def test_flops_without_a_device() -> None:
 def test_overhead_of_the_typical_preset() -> None:
     kind, built_in = registry.KINDS[PairedValues], registry.KINDS[GQA]
     assert kind.overhead == built_in.overhead == "attention"
-    slow, fast = (rc.interactivity("toy", "toy-device", seq=1000, batch=10, assume=preset)["interactivity_tok_s"] for preset in ("typical", "roofline"))
+    slow, fast = (
+        rc.interactivity("toy", "toy-device", seq=1000, batch=10, assume=preset)["interactivity_tok_s"] for preset in ("typical", "roofline")
+    )
     assert 0 < slow[0] < fast[0]
 
 
