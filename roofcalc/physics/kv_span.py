@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
 
-def triangle(x: Array) -> Array:
+def triangular(x: Array) -> Array:
     """tri(x) = x·(x+1)/2 = 1 + 2 + … + x."""
     return x * (x + 1) / 2
 
 
-def falling(begin: Array, x: Array) -> Array:
+def clipped_ramp_sum(begin: Array, x: Array) -> Array:
     """Σ max(0, begin − u) for u = 1 … x."""
     counted = np.minimum(x, np.maximum(begin - 1, 0.0))
-    return counted * begin - triangle(counted)
+    return counted * begin - triangular(counted)
 
 
 class Span(Record):
@@ -44,39 +44,39 @@ class Span(Record):
         """Name of the formula that `reads` follows."""
         return "reads"
 
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         """Entries that the newest token of a context of `seq` attends to."""
         raise NotImplementedError
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         """Entries that a sequence of `seq` tokens keeps."""
-        return self.reads(seq)
+        return self.entries_read(seq)
 
-    def together(self, tokens: float) -> Span:
+    def read_by_tokens(self, tokens: float) -> Span:
         """What `tokens` newest tokens read together: each entry is loaded once per sequence."""
         return self
 
-    def branched(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
         """What `count` streams read, or hold, together that share the first `prefix` tokens: shared entries once."""
-        return Branched(self, count, prefix)
+        return SharedPrefixSpan(self, count, prefix)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         """Entries of a prefix that each of its streams still attends to when it has `own` tokens after it."""
         raise NotImplementedError
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         """Σ shared(P, u) for u = 1 … x, in closed form."""
         raise NotImplementedError
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
         raise NotImplementedError
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x, in closed form."""
         raise NotImplementedError
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         """The shortest context that has at least so many entries."""
         raise NotImplementedError
 
@@ -87,7 +87,7 @@ class Span(Record):
         --------
         pairs = sum_C_P − sum_C
         """
-        return self.summed(cached + new) - self.summed(cached)
+        return self.cumulative_reads(cached + new) - self.cumulative_reads(cached)
 
 
 class Full(Span):
@@ -98,28 +98,28 @@ class Full(Span):
     reads = S
     """
 
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         return seq
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached + new
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x.
 
         Formulas
         --------
         sum = tri(x)
         """
-        return triangle(x)
+        return triangular(x)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         return prefix + 0.0 * own
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         return prefix * x
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         return entries
 
 
@@ -137,31 +137,31 @@ class Window(Span):
     def symbols(self) -> dict[str, float]:
         return {"W": self.size}
 
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
-    def together(self, tokens: float) -> Span:
+    def read_by_tokens(self, tokens: float) -> Span:
         return Window(self.size + tokens - 1)
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x.
 
         Formulas
         --------
         sum = tri(min(x, W)) + W·max(0, x − W)
         """
-        return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
+        return triangular(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         """min(P, max(0, W − U))."""
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         """What falls out of the window one by one: Σ max(0, W − u), less what the prefix lacks, Σ max(0, W − P − u)."""
-        return falling(self.size, x) - falling(self.size - prefix, x)
+        return clipped_ramp_sum(self.size, x) - clipped_ramp_sum(self.size - prefix, x)
 
 
 class Chunk(Span):
@@ -184,31 +184,31 @@ class Chunk(Span):
     def formula(self) -> str:
         return "reads exactly" if self.exact else "reads"
 
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         return (seq - 1) % self.size + 1 if self.exact else np.minimum(seq, self.size)
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached % self.size + np.minimum(new, self.size)
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x.
 
         Formulas
         --------
         sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)
         """
-        return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
+        return np.floor(x / self.size) * triangular(float(self.size)) + triangular(x % self.size)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         """The prefix's part of the chunk: in the fullest step min(P, max(0, Q − U)), exactly P mod Q until the chunk is full."""
         if self.exact:
             return np.where(own <= self.size - prefix % self.size, prefix % self.size, 0.0)
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         """As in `summed`, every step at its own position: P mod Q, until the chunk is full."""
         return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
 
@@ -227,13 +227,13 @@ class Pool(Span):
     def symbols(self) -> dict[str, float]:
         return {"r": self.ratio}
 
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         return np.floor(seq / self.ratio)
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return self.reads(cached + new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return self.entries_read(cached + new)
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x.
 
         Formulas
@@ -241,16 +241,16 @@ class Pool(Span):
         sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)
         """
         blocks = np.floor(x / self.ratio)
-        return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
+        return self.ratio * triangular(blocks - 1) + blocks * (x % self.ratio + 1)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         """floor(P/r): an entry that stands for tokens of both belongs to the stream."""
         return np.floor(prefix / self.ratio) + 0.0 * own
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         return np.floor(prefix / self.ratio) * x
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         return entries * self.ratio
 
 
@@ -265,36 +265,36 @@ class Top(Span):
     among: Span
     count: float
 
-    def reads(self, seq: Array) -> Array:
-        return np.minimum(self.among.reads(seq), self.count)
+    def entries_read(self, seq: Array) -> Array:
+        return np.minimum(self.among.entries_read(seq), self.count)
 
-    def holds(self, seq: Array) -> Array:
-        return self.among.holds(seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self.among.entries_stored(seq)
 
-    def together(self, tokens: float) -> Span:
+    def read_by_tokens(self, tokens: float) -> Span:
         return Top(self.among, self.count * tokens)
 
-    def branched(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
         """Each stream picks for itself: together at most all candidates, and at most `count` times k."""
-        return Top(self.among.branched(count, prefix), self.count * count)
+        return Top(self.among.with_shared_prefix(count, prefix), self.count * count)
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return np.minimum(self.among.moved(cached, new), new * self.count)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return np.minimum(self.among.prefill_traffic(cached, new), new * self.count)
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Σ reads(i) for i = 1 … x.
 
         Formulas
         --------
         sum = sum_below + k·max(0, x − x_full + 1)
         """
-        full = self.among.first_with(self.count)
-        return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
+        full = self.among.context_with(self.count)
+        return self.among.cumulative_reads(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
     @property
-    def first_full(self) -> float:
+    def first_full_context(self) -> float:
         """The shortest context of one sequence that has k candidates."""
-        return float(self.among.first_with(self.count))
+        return float(self.among.context_with(self.count))
 
 
 class Sum(Span):
@@ -302,23 +302,23 @@ class Sum(Span):
 
     parts: tuple[Span, ...]
 
-    def reads(self, seq: Array) -> Array:
-        return sum((one.reads(seq) for one in self.parts), start=0.0 * seq)
+    def entries_read(self, seq: Array) -> Array:
+        return sum((one.entries_read(seq) for one in self.parts), start=0.0 * seq)
 
-    def holds(self, seq: Array) -> Array:
-        return sum((one.holds(seq) for one in self.parts), start=0.0 * seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return sum((one.entries_stored(seq) for one in self.parts), start=0.0 * seq)
 
-    def together(self, tokens: float) -> Span:
-        return Sum(tuple(one.together(tokens) for one in self.parts))
+    def read_by_tokens(self, tokens: float) -> Span:
+        return Sum(tuple(one.read_by_tokens(tokens) for one in self.parts))
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Sum(tuple(one.branched(count, prefix) for one in self.parts))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return Sum(tuple(one.with_shared_prefix(count, prefix) for one in self.parts))
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return sum((one.moved(cached, new) for one in self.parts), start=0.0 * new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return sum((one.prefill_traffic(cached, new) for one in self.parts), start=0.0 * new)
 
-    def summed(self, x: Array) -> Array:
-        return sum((one.summed(x) for one in self.parts), start=0.0 * x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return sum((one.cumulative_reads(x) for one in self.parts), start=0.0 * x)
 
 
 class Reserved(Span):
@@ -326,36 +326,36 @@ class Reserved(Span):
 
     span: Span
 
-    def reads(self, seq: Array) -> Array:
-        return self.span.reads(seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self.span.entries_read(seq)
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return seq
 
-    def together(self, tokens: float) -> Span:
-        return self.span.together(tokens)
+    def read_by_tokens(self, tokens: float) -> Span:
+        return self.span.read_by_tokens(tokens)
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Apart(self.span.branched(count, prefix), Full().branched(count, prefix))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return SplitReadStore(self.span.with_shared_prefix(count, prefix), Full().with_shared_prefix(count, prefix))
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return self.span.moved(cached, new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return self.span.prefill_traffic(cached, new)
 
-    def summed(self, x: Array) -> Array:
-        return self.span.summed(x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return self.span.cumulative_reads(x)
 
 
-class Borrowed(Reserved):
+class SharedKV(Reserved):
     """Reads another layer's cache and holds nothing of its own."""
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return 0.0 * seq
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Borrowed(self.span.branched(count, prefix))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return SharedKV(self.span.with_shared_prefix(count, prefix))
 
 
-class Branched(Span):
+class SharedPrefixSpan(Span):
     """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix.
 
     Formulas
@@ -367,37 +367,37 @@ class Branched(Span):
     count: float
     prefix: Array
 
-    def reads(self, seq: Array) -> Array:
-        return self._together(self.span.reads(seq), seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self._together(self.span.entries_read(seq), seq)
 
-    def holds(self, seq: Array) -> Array:
-        return self._together(self.span.holds(seq), seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self._together(self.span.entries_stored(seq), seq)
 
     def _together(self, of_one: Array, seq: Array) -> Array:
-        return self.count * of_one - (self.count - 1) * self.span.shared(self.prefix, seq - self.prefix)
+        return self.count * of_one - (self.count - 1) * self.span.prefix_reads(self.prefix, seq - self.prefix)
 
-    def summed(self, x: Array) -> Array:
+    def cumulative_reads(self, x: Array) -> Array:
         """Up to a constant, which differences are free of: Σ over contexts of one stream, n times, less what was counted again."""
         own = np.maximum(x - self.prefix, 0.0)
-        return self.count * self.span.summed(x) - (self.count - 1) * self.span.shared_summed(self.prefix, own)
+        return self.count * self.span.cumulative_reads(x) - (self.count - 1) * self.span.cumulative_prefix_reads(self.prefix, own)
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         """Where a prefix stays in sight: its entries count once, further ones `count` times."""
-        shared = self.span.shared(self.prefix, 0.0)
-        return self.span.first_with(shared + np.ceil((entries - shared) / self.count))
+        shared = self.span.prefix_reads(self.prefix, 0.0)
+        return self.span.context_with(shared + np.ceil((entries - shared) / self.count))
 
 
-class Apart(Span):
+class SplitReadStore(Span):
     """Reads as one span does and holds as another."""
 
     reading: Span
     holding: Span
 
-    def reads(self, seq: Array) -> Array:
-        return self.reading.reads(seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self.reading.entries_read(seq)
 
-    def holds(self, seq: Array) -> Array:
-        return self.holding.holds(seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self.holding.entries_stored(seq)
 
-    def summed(self, x: Array) -> Array:
-        return self.reading.summed(x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return self.reading.cumulative_reads(x)

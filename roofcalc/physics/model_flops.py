@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Place
-from roofcalc.physics.prefill_ops import is_expanded, per_pair
+from roofcalc.physics.ops.types import Sharding
+from roofcalc.physics.prefill_ops import flops_per_pair, use_expanded_form
 from roofcalc.specs.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def kept_bytes(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+def bytes_per_sequence(model: Model, sharding: Sharding, seq: Any) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps: cache entries, states, and what is kept besides."""
     seq = np.asarray(seq, dtype=float)
     total = np.zeros_like(seq)
     for name, layers in model.groups.items():
-        for part in parts(model.blocks[name], model.hidden, place):
+        for part in parts(model.blocks[name], model.hidden, sharding):
             state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
-            total = total + layers * (part.kept_bytes + state)
+            total = total + layers * (part.fixed_bytes + state)
             for cache in part.caches:
-                total = total + layers * cache.entry_bytes * cache.span.holds(seq)
+                total = total + layers * cache.entry_bytes * cache.span.entries_stored(seq)
     return np.asarray(total)
 
 
-def attention_flops(model: Model, place: Place, seq: Any) -> NDArray[Any]:
+def attention_flops(model: Model, sharding: Sharding, seq: Any) -> NDArray[Any]:
     """FLOPs of one token at a context of `seq` besides its products by weights: attention, indexers, recurrent updates.
 
     4·heads·head_dim·S per layer for full attention (arXiv 2307.08691, section 4.1).
@@ -36,19 +36,19 @@ def attention_flops(model: Model, place: Place, seq: Any) -> NDArray[Any]:
     seq = np.asarray(seq, dtype=float)
     total = np.zeros_like(seq)
     for name, layers in model.groups.items():
-        for part in parts(model.blocks[name], model.hidden, place):
+        for part in parts(model.blocks[name], model.hidden, sharding):
             total = total + layers * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
             for cache in part.caches:
-                total = total + layers * cache.flops * cache.span.reads(seq)
+                total = total + layers * cache.flops * cache.span.entries_read(seq)
     return np.asarray(total)
 
 
-def generation_attention_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+def generation_attention_flops(model: Model, sharding: Sharding, new: Any, cached: Any = 0.0) -> NDArray[Any]:
     """The same, summed over the steps of one sequence that generates P tokens after C."""
     new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
     total = np.zeros(new.shape)
     for name, layers in model.groups.items():
-        for part in parts(model.blocks[name], model.hidden, place):
+        for part in parts(model.blocks[name], model.hidden, sharding):
             total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
             for cache in part.caches:
                 total = total + layers * cache.flops * cache.span.pairs(cached, new)
@@ -59,7 +59,7 @@ def linear_flops(model: Model, head: bool = True) -> float:
     """FLOPs of one token's products by weights: two per weight that it multiplies by; experts by the k that it meets."""
     total = 2.0 * model.head().elements if head else 0.0
     for name, layers in model.groups.items():
-        for part in parts(model.blocks[name], model.hidden, Place()):
+        for part in parts(model.blocks[name], model.hidden, Sharding()):
             elements = float(sum(matrix.elements for matrix in part.matrices))
             if part.routed:
                 met = part.routed.top_k * part.routed.experts / part.routed.routed
@@ -68,16 +68,16 @@ def linear_flops(model: Model, head: bool = True) -> float:
     return total
 
 
-def prefill_flops(model: Model, place: Place, new: Any, cached: Any = 0.0) -> NDArray[Any]:
+def prefill_flops(model: Model, sharding: Sharding, new: Any, cached: Any = 0.0) -> NDArray[Any]:
     """FLOPs of computing P tokens of one sequence after C cached ones, the head once; latent attention in its cheaper form."""
     new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
     total = np.full(new.shape, 2.0 * model.head().elements) + linear_flops(model, head=False) * new
     for name, layers in model.groups.items():
-        for part in parts(model.blocks[name], model.hidden, place):
+        for part in parts(model.blocks[name], model.hidden, sharding):
             total = total + layers * new * (part.recurrence.flops * part.recurrence.elements if part.recurrence else 0.0)
-            expanded = is_expanded(part, new, cached)
+            expanded = use_expanded_form(part, new, cached)
             for cache in part.caches:
-                total = total + layers * per_pair(part, cache, expanded) * cache.span.pairs(cached, new)
-            if part.rebuilt is not None:
-                total = total + layers * expanded * part.rebuilt.entry_flops * cached
+                total = total + layers * flops_per_pair(part, cache, expanded) * cache.span.pairs(cached, new)
+            if part.expanded_form is not None:
+                total = total + layers * expanded * part.expanded_form.entry_flops * cached
     return np.asarray(total)

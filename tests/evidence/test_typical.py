@@ -322,7 +322,7 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
     share = calibrated.read().run.repeats
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6"))
-    one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
+    one, again = (work.sequence_operations(each, each.stages[0], work.at_context(np.float64(1000.0)))[0] for each in (plain, old))
     assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))
     assert float(one.flops) == float(again.flops) == 4 * 32 * 128 * 1000
     # 80 layers, 10 sequences, at 3.35 TB/s of which attention in fp8 reaches a fraction: what a step takes longer
@@ -372,7 +372,9 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
-    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.deployment.calibrated' in sys.modules)"
+    script = (
+        "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.deployment.calibrated' in sys.modules)"
+    )
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected

@@ -16,7 +16,7 @@ from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_check import models_check
 from roofcalc.physics.kv_span import Full
 from roofcalc.physics.ops import registry
-from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Place
+from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import ATTENTION_KINDS, GQA
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.parameter_count import count
@@ -62,7 +62,7 @@ class PairedValues(AttentionSpec):
             yield "v_dim", f"one value of {self.v_dim} is larger than two of {self.head_dim}: sharing saves nothing"
 
 
-def paired_values(attention: PairedValues, hidden: int, place: Place) -> Part:
+def paired_values(attention: PairedValues, hidden: int, sharding: Sharding) -> Part:
     """Work of paired KV heads on one device.
 
     Formulas
@@ -74,12 +74,12 @@ def paired_values(attention: PairedValues, hidden: int, place: Place) -> Part:
     formulas = (
         FormulaUse(paired_values, "pairs on a device", "m_2", "pairs of KV heads"),
         FormulaUse(paired_values, "entry bytes", unit="B"),
-        FormulaUse(paired_values, "FLOPs per entry", "f"),
+        FormulaUse(paired_values, "FLOPs per entry", "f_entry"),
     )
-    entry_bytes = attention.entry_elements(place.tp) * place.kv_bytes / place.dcp
-    flops = 2.0 * (attention.heads // place.tp) * (attention.head_dim + attention.v_dim)
+    entry_bytes = attention.entry_elements(sharding.tp) * sharding.kv_bytes / sharding.dcp
+    flops = 2.0 * (attention.heads // sharding.tp) * (attention.head_dim + attention.v_dim)
     cache = Cache("attention", Full(), entry_bytes, flops, formulas=formulas)
-    return Part(attention.matrices(hidden, place.tp), attention.vectors(hidden, place.tp), (cache,))
+    return Part(attention.matrices(hidden, sharding.tp), attention.vectors(hidden, sharding.tp), (cache,))
 
 
 MODEL = """
@@ -202,7 +202,7 @@ def test_overhead_of_the_typical_preset() -> None:
             "interactivity",
             {"seq": 1000, "batch": 10},
             [
-                "f = 2·n·(d_k + d_v) = 2·8·(16 + 32) = 768",
+                "f_entry = 2·n·(d_k + d_v) = 2·8·(16 + 32) = 768",
                 "FLOPs of one sequence = q·f·reads = 1·768·1000 = 768000",
                 "bytes of one sequence = entry·loaded = 256·1000 = 256000",
             ],
@@ -224,15 +224,15 @@ def test_explain(command: str, given: dict[str, int], lines: list[str]) -> None:
 
 
 def test_explain_prints_figures_without_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bare(attention: PairedValues, hidden: int, place: Place) -> Part:
-        made = paired_values(attention, hidden, place)
+    def bare(attention: PairedValues, hidden: int, sharding: Sharding) -> Part:
+        made = paired_values(attention, hidden, sharding)
         (cache,) = made.caches
         return made.__replace__(caches=(cache.__replace__(formulas=()),))
 
     monkeypatch.setitem(registry.KINDS, PairedValues, registry.Kind(bare, "attention"))
     registry.parts.cache_clear()
     text = [line.strip() for line in rc.explain("interactivity", "toy", "toy-device", seq=1000, batch=10).text()]
-    assert "entry bytes = 256 B" in text and "f = 768" in text
+    assert "entry bytes = 256 B" in text and "f_entry = 768" in text
     registry.parts.cache_clear()
 
 

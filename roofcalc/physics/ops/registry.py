@@ -10,14 +10,14 @@ from roofcalc.physics.ops.ffn import dense, experts
 from roofcalc.physics.ops.gqa import gqa
 from roofcalc.physics.ops.mla import mla, pooled
 from roofcalc.physics.ops.recurrent import recurrent
-from roofcalc.physics.ops.types import Part, Place
+from roofcalc.physics.ops.types import Part, Sharding
 from roofcalc.specs.attention import ATTENTION_KINDS, GQA, MLA, Pooled
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.feedforward import Dense, Experts
 from roofcalc.specs.model import Block
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
 
-PartFunction = Callable[[Any, int, Place], Part]
+PartFunction = Callable[[Any, int, Sharding], Part]
 
 
 class Kind(NamedTuple):
@@ -86,14 +86,14 @@ def unregister(record: type[AttentionSpec]) -> None:
 
 
 @lru_cache(maxsize=4096)
-def parts(block: Block, hidden: int, place: Place) -> tuple[Part, ...]:
+def parts(block: Block, hidden: int, sharding: Sharding) -> tuple[Part, ...]:
     """The work of each part of a block on one device, in the order of `Block.parts`: attention, state, feed-forward.
 
     Parameters
     ----------
     hidden : int
         Elements of a hidden vector.
-    place : Place
+    sharding : Sharding
         How the layer is divided over devices.
     """
-    return tuple(KINDS[type(one)].function(one, hidden, place) for one in block.parts)
+    return tuple(KINDS[type(one)].function(one, hidden, sharding) for one in block.parts)

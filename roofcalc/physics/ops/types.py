@@ -13,7 +13,7 @@ from roofcalc.specs.weights import Matrix
 ACTIVATION_BYTES = 2.0  # of one element that goes into or comes out of a product
 
 
-class Place(Record):
+class Sharding(Record):
     """How a kind of layer is divided, and in what its caches are stored.
 
     Attributes
@@ -50,7 +50,7 @@ class Place(Record):
     reserved: bool = False
     imbalance: float = 1.0
     redundant: int = 0
-    repeated: float = 0.0
+    kv_reload_fraction: float = 0.0
 
 
 class FormulaUse(NamedTuple):
@@ -92,7 +92,7 @@ class Cache(Record):
     loads : float
         How often a step of single tokens loads an entry.
     formulas : tuple of FormulaUse
-        Where `entry_bytes`, `flops` (under the name "f") and `loads` come from, in the order of print, all before they are
+        Where `entry_bytes`, `flops` (under the name "f_entry") and `loads` come from, in the order of print, all before they are
         striped over context ranks.
     """
 
@@ -105,7 +105,7 @@ class Cache(Record):
     formulas: tuple[FormulaUse, ...] = ()
 
 
-class Branches(Record):
+class SharedPrefix(Record):
     """Streams of one query that share the first `prefix` tokens of their contexts; each goes on by itself.
 
     One stream is a sequence like any other.
@@ -116,10 +116,10 @@ class Branches(Record):
 
     def of(self, span: Span) -> Span:
         """What they read, or hold, together."""
-        return span if self.count == 1 else span.branched(self.count, self.prefix)
+        return span if self.count == 1 else span.with_shared_prefix(self.count, self.prefix)
 
 
-ALONE = Branches()
+NO_SHARING = SharedPrefix()
 
 
 class Recurrence(Record):
@@ -130,7 +130,7 @@ class Recurrence(Record):
     flops: float
 
 
-class Rebuilt(Record):
+class ExpandedMLA(Record):
     """MLA's other form for prefill: keys and values of all heads rebuilt from the latents.
 
     Attributes
@@ -147,7 +147,7 @@ class Rebuilt(Record):
 
     flops: float
     entry_flops: float
-    instead_of: tuple[str, ...]
+    replaces: tuple[str, ...]
     formula: FormulaUse | None = None
 
 
@@ -184,17 +184,17 @@ class Part(Record):
         What grows with the context.
     recurrence : Recurrence, optional
         The state that replaces a cache.
-    kept_bytes : float
+    fixed_bytes : float
         Bytes per sequence kept besides, whatever the context: convolutions, half-filled blocks.
     rebuilt : Rebuilt, optional
         Another form of the attention for prefill.
     routed : Routed, optional
         Experts.
-    idle : tuple of Matrix
+    unused : tuple of Matrix
         Weights that are held but multiply nothing.
-    summed : float
+    all_reduced : float
         Elements per token that tensor ranks add up within the part, before its last product.
-    gathered : tuple of float
+    context_gathered : tuple of float
         Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
         its partial outputs with their log-sums.
     """
@@ -203,28 +203,28 @@ class Part(Record):
     vectors: float
     caches: tuple[Cache, ...] = ()
     recurrence: Recurrence | None = None
-    kept_bytes: float = 0.0
-    rebuilt: Rebuilt | None = None
+    fixed_bytes: float = 0.0
+    expanded_form: ExpandedMLA | None = None
     routed: Routed | None = None
-    idle: tuple[Matrix, ...] = ()
-    summed: float = 0.0
-    gathered: tuple[float, ...] = ()
+    unused: tuple[Matrix, ...] = ()
+    all_reduced: float = 0.0
+    context_gathered: tuple[float, ...] = ()
 
     @cached_property
     def elements(self) -> dict[str, int]:
         """Elements of the matrices that are held by class of tensor."""
         found: dict[str, int] = {}
-        for matrix in (*self.matrices, *self.idle):
+        for matrix in (*self.matrices, *self.unused):
             found[matrix.tensor] = found.get(matrix.tensor, 0) + matrix.elements
         return found
 
 
-class Share(Record):
+class TokenLoad(Record):
     """What one device of a stage works on in a step.
 
     Attributes
     ----------
-    place : Place
+    sharding : Sharding
         How the weights are divided.
     tokens, group_tokens : array
         Tokens of one data-parallel rank, T = B_r·q, and of the whole expert group, T_g = B_m·q.
@@ -232,13 +232,13 @@ class Share(Record):
         In `bound`: devices over which all work divides perfectly, tensor and data ranks together; else 1.
     """
 
-    place: Place
+    sharding: Sharding
     tokens: Array
     group_tokens: Array
     spread: float = 1.0
 
 
-class Product(NamedTuple):
+class Gemm(NamedTuple):
     """Products by weights in `layers` equal layers, before it is known how many tokens they serve.
 
     Attributes
@@ -249,7 +249,7 @@ class Product(NamedTuple):
         Per token of a rank, or of the group where they are experts'.
     weights : float
         Bytes read once per step, however many tokens; of experts, for each different one that is hit.
-    moved : float
+    activation_bytes : float
         Bytes per token of what goes in and comes out.
     routed : Routed, optional
         The experts that the weights belong to.
@@ -262,9 +262,9 @@ class Product(NamedTuple):
     tensor: str
     flops: float
     weights: float
-    moved: float = 0.0
+    activation_bytes: float = 0.0
     routed: Routed | None = None
-    load: float = 1.0
+    imbalance: float = 1.0
 
 
 class Operation(Record):
@@ -295,10 +295,10 @@ class Message(Record):
 
     Attributes
     ----------
-    kind : "all_reduce", "exchange", "gather" or "send"
+    kind : "all_reduce", "all_to_all", "all_gather" or "send"
         Over the tensor group; between expert ranks; between context ranks; to the next stage.
     elements : float
-        Per token: of the vector that is reduced, sent or gathered.
+        Per token: of the vector that is reduced, sent or context_gathered.
     dtype : "comm", "dispatch" or "combine"
         Which wire dtype the elements take.
     group : int

@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
-from roofcalc.physics.ops.types import Cache, FormulaUse, Place
+from roofcalc.physics.ops.types import Cache, FormulaUse, Sharding
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
 from roofcalc.specs.attention_spec import AttentionSpec
 
 
-def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
+def entries_read(span: Span, seq: float, name: str = "reads") -> list[Line]:
     """How many entries the newest token of a context of `seq` reads."""
     if isinstance(span, Reserved):
-        return reads(span.span, seq, name)
+        return entries_read(span.span, seq, name)
     if isinstance(span, Top):
-        before = reads(span.among, seq, "candidates")
+        before = entries_read(span.among, seq, "candidates")
         return [*before, line(work(Top, "reads", {"candidates": _last(before), "k": span.count}, name))]
     if isinstance(span, Sum):
-        each = [reads(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
+        each = [entries_read(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
         return [*(one for found in each for one in found), total(name, terms)]
     return [line(work(type(span), span.formula, {"S": seq, **span.symbols}, name))]
@@ -44,11 +44,11 @@ def pairs(span: Span, cached: float, new: float) -> list[Line]:
 def _summed(span: Span, x: float, name: str) -> list[Line]:
     """Σ reads(i) for i = 1 … x."""
     if isinstance(span, Top):
-        below = min(x, span.first_full - 1)
+        below = min(x, span.first_full_context - 1)
         before = _summed(span.among, below, f"{name}_below")
-        letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full}
-        return [*before, line(work(Top.summed, "sum", letters, name))]
-    return [line(work(type(span).summed, "sum", {"x": x, **span.symbols}, name))]
+        letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full_context}
+        return [*before, line(work(Top.cumulative_reads, "sum", letters, name))]
+    return [line(work(type(span).cumulative_reads, "sum", {"x": x, **span.symbols}, name))]
 
 
 def _last(lines: list[Line]) -> float:
@@ -59,32 +59,32 @@ def _last(lines: list[Line]) -> float:
 
 def held(span: Span, seq: float) -> Line:
     """How many entries a sequence keeps, in words where they are not those that it reads."""
-    count = float(np.asarray(span.holds(np.float64(seq))))
-    if count == float(np.asarray(span.reads(np.float64(seq)))):
+    count = float(np.asarray(span.entries_stored(np.float64(seq))))
+    if count == float(np.asarray(span.entries_read(np.float64(seq)))):
         return Line("holds", count, "", "reads")
     return Line("holds", count, "entries (every candidate; none where another layer's cache is borrowed)")
 
 
-def entry(record: AttentionSpec, cache: Cache, place: Place, flops: bool = True) -> list[Line]:
+def entry(record: AttentionSpec, cache: Cache, sharding: Sharding, flops: bool = True) -> list[Line]:
     """Bytes of one entry on a device and, with `flops`, FLOPs per query token and entry, by the formulas that the cache names.
 
     A figure without a formula is printed as it is.
     """
-    used = [one for one in cache.formulas if flops or one.name != "f"]
-    found = applied(used, symbols(record, place))
+    used = [one for one in cache.formulas if flops or one.name != "f_entry"]
+    found = applied(used, symbols(record, sharding))
     named = {one.what for one in found}
-    found += [] if "entry bytes" in named else [Line("entry bytes", cache.entry_bytes * place.dcp, "B")]
-    found += [Line("f", cache.flops)] if flops and "f" not in named else []
-    if place.dcp > 1:
-        found.append(_striped("entry bytes", cache.entry_bytes, place.dcp, "B"))
+    found += [] if "entry bytes" in named else [Line("entry bytes", cache.entry_bytes * sharding.dcp, "B")]
+    found += [Line("f_entry", cache.flops)] if flops and "f_entry" not in named else []
+    if sharding.dcp > 1:
+        found.append(_striped("entry bytes", cache.entry_bytes, sharding.dcp, "B"))
         if flops and cache.role == "index":
-            found.append(_striped("f", cache.flops, place.dcp))
+            found.append(_striped("f_entry", cache.flops, sharding.dcp))
     return found
 
 
-def symbols(record: AttentionSpec, place: Place) -> dict[str, float]:
+def symbols(record: AttentionSpec, sharding: Sharding) -> dict[str, float]:
     """Values of the symbols that formulas of a kind of attention may use: the record's own, t, c (bytes per element) and ρ."""
-    return {**record.symbols(place.tp), "t": place.tp, "c": place.kv_bytes, "ρ": place.repeated}
+    return {**record.symbols(sharding.tp), "t": sharding.tp, "c": sharding.kv_bytes, "ρ": sharding.kv_reload_fraction}
 
 
 def applied(used: Iterable[FormulaUse], values: Mapping[str, float]) -> list[Line]:
