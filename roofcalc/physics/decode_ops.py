@@ -1,4 +1,7 @@
-"""A stage's whole decode step: the operations and messages of its groups of equal layers, head and embedding included."""
+"""Operations and messages of a pipeline stage in a decode step: GEMMs, attention, recurrent updates and collectives.
+
+The work of GEMMs depends on the batch alone; attention and recurrent updates are per sequence and depend on the context alone.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,17 @@ from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Block, Dtypes
 
 EntriesRead = Callable[[Span], Array]
+"""Entries of a span that a step reads per sequence: at one context (`at_context`) or on average (`averaged_over`)."""
 
 
 def storage_sharding(deployment: Deployment) -> Sharding:
-    """How weights and caches lie in memory."""
-    repeated = deployment.profile.repeated if deployment.profile else 0.0
-    return _storage_sharding(deployment.layout, deployment.kv, deployment.assumptions, repeated)
+    """How weights and caches are divided over devices in memory."""
+    reloads = deployment.profile.repeated if deployment.profile else 0.0
+    return _storage_sharding(deployment.layout, deployment.kv, deployment.assumptions, reloads)
 
 
 @lru_cache(maxsize=1024)
-def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, repeated: float) -> Sharding:
+def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, kv_reload_fraction: float) -> Sharding:
     return Sharding(
         tp=layout.tp,
         group=layout.tp * layout.dp,
@@ -39,26 +43,33 @@ def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, repeated:
         reserved=assumed.kv_policy == "reserved",
         imbalance=assumed.imbalance,
         redundant=assumed.redundant_experts,
-        kv_reload_fraction=repeated,
+        kv_reload_fraction=kv_reload_fraction,
     )
 
 
 def compute_sharding(deployment: Deployment) -> Sharding:
-    """How the work of a step is divided: as the weights lie; in `bound` perfectly, nothing replicated (`Share.spread`)."""
+    """How the work of a step is divided: as in memory, or in `bound` without any replication (`TokenLoad.spread`)."""
     if deployment.assumptions.is_bound:
         return Sharding(kv_bytes=deployment.kv.bytes_per_element, exact=True)
     return storage_sharding(deployment)
 
 
 def ideal_split(deployment: Deployment) -> float:
-    """Devices over which all work divides perfectly: those of a stage in `bound`, else one."""
+    """Devices over which all work is taken to divide perfectly: t·d in `bound`, else 1."""
     return float(deployment.layout.tp * deployment.layout.dp) if deployment.assumptions.is_bound else 1.0
 
 
 def token_load(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple[TokenLoad, Array]:
-    """What one device works on for a global batch with `tokens` new tokens per sequence, and the sequences of one rank, B_r.
+    """Tokens that one device processes in a step, and the sequences of one data-parallel rank, B_r.
 
     In `bound` nothing is rounded up: a stage's work divides over its t·d devices.
+
+    Parameters
+    ----------
+    batch : array
+        Sequences over the whole system, B.
+    tokens : float
+        New tokens per sequence, q.
 
     Formulas
     --------
@@ -77,13 +88,13 @@ def token_load(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tup
 
 
 def batch_gemms(deployment: Deployment, stage: Stage) -> list[Gemm]:
-    """Products by weights: what they take depends on the batch alone."""
+    """The GEMMs of a stage, block by block, and the LM head's in the last stage."""
     found = [one for name, layers in stage.groups for one in block_gemms(deployment, name, layers)]
     return [*found, *lm_head_gemms(deployment)] if stage.last else found
 
 
 def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm]:
-    """Those of `layers` layers of a block."""
+    """The GEMMs of `layers` layers of block `name`."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
     return _gemms_of_block(
         model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, model.dtypes, deployment.weights, activations, f"{name}."
@@ -91,7 +102,7 @@ def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm
 
 
 def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
-    """Those of one layer, as few as can be (`roofcalc.physics.ops.gemm.together`)."""
+    """The GEMMs of one layer, those of equal arithmetic intensity merged (`roofcalc.physics.ops.gemm.merge_same_intensity`)."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
     return _merged_gemms(model.blocks[name], model.hidden, compute_sharding(deployment), spread, model.dtypes, deployment.weights, activations)
 
@@ -115,13 +126,13 @@ def _gemms_of_block(
 
 
 def lm_head_gemms(deployment: Deployment) -> list[Gemm]:
-    """That of the head."""
+    """The GEMM of the LM head."""
     head, dtype = deployment.model.head(compute_sharding(deployment).tp), deployment.weight_dtype("head")
     return gemms([head], 1, ideal_split(deployment), lambda _: dtype.bytes_per_element, deployment.assumptions.activations)
 
 
 def batch_operations(deployment: Deployment, stage: Stage, load: TokenLoad) -> list[Operation]:
-    """The same for the tokens of a step."""
+    """The GEMMs of a stage as operations, for the tokens of a step."""
     found = []
     for one in batch_gemms(deployment, stage):
         if one.routed is None:
@@ -134,10 +145,16 @@ def batch_operations(deployment: Deployment, stage: Stage, load: TokenLoad) -> l
 def sequence_operations(
     deployment: Deployment, stage: Stage, entries_read: EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING
 ) -> list[Operation]:
-    """Attention over the caches and recurrent updates: per sequence, they depend on the context alone.
+    """Attention over each cache and recurrent updates of a stage, per sequence.
 
-    `reads` says how many entries of a span are read: at one context (`at`), or on average over several (`over`). With
-    `branches` a sequence is a query of several streams, each with its `tokens`.
+    Parameters
+    ----------
+    entries_read : EntriesRead
+        How many entries of a span are read.
+    tokens : float
+        New tokens per sequence, q.
+    shared_prefix : SharedPrefix
+        With several streams, a sequence is a query of that many streams with `tokens` new tokens each.
     """
     each = (block_operations(deployment, name, layers, entries_read, tokens, shared_prefix) for name, layers in stage.groups)
     return [one for found in each for one in found]
@@ -146,7 +163,7 @@ def sequence_operations(
 def block_operations(
     deployment: Deployment, name: str, layers: int, entries_read: EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING
 ) -> list[Operation]:
-    """Those of `layers` layers of a block."""
+    """The sequence operations of `layers` layers of block `name`."""
     sharding, spread = compute_sharding(deployment), ideal_split(deployment)
     found: list[Operation] = []
     for part in parts(deployment.model.blocks[name], deployment.model.hidden, sharding):
@@ -161,7 +178,7 @@ def at_context(seq: Array) -> EntriesRead:
 
 
 def averaged_over(cached: Array, new: Array) -> EntriesRead:
-    """Entries read on average over the contexts C+1 … C+P, exactly."""
+    """Mean entries read over the contexts C+1 … C+P, in closed form."""
     return lambda span: span.pairs(cached, new) / new
 
 
@@ -174,9 +191,9 @@ def attention_op(
     prefix: str = "",
     shared_prefix: SharedPrefix = NO_SHARING,
 ) -> Operation:
-    """Scores and weighted sum over a cache, of one sequence: each entry is loaded, as often as the kernel does, the newest written.
+    """Attention of one sequence over a cache in a decode step: scores and weighted sum; entries are loaded, the newest is written.
 
-    Streams that share a prefix load its entries once (arXiv 2402.05099), but each multiplies by them.
+    Streams that share a prefix load its entries once (arXiv 2402.05099), but compute with them once each.
 
     Formulas
     --------
@@ -200,7 +217,7 @@ def attention_op(
 def state_update_op(
     state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", shared_prefix: SharedPrefix = NO_SHARING
 ) -> Operation:
-    """A recurrent state of one sequence, or of each of its streams, read and written once.
+    """Update of the recurrent state of one sequence, or of each of its streams: read and written once.
 
     Formulas
     --------
@@ -219,28 +236,28 @@ def state_update_op(
 
 
 def messages(deployment: Deployment, stage: Stage) -> list[Message]:
-    """What a device sends and sums, per token of its rank.
+    """Collectives of a stage, per token of a rank.
 
-    An all-reduce over t after attention or state and one after the feed-forward part (one if parallel), and what a part
-    adds up within itself. Experts over t·d ranks with d > 1 exchange tokens instead of the second: the first is then a
-    reduce-scatter before and an all-gather after, at the same cost.
+    An all-reduce over t after attention or state and one after the feed-forward part (a single one where they run in
+    parallel), and all-reduces within a part. Experts over t·d ranks with d > 1 use all-to-all dispatch and combine instead of
+    the second all-reduce; the first is then split into a reduce-scatter before and an all-gather after, at the same cost.
     """
     found = [one for name, layers in stage.groups for one in block_messages(deployment, name, layers)]
     return [*found, pipeline_send(deployment, stage.sends)] if stage.sends else found
 
 
 def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[Message]:
-    """Those of `layers` layers of a block."""
+    """The collectives of `layers` layers of block `name`."""
     found: list[Message] = []
     model, layout = deployment.model, deployment.layout
     block = model.blocks[name]
     here = parts(block, model.hidden, storage_sharding(deployment))
-    exchanged = [part.routed for part in here if part.routed] if layout.dp > 1 else []
-    if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(exchanged))):
+    dispatched = [part.routed for part in here if part.routed] if layout.dp > 1 else []
+    if layout.tp > 1 and (reductions := _reductions(block, model.parallel, bool(dispatched))):
         found.append(Message(f"{name}.all_reduce", "all_reduce", layers * reductions, float(model.hidden), layout.tp))
     for all_reduced in (part.all_reduced for part in here if part.all_reduced and layout.tp > 1):
         found.append(Message(f"{name}.inner_all_reduce", "all_reduce", layers, all_reduced, layout.tp))
-    for routed in exchanged:
+    for routed in dispatched:
         choices = routed.top_k * routed.experts / routed.routed if layout.ep > 1 else 0.0
         found += expert_all_to_all(deployment, name, layers, float(routed.width), partial(prob_shard_hit, routed), choices)
     if layout.dcp > 1:
@@ -250,27 +267,27 @@ def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[M
 
 
 def pipeline_send(deployment: Deployment, wire: str) -> Message:
-    """What a stage passes on to the next."""
+    """The hidden state that a stage sends to the next, divided over the t ranks."""
     model, layout = deployment.model, deployment.layout
     return Message("send", "send", 1, float(model.hidden) * (model.hyper_connections or 1) / layout.tp, 2, wire=wire)
 
 
-def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
+def _reductions(block: Block, parallel: bool, dispatched: bool) -> int:
     mixing = block.attention is not None or block.state is not None
-    feeding = block.mlp is not None and not exchanged
+    feeding = block.mlp is not None and not dispatched
     return int(mixing or feeding) if parallel else int(mixing) + int(feeding)
 
 
 def has_all_to_all(deployment: Deployment) -> bool:
-    """Whether data-parallel ranks send tokens to one another's experts, so that they step together."""
+    """Whether data-parallel ranks send tokens to each other's experts, so that their steps are synchronised."""
     return deployment.layout.dp > 1 and any(message.kind == "all_to_all" for stage in deployment.stages for message in messages(deployment, stage))
 
 
 def expert_all_to_all(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float], choices: float) -> list[Message]:
-    """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
+    """MoE dispatch and combine: all-to-all of T/t tokens per device over the g = t·d ranks of the expert group.
 
-    A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
-    links; combining goes the same way back.
+    A token crosses to another scale-up domain once, over the scale-out network, and is forwarded there over the links to the
+    ranks that need it; combine takes the same way back. `hit` gives the probability that a token needs one of so many shards.
 
     Formulas
     --------

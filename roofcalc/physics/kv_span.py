@@ -1,9 +1,10 @@
-"""Spans: which cache entries a token may look at; how many a sequence holds, reads in a step, and pairs up in prefill.
+"""Attention spans: KV entries stored per sequence, read per decode step, and query-key pairs in prefill.
 
-Knows counts of entries alone: no bytes, no FLOPs. Every function takes and returns arrays of any shape. Sources: sliding
-windows arXiv 2310.06825 and 2004.05150; chunks: the Llama 4 configs; compressed pools: DeepSeek V4; top-k arXiv 2512.02556.
+Counts entries only: no bytes and no FLOPs. All functions take and return arrays of any shape. Sources: sliding windows
+arXiv 2310.06825 and 2004.05150; chunks: the Llama 4 configs; compressed pools: DeepSeek V4; top-k arXiv 2512.02556.
 
-S is a sequence's context, the token being produced included; C tokens are cached before P new ones are computed.
+S is the context of a sequence, including the token being produced; C tokens are cached before P new ones are computed; a
+prefix of tokens may be shared by several streams of one query.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ def triangular(x: Array) -> Array:
 
 
 def clipped_ramp_sum(begin: Array, x: Array) -> Array:
-    """Σ max(0, begin − u) for u = 1 … x."""
+    """Σ max(0, begin − u) for u = 1 … x, in closed form."""
     counted = np.minimum(x, np.maximum(begin - 1, 0.0))
     return counted * begin - triangular(counted)
 
 
 class Span(Record):
-    """Base: what a span must answer."""
+    """Base of all spans. `seq` is a context S, `cached` and `new` are C and P, `prefix` and `own` tokens before and after a fork."""
 
     @property
     def symbols(self) -> dict[str, float]:
@@ -40,48 +41,48 @@ class Span(Record):
         return {}
 
     @property
-    def formula(self) -> str:
-        """Name of the formula that `reads` follows."""
+    def reads_formula(self) -> str:
+        """Name of the formula for `entries_read`."""
         return "reads"
 
     def entries_read(self, seq: Array) -> Array:
-        """Entries that the newest token of a context of `seq` attends to."""
+        """Entries that the newest token of a context of `seq` tokens attends to."""
         raise NotImplementedError
 
     def entries_stored(self, seq: Array) -> Array:
-        """Entries that a sequence of `seq` tokens keeps."""
+        """Entries that a sequence of `seq` tokens stores."""
         return self.entries_read(seq)
 
     def read_by_tokens(self, tokens: float) -> Span:
-        """What `tokens` newest tokens read together: each entry is loaded once per sequence."""
+        """The span of all entries that the `tokens` newest tokens attend to, each counted once."""
         return self
 
     def with_shared_prefix(self, count: float, prefix: Array) -> Span:
-        """What `count` streams read, or hold, together that share the first `prefix` tokens: shared entries once."""
+        """The span of all entries that `count` streams with a common prefix read or store, shared entries counted once."""
         return SharedPrefixSpan(self, count, prefix)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
-        """Entries of a prefix that each of its streams still attends to when it has `own` tokens after it."""
+        """Entries of a prefix that a stream still attends to after `own` tokens of its own."""
         raise NotImplementedError
 
     def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
-        """Σ shared(P, u) for u = 1 … x, in closed form."""
+        """Σ prefix_reads(prefix, u) for u = 1 … x, in closed form."""
         raise NotImplementedError
 
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
-        """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
+        """Entries loaded and written in a prefill of P tokens after C: those of C loaded once, those stored of P written."""
         raise NotImplementedError
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x, in closed form."""
+        """Σ entries_read(i) for i = 1 … x, in closed form."""
         raise NotImplementedError
 
     def context_with(self, entries: Array) -> Array:
-        """The shortest context that has at least so many entries."""
+        """The shortest context in which at least `entries` entries are read."""
         raise NotImplementedError
 
     def pairs(self, cached: Array, new: Array) -> Array:
-        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C.
+        """Query-key pairs in a prefill of P tokens after C: Σ entries_read(C + i) for i = 1 … P.
 
         Formulas
         --------
@@ -91,7 +92,7 @@ class Span(Record):
 
 
 class Full(Span):
-    """Every token before.
+    """All tokens of the context.
 
     Formulas
     --------
@@ -105,7 +106,7 @@ class Full(Span):
         return cached + new
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+        """Σ entries_read(i) for i = 1 … x.
 
         Formulas
         --------
@@ -147,7 +148,7 @@ class Window(Span):
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+        """Σ entries_read(i) for i = 1 … x.
 
         Formulas
         --------
@@ -156,16 +157,16 @@ class Window(Span):
         return triangular(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
-        """min(P, max(0, W − U))."""
+        """min(prefix, max(0, W − own))."""
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
     def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
-        """What falls out of the window one by one: Σ max(0, W − u), less what the prefix lacks, Σ max(0, W − P − u)."""
+        """Σ max(0, W − u) for a prefix that fills the window, minus Σ max(0, W − prefix − u) for the tokens that it lacks."""
         return clipped_ramp_sum(self.size, x) - clipped_ramp_sum(self.size - prefix, x)
 
 
 class Chunk(Span):
-    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own.
+    """The tokens of the same chunk of `size` tokens (Llama 4): in decode a full chunk, or with `exact` the step's own position.
 
     Formulas
     --------
@@ -181,7 +182,7 @@ class Chunk(Span):
         return {"Q": self.size}
 
     @property
-    def formula(self) -> str:
+    def reads_formula(self) -> str:
         return "reads exactly" if self.exact else "reads"
 
     def entries_read(self, seq: Array) -> Array:
@@ -194,7 +195,7 @@ class Chunk(Span):
         return cached % self.size + np.minimum(new, self.size)
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+        """Σ entries_read(i) for i = 1 … x.
 
         Formulas
         --------
@@ -203,18 +204,18 @@ class Chunk(Span):
         return np.floor(x / self.size) * triangular(float(self.size)) + triangular(x % self.size)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
-        """The prefix's part of the chunk: in the fullest step min(P, max(0, Q − U)), exactly P mod Q until the chunk is full."""
+        """The prefix's part of the chunk: min(prefix, max(0, Q − own)); with `exact`, prefix mod Q until the chunk is full."""
         if self.exact:
             return np.where(own <= self.size - prefix % self.size, prefix % self.size, 0.0)
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
     def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
-        """As in `summed`, every step at its own position: P mod Q, until the chunk is full."""
+        """As in `cumulative_reads` with every step at its own position: prefix mod Q, until the chunk is full."""
         return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
 
 
 class Pool(Span):
-    """Entries that stand for `ratio` tokens each.
+    """Compressed entries, one for every `ratio` tokens.
 
     Formulas
     --------
@@ -234,7 +235,7 @@ class Pool(Span):
         return self.entries_read(cached + new)
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+        """Σ entries_read(i) for i = 1 … x.
 
         Formulas
         --------
@@ -244,7 +245,7 @@ class Pool(Span):
         return self.ratio * triangular(blocks - 1) + blocks * (x % self.ratio + 1)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
-        """floor(P/r): an entry that stands for tokens of both belongs to the stream."""
+        """floor(prefix/r): an entry that compresses tokens on both sides of the fork belongs to the stream."""
         return np.floor(prefix / self.ratio) + 0.0 * own
 
     def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
@@ -255,7 +256,7 @@ class Pool(Span):
 
 
 class Top(Span):
-    """The `count` best of the candidates of `among`, picked by an indexer; all are held.
+    """The `count` best entries of `among`, selected by an indexer; all candidates are stored.
 
     Formulas
     --------
@@ -275,14 +276,14 @@ class Top(Span):
         return Top(self.among, self.count * tokens)
 
     def with_shared_prefix(self, count: float, prefix: Array) -> Span:
-        """Each stream picks for itself: together at most all candidates, and at most `count` times k."""
+        """Each stream selects for itself: at most all candidates, and at most `count` times k."""
         return Top(self.among.with_shared_prefix(count, prefix), self.count * count)
 
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return np.minimum(self.among.prefill_traffic(cached, new), new * self.count)
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+        """Σ entries_read(i) for i = 1 … x.
 
         Formulas
         --------
@@ -298,7 +299,7 @@ class Top(Span):
 
 
 class Sum(Span):
-    """Several spans of one cache: a pool beside a raw window."""
+    """Several spans of one cache, such as a compressed pool and a window of raw entries."""
 
     parts: tuple[Span, ...]
 
@@ -322,7 +323,7 @@ class Sum(Span):
 
 
 class Reserved(Span):
-    """Reads as `span` does, but holds the whole context, as engines with one page table for all layers do."""
+    """Reads as `span` but stores the whole context, as engines with one page table for all layers do."""
 
     span: Span
 
@@ -346,7 +347,7 @@ class Reserved(Span):
 
 
 class SharedKV(Reserved):
-    """Reads another layer's cache and holds nothing of its own."""
+    """Reads another layer's cache and stores nothing itself."""
 
     def entries_stored(self, seq: Array) -> Array:
         return 0.0 * seq
@@ -356,7 +357,7 @@ class SharedKV(Reserved):
 
 
 class SharedPrefixSpan(Span):
-    """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix.
+    """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix.
 
     Formulas
     --------
@@ -368,27 +369,27 @@ class SharedPrefixSpan(Span):
     prefix: Array
 
     def entries_read(self, seq: Array) -> Array:
-        return self._together(self.span.entries_read(seq), seq)
+        return self._all_streams(self.span.entries_read(seq), seq)
 
     def entries_stored(self, seq: Array) -> Array:
-        return self._together(self.span.entries_stored(seq), seq)
+        return self._all_streams(self.span.entries_stored(seq), seq)
 
-    def _together(self, of_one: Array, seq: Array) -> Array:
-        return self.count * of_one - (self.count - 1) * self.span.prefix_reads(self.prefix, seq - self.prefix)
+    def _all_streams(self, per_stream: Array, seq: Array) -> Array:
+        return self.count * per_stream - (self.count - 1) * self.span.prefix_reads(self.prefix, seq - self.prefix)
 
     def cumulative_reads(self, x: Array) -> Array:
-        """Up to a constant, which differences are free of: Σ over contexts of one stream, n times, less what was counted again."""
+        """Correct up to a constant that cancels in `pairs`: `count` streams, minus the prefix entries counted more than once."""
         own = np.maximum(x - self.prefix, 0.0)
         return self.count * self.span.cumulative_reads(x) - (self.count - 1) * self.span.cumulative_prefix_reads(self.prefix, own)
 
     def context_with(self, entries: Array) -> Array:
-        """Where a prefix stays in sight: its entries count once, further ones `count` times."""
-        shared = self.span.prefix_reads(self.prefix, 0.0)
-        return self.span.context_with(shared + np.ceil((entries - shared) / self.count))
+        """For spans that keep the whole prefix in view: its entries count once, later ones `count` times."""
+        of_prefix = self.span.prefix_reads(self.prefix, 0.0)
+        return self.span.context_with(of_prefix + np.ceil((entries - of_prefix) / self.count))
 
 
 class SplitReadStore(Span):
-    """Reads as one span does and holds as another."""
+    """Reads as one span and stores as another."""
 
     reading: Span
     holding: Span

@@ -74,7 +74,7 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
 
-    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
+    With `shared_prefix`, what all streams of one query keep: whole blocks of their prefix once.
 
     Formulas
     --------
@@ -130,7 +130,7 @@ def weights_fit(deployment: Deployment) -> bool:
 
 
 def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
-    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
+    """Sequences, or with `shared_prefix` queries, that fit the fullest stage; inf where nothing is kept per token.
 
     With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
 

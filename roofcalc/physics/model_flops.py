@@ -1,4 +1,7 @@
-"""A model by itself, undivided: what a token computes and a sequence keeps, whatever it runs on."""
+"""Unsharded FLOPs and bytes of a model: what a token computes and a sequence stores, on any hardware.
+
+Arrays of contexts may have any shape; results have the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def bytes_per_sequence(model: Model, sharding: Sharding, seq: Any) -> NDArray[Any]:
-    """Bytes that one sequence of `seq` tokens keeps: cache entries, states, and what is kept besides."""
+    """Bytes that one sequence of `seq` tokens stores: cache entries, recurrent states, and parts of fixed size."""
     seq = np.asarray(seq, dtype=float)
     total = np.zeros_like(seq)
     for name, layers in model.groups.items():
@@ -29,7 +32,7 @@ def bytes_per_sequence(model: Model, sharding: Sharding, seq: Any) -> NDArray[An
 
 
 def attention_flops(model: Model, sharding: Sharding, seq: Any) -> NDArray[Any]:
-    """FLOPs of one token at a context of `seq` besides its products by weights: attention, indexers, recurrent updates.
+    """FLOPs of one token at a context of `seq`, without GEMMs by weights: attention, indexers, recurrent updates.
 
     4·heads·head_dim·S per layer for full attention (arXiv 2307.08691, section 4.1).
     """
@@ -44,7 +47,7 @@ def attention_flops(model: Model, sharding: Sharding, seq: Any) -> NDArray[Any]:
 
 
 def generation_attention_flops(model: Model, sharding: Sharding, new: Any, cached: Any = 0.0) -> NDArray[Any]:
-    """The same, summed over the steps of one sequence that generates P tokens after C."""
+    """`attention_flops` summed over the P tokens that one sequence generates after C."""
     new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
     total = np.zeros(new.shape)
     for name, layers in model.groups.items():
@@ -56,7 +59,7 @@ def generation_attention_flops(model: Model, sharding: Sharding, new: Any, cache
 
 
 def linear_flops(model: Model, head: bool = True) -> float:
-    """FLOPs of one token's products by weights: two per weight that it multiplies by; experts by the k that it meets."""
+    """FLOPs of one token's GEMMs: two per weight, and for experts the top_k that it is routed to; with `head`, the LM head too."""
     total = 2.0 * model.head().elements if head else 0.0
     for name, layers in model.groups.items():
         for part in parts(model.blocks[name], model.hidden, Sharding()):
@@ -69,7 +72,7 @@ def linear_flops(model: Model, head: bool = True) -> float:
 
 
 def prefill_flops(model: Model, sharding: Sharding, new: Any, cached: Any = 0.0) -> NDArray[Any]:
-    """FLOPs of computing P tokens of one sequence after C cached ones, the head once; latent attention in its cheaper form."""
+    """FLOPs of a prefill of P tokens of one sequence after C cached ones, with one LM head; MLA in the form with fewer FLOPs."""
     new, cached = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(cached, dtype=float))
     total = np.full(new.shape, 2.0 * model.head().elements) + linear_flops(model, head=False) * new
     for name, layers in model.groups.items():

@@ -1,7 +1,7 @@
-"""A stage's prefill of P new tokens per sequence after C cached ones: operations of the whole micro-batch.
+"""Operations of a pipeline stage in a prefill of P new tokens per sequence after C cached ones.
 
-Nothing here is per sequence: where latents are rebuilt, FLOPs and bytes depend on batch and context at once. Source of the
-two forms of latent attention: arXiv 2405.04434, section 2.1, and 2412.19437.
+All operations are of the whole micro-batch, since in the expanded form of MLA the GEMMs depend on batch and context at once.
+Source of the two forms of latent attention: arXiv 2405.04434, section 2.1, and 2412.19437.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from roofcalc.specs.weights import Matrix
 def prefill_operations(
     deployment: Deployment, stage: Stage, load: TokenLoad, sequences: Array, new: Array, cached: Array, scored: Array = 1.0
 ) -> list[Operation]:
-    """Every operation of a stage on one device.
+    """All operations of a stage on one device.
 
     Parameters
     ----------
-    share : Share
+    load : TokenLoad
         With tokens T = B_r·P and T_g = B_m·P.
     sequences : array
-        Of one rank, B_r.
+        Sequences of one data-parallel rank, B_r.
     new, cached : array
-        P and C, in one shape with the batch.
+        P and C, in the shape of the batch.
     scored : array
-        Tokens of each sequence that the head scores: the last one, or none before the last chunk.
+        Tokens per sequence whose logits the LM head computes: 1, or 0 before the last chunk.
     """
     model, activations = deployment.model, deployment.assumptions.activations
 
@@ -47,9 +47,9 @@ def prefill_operations(
         for part in parts(model.blocks[name], model.hidden, load.sharding):
             prefix = f"{name}."
             expanded = use_expanded_form(part, new, cached, attention_to_gemm_rate_ratio(deployment) if part.expanded_form else 1.0)
-            again = () if part.expanded_form is None else part.expanded_form.replaces
-            found += gemm_operations([m for m in part.matrices if m.name not in again], layers, load, bytes_of, activations, prefix)
-            found += mla_up_projection_ops(part, again, layers, load, expanded, new, cached, bytes_of, activations, prefix)
+            replaced = () if part.expanded_form is None else part.expanded_form.replaces
+            found += gemm_operations([m for m in part.matrices if m.name not in replaced], layers, load, bytes_of, activations, prefix)
+            found += mla_up_projection_ops(part, replaced, layers, load, expanded, new, cached, bytes_of, activations, prefix)
             found += expert_operations(part.routed, layers, load, bytes_of, activations, prefix) if part.routed else []
             for cache in part.caches:
                 flops = flops_per_pair(part, cache, expanded)
@@ -69,7 +69,7 @@ def prefill_operations(
 def attention_op(
     cache: Cache, layers: int, sequences: Array, new: Array, cached: Array, flops: Array, spread: float = 1.0, prefix: str = ""
 ) -> Operation:
-    """Attention of P new tokens over C cached ones and one another: entries of C loaded once, those held of P written.
+    """Attention of P new tokens over C cached ones and each other: cached entries are loaded once, new ones that stay are written.
 
     Formulas
     --------
@@ -88,16 +88,16 @@ def attention_op(
 
 
 def attention_to_gemm_rate_ratio(deployment: Deployment) -> float:
-    """FLOPs of attention in the time of one of a product by its weights: half in fp8 products beside bf16 attention."""
-    attention, product = (deployment.flop_per_s(deployment.format_of(role, "attention")) for role in ("attention", "linear"))
-    assert attention is not None and product is not None  # whoever asks for times checks Deployment.has_time first
-    return attention / product
+    """Peak FLOP/s of attention over that of its GEMMs: 0.5 where GEMMs run in fp8 and attention in bf16."""
+    attention, gemm = (deployment.flop_per_s(deployment.format_of(role, "attention")) for role in ("attention", "linear"))
+    assert attention is not None and gemm is not None  # callers check Deployment.has_time first
+    return attention / gemm
 
 
 def use_expanded_form(part: Part, new: Array, cached: Array, value: float = 1.0) -> Array:
-    """Where rebuilding keys and values of all heads is done sooner than attending to the latents (1, else 0).
+    """1 where MLA's expanded form takes less time than the absorbed form, else 0.
 
-    `value`, v in the formulas, is what `worth` says; at 1 the form with fewer FLOPs is taken.
+    `value`, v in the formulas, is `attention_to_gemm_rate_ratio`; with 1 the form with fewer FLOPs is chosen.
 
     Formulas
     --------
@@ -113,7 +113,7 @@ def use_expanded_form(part: Part, new: Array, cached: Array, value: float = 1.0)
 
 
 def flops_per_pair(part: Part, cache: Cache, expanded: Array) -> Array:
-    """FLOPs of one query with one entry, in the form that is taken."""
+    """FLOPs of one query token with one entry, in the chosen form."""
     if part.expanded_form is None or cache.name != "attention":
         return cache.flops
     return cache.flops + (part.expanded_form.flops - cache.flops) * expanded
@@ -131,7 +131,7 @@ def mla_up_projection_ops(
     activations: bool,
     prefix: str,
 ) -> list[Operation]:
-    """The per-head products of latent attention: for every new token, or, expanded, for every entry, cached ones included.
+    """MLA's up-projections: for every new token, or in the expanded form for every entry, cached ones included.
 
     Formulas
     --------

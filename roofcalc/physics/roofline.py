@@ -191,7 +191,7 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
 
 def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING) -> Step:
-    """The step in which each cache is read as `reads` says; with `branches` its batch counts queries of several streams."""
+    """The step in which each cache is read as `entries_read` says; with `shared_prefix` its batch counts queries of several streams."""
     names = deployment.model.groups
     each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, entries_read, tokens, shared_prefix)) for name in names}
     found = []

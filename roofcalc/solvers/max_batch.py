@@ -65,7 +65,7 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
         Context in tokens, and tokens per second per user; they broadcast.
     step : Timed, optional
         What takes the time, in the broadcast shape: the mean over a generation; by default the step at `seq`.
-    branches : Branches
+    shared_prefix : SharedPrefix
         Of several streams that share a prefix, whose queries are counted; `step` is then theirs.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))

@@ -1,7 +1,7 @@
-"""Feed-forward parts: one dense network, or routed experts beside what every token passes.
+"""Feed-forward parts: a dense network, or routed experts with a router and a shared part.
 
-Source of the expected number of different experts: uniform routing of T tokens without replacement within a token, so
-that each expert is missed with probability (1 − k/E)^T.
+Expected number of distinct experts: routing is uniform over T tokens and without replacement within a token, so that each
+expert is missed with probability (1 − k/E)^T.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from roofcalc.specs.feedforward import Dense, Experts
 
 
 def dense(network: Dense, hidden: int, sharding: Sharding) -> Part:
-    """A network whose width is divided over the tensor ranks."""
+    """A dense network; its width is divided over the tensor ranks."""
     return Part(network.matrices(hidden, sharding.tp), network.vectors(hidden, sharding.tp))
 
 
 def experts(network: Experts, hidden: int, sharding: Sharding) -> Part:
-    """Router and latent projections whole on each rank, the shared part divided over t, the experts over t·d."""
+    """Routed experts, divided over t·d; the shared part is divided over t; router and latent projections are replicated."""
     routed = Routed(network.expert(hidden), network.experts, network.routed, network.top_k, network.latent or hidden)
     held = held_experts(routed, sharding)
     vectors = network.common_vectors(hidden) + held * network.expert_vectors(hidden)
@@ -31,7 +31,7 @@ def experts(network: Experts, hidden: int, sharding: Sharding) -> Part:
 
 
 def held_experts(routed: Routed, sharding: Sharding) -> float:
-    """Experts' worth of weights on one device: whole ones of an expert rank, or its share of all.
+    """Expert weights on one device, in experts: whole experts with expert parallelism, else an equal slice of each.
 
     Formulas
     --------
@@ -43,7 +43,7 @@ def held_experts(routed: Routed, sharding: Sharding) -> float:
 
 
 def expected_active_experts(routed: Routed, tokens: Array) -> Array:
-    """Different experts that `tokens` tokens hit together, on average, of E that compute among E_all to choose from.
+    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from.
 
     Formulas
     --------
@@ -53,33 +53,33 @@ def expected_active_experts(routed: Routed, tokens: Array) -> Array:
 
 
 def _log_missed(routed: Routed) -> float:
-    """log(1 − k/E): of the chance that one token does not hit a given expert."""
+    """log(1 − k/E_all): log-probability that one token is not routed to a given expert."""
     return math.log1p(-routed.top_k / routed.routed) if routed.top_k < routed.routed else -math.inf
 
 
 def expert_gemms(
     routed: Routed, layers: int, sharding: Sharding, spread: float, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Gemm]:
-    """One product per expert matrix, over the g devices that hold the experts together; tokens are the whole group's."""
+    """One GEMM per expert matrix, divided over the g devices of the expert group; its tokens are those of the whole group."""
     imbalance = sharding.imbalance if sharding.ep > 1 else 1.0
     chosen = routed.top_k * routed.experts / routed.routed * imbalance / sharding.group / spread
     return [
         Gemm(
-            prefix + matrix.name,
-            layers,
-            matrix.tensor,
-            2.0 * matrix.elements * chosen,
-            matrix.elements * bytes_of(matrix.tensor) / sharding.group / spread,
-            (matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
-            routed,
-            imbalance,
+            name=prefix + matrix.name,
+            layers=layers,
+            tensor=matrix.tensor,
+            flops=2.0 * matrix.elements * chosen,
+            weights=matrix.elements * bytes_of(matrix.tensor) / sharding.group / spread,
+            activation_bytes=(matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
+            routed=routed,
+            imbalance=imbalance,
         )
         for matrix in routed.matrices
     ]
 
 
 def expected_experts_read(routed: Routed, imbalance: float, tokens: Array) -> Array:
-    """Experts whose weights a step of `tokens` tokens reads over the whole group, the busiest rank's load on all of them.
+    """Expected experts whose weights a step of `tokens` tokens reads over the group, as if every rank were as busy as the busiest.
 
     Formulas
     --------
@@ -91,7 +91,7 @@ def expected_experts_read(routed: Routed, imbalance: float, tokens: Array) -> Ar
 def expert_operations(
     routed: Routed, layers: int, load: TokenLoad, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The operations of `expert_products` for the tokens of the whole group.
+    """The expert GEMMs as operations, for the tokens of the whole group.
 
     Formulas
     --------
@@ -105,7 +105,7 @@ def expert_operations(
 
 
 def prob_shard_hit(routed: Routed, shards: float) -> float:
-    """Probability that a token needs a given one of `shards` equal shards of the experts; 1 for one shard.
+    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard.
 
     Formulas
     --------

@@ -1,4 +1,4 @@
-"""Grouped-query, multi-head and multi-query attention: caches whole, windowed, chunked, by blocks, or borrowed.
+"""Work of grouped-query attention (multi-head and multi-query included), with any span, and of indexers.
 
 Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2307.08691, section 4.1; KV heads: arXiv 2305.13245; windows:
 arXiv 2310.06825.
@@ -10,12 +10,12 @@ from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top,
 from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import GQA, Index
 
-INDEX_SCALE_BYTES = 4.0  # of an index key, one fp8 byte per element beside it
-LOG_SUM = 2.0  # a 32-bit logarithm of the sum, in 16-bit elements
+INDEX_SCALE_BYTES = 4.0  # one 32-bit scale per index key, whose elements are fp8
+LOG_SUM = 2.0  # a 32-bit log-sum-exp, in 16-bit elements
 
 
 def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
-    """What a device does for grouped-query attention.
+    """Work of grouped-query attention on one device.
 
     Formulas
     --------
@@ -49,8 +49,9 @@ def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
 
 
 def span(attention: GQA, sharding: Sharding) -> Span:
-    """The entries that a layer holds and reads."""
+    """The entries that a layer stores and reads."""
     found: Span = Full()
+    bounded = attention.window is not None or attention.chunk is not None
     if attention.window is not None:
         found = Window(attention.window)
     elif attention.chunk is not None:
@@ -59,11 +60,11 @@ def span(attention: GQA, sharding: Sharding) -> Span:
         found = Top(found, (attention.blocks.top_k + attention.blocks.local) * attention.blocks.size)
     if attention.kv == "shared":
         return SharedKV(found)
-    return Reserved(found) if sharding.reserved and isinstance(found, (Window, Chunk)) else found
+    return Reserved(found) if sharding.reserved and bounded else found
 
 
 def index_cache(index: Index, candidates: Span, sharding: Sharding) -> Cache:
-    """An indexer scores every candidate for every query token; its keys are whole on every tensor rank.
+    """The key cache of an indexer, which scores every candidate for every query token; replicated on every tensor rank.
 
     Formulas
     --------

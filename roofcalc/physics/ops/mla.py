@@ -1,4 +1,4 @@
-"""Latent and pooled attention: one entry per token, or per block of tokens, that all heads share.
+"""Work of latent and pooled attention, where all heads share one cache entry per token or per block of tokens.
 
 Sources: MLA and its absorbed form: arXiv 2405.04434, 2412.19437; the indexer: arXiv 2512.02556; compressed pools: the
 DeepSeek V4 configs and report.
@@ -11,13 +11,13 @@ from roofcalc.physics.ops.gqa import LOG_SUM, index_cache
 from roofcalc.physics.ops.types import Cache, ExpandedMLA, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import MLA, Pooled
 
-LATENTS_PER_SCALE = 128
+LATENTS_PER_SCALE = 128  # fp8 latents that share one scale
 SCALE_BYTES = 4.0
-PARTIAL_BLOCK_BYTES = 4.0  # of one element of a block that is not full yet, 32-bit
+PARTIAL_BLOCK_BYTES = 4.0  # per element of a block that is not full yet: 32 bits
 
 
 def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
-    """What a device does for multi-head latent attention in its absorbed form. Entries are not divided by t.
+    """Work of multi-head latent attention on one device, in the absorbed form; every tensor rank holds the whole entry.
 
     Formulas
     --------
@@ -52,7 +52,7 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
 
 
 def latent_bytes(attention: MLA, sharding: Sharding) -> float:
-    """Bytes of one entry; in fp8 the scales of 128 latents each, and the rotary part in 16 bits.
+    """Bytes of one cache entry; in fp8 with one scale per 128 latents, and the rotary part in 16 bits.
 
     Formulas
     --------
@@ -65,7 +65,7 @@ def latent_bytes(attention: MLA, sharding: Sharding) -> float:
 
 
 def pooled(attention: Pooled, hidden: int, sharding: Sharding) -> Part:
-    """What a device does for attention over a compressed pool beside a raw window; one vector is key and value.
+    """Work of attention over a compressed pool and a window of raw entries; one vector serves as key and value.
 
     Formulas
     --------

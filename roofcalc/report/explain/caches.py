@@ -1,4 +1,4 @@
-"""Cache entries worked out: how many a step reads, how many are held, what each weighs and costs."""
+"""Cache entries explained: how many a step reads and stores, their bytes, and the FLOPs that attend to them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from roofcalc.specs.attention_spec import AttentionSpec
 
 
 def entries_read(span: Span, seq: float, name: str = "reads") -> list[Line]:
-    """How many entries the newest token of a context of `seq` reads."""
+    """Entries that the newest token of a context of `seq` tokens reads, printed under `name`."""
     if isinstance(span, Reserved):
         return entries_read(span.span, seq, name)
     if isinstance(span, Top):
@@ -24,11 +24,11 @@ def entries_read(span: Span, seq: float, name: str = "reads") -> list[Line]:
         each = [entries_read(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
         return [*(one for found in each for one in found), total(name, terms)]
-    return [line(work(type(span), span.formula, {"S": seq, **span.symbols}, name))]
+    return [line(work(type(span), span.reads_formula, {"S": seq, **span.symbols}, name))]
 
 
 def pairs(span: Span, cached: float, new: float) -> list[Line]:
-    """Pairs of a query and an entry when P = `new` tokens are computed after C = `cached`."""
+    """Query-key pairs in a prefill of P = `new` tokens after C = `cached`."""
     if isinstance(span, Reserved):
         return pairs(span.span, cached, new)
     if isinstance(span, Sum):
@@ -36,18 +36,18 @@ def pairs(span: Span, cached: float, new: float) -> list[Line]:
         terms = [_last(found) for _, found in each]
         named = [one._replace(what=f"{one.what} of the {name}") for name, found in each for one in found]
         return [*named, total("pairs", terms)]
-    ends = [*_summed(span, cached + new, "sum_C_P"), *_summed(span, cached, "sum_C")]
+    ends = [*_cumulative(span, cached + new, "sum_C_P"), *_cumulative(span, cached, "sum_C")]
     values = {one.what: float(one.value) for one in ends}
     return [*ends, line(work(Span.pairs, "pairs", values))]
 
 
-def _summed(span: Span, x: float, name: str) -> list[Line]:
-    """Σ reads(i) for i = 1 … x."""
+def _cumulative(span: Span, x: float, name: str) -> list[Line]:
+    """Σ reads(i) for i = 1 … x, printed under `name`."""
     if isinstance(span, Top):
         below = min(x, span.first_full_context - 1)
-        before = _summed(span.among, below, f"{name}_below")
-        letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full_context}
-        return [*before, line(work(Top.cumulative_reads, "sum", letters, name))]
+        before = _cumulative(span.among, below, f"{name}_below")
+        values = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full_context}
+        return [*before, line(work(Top.cumulative_reads, "sum", values, name))]
     return [line(work(type(span).cumulative_reads, "sum", {"x": x, **span.symbols}, name))]
 
 
@@ -58,17 +58,17 @@ def _last(lines: list[Line]) -> float:
 
 
 def held(span: Span, seq: float) -> Line:
-    """How many entries a sequence keeps, in words where they are not those that it reads."""
+    """Entries that a sequence stores, with a remark where they differ from those that it reads."""
     count = float(np.asarray(span.entries_stored(np.float64(seq))))
     if count == float(np.asarray(span.entries_read(np.float64(seq)))):
         return Line("holds", count, "", "reads")
-    return Line("holds", count, "entries (every candidate; none where another layer's cache is borrowed)")
+    return Line("holds", count, "entries (all candidates; none where another layer's cache is used)")
 
 
 def entry(record: AttentionSpec, cache: Cache, sharding: Sharding, flops: bool = True) -> list[Line]:
-    """Bytes of one entry on a device and, with `flops`, FLOPs per query token and entry, by the formulas that the cache names.
+    """Bytes of one entry on a device and, with `flops`, FLOPs per query token and entry, by the cache's own formulas.
 
-    A figure without a formula is printed as it is.
+    Figures without a formula are printed as bare numbers.
     """
     used = [one for one in cache.formulas if flops or one.name != "f_entry"]
     found = applied(used, symbols(record, sharding))
@@ -83,12 +83,12 @@ def entry(record: AttentionSpec, cache: Cache, sharding: Sharding, flops: bool =
 
 
 def symbols(record: AttentionSpec, sharding: Sharding) -> dict[str, float]:
-    """Values of the symbols that formulas of a kind of attention may use: the record's own, t, c (bytes per element) and ρ."""
+    """Symbols that formulas of a kind of attention may use: those of the record, t, c (bytes per cache element) and ρ."""
     return {**record.symbols(sharding.tp), "t": sharding.tp, "c": sharding.kv_bytes, "ρ": sharding.kv_reload_fraction}
 
 
 def applied(used: Iterable[FormulaUse], values: Mapping[str, float]) -> list[Line]:
-    """Each formula with its numbers; its value is a symbol of those that follow."""
+    """Each formula with numbers filled in; its value is a symbol in the formulas after it."""
     known, found = dict(values), list[Line]()
     for one in used:
         worked = work(one.function, one.formula, known, one.name or None)
