@@ -20,6 +20,7 @@ from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import ATTENTION_KINDS, GQA
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.parameter_count import count
+from roofcalc.specs.record import replace
 from roofcalc.specs.schema import Count
 from roofcalc.specs.weights import Matrix, part
 from tests.shell import refused, run
@@ -227,7 +228,7 @@ def test_explain_prints_figures_without_formulas(monkeypatch: pytest.MonkeyPatch
     def bare(attention: PairedValues, hidden: int, sharding: Sharding) -> Part:
         made = paired_values(attention, hidden, sharding)
         (cache,) = made.caches
-        return made.__replace__(caches=(cache.__replace__(formulas=()),))
+        return replace(made, caches=(replace(cache, formulas=()),))
 
     monkeypatch.setitem(registry.KINDS, PairedValues, registry.Kind(bare, "attention"))
     registry.parts.cache_clear()
