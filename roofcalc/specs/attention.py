@@ -181,7 +181,7 @@ class GQA(AttentionSpec):
         """A window or chunk that no context fills."""
         for field, size in (("window", self.window), ("chunk", self.chunk)):
             if size and size >= context:
-                yield field, f"{size:,} never bites in a context of {context:,}: is it switched off?"
+                yield field, f"{size:,} has no effect in a context of {context:,}: is it switched off?"
 
 
 class MLA(AttentionSpec):

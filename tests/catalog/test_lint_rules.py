@@ -224,7 +224,7 @@ def test_right_models_pass(tmp_path: Path, changes: list[tuple[str, str]], more:
         ([LLAMA], "  includes: [towers]\n" + PRINTED, "published.includes", "error", "the model has no `excluded`"),
         ([LLAMA], PRINTED.replace(SOURCES, ""), "sources", "error", "none: say where the figures are from"),
         ([LLAMA, ("blocks:\n", "blocks:\n  spare: {}\n")], PRINTED, "blocks.spare", "error", "is used by no layer"),
-        ([LLAMA, ("head_dim: 128", "head_dim: 128, window: 131072")], PRINTED, "blocks.block.attention.window", "warning", "131,072 never bites"),
+        ([LLAMA, ("head_dim: 128", "head_dim: 128, window: 131072")], PRINTED, "blocks.block.attention.window", "warning", "131,072 has no effect"),
     ],
 )
 def test_planted_faults_of_a_model(tmp_path: Path, changes: list[tuple[str, str]], more: str, field: str, severity: str, words: str) -> None:
