@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog import file_cache, lookup, yamlfile
 from roofcalc.catalog.alias_scan import aliases
 from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
@@ -158,7 +158,7 @@ def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
 def test_hardware_by_many_names(text: str, name: str) -> None:
     found, notes = lookup.hardware(text)
     assert found.name == name
-    assert any("stands for" in note for note in notes) == (text in ("h100", "1xh100"))
+    assert any("is an alias of" in note for note in notes) == (text in ("h100", "1xh100"))
 
 
 def test_models_by_many_names() -> None:
@@ -255,6 +255,7 @@ def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_naming_one_parses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     load = yamlfile.load
+    file_cache.clear()
     monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
     lookup.model("llama-405b")
     lookup.hardware("8xh100")

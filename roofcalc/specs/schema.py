@@ -6,6 +6,7 @@ A record may add a method `problems()` that yields (field, sentence) for what th
 
 import re
 import types
+from collections.abc import Iterable, Set
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -78,10 +79,19 @@ def build(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> T:
     return built
 
 
-def attempt(record: type[T], value: dict[str, Any], lines: Lines, file: str) -> tuple[T, list[Problem]]:
-    """The record that `value` describes, and what is wrong with it: where there is a problem, the record is no record."""
-    reader = _Reader(lines, file)
-    return reader.read(record, value, ()), reader.problems
+def attempt(
+    record: type[T], value: dict[str, Any], lines: Lines, file: str, base: T | None = None, changed: Iterable[Path_] = ()
+) -> tuple[T, list[Problem]]:
+    """The record that `value` describes and its problems; with any problem, what stands for the record must not be used.
+
+    Parameters
+    ----------
+    base : record, optional
+        The record of the same values but for those at the paths `changed`: its other parts are taken as they are, unread.
+    """
+    touched = {path[:n] for path in changed for n in range(len(path) + 1)}
+    reader = _Reader(lines, file, touched)
+    return reader.read(record, value, (), base), reader.problems
 
 
 def place(path: Path_, lines: Lines, file: str) -> str:
@@ -97,27 +107,29 @@ _BAD = _Bad()
 
 
 class _Reader:
-    def __init__(self, lines: Lines, file: str) -> None:
+    def __init__(self, lines: Lines, file: str, touched: Set[Path_] = frozenset()) -> None:
         self.lines = lines
         self.file = file
+        self.touched = touched
         self.problems: list[Problem] = []
 
     def refuse(self, path: Path_, sentence: str) -> Any:
         self.problems.append(Problem(place(path, self.lines, self.file), ".".join(path), sentence))
         return _BAD
 
-    def read(self, hint: Any, value: Any, path: Path_) -> Any:
+    def read(self, hint: Any, value: Any, path: Path_, base: Any = None) -> Any:
+        """The value that `hint` asks for; `base` is what stood at this path before the changes, if that is known."""
         if get_origin(hint) is Annotated:
             inner, *extras = get_args(hint)
             if isinstance(extras[0], Kinds):
-                return self.alternative(extras[0], value, path)
+                return self.alternative(extras[0], value, path, base)
             if isinstance(extras[0], Written):
                 fits = isinstance(value, str) and re.fullmatch(extras[0].pattern, value)
                 return value if fits else self.refuse(path, f"expected {extras[0].words}, got {_show(value)}")
             return self.number(inner, extras[0], value, path)
         origin = get_origin(hint)
         if origin in (Union, types.UnionType):
-            return self.union(get_args(hint), value, path)
+            return self.union(get_args(hint), value, path, base)
         if origin is Literal:
             allowed = get_args(hint)
             return value if value in allowed else self.refuse(path, f"expected one of {', '.join(map(str, allowed))}, got {_show(value)}")
@@ -129,15 +141,22 @@ class _Reader:
             if not isinstance(value, dict):
                 return self.refuse(path, f"expected a mapping, got {_show(value)}")
             names, content = get_args(hint)
-            built = {key: self.named(names, key, path) or self.read(content, item, (*path, key)) for key, item in value.items()}
+            known = base if isinstance(base, dict) else {}
+            built = {key: self.named(names, key, path) or self.part(content, item, (*path, key), known, key) for key, item in value.items()}
             return _BAD if any(item is _BAD for item in built.values()) else built
         if _is_record(hint):
-            return self.record(hint, value, path)
+            return self.record(hint, value, path, base)
         if hint is bool:
             return value if isinstance(value, bool) else self.refuse(path, f"expected true or false, got {_show(value)}")
         if hint is str:
             return value if isinstance(value, str) and value else self.refuse(path, f"expected text, got {_show(value)}")
         return self.number(hint, Range(-1e300, 1e300), value, path)
+
+    def part(self, hint: Any, value: Any, path: Path_, base: dict[str, Any], key: str) -> Any:
+        """The value of a field or key: that of `base` where no change touches it."""
+        if key in base:
+            return self.read(hint, value, path, base[key]) if path in self.touched else base[key]
+        return self.read(hint, value, path)
 
     def named(self, hint: Any, key: str, path: Path_) -> Any:
         """Refuses a key that is none of a map's; None where it may stand."""
@@ -160,7 +179,7 @@ class _Reader:
             return self.refuse(path, f"expected a number from {bounds.low:g} to {bounds.high:g}, got {_show(value)}")
         return kind(value)
 
-    def union(self, hints: tuple[Any, ...], value: Any, path: Path_) -> Any:
+    def union(self, hints: tuple[Any, ...], value: Any, path: Path_, base: Any) -> Any:
         if value is None and type(None) in hints:
             return None
         hints = tuple(hint for hint in hints if hint is not type(None))
@@ -168,10 +187,10 @@ class _Reader:
             origin = get_origin(hint)
             shape = hint if hint in (str, bool) else list if origin is tuple else dict if _is_record(hint) or origin is dict else None
             if shape and isinstance(value, shape):
-                return self.read(hint, value, path)
-        return self.read(hints[-1], value, path)
+                return self.read(hint, value, path, base)
+        return self.read(hints[-1], value, path, base)
 
-    def alternative(self, kinds: Kinds, value: Any, path: Path_) -> Any:
+    def alternative(self, kinds: Kinds, value: Any, path: Path_, base: Any) -> Any:
         if not isinstance(value, dict):
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
         marked = next((name for key, name in kinds.markers.items() if key in value), kinds.default)
@@ -180,19 +199,20 @@ class _Reader:
             if name in (None, ""):
                 return self.refuse(path, f"needs `{kinds.key}`: one of {', '.join(kinds.records)}")
             return self.refuse((*path, kinds.key), f"unknown kind {_show(name)}; known: {', '.join(kinds.records)}")
-        return self.record(kinds.records[name], {key: item for key, item in value.items() if key != kinds.key}, path)
+        return self.record(kinds.records[name], {key: item for key, item in value.items() if key != kinds.key}, path, base)
 
-    def record(self, cls: Any, value: Any, path: Path_) -> Any:
+    def record(self, cls: Any, value: Any, path: Path_, base: Any) -> Any:
         if not isinstance(value, dict):
             return self.refuse(path, f"expected a mapping, got {_show(value)}")
         fields = {field.name: field for field in cls.fields_}
         for key in value:
             if key not in fields:
                 self.refuse((*path, key), f"unknown key{did_you_mean(key, tuple(fields))}")
+        known = base.__dict__ if type(base) is cls else {}
         given: dict[str, Any] = {}
         for name, field in fields.items():
             if name in value:
-                given[name] = self.read(field.hint, value[name], (*path, name))
+                given[name] = self.part(field.hint, value[name], (*path, name), known, name)
             elif field.default is MISSING:
                 self.refuse(path, f"`{name}` is missing")
                 given[name] = _BAD

@@ -372,7 +372,10 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
-    script = "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); print('roofcalc.deployment.calibrated' in sys.modules)"
+    script = (
+        "import sys, roofcalc as rc; rc.max_batch('llama-3.1-8b', 'h100-sxm', seq=1000{}); "
+        "print('roofcalc.deployment.calibrated' in sys.modules)"
+    )
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected

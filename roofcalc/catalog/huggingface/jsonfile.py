@@ -51,6 +51,12 @@ def find(text: str) -> Found:
     return Found(path, load(path), load(beside) if beside.is_file() else None, _called(path))
 
 
+def files(path: Path) -> tuple[Path, Path]:
+    """The two files that `find` reads for a path; the second need not exist."""
+    config = path / CONFIG if path.is_dir() else path
+    return config, config.with_name(_QUANTISATION)
+
+
 def load(path: Path) -> dict[str, Any]:
     """One JSON object.
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from roofcalc.catalog import lookup
 from roofcalc.catalog.lint_rules import devices, models, systems
 from roofcalc.catalog.lint_rules.finding import Issue, Issues
-from roofcalc.catalog.lookup import Found
+from roofcalc.catalog.lookup import EntryFile
 from roofcalc.catalog.overrides import Kind
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.device import Device, System
@@ -26,7 +26,7 @@ class Finding(NamedTuple):
 
 def findings(kind: Kind, path: Path) -> Iterator[Finding]:
     """What is wrong or doubtful in the file `path`, apart from names that others have too."""
-    found = Found(path.stem, path)
+    found = EntryFile(path.stem, path)
     try:
         value, lines = lookup.raw(kind, found)
     except RoofcalcError as error:
@@ -45,7 +45,7 @@ def findings(kind: Kind, path: Path) -> Iterator[Finding]:
         yield Finding(place(tuple(issue.field.split(".")), lines, str(path)), issue)
 
 
-def _issues(kind: Kind, found: Found, built: Model | Device | System) -> Issues:
+def _issues(kind: Kind, found: EntryFile, built: Model | Device | System) -> Issues:
     if built.name != found.path.stem:
         yield Issue("name", f"{built.name!r} must equal the file's name {found.path.stem!r}")
         return
