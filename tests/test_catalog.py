@@ -230,12 +230,12 @@ def test_changes() -> None:
     ("path", "value", "complaint"),
     [
         (("memory", "bandwith_gb_s"), 1, "--set hardware.memory.bandwith_gb_s: memory.bandwith_gb_s: unknown key; did you mean bandwidth_gb_s?"),
-        (("memroy", "bandwidth_gb_s"), 1, "there is no 'memroy'; did you mean memory?"),
-        (("memory",), 1, "'memory' is a group; name one figure in it"),
+        (("memroy", "bandwidth_gb_s"), 1, "unknown field 'memroy'; did you mean memory?"),
+        (("memory",), 1, "'memory' is a group; override one of its figures"),
         (("memory", "bandwidth_gb_s"), -1, "expected a number from"),
         (("memory", "bandwidth_gb_s"), "fast", "expected a number, got 'fast'"),
         (("peak_tflop_s", "fp9"), 1, "unknown; did you mean"),
-        (("memory", "bandwidth_gb_s", "x"), 1, "there is no 'memory.bandwidth_gb_s'"),
+        (("memory", "bandwidth_gb_s", "x"), 1, "unknown field 'memory.bandwidth_gb_s'"),
     ],
 )
 def test_changes_that_cannot_be(path: tuple[str, ...], value: object, complaint: str) -> None:

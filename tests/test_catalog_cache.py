@@ -13,7 +13,7 @@ from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.device import Device
 from roofcalc.specs.model import Model
-from roofcalc.specs.schema import attempt
+from roofcalc.specs.schema import try_build
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_an_override_gives_what_the_whole_file_would(kind: lookup.Kind) -> None:
         found = lookup.find(kind, name)
         values, lines = lookup.raw(kind, found)
         record: type[Model | Device] = Model if kind == "models" else Device
-        base, problems = attempt(record, values, lines, "file")
+        base, problems = try_build(record, values, lines, "file")
         assert not problems
         for path in changes_of(values):
             for value in (3, -1, True, "fp8"):
@@ -162,6 +162,6 @@ def test_an_override_gives_what_the_whole_file_would(kind: lookup.Kind) -> None:
                     inner[key] = dict(inner[key])
                     inner = inner[key]
                 inner[path[-1]] = value
-                whole, complaints = attempt(record, changed, lines, "file")
-                parts, same = attempt(record, changed, lines, "file", base, [path])
+                whole, complaints = try_build(record, changed, lines, "file")
+                parts, same = try_build(record, changed, lines, "file", base, [path])
                 assert complaints == same and (complaints or whole == parts), (name, path, value)

@@ -19,7 +19,7 @@ from roofcalc.errors import RoofcalcError, nearest
 from roofcalc.specs.device import Device, Hardware, System
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
-from roofcalc.specs.schema import Lines, Problem, attempt
+from roofcalc.specs.schema import Lines, Problem, try_build
 
 T = TypeVar("T", bound=Record)
 
@@ -71,13 +71,13 @@ class _Entry:
             Every problem of the file at once, or a change of a field that does not exist.
         """
         if (record, file) not in self._built:
-            self._built[record, file] = attempt(record, self.values, self.lines, file)
+            self._built[record, file] = try_build(record, self.values, self.lines, file)
         built, problems = self._built[record, file]
         if changes:
             values, lines = dict(self.values), dict(self.lines)
             apply(values, lines, changes)
             base = None if problems else built
-            built, problems = attempt(record, values, lines, file, base, [change.path for change in changes])
+            built, problems = try_build(record, values, lines, file, base, [change.path for change in changes])
         if problems:
             raise RoofcalcError(*map(str, problems))
         result: T = built

@@ -43,13 +43,13 @@ def bound(case: Case) -> Bound:
     for layout in layouts(case):
         deployment = case.deployment(BOUND, kv, layout)
         values.append(case.value(deployment))
-        fits = fits or holds(deployment, case)
-        if routes(case.model):
-            skewed.append(case.value(one_sided(deployment)))
+        fits = fits or fits_memory(deployment, case)
+        if has_routed_experts(case.model):
+            skewed.append(case.value(identically_routed(deployment)))
     return Bound(max(values, key=case.speed), max(skewed, key=case.speed, default=None), fits)
 
 
-def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
+def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
     """A case as it is most likely run, and deployed so: the default layout, a 16-bit cache where the batch fits with one.
 
     Of prompts that a prefill step cuts at its tokens, a rank takes whole ones. In `typical` the kernels are those of the engine's release.
@@ -58,7 +58,7 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
         assumed = replace(assumed, engine=case.generation)
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
-    fitting = (name for name in names if holds(case.deployment(roomy, name), case))
+    fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
     deployment = case.deployment(assumed, next(fitting, names[-1]))
     if case.point.batch is None:
         ranks = deployment.layout.dp
@@ -82,7 +82,7 @@ def narrowest_cache(device: Device) -> str:
     return min(caches(device), key=lambda name: dtypes.dtype(name).bytes_per_element)
 
 
-def holds(deployment: Deployment, case: Case) -> bool:
+def fits_memory(deployment: Deployment, case: Case) -> bool:
     """Whether the whole batch fits at the end of its generations."""
     return bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
 
@@ -100,12 +100,12 @@ def layouts(case: Case) -> Iterator[dict[str, Any]]:
                 yield {"tp": tp, "pp": pp, "dp": dp, "ep": ep}
 
 
-def routes(model: Model) -> bool:
+def has_routed_experts(model: Model) -> bool:
     """Whether any layer routes tokens to experts."""
     return any(isinstance(model.blocks[name].mlp, Experts) for name in model.groups)
 
 
-def one_sided(deployment: Deployment) -> Deployment:
+def identically_routed(deployment: Deployment) -> Deployment:
     """The deployment if all tokens took the same experts: no more of them are read than one token meets."""
     blocks = {
         name: replace(block, mlp=replace(block.mlp, experts=min(block.mlp.experts, block.mlp.top_k))) if isinstance(block.mlp, Experts) else block

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from roofcalc.specs.record import Record
-from roofcalc.specs.schema import Count, Kinds, Range
-from roofcalc.specs.weights import Matrix, part
+from roofcalc.specs.schema import Alternatives, Count, Range
+from roofcalc.specs.weights import Matrix, shard_size
 
 
 class Index(Record):
@@ -101,7 +101,7 @@ class GQA(Record):
 
     def kv_heads_on_device(self, tp: int) -> int:
         """m = max(1, ceil(n_kv / t)): replicated once there are more tensor ranks than KV heads."""
-        return max(1, part(self.kv_heads, tp))
+        return max(1, shard_size(self.kv_heads, tp))
 
     def entry_elements(self, tp: int = 1) -> int:
         """Elements of one token's cache entry on a device, keys and values."""
@@ -109,7 +109,7 @@ class GQA(Record):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """Weights on one of `tp` tensor ranks."""
-        queries = part(self.heads, tp) * self.head_dim
+        queries = shard_size(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
         source = self.inputs * hidden
         if self.q_rank is not None:
@@ -120,11 +120,11 @@ class GQA(Record):
             into, keys_values = [Matrix("qkv", source, queries + keys_values, "attention")], 0
         if keys_values:
             into.append(Matrix("kv", source, keys_values, "attention"))
-        outputs = part(self.heads, tp) * self.value_dim
+        outputs = shard_size(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
         if self.head_gate:
-            into.append(Matrix("head_gate", hidden, part(self.heads, tp), "attention"))
+            into.append(Matrix("head_gate", hidden, shard_size(self.heads, tp), "attention"))
         if self.blocks and self.blocks.heads and self.blocks.dim:
             into.append(Matrix("index", hidden, (self.blocks.heads + 1) * self.blocks.dim, "index"))
         return (*into, Matrix("o", outputs, hidden, "attention"))
@@ -135,13 +135,13 @@ class GQA(Record):
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Biases, norms and sinks on one of `tp` tensor ranks."""
-        queries, keys = part(self.heads, tp) * self.head_dim, self.kv_heads_on_device(tp) * self.head_dim
+        queries, keys = shard_size(self.heads, tp) * self.head_dim, self.kv_heads_on_device(tp) * self.head_dim
         count = 0 if self.bias == "none" else queries + (self.entry_elements(tp) if self.kv_proj else 0)
         count += hidden if self.bias == "qkvo" else 0
         count += {"none": 0, "head": 2 * self.head_dim, "full": queries + keys}[self.qk_norm]
         if self.blocks and self.blocks.heads and self.blocks.dim and self.qk_norm == "head":
             count += 2 * self.blocks.dim
-        return count + (part(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
+        return count + (shard_size(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
 
 
 class MLA(Record):
@@ -178,7 +178,7 @@ class MLA(Record):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """Weights on one of `tp` tensor ranks; the down-projections are whole on each."""
-        n = part(self.heads, tp)
+        n = shard_size(self.heads, tp)
         queries = n * (self.nope_dim + self.rope_dim)
         down = (Matrix("q_down", hidden, self.q_rank, "attention"),) if self.q_rank else ()
         return (
@@ -257,7 +257,7 @@ class Pooled(Record):
 
         n·d_v·r_o weights of the grouped output: with more ranks than groups each holds its own heads' part of one group.
         """
-        n, groups = part(self.heads, tp), part(self.output.groups, tp)
+        n, groups = shard_size(self.heads, tp), shard_size(self.output.groups, tp)
         blocks = groups if n % groups == 0 else 1
         index = self.pool.index
         choose = (
@@ -282,7 +282,7 @@ class Pooled(Record):
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Norms, sinks, and each compressor's positions and norm."""
         squeeze = sum(self.pool.ratio * self.pool.overlap * width + width for width in self.compressed_widths)
-        return self.q_rank + self.head_dim + squeeze + (part(self.heads, tp) if self.sinks else 0)
+        return self.q_rank + self.head_dim + squeeze + (shard_size(self.heads, tp) if self.sinks else 0)
 
 
-Attention = Annotated[GQA | MLA | Pooled, Kinds("type", {"gqa": GQA, "mla": MLA, "pooled": Pooled}, default="gqa")]
+Attention = Annotated[GQA | MLA | Pooled, Alternatives("type", {"gqa": GQA, "mla": MLA, "pooled": Pooled}, default="gqa")]

@@ -72,7 +72,7 @@ def _kernel(row: dict[str, str]) -> Kernel:
 
 def _format(device: Device, kind: str, dtype: str) -> str:
     wanted = dtypes.dtype(dtype).compute if kind == "product" else dtype
-    found = dtypes.usable(device, wanted)
+    found = dtypes.arithmetic_format(device, wanted)
     assert found is not None
     return found
 

@@ -17,7 +17,7 @@ from roofcalc.deployment.calibrated import Engine, Run, Typical
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.measurements import points
 from roofcalc.measurements.cases import GENERATIONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, usual
+from roofcalc.measurements.compare import ROOFLINE, most_likely_run
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.record import replace
 
@@ -62,7 +62,7 @@ def seen(path: Path, file: Typical) -> list[Seen]:
     for case in cases(points.read(path)):
         if isinstance(case, str):
             continue
-        deployment, _ = usual(case, ROOFLINE)
+        deployment, _ = most_likely_run(case, ROOFLINE)
         if case.point.batch is None:  # whole prompts on each rank, as `usual` has them
             ranks = deployment.layout.dp
             case = replace(case, work=replace(case.work, batch=max(1.0, case.work.batch // ranks) * ranks))

@@ -1,4 +1,4 @@
-"""Llama 4: chunked layers beside full ones, experts in every n-th."""
+"""Llama 4: chunked and full attention, experts in every n-th layer."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -7,7 +7,7 @@ from roofcalc.catalog.huggingface.plan import Plan
 
 
 def llama4(config: Config) -> Plan:
-    """Layers with rotary positions see their chunk, the others everything; experts in every n-th layer, beside a shared one."""
+    """Layers with rotary positions attend within a chunk, the others to everything; routed and shared experts in every n-th layer."""
     count = parts.depth(config)
     chunk, longest = config.maybe("attention_chunk_size"), parts.context(config)
     every = config.count("no_rope_layer_interval", default=4)

@@ -1,6 +1,6 @@
-"""A checkpoint's quantisation -> the dtype of each class of tensors.
+"""The quantisation config of a checkpoint -> dtypes by tensor class.
 
-Knows the methods and their settings; how modules are named and listed is in `roofcalc.catalog.huggingface.modules`.
+Names and lists of modules are handled in `roofcalc.catalog.huggingface.modules`.
 """
 
 from typing import Any
@@ -18,19 +18,19 @@ _NAMED_ALGORITHMS |= {"W8A8_SQ_PER_CHANNEL": "int8", "INT8_SQ": "int8"}
 _INT4_ALGORITHMS = ("W4A16_AWQ", "W4A8_AWQ", "W4A16", "INT4_AWQ")
 
 
-def dtypes(config: Config, plan: Plan, beside: dict[str, Any] | None) -> tuple[Any, list[str], bool]:
-    """The catalog's `dtype`, remarks, and whether the checkpoint's own type was given.
+def dtypes(config: Config, plan: Plan, quant_file: dict[str, Any] | None) -> tuple[Any, list[str], bool]:
+    """The `dtype` of a catalog file, remarks, and whether the config gives the dtype.
 
     Parameters
     ----------
     config : Config
-        The outermost object: the dtype and the quantisation may stand in it or in the text model's object.
-    beside : dict or None
-        A quantisation file of its own.
+        The object of the language model.
+    quant_file : dict or None
+        Contents of hf_quant_config.json.
     """
     name, given = config.first("dtype", "torch_dtype")
     wide = "bf16" if given is None else _sixteen(config, name, given)
-    quantised = _method(config, beside)
+    quantised = _method(config, quant_file)
     if quantised is None:
         return wide, [], given is not None
     narrow, kept, head, kv = quantised
@@ -52,12 +52,12 @@ def _sixteen(config: Config, name: str, value: Any) -> str:
     if word in _FP8_DTYPES:
         return "bf16"
     if word not in _SIXTEEN:
-        config.refuse(f"{name}: {value!r} is none of {', '.join(_SIXTEEN)}")
+        config.refuse(f"{name}: invalid choice {value!r} (choose from {', '.join(_SIXTEEN)})")
     return _SIXTEEN[word]
 
 
 def _classes(plan: Plan) -> dict[str, list[int]]:
-    """The classes of tensors that the model has, and the layers that have them."""
+    """Tensor classes of the model, and the layers that have them."""
     found: dict[str, list[int]] = {}
     for i, layer in enumerate(plan.layers):
         for cls in _of_layer(layer):
@@ -75,7 +75,7 @@ def _of_layer(layer: Layer) -> list[str]:
 
 
 def _of_class(cls: str, layers: list[int], narrow: dict[str, str], kept: Test, wide: str, remarks: list[str]) -> str:
-    """The dtype of a class: what most of its layers have; a remark where others differ."""
+    """The dtype of a class in most of its layers; a remark where others differ."""
     dtype = narrow.get(cls)
     if dtype is None:
         return wide
@@ -84,17 +84,17 @@ def _of_class(cls: str, layers: list[int], narrow: dict[str, str], kept: Test, w
     odd = len(layers) - len(whole) if mixed else len(whole)
     if odd:
         other = dtype if mixed else wide
-        remarks.append(f"Of the {len(layers)} layers with {cls}, {odd} {'are' if odd > 1 else 'is'} {other}: told as if all were alike.")
+        remarks.append(f"Of the {len(layers)} layers with {cls}, {odd} {'are' if odd > 1 else 'is'} {other}; recorded with the majority dtype.")
     return wide if mixed else dtype
 
 
-Quantised = tuple[dict[str, str], Test, bool, str | None]  # dtype by class, what is kept, whether the head may be, the cache's
+Quantised = tuple[dict[str, str], Test, bool, str | None]  # dtype by class, unquantised modules, LM head quantised, KV cache dtype
 
 
-def _method(config: Config, beside: dict[str, Any] | None) -> Quantised | None:
+def _method(config: Config, quant_file: dict[str, Any] | None) -> Quantised | None:
     own = config.section("quantization_config", "compression_config")
-    if own is None and beside is not None:
-        inner = Config(beside, "hf_quant_config.json").section("quantization")
+    if own is None and quant_file is not None:
+        inner = Config(quant_file, "hf_quant_config.json").section("quantization")
         if inner is None:
             config.refuse("hf_quant_config.json: quantization is missing")
         return _modelopt(inner)
@@ -123,7 +123,7 @@ def _everywhere(dtype: str) -> dict[str, str]:
 
 
 def _experts_of(config: Config, own: Config) -> dict[str, str]:
-    """Experts in a dtype of their own (DeepSeek V4)."""
+    """A separate dtype of the experts (DeepSeek V4)."""
     name = config.text("expert_dtype") or own.text("expert_dtype")
     if name is None or name == "fp8":
         return {}
@@ -140,7 +140,7 @@ def _blockwise(own: Config) -> str:
 
 
 def _group(own: Config, *names: str) -> int | None:
-    """Elements that share a scale; -1 stands for a whole row."""
+    """Elements per scale; None for a whole row (-1)."""
     _, size = own.first(*names)
     return None if size == -1 else own.maybe(*names)
 
@@ -154,7 +154,7 @@ def _integers(own: Config, bits: int, group: int | None) -> str:
 
 
 def _weights(own: Config, format: str | None) -> str:
-    """The dtype of a group's weights (compressed-tensors)."""
+    """The weight dtype of a group of compressed-tensors."""
     own.ignore(*own.values)
     bits, kind, strategy = own.count("num_bits"), own.text("type"), own.text("strategy")
     group = _group(own, "group_size")
@@ -186,7 +186,7 @@ def _compressed(own: Config) -> Quantised:
                 if whole or any(all(chosen(0, module) for module in naming) for naming in MODULES[cls]):
                     narrow.setdefault(cls, dtype)
     if not narrow:
-        own.cannot("quantisation whose targets are none of attention, networks, experts and states")
+        own.cannot("quantisation without targets in attention, FFNs, experts or state-space layers")
     return narrow, _kept(own, "ignore"), head, _cache(own.values.get("kv_cache_scheme"))
 
 
@@ -205,12 +205,12 @@ def _modelopt(own: Config) -> Quantised:
 
 
 def _cache(scheme: Any) -> str | None:
-    """The cache's dtype, where the checkpoint brings scales for one."""
+    """Dtype of the KV cache, if the checkpoint has scales for it."""
     if scheme == "FP8" or (isinstance(scheme, dict) and (scheme.get("num_bits"), scheme.get("type")) == (8, "float")):
         return "fp8"
     return None
 
 
 def _kept(own: Config, *names: str) -> Test:
-    """Whether a module of a layer stays as it was, by the lists under `names`."""
+    """A test for modules that stay unquantised, by the lists under `names`."""
     return matcher(own, [entry for name in names for entry in own.words(name) or []])
