@@ -1,4 +1,4 @@
-"""Results of reading files, kept until the file changes: a sweep parses each catalog file once, and an edited file is read again."""
+"""In-process cache of parsed files: a sweep parses each catalog file once, and an edited file is read again."""
 
 import os
 import time
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-# A file that changed this recently could change again within the same tick of its file system's clock (2 s on FAT) and keep its stamp.
+# A file that changed this recently could change again within one tick of the file system's clock (2 s on FAT) and keep its stamp.
 SETTLED_NS = 2_000_000_000
 MAX_FILES = 4096
 
 
 class Stamp(NamedTuple):
-    """What differs after every change of a file or folder that is older than `SETTLED_NS`."""
+    """Identity, size and times of a file or folder."""
 
     device: int
     inode: int
@@ -34,18 +34,18 @@ _kept: dict[tuple[Callable[[Path], Any], str], tuple[tuple[Stamp | None, ...], A
 def stamp(path: str | Path) -> Stamp | None:
     """The stamp of a file or folder; None where there is none."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):  # ValueError: a zero byte in the name
         return None
-    return Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def cached(read: Callable[[Path], T], path: Path, *beside: Path) -> T:
-    """`read(path)`, taken from memory while the file and those `beside` it that `read` may look at are unchanged.
+def cached(read: Callable[[Path], T], path: Path, *others: Path) -> T:
+    """`read(path)`, cached until the file changes, or one of the `others` that `read` may open.
 
-    Callers share the result and must not change it. Errors of `read` are not kept.
+    The result is shared and must not be modified. Exceptions of `read` are not cached.
     """
-    now, key = tuple(map(stamp, (path, *beside))), (read, str(path))
+    now, key = tuple(map(stamp, (path, *others))), (read, str(path))
     if (known := _kept.get(key)) and known[0] == now:
         result: T = known[1]
         return result
@@ -58,5 +58,5 @@ def cached(read: Callable[[Path], T], path: Path, *beside: Path) -> T:
 
 
 def clear() -> None:
-    """Forgets every file."""
+    """Empties the cache."""
     _kept.clear()

@@ -1,4 +1,4 @@
-"""The YAML files of a catalog folder by name, kept until the folder or one inside it changes."""
+"""YAML files of catalog folders by name, cached until a folder or one of its subfolders changes."""
 
 import os
 import re
@@ -14,17 +14,17 @@ Names = dict[str, list[str]]  # normalised name -> paths, in look-up order
 
 
 def normal(name: str) -> str:
-    """A name without the differences that do not matter: case, `_`, spaces."""
+    """A name in lower case, with `_` and spaces replaced by hyphens."""
     return _BLANKS.sub("-", name.strip().lower())
 
 
 class Listing:
-    """The files below one folder. Compared by identity: a folder that changed gets a new listing.
+    """The files below one folder. Compared by identity: a changed folder gets a new listing.
 
     Attributes
     ----------
     names : dict
-        Normalised file stems and their paths; a folder's own files come before those of the folders inside it.
+        Normalised file stems and their paths; files of a folder come before those of its subfolders.
     """
 
     def __init__(self, folder: str) -> None:
@@ -42,7 +42,7 @@ class Listing:
         return self.settled and all(_changed_ns(folder) == then for folder, then in self.times.items())
 
     def _files(self, folder: str) -> Iterator[str]:
-        """Every file, without those of hidden and linked folders."""
+        """All files except those of hidden and linked folders."""
         self.times[folder] = _changed_ns(folder)
         try:
             with os.scandir(folder) as inside:
@@ -63,10 +63,10 @@ class Listing:
 def _changed_ns(folder: str) -> int | None:
     """When a folder's entries or permissions last changed; None where there is none."""
     try:
-        found = os.stat(folder)
+        status = os.stat(folder)
     except (OSError, ValueError):
         return None
-    return max(found.st_mtime_ns, found.st_ctime_ns)
+    return max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

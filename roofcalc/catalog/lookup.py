@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from roofcalc.catalog import listing, yamlfile
 from roofcalc.catalog.file_cache import Stamp, cached, stamp
@@ -29,7 +29,7 @@ _MAX_COUNT = 1_000_000
 _COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
-class EntryFile(Record):
+class EntryFile(NamedTuple):
     """The file of a catalog entry.
 
     Attributes
@@ -145,7 +145,7 @@ def find(kind: Kind, text: str) -> EntryFile:
 
 
 def _aliased(kind: Kind, known: Names) -> dict[str, str]:
-    """Every normalised alias and the entry that it stands for, the first entry with an alias winning.
+    """Every normalised alias and the name of its entry; the first entry with an alias wins.
 
     Aliases of users' files are read again when a file changes; of built-in files only when one is added or replaced.
     """
@@ -156,7 +156,7 @@ def _aliased(kind: Kind, known: Names) -> dict[str, str]:
 
 @lru_cache(maxsize=4)
 def _aliases_of(names: tuple[str, ...], paths: tuple[str, ...], stamps: tuple[Stamp | None, ...]) -> dict[str, str]:
-    from roofcalc.catalog.alias_scan import aliases  # only needed for a name that no file has
+    from roofcalc.catalog.alias_scan import aliases  # only needed for names without a file
 
     pairs = zip(reversed(names), reversed(paths), strict=True)
     return {normal(alias): name for name, path in pairs for alias in aliases(Path(path))}
@@ -199,19 +199,19 @@ def _of_other_kind(kind: Kind, text: str) -> str | None:
     return f"{text!r} is {what}: commands take MODEL first, then HARDWARE (`roofcalc {other} show {text.strip()}` shows it)"
 
 
-def raw(kind: Kind, found: EntryFile) -> tuple[dict[str, Any], Lines]:
+def raw(kind: Kind, entry_file: EntryFile) -> tuple[dict[str, Any], Lines]:
     """A file's plain values and lines, with the entry named by `like:` underneath. Not to be changed in place."""
-    entry = _entry(kind, found)
+    entry = _entry(kind, entry_file)
     return entry.values, entry.lines
 
 
-def _entry(kind: Kind, found: EntryFile) -> _Entry:
-    files = [_parsed(found)]
+def _entry(kind: Kind, entry_file: EntryFile) -> _Entry:
+    files = [_parsed(entry_file)]
     while (name := files[-1].values.get("like")) is not None:
         if not isinstance(name, str) or len(files) > _MAX_LIKE:
             raise RoofcalcError(f"{files[-1].lines[('like',)]}: like: expected the name of another entry, without a circle")
-        found = _other(kind, name, found)
-        files.append(_parsed(found))
+        entry_file = _other(kind, name, entry_file)
+        files.append(_parsed(entry_file))
     return _combined(*files)
 
 
@@ -230,12 +230,12 @@ def _combined(*files: _Parsed) -> _Entry:
     return _Entry(values, lines)
 
 
-def _parsed(found: EntryFile) -> _Parsed:
-    if not found.config:
-        return cached(_read, found.path)
+def _parsed(entry_file: EntryFile) -> _Parsed:
+    if not entry_file.config:
+        return cached(_read, entry_file.path)
     from roofcalc.catalog.huggingface import jsonfile  # only where such a path is named
 
-    return cached(_read_configuration, found.path, *jsonfile.files(found.path))
+    return cached(_read_configuration, entry_file.path, *jsonfile.files(entry_file.path))
 
 
 def _read(path: Path) -> _Parsed:
@@ -248,10 +248,10 @@ def _read_configuration(path: Path) -> _Parsed:
     return _Parsed(importer.read(str(path))[0], {})
 
 
-def _other(kind: Kind, name: str, found: EntryFile) -> EntryFile:
+def _other(kind: Kind, name: str, entry_file: EntryFile) -> EntryFile:
     """The entry called `name` in another file than `found`: an entry may be `like` the built-in one of the same name."""
     for path in map(Path, names(kind).get(normal(name), ())):
-        if path != found.path:
+        if path != entry_file.path:
             return EntryFile(path.stem, path)
     return find(kind, name)
 
@@ -264,13 +264,13 @@ def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
     RoofcalcError
         Unknown name, unreadable file, or every problem of the file at once.
     """
-    found = find("models", text)
-    built = _entry("models", found).build(Model, str(found.path), [change for change in changes if change.target == "models"])
-    if not found.config:
-        _check_stem(built.name, found)
+    entry_file = find("models", text)
+    built = _entry("models", entry_file).build(Model, str(entry_file.path), [change for change in changes if change.target == "models"])
+    if not entry_file.config:
+        _check_stem(built.name, entry_file)
     elif built.notes:
-        return built, [*_notes(found, built), f"{built.name}: {built.notes}"]
-    return built, _notes(found, built)
+        return built, [*_notes(entry_file, built), f"{built.name}: {built.notes}"]
+    return built, _notes(entry_file, built)
 
 
 def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[str]]:
@@ -285,20 +285,20 @@ def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[
     times, name = (int(match.group(1)[:8]), text[match.end() :]) if match else (1, text)
     if not 1 <= times <= _MAX_COUNT:
         raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
-    found = find("hardware", name)
-    entry = _entry("hardware", found)
+    entry_file = find("hardware", name)
+    entry = _entry("hardware", entry_file)
     own = [change for change in changes if change.target == "hardware"]
     if "device" not in entry.values:
-        device = entry.build(Device, str(found.path), own)
-        _check_stem(device.name, found)
+        device = entry.build(Device, str(entry_file.path), own)
+        _check_stem(device.name, entry_file)
         label = f"{times}x{device.name}" if match else device.name
         built = Hardware(label, device, times, device.link, _bytes_per_s(device.scale_out_gb_s))
-        return _joined(built), _notes(found, device)
+        return _joined(built), _notes(entry_file, device)
     of_system = [change for change in own if change.path[0] in entry.values]
-    system = entry.build(System, str(found.path), of_system)
-    _check_stem(system.name, found)
-    below = find("hardware", system.device)
-    device = _entry("hardware", below).build(Device, str(below.path), [change for change in own if change not in of_system])
+    system = entry.build(System, str(entry_file.path), of_system)
+    _check_stem(system.name, entry_file)
+    device_file = find("hardware", system.device)
+    device = _entry("hardware", device_file).build(Device, str(device_file.path), [change for change in own if change not in of_system])
     label = f"{times}x{system.name}" if times > 1 else system.name
     built = Hardware(
         label,
@@ -308,7 +308,7 @@ def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[
         _bytes_per_s(system.scale_out_gb_s or device.scale_out_gb_s),
         system,
     )
-    return _joined(built), [*_notes(found, system), *_notes(below, device)]
+    return _joined(built), [*_notes(entry_file, system), *_notes(device_file, device)]
 
 
 def _bytes_per_s(gb_s: float | None) -> float | None:
@@ -325,14 +325,14 @@ def _joined(hardware: Hardware) -> Hardware:
     return hardware
 
 
-def _check_stem(name: str, found: EntryFile) -> None:
-    if name != found.path.stem:
-        raise RoofcalcError(f"{found.path}: name: {name!r} must equal the file's name {found.path.stem!r}")
+def _check_stem(name: str, entry_file: EntryFile) -> None:
+    if name != entry_file.path.stem:
+        raise RoofcalcError(f"{entry_file.path}: name: {name!r} must equal the file's name {entry_file.path.stem!r}")
 
 
-def _notes(found: EntryFile, record: Model | Device | System) -> list[str]:
+def _notes(entry_file: EntryFile, record: Model | Device | System) -> list[str]:
     notes = [f"ROOFCALC_PATH: {place} is not a readable directory" for place in unreadable_directories()]
-    notes += [found.note] if found.note else []
+    notes += [entry_file.note] if entry_file.note else []
     if record.announced:
         notes.append(f"{record.name}: announced product, figures are vendor projections")
     if record.unverified:

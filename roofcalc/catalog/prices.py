@@ -3,17 +3,18 @@
 A row prices an hour of one device or of a whole system, by its name in the catalog.
 """
 
+from typing import NamedTuple
+
 from roofcalc.catalog import lookup, tables
 from roofcalc.catalog.listing import Names
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.specs.record import Record
 
 FILE = "prices.csv"
 TERMS = ("on_demand", "spot", "reserved", "list")
 HEADER = ("provider", "hardware", "usd_per_hour", "terms", "date", "source", "notes")
 
 
-class Row(Record):
+class Row(NamedTuple):
     """One line of a table.
 
     Attributes
@@ -38,7 +39,7 @@ class Row(Record):
     place: str
 
 
-class Price(Record):
+class Price(NamedTuple):
     """`usd_per_device_hour` [USD/h] is `row.usd_per_hour` over the number of devices that the row pays for."""
 
     usd_per_device_hour: float
@@ -63,10 +64,10 @@ def price(name: str, terms: str = "on_demand") -> Price | None:
     device = lookup.normal(wanted.device.name)
     for table in price_tables():
         offers = [row for row in table if row.terms == terms]
-        if wanted.system and (found := _newest(offers, {lookup.normal(wanted.system.name): wanted.system.count})):
-            return found
-        if found := _newest(offers, {device: 1}) or _newest(offers, _systems_of(device, offers)):
-            return found
+        if wanted.system and (newest := _newest(offers, {lookup.normal(wanted.system.name): wanted.system.count})):
+            return newest
+        if newest := _newest(offers, {device: 1}) or _newest(offers, _systems_of(device, offers)):
+            return newest
     return None
 
 

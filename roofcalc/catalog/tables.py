@@ -1,4 +1,4 @@
-"""CSV tables that lie beside the catalogs: the users' before the built-in one, all problems of all tables reported at once."""
+"""CSV tables in the catalog folders, users' tables before the built-in one; all problems are reported at once."""
 
 import csv
 import math

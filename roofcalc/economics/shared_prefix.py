@@ -57,11 +57,11 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
         unknown = np.full(fitting.shape, np.nan)
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
     step = mean_step(deployment, prefix, suffix, streams)
-    found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
-    machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
+    largest = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
+    machine = prompt_s(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
-    latency = first + suffix / deployment.accepted * found.step_s
-    return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
+    latency = first + suffix / deployment.accepted * largest.step_s
+    return Case(largest.max_batch, machine, latency, limited_by(step, np.maximum(largest.max_batch, 1)))
 
 
 def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:

@@ -127,7 +127,7 @@ class Published(Record):
         Unit of the last published digit: 1 for a count, 1000000000 for "284B", 100000000000 for "1.6T". Counts agree within
         half a unit.
     includes : tuple
-        What `params` includes besides the language model: MTP layers, the encoders listed in `excluded`, or a second copy of
+        What `params` includes in addition to the language model: MTP layers, the encoders listed in `excluded`, or a second copy of
         the embedding (a tied one, or that of an MTP layer) or of the LM head (one per MTP layer).
     active_embedding : bool
         `active` includes the input embedding.
@@ -283,8 +283,8 @@ class Model(Record):
     def first_vectors(self) -> int:
         """Parameters before the layers: position embedding, embedding norm, and projections to residual streams and per-layer embeddings."""
         norm = self.hidden * (2 if self.norm_bias else 1) if self.embed_norm else 0
-        own = self.extra_embed.projection(self.hidden) if self.extra_embed else 0
-        return self.position_table + norm + own + self._stream_projections
+        projection_params = self.extra_embed.projection(self.hidden) if self.extra_embed else 0
+        return self.position_table + norm + projection_params + self._stream_projections
 
     @property
     def last_vectors(self) -> int:

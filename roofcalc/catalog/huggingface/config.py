@@ -67,11 +67,11 @@ class Config:
     def first(self, *names: str) -> tuple[str, Any]:
         """The first synonym that is present, and its value; ("", None) without any. Synonyms with different values are an error."""
         self.read.update(names)
-        found = [(name, self.values[name]) for name in names if name in self.values]
-        for name, value in found[1:]:
-            if value != found[0][1]:
-                self.refuse(f"{found[0][0]} {_show(found[0][1])} and {name} {_show(value)} contradict each other")
-        return found[0] if found else ("", None)
+        present = [(name, self.values[name]) for name in names if name in self.values]
+        for name, value in present[1:]:
+            if value != present[0][1]:
+                self.refuse(f"{present[0][0]} {_show(present[0][1])} and {name} {_show(value)} contradict each other")
+        return present[0] if present else ("", None)
 
     def _required(self, names: tuple[str, ...]) -> NoReturn:
         self.refuse(f"{names[0]} is missing" + (f" (also known as {', '.join(names[1:])})" if len(names) > 1 else ""))

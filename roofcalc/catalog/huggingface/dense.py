@@ -48,8 +48,8 @@ def qwen3(config: Config) -> Plan:
 def mimo(config: Config) -> Plan:
     """MiMo: layers of Qwen 2 and an MTP layer."""
     attention = parts.gqa(config, parts.biased(config, "qkv", default=True))
-    own = layers(config, attention, parts.dense(config), parts.window(config), qwen_spans(config))
-    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = layers(config, attention, parts.dense(config), parts.window(config), qwen_spans(config))
+    return Plan(model_layers, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def glm(config: Config) -> Plan:

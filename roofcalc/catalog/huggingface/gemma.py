@@ -80,5 +80,5 @@ def _per_layer_embedding(config: Config, count: int) -> tuple[Part, int]:
 
 def _with_shared_kv(config: Config, mixers: list[tuple[str, Part]], how: Part) -> list[tuple[str, Part]]:
     """The last `num_kv_shared_layers` layers use the KV cache of the last earlier layer of their kind."""
-    own = len(mixers) - config.count("num_kv_shared_layers", low=0, high=len(mixers) - 1, default=0)
-    return [*mixers[:own], *((f"{name}_shared_kv", {**part, **how}) for name, part in mixers[own:])]
+    first_sharing = len(mixers) - config.count("num_kv_shared_layers", low=0, high=len(mixers) - 1, default=0)
+    return [*mixers[:first_sharing], *((f"{name}_shared_kv", {**part, **how}) for name, part in mixers[first_sharing:])]

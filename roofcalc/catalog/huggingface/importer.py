@@ -26,10 +26,10 @@ def read(text: str, name: str | None = None) -> tuple[dict[str, Any], Path]:
     RoofcalcError
         No configuration, one that cannot be converted, or an invalid name.
     """
-    found = jsonfile.find(text)
+    source = jsonfile.find(text)
     if name is not None and not re.fullmatch(NAME.pattern, name):
         raise RoofcalcError(f"name: expected {NAME.words}, got {name!r}")
-    return convert(found.values, str(found.path), name or _called(found), found.quantisation), found.path
+    return convert(source.values, str(source.path), name or _called(source), source.quantisation), source.path
 
 
 def yaml_lines(text: str, name: str | None = None) -> tuple[list[str], list[str]]:
@@ -39,12 +39,12 @@ def yaml_lines(text: str, name: str | None = None) -> tuple[list[str], list[str]
     return list(writing.lines(values)), [values["notes"]] if "notes" in values else []
 
 
-def _called(found: jsonfile.Found) -> str:
+def _called(source: jsonfile.Found) -> str:
     """The model's name in catalog form: lower case with hyphens."""
-    given = found.values.get("_name_or_path")
+    given = source.values.get("_name_or_path")
     inside = re.split(r"[/\\]", given.rstrip("/\\"))[-1] if isinstance(given, str) else ""
-    kind = found.values.get("model_type")
-    for candidate in (found.name, inside, kind if isinstance(kind, str) else ""):
+    kind = source.values.get("model_type")
+    for candidate in (source.name, inside, kind if isinstance(kind, str) else ""):
         plain = re.sub(r"[^a-z0-9.+]+", "-", candidate.lower()).strip("-.+")
         if plain and not re.fullmatch(r"[0-9a-f]{40}", plain):
             return plain

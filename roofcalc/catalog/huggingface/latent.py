@@ -73,11 +73,11 @@ def _deepseek(config: Config, mixing: list[tuple[str, Part]], corrected: bool) -
         which = parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
     config.ignore("first_k_dense_replace", "moe_layer_freq", "index_topk_freq")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=corrected)
-    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
-    last = own[-1]
+    model_layers = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    last = model_layers[-1]
     if last.mixer == "shared_index":  # an MTP layer has its own indexer
         last = last._replace(mixer="indexed", mixing={"attention": {**last.mixing["attention"], "index": _owned(last)}})
-    return Plan(own, predicts=last, heads=config.count(*parts.MTP, low=0, default=0))
+    return Plan(model_layers, predicts=last, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def _owned(layer: Layer) -> Part:
@@ -95,8 +95,8 @@ def longcat(config: Config) -> Plan:
     width = config.count("expert_ffn_hidden_size", "moe_intermediate_size")
     routed = parts.experts(config, width, zero_experts=config.count("zero_expert_num", low=0, default=0), router_bias=True)
     half = Layer("attention", {"attention": attention}, "dense", thin)
-    own = [half, Layer("", {}, "experts", routed, norms=0), half] * count
-    return Plan(own, predicts=half, heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = [half, Layer("", {}, "experts", routed, norms=0), half] * count
+    return Plan(model_layers, predicts=half, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def deepseek_v4(config: Config) -> Plan:
@@ -125,14 +125,14 @@ def deepseek_v4(config: Config) -> Plan:
 
     width = config.count("moe_intermediate_size")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
-    own = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
+    model_layers = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
     tables = config.count("num_hash_layers", low=0, high=count, default=0)
     remark = (
         f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
     )
     fields = {"hyper_connections": config.count("hc_mult")}
-    return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
+    return Plan(model_layers, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 
 
 def _ratios(config: Config, count: int) -> list[int] | None:

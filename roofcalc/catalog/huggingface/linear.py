@@ -48,12 +48,12 @@ def qwen3_next(config: Config) -> Plan:
     gate = {"gate": True} if config.flag("attn_output_gate", default=True) else {}
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head", **gate)
     networks = _networks(config, count)
-    own = [
+    model_layers = [
         Layer("full", {"attention": attention}, *each) if kind == FULL else Layer("linear", {"state": state}, *each)
         for kind, each in zip(types, networks, strict=True)
     ]
     predicts = Layer("full", {"attention": attention}, *networks[-1])
-    return Plan(own, predicts=predicts, heads=config.count(*parts.MTP, low=0, default=0))
+    return Plan(model_layers, predicts=predicts, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def _networks(config: Config, count: int) -> list[tuple[str, Part]]:
@@ -92,7 +92,7 @@ def kimi_linear(config: Config) -> Plan:
     which = parts.sparse(config, count) or parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
     config.ignore("first_k_dense_replace")
     networks = parts.dense_or_moe(which, parts.dense(config), routed)
-    own = [
+    model_layers = [
         Layer("mla", {"attention": attention}, *each) if i + 1 in full else Layer("kda", {"state": state}, *each) for i, each in enumerate(networks)
     ]
     remarks: tuple[str, ...] = ()
@@ -102,4 +102,4 @@ def kimi_linear(config: Config) -> Plan:
     if mixed:
         remarks += (f"The query and the norm of the residual attention before the LM head, {2 * parts.hidden(config)} parameters, are not counted.",)
     fields = {"norms": 6} if mixed else {}  # each part attends to earlier residuals with its own query and norm
-    return Plan(own, fields, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)
+    return Plan(model_layers, fields, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)

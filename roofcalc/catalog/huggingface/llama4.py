@@ -16,15 +16,15 @@ def llama4(config: Config) -> Plan:
     types = parts.layer_types(config, count) or [CHUNKED if one else FULL for one in rotated]
     config.ignore("use_qk_norm", "attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor")
     full = parts.gqa(config, parts.biased(config, "qkvo"))
-    own = {FULL: ("full", full), CHUNKED: ("chunked", {**full, "chunk": chunk})}
+    mixers = {FULL: ("full", full), CHUNKED: ("chunked", {**full, "chunk": chunk})}
     if chunk is None or (longest is not None and chunk >= longest):
-        own[CHUNKED] = own[FULL]
-    if not set(types) <= set(own):
-        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in own)!r}")
+        mixers[CHUNKED] = mixers[FULL]
+    if not set(types) <= set(mixers):
+        config.cannot(f"a layer of kind {next(kind for kind in types if kind not in mixers)!r}")
     width, step = config.count("intermediate_size"), config.count("interleave_moe_layer_step", default=1)
     listed = config.numbers("moe_layers")
     which = [i in listed if listed else (i + 1) % step == 0 for i in range(count)]
     thin = parts.network(config.count("intermediate_size_mlp")) if not all(which) else None
     config.ignore("intermediate_size_mlp")
     routed = parts.experts(config, width, width)
-    return Plan(parts.stack([own[kind] for kind in types], parts.dense_or_moe(which, thin, routed)))
+    return Plan(parts.stack([mixers[kind] for kind in types], parts.dense_or_moe(which, thin, routed)))

@@ -21,8 +21,9 @@ def minimax_text(config: Config) -> Plan:
     state: Part = {"type": "lightning", "heads": attention["heads"], "head_dim": attention["head_dim"]}
     shared = config.count("shared_intermediate_size", low=0, default=0)
     routed = parts.experts(config, config.count("intermediate_size"), shared)
-    own = [Layer("full", {"attention": attention}, "", routed) if kind == FULL else Layer("linear", {"state": state}, "", routed) for kind in types]
-    return Plan(own)
+    full, linear = Layer("full", {"attention": attention}, "", routed), Layer("linear", {"state": state}, "", routed)
+    model_layers = [full if kind == FULL else linear for kind in types]
+    return Plan(model_layers)
 
 
 def minimax_m2(config: Config) -> Plan:

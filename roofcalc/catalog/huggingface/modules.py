@@ -58,14 +58,14 @@ _NESTED = re.compile(r"\)[*+?{]|\([^)]*\(")
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+|\*)(?:\.|$)(.*)")
 
 
-def matcher(own: Config, entries: list[str]) -> Test:
+def matcher(quant: Config, entries: list[str]) -> Test:
     """A test for a module list whose entries are module names, parts of their paths, globs, or `re:` and a regular expression."""
     whole, by_layer, globs, patterns = set(), set(), [], []
     for entry in entries:
         if entry.startswith("re:"):
-            patterns.append(_pattern(own, entry[3:]))
-        elif (found := _LAYER.search(entry)) and "*" not in found.group(2):
-            by_layer.add((found.group(1), found.group(2)))
+            patterns.append(_pattern(quant, entry[3:]))
+        elif (layer_match := _LAYER.search(entry)) and "*" not in layer_match.group(2):
+            by_layer.add((layer_match.group(1), layer_match.group(2)))
         elif any(mark in entry for mark in "*?["):
             globs.append(entry)
         else:
@@ -85,10 +85,10 @@ def matcher(own: Config, entries: list[str]) -> Test:
     return matches
 
 
-def _pattern(own: Config, text: str) -> re.Pattern[str]:
+def _pattern(quant: Config, text: str) -> re.Pattern[str]:
     if len(text) > 300 or text.count("*") + text.count("+") > 6 or not _SAFE_PATTERN.fullmatch(text) or _NESTED.search(text):
-        own.cannot(f"the module pattern {text[:60]!r}")
+        quant.cannot(f"the module pattern {text[:60]!r}")
     try:
         return re.compile(text)
     except re.error:
-        own.refuse(f"the module pattern {text[:60]!r} is not a valid regular expression")
+        quant.refuse(f"the module pattern {text[:60]!r} is not a valid regular expression")

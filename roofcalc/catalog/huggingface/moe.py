@@ -52,8 +52,8 @@ def qwen_moe(config: Config, attention: Part) -> Plan:
     thin = parts.dense(config) if not all(which) else None
     config.ignore("intermediate_size")
     otherwise = dense.qwen_spans(config)
-    own = dense.layers(config, attention, {}, parts.window(config), otherwise)
-    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in own], parts.dense_or_moe(which, thin, routed)))
+    model_layers = dense.layers(config, attention, {}, parts.window(config), otherwise)
+    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in model_layers], parts.dense_or_moe(which, thin, routed)))
 
 
 def qwen2_moe(config: Config) -> Plan:
@@ -93,8 +93,8 @@ def exaone_moe(config: Config) -> Plan:
     config.ignore("layer_sparsity", "is_moe_layer")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
-    own = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
-    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in own], routed)
+    model_layers = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
+    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in model_layers], routed)
 
 
 def _prefixed(config: Config, mixing: list[tuple[str, Part]], routed: Part) -> Plan:
@@ -103,8 +103,8 @@ def _prefixed(config: Config, mixing: list[tuple[str, Part]], routed: Part) -> P
     first = config.count("first_k_dense_replace", low=0, high=count, default=0)
     which = parts.sparse(config, count) or parts.after(config, count, first)
     config.ignore("moe_layer_freq")
-    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
-    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    return Plan(model_layers, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def ernie_moe(config: Config) -> Plan:

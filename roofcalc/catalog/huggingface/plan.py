@@ -79,8 +79,8 @@ def blocks(plan: Plan) -> tuple[dict[str, Any], str, str | None]:
             free = f"{name}{int(free.removeprefix(name) or 1) + 1}"
         named[free] = layer.block
         names.append(free)
-    own = names[: len(plan.layers)]
-    return named, expression(own), names[-1] if len(names) > len(own) else None
+    layer_names = names[: len(plan.layers)]
+    return named, expression(layer_names), names[-1] if len(names) > len(layer_names) else None
 
 
 _LONGEST_PERIOD = 64

@@ -225,6 +225,6 @@ def zamba2(config: Config) -> Plan:
     wide = attention["heads"] * attention["head_dim"]
     adapters = 3 * rank * 2 * wide if config.flag("use_shared_attention_adapter") else 0
     adapters += rank * (size + 2 * mlp["width"])
-    own = [layer for kind in types for layer in ([shared] if kind == "hybrid" else []) + [Layer("mamba", {"state": state})]]
+    model_layers = [layer for kind in types for layer in ([shared] if kind == "hybrid" else []) + [Layer("mamba", {"state": state})]]
     remark = "Each use of a shared block has its own projection and low-rank adapters: their memory is counted, their FLOPs are not."
-    return Plan(own, {"excluded": {"linear": uses * size * size, "adapters": uses * adapters}}, remarks=(remark,))
+    return Plan(model_layers, {"excluded": {"linear": uses * size * size, "adapters": uses * adapters}}, remarks=(remark,))

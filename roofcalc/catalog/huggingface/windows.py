@@ -29,8 +29,8 @@ def cohere2(config: Config) -> Plan:
     )
     pattern = every(parts.depth(config), config.count("sliding_window_pattern", "_sliding_window_pattern", default=4))
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
-    own = dense.layers(config, attention, parts.dense(config), parts.window(config), pattern)
-    return Plan(own, {"norms": 1, "parallel": True})
+    model_layers = dense.layers(config, attention, parts.dense(config), parts.window(config), pattern)
+    return Plan(model_layers, {"norms": 1, "parallel": True})
 
 
 def exaone4(config: Config) -> Plan:

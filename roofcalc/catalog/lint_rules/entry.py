@@ -26,9 +26,9 @@ class Finding(NamedTuple):
 
 def findings(kind: Kind, path: Path) -> Iterator[Finding]:
     """All findings for the file `path` except conflicts of names between files."""
-    found = EntryFile(path.stem, path)
+    entry_file = EntryFile(path.stem, path)
     try:
-        value, lines = lookup.raw(kind, found)
+        value, lines = lookup.raw(kind, entry_file)
     except RoofcalcError as error:
         yield from (_parsed(path, line) for line in error.lines)
         return
@@ -41,13 +41,13 @@ def findings(kind: Kind, path: Path) -> Iterator[Finding]:
     if problems:
         yield from (Finding(problem.place, Issue(problem.field, problem.sentence)) for problem in problems)
         return
-    for issue in _excused(built, _issues(kind, found, built)):
+    for issue in _excused(built, _issues(kind, entry_file, built)):
         yield Finding(place(tuple(issue.field.split(".")), lines, str(path)), issue)
 
 
-def _issues(kind: Kind, found: EntryFile, built: Model | Device | System) -> Issues:
-    if built.name != found.path.stem:
-        yield Issue("name", f"{built.name!r} must equal the file's name {found.path.stem!r}")
+def _issues(kind: Kind, entry_file: EntryFile, built: Model | Device | System) -> Issues:
+    if built.name != entry_file.path.stem:
+        yield Issue("name", f"{built.name!r} must equal the file's name {entry_file.path.stem!r}")
         return
     yield from _sources(built)
     if isinstance(built, Model):
@@ -56,9 +56,9 @@ def _issues(kind: Kind, found: EntryFile, built: Model | Device | System) -> Iss
         yield from devices.issues(built)
     else:
         try:
-            hardware = lookup.hardware(str(found.path))[0]
+            hardware = lookup.hardware(str(entry_file.path))[0]
         except RoofcalcError as error:
-            outside = not any(found.path.resolve().is_relative_to(folder.resolve()) for folder in lookup.directories(kind))
+            outside = not any(entry_file.path.resolve().is_relative_to(folder.resolve()) for folder in lookup.directories(kind))
             hint = "; set ROOFCALC_PATH so that other files in this directory are found" if outside else ""
             yield from (Issue("device", line + hint * line.startswith("unknown")) for line in error.lines)
         else:
