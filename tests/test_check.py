@@ -15,7 +15,7 @@ import typer
 
 import roofcalc as rc
 from roofcalc.cli.app import app
-from roofcalc.cli.options import OUTPUT_NAMES
+from roofcalc.cli.options import OUTPUT
 from roofcalc.commands.assertions import Check, api_name, questions
 from roofcalc.commands.options import Options
 from tests.shell import refused, rows, run
@@ -242,7 +242,7 @@ def test_every_table_of_the_shell_can_be_checked_by_every_option_of_the_shell() 
         check = Check(name="a", command=name, arguments={}, column="kv", op="==", value="x")
         taken = {*inspect.signature(check.question).parameters, *Options.__annotations__}
         for parameter in shell.params:
-            if parameter.name in OUTPUT_NAMES or parameter.name == "help":
+            if parameter.name in {option.name for option in OUTPUT} | {"help"} or parameter.name.startswith("no_"):
                 continue
             spelt = {api_name(flag) for flag in (*parameter.opts, parameter.name) if not re.fullmatch("-[a-z]", flag)}
             assert spelt == {parameter.name} and parameter.name in taken, (name, parameter.opts)

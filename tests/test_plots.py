@@ -47,7 +47,7 @@ def frontier(points: list[dict[str, Any]] | None = None) -> Table:
         columns.INTERACTIVITY,
         columns.PER_DEVICE,
         columns.LIMITED_BY,
-        *columns.FRONTIER_APART,
+        *columns.FRONTIER_DISAGGREGATED,
     )
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
@@ -403,8 +403,9 @@ def test_tables_without_a_chart_and_devices_without_a_peak(tmp_path: Path) -> No
 
 
 def test_every_kind_belongs_to_a_command() -> None:
-    from roofcalc.cli.app import COMMANDS
     from roofcalc.cli.plot import PlotGroup
+
+    from roofcalc.cli.app import COMMANDS
 
     assert set(PlotGroup.table) == set(KINDS) & set(COMMANDS) >= {"max-batch", "memory", "interactivity", "flops", "ops", "vote"}
     assert {re.sub(r" .*", "", name) for name in TABLES} == set(KINDS)

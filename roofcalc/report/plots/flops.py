@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.lines import Line2D
 
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines
@@ -62,4 +62,4 @@ def _limit(line: Line) -> float | None:
 def _told(limit: float, drawn: bool) -> str:
     if limit < 1:
         return "over the FLOP limit at any context"
-    return f"FLOP limit at {readable(int(limit))} tokens{'' if drawn else ', far outside'}"
+    return f"FLOP limit at {format_cell(int(limit))} tokens{'' if drawn else ', far outside'}"

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
 from roofcalc import __version__
-from roofcalc.report.formatting import arranged
+from roofcalc.report.formatting import arrange
 from roofcalc.report.plots.axes import thin_ticks
 from roofcalc.report.plots.margin import Label, place, tallest
 from roofcalc.report.plots.style import QUIET
@@ -63,7 +63,7 @@ class Drawn(NamedTuple):
 
 def words(table: Table, title: str, shared: str, *signs: str) -> Words:
     """The text around a table's chart; `signs` explain marks in the drawing."""
-    assumed = arranged(table).beneath
+    assumed = arrange(table).footer
     return Words(title, shared, " ".join(signs), f"{assumed}{'. ' if assumed else ''}roofcalc {__version__}")
 
 

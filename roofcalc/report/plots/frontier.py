@@ -7,7 +7,7 @@ import re
 from matplotlib.lines import Line2D
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_y, measured_x
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart
@@ -94,4 +94,4 @@ def _told(row: Row, curve: list[Row]) -> str:
     """A point's layout and batch, and its precision and size where these vary along the curve."""
     varied = [name for name in VARIED if len({other[name] for other in curve}) > 1]
     more = {"hardware": "{}", "weights": "{} weights", "kv": "{} KV"}
-    return ", ".join([_layout(row), f"batch {readable(row['batch'])}", *(more[name].format(row[name]) for name in varied)])
+    return ", ".join([_layout(row), f"batch {format_cell(row['batch'])}", *(more[name].format(row[name]) for name in varied)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import arranged, readable
+from roofcalc.report.formatting import arrange, format_cell
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import tokens
 
@@ -27,9 +27,9 @@ _WORDS: dict[str, Callable[[Cell], str]] = {
     "osl": lambda value: f"{_tokens(value)} out",
     "prefix": lambda value: f"prefix of {_tokens(value)} tokens",
     "suffix": lambda value: f"{_tokens(value)} of each stream's own",
-    "streams": lambda value: f"{readable(value)} stream{'s' * (value != 1)}",
+    "streams": lambda value: f"{format_cell(value)} stream{'s' * (value != 1)}",
     "cached": lambda value: f"{_tokens(value)} cached",
-    "batch": lambda value: f"batch {readable(value)}",
+    "batch": lambda value: f"batch {format_cell(value)}",
     "min_interactivity_tok_s": lambda value: f"at least {short(value)} tok/s/user",
     "max_ttft_s": lambda value: f"first token within {short(value)} s",
     "changes": lambda value: str(value),
@@ -58,7 +58,7 @@ class Line(NamedTuple):
 
     def words(self, name: str) -> str:
         """A cell that all rows share, for people."""
-        return readable(self.rows[0][name])
+        return format_cell(self.rows[0][name])
 
     def holds(self, name: str) -> NDArray[np.bool_]:
         """A column of true and false."""
@@ -148,7 +148,7 @@ def _candidates(table: Table, asked: Sequence[str], apart_from: Sequence[str]) -
 
 def _shared(table: Table, rows: list[Row], asked: Sequence[str]) -> str:
     same = [name for name in asked if len({row[name] for row in rows}) == 1 and rows[0][name]]  # zero cached tokens go without saying
-    return ", ".join(part for part in (arranged(table).above, *(_WORDS[name](rows[0][name]) for name in same)) if part)
+    return ", ".join(part for part in (arrange(table).title, *(_WORDS[name](rows[0][name]) for name in same)) if part)
 
 
 def _axis(table: Table, rows: list[Row], across: Sequence[str]) -> Axis:
@@ -221,7 +221,7 @@ def _phrase(columns: Sequence[Column], case: Sequence[Cell]) -> str:
 def _plainly(column: Column) -> Callable[[Cell], str]:
     if column.role == "case":
         return str
-    return lambda value: f"{column.label} {readable(value)}{' ' + column.unit if column.unit else ''}"
+    return lambda value: f"{column.label} {format_cell(value)}{' ' + column.unit if column.unit else ''}"
 
 
 def _line(label: str, axis: Axis, members: list[Row]) -> Line:
@@ -231,9 +231,9 @@ def _line(label: str, axis: Axis, members: list[Row]) -> Line:
 
 def short(value: Cell) -> str:
     """A cell for people, without needless zeros behind the point."""
-    text = readable(value)
+    text = format_cell(value)
     return text.rstrip("0").rstrip(".") if "." in text and isinstance(value, float) else text
 
 
 def _tokens(value: Cell) -> str:
-    return tokens(float(value)) if isinstance(value, (int, float)) else readable(value)
+    return tokens(float(value)) if isinstance(value, (int, float)) else format_cell(value)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines, short
@@ -101,6 +101,6 @@ def _full(axes: Axes, line: Line, colour: str, whose: str) -> str:
     if math.isfinite(context) and low <= context <= high and left > 0:
         axes.plot([context, context], [axes.get_ylim()[0], left], color=colour, linewidth=1.1, linestyle=(0, (1, 2)))
         axes.plot([context], [left], marker="o", markersize=10, markerfacecolor="none", markeredgecolor=colour, linestyle="none")
-    reached = f"full at {readable(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
+    reached = f"full at {format_cell(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
     text = reached or ("no room beside the weights" if context == 0 else "never full")
     return f"{text} ({whose})" if whose else text
