@@ -403,11 +403,10 @@ def test_tables_without_a_chart_and_devices_without_a_peak(tmp_path: Path) -> No
 
 
 def test_every_kind_belongs_to_a_command() -> None:
-    from roofcalc.cli.plot import PlotGroup
+    from roofcalc.cli.commands import COMMANDS
+    from roofcalc.cli.groups import GROUPS
 
-    from roofcalc.cli.app import COMMANDS
-
-    assert set(PlotGroup.table) == set(KINDS) & set(COMMANDS) >= {"max-batch", "memory", "interactivity", "flops", "ops", "vote"}
+    assert set(GROUPS["plot"].commands()) == set(KINDS) & set(COMMANDS) >= {"max-batch", "memory", "interactivity", "flops", "ops", "vote"}
     assert {re.sub(r" .*", "", name) for name in TABLES} == set(KINDS)
 
 

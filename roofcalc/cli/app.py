@@ -101,10 +101,10 @@ def _usage(error: Any) -> str:
     if context is not None and hasattr(error, "possibilities"):
         flags = [flag for one in context.command.params for flag in one.opts if flag.startswith("--")]
         near = nearest(str(error.option_name), flags, 2)
-        return f"no such option: {error.option_name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        return f"No such option: {error.option_name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
     if message.startswith("Missing argument"):
         examples = getattr(context and context.command, "examples", ())
-        return f"{parameter.human_readable_name if parameter else 'argument'}: missing" + (f"; for example: {examples[0]}" if examples else "")
+        return message + (f"; for example: {examples[0]}" if examples else "")
     if message.endswith("requires an argument"):
         return f"{error.option_name}: a value is missing"
     if parameter is not None and parameter.opts and error.message:

@@ -80,7 +80,7 @@ class LazyGroup(TyperGroup):
     def unknown_command(self, ctx: Any, name: str) -> None:
         """Raises RoofcalcError with the nearest command."""
         known = list(self.builders())
-        raise RoofcalcError(f"unknown command {ctx.command_path} {name}{did_you_mean(name, known)}; commands: {', '.join(known)}")
+        raise RoofcalcError(f"unknown command {name!r}{did_you_mean(name, known)}; commands: {', '.join(known)}")
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         with standard_output():

@@ -126,7 +126,9 @@ def columns(command: str | None = None) -> Table:
             raise RoofcalcError(f"columns: unknown command {name!r}{did_you_mean(name, list(LAYOUTS))}; commands: {', '.join(LAYOUTS)}")
         rows = [(name, group) for group in of(name)]
     cells = [(name, column.name, column.unit, group.printed, column.meaning) for name, group in rows for column in group.columns]
-    values = {column.name: np.array([row[i] for row in cells], dtype=object) for i, column in enumerate(_COLUMNS)}
+    values: dict[str, object] = {column.name: np.array([row[i] for row in cells], dtype=object) for i, column in enumerate(_COLUMNS)}
+    if command is not None:
+        values["command"] = name
     table.blocks.append(Block(len(cells), values))
     return table
 

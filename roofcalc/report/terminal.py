@@ -3,7 +3,7 @@
 import io
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.cells import cell_len
@@ -15,13 +15,11 @@ from roofcalc.errors import printable
 from roofcalc.report.formatting import LEFT, arrange, format_cell
 from roofcalc.report.table import Column, Table
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 GAP = 2  # between columns: Rich's padding on the right of a cell, and the box's divider
 ALWAYS = 9  # the `keep` of columns that are never omitted
+HANGING = "  "  # indent of the continuation lines around a table
 MIN_TEXT_WIDTH = 80  # of the lines around a table that is not printed to a terminal
-MIN_FOLD = 20  # text columns fold down to this width, number columns never fold
+FOLDS = (("any", 20), ("text", 12), ("any", 10))  # kinds of column that fold, in this order, and to what width; numbers never fold
 MAX_SHOWN = 200  # longer tables show the first and last MAX_SHOWN / 2 rows
 CHUNK = 200  # rows drawn at a time, which bounds the memory
 
@@ -52,26 +50,29 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
         color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False
     )
 
-    def draw(part: "RenderableType") -> Iterator[str]:
+    def draw(part: RichTable | Text) -> Iterator[str]:
         console.file = io.StringIO()
-        console.print(part, width=text_width if isinstance(part, Text) else None)
+        console.print(part)
         return (line.rstrip() for line in console.file.getvalue().splitlines())
 
+    def wrapped(text: str) -> Iterator[str]:
+        return draw(Text("\n" + HANGING).join(Text(text).wrap(console, text_width - len(HANGING))))
+
     if title:
-        yield from draw(Text(title))
+        yield from wrapped(title)
     halves = (rows[: MAX_SHOWN // 2], rows[MAX_SHOWN // 2 :]) if omitted_rows else (rows,)
     header = True
     for n, half in enumerate(halves):
         if n:
-            yield from draw(Text(f"… {omitted_rows:,} rows omitted (use -f csv|json|md or -o FILE to see all)"))
+            yield from wrapped(f"… {omitted_rows:,} rows omitted (use -f csv|json|md or -o FILE to see all)")
         for begin in range(0, max(len(half), 1), CHUNK):
             yield from draw(_drawn(columns, widths, [[row[i] for i in kept] for row in half[begin : begin + CHUNK]], header))
             header = False
     for text in (*table.sums, footer):
         if text:
-            yield from draw(Text(text))
+            yield from wrapped(text)
     if dropped:
-        yield from draw(Text(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)"))
+        yield from wrapped(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)")
 
 
 def _rows(table: Table, omitted: int) -> Iterator[list[str]]:
@@ -108,12 +109,13 @@ def _fitting(columns: Sequence[Column], widths: Sequence[int], limit: int) -> li
 
 
 def _folded(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
-    """Widths with the columns of prose narrowed, where the table would otherwise be too wide."""
-    spare, folded = limit - sum(widths) - GAP * (len(widths) - 1), list(widths)
-    for i, column in enumerate(columns):
-        if column.kind == "any" and spare < 0 and folded[i] > MIN_FOLD:
-            narrower = max(MIN_FOLD, folded[i] + spare)
-            folded[i], spare = narrower, spare + folded[i] - narrower
+    """Widths with columns of words narrowed, where the table would otherwise be too wide."""
+    excess, folded = sum(widths) + GAP * (len(widths) - 1) - limit, list(widths)
+    for kind, least in FOLDS:
+        for i, column in enumerate(columns):
+            if column.kind == kind and excess > 0 and folded[i] > least:
+                narrower = max(least, folded[i] - excess)
+                folded[i], excess = narrower, excess - (folded[i] - narrower)
     return folded
 
 
