@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"https?://[^\s()<>\"']+")
 
 
 def table(shown: Table, title: str) -> Iterator[str]:
-    """A table for people, which scrolls by itself where the page is too narrow; what all rows share stands above it."""
+    """A table that scrolls where the page is too narrow; values that all rows share are its caption."""
     columns, above, _ = arrange(shown)
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
     yield f"<table><caption>{escape(above)}</caption>" if above else "<table>"
@@ -27,7 +27,7 @@ def table(shown: Table, title: str) -> Iterator[str]:
 
 
 def linked(text: str) -> str:
-    """Text with its web addresses as links; only http and https are."""
+    """Text with http and https addresses as links."""
     found, at = [], 0
     for match in _ADDRESS.finditer(text):
         address = escape(match.group())
@@ -45,5 +45,5 @@ def _side(kind: str) -> str:
 
 
 def shared_words(shown: Table) -> str:
-    """What all rows of a table assume, in a sentence."""
+    """The assumptions that all rows of a table share."""
     return arrange(shown).footer.removeprefix("assumed: ")

@@ -1,4 +1,4 @@
-"""FLOPs of a token against context, and the context at which FLOPs alone are the limit."""
+"""FLOPs per token against context, and the context at which FLOPs become the limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEAR = 4.0  # a limit within this factor of the contexts is drawn
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """The total of each case; attention and products by weights apart where there is one; upright lines at the FLOP limits."""
+    """Total per case; attention and GEMMs separately if there is only one case; vertical lines at the FLOP limits."""
     found = lines(table, ("seq",), ("batch", "min_interactivity_tok_s", "max_ttft_s"))
     figure = opened(frame)
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _limit(line: Line) -> float | None:
-    """The FLOP limit of a line; None where there is none."""
+    """FLOP limit of a line, or None."""
     if LIMIT not in line.rows[0]:
         return None
     limit = float(line.y(LIMIT)[0])
