@@ -11,6 +11,8 @@ from functools import partial
 
 import pytest
 
+from roofcalc.cli.app import guarded
+
 ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]
 LINE = ["max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k:64k:100", "-f", "csv", "-q"]
 
@@ -139,6 +141,27 @@ def test_a_start_imports_only_what_it_uses() -> None:
     assert not heavy & plain
     assert not {name for name in plain if name.startswith(("roofcalc.commands.catalog", "roofcalc.commands.memory"))}
     assert "pydantic" not in imported(*LINE[:-3])
+
+
+def test_garbage_is_collected_while_a_command_runs() -> None:
+    code = "import atexit, gc, sys; atexit.register(lambda: print(gc.isenabled(), file=sys.stderr)); from roofcalc.__main__ import main; main()"
+    assert subprocess.run([sys.executable, "-c", code, *LINE], capture_output=True, text=True).stderr == "True\n"
+
+
+def test_only_failures_to_write_are_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(error: Exception) -> str:
+        def run() -> None:
+            raise error
+
+        assert guarded(run) == 1
+        return capsys.readouterr().err
+
+    class Formatted(Exception):
+        def format_message(self) -> str:
+            return "looks like a usage error"
+
+    assert fails(FileNotFoundError(2, "No such file", "x")).startswith("error: unexpected FileNotFoundError")
+    assert fails(Formatted("x")).startswith("error: unexpected Formatted")
 
 
 def test_importing_the_package_is_cheap() -> None:

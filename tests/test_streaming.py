@@ -50,14 +50,14 @@ def test_ten_times_the_rows_take_no_more_memory() -> None:
     assert higher <= 1.1 * peak
 
 
-def test_generations_are_computed_in_stretches_too() -> None:
+def test_generations_are_computed_in_chunks_too() -> None:
     given = ["max-batch", "llama-3.1-8b", "h100-sxm", "--isl", "1:60:1", "-f", "csv"]
     few, peak = rows_and_memory(*given, "--osl", "1:1000:1")
     many, higher = rows_and_memory(*given, "--osl", "1:4000:1")
     assert (few, many) == (60_000, 240_000) and higher <= 1.1 * peak
 
 
-def test_stretches_are_the_rows_of_one_piece() -> None:
+def test_chunks_are_the_rows_of_one_piece() -> None:
     """A table too long to keep equals its parts, asked for one by one."""
     assert MAX_KEPT < 300 * 400
     table = rc.interactivity("llama-3.1-8b", "h100-sxm", seq="1:300:1", batch="1:400:1")
@@ -68,7 +68,7 @@ def test_stretches_are_the_rows_of_one_piece() -> None:
     assert table["batch"].size == len(table) == 120_000 and table["batch"][-1] == 400
 
 
-def test_csv_of_stretches_is_csv_of_rows() -> None:
+def test_csv_of_chunks_is_csv_of_rows() -> None:
     text = run(f"interactivity llama-3.1-8b h100-sxm --seq 1:{CHUNK_ROWS // 8}:1 --batch 1:50:1 -f csv").stdout
     found = list(csv.DictReader(io.StringIO(text)))
     assert len(found) == CHUNK_ROWS // 8 * 50 > MAX_KEPT
@@ -104,7 +104,7 @@ def test_catalogs_are_listed_whole() -> None:
     assert "rows omitted" not in listed and listed.count("\n") > 150
 
 
-def test_requirements_are_checked_in_every_stretch() -> None:
+def test_requirements_are_checked_in_every_chunk() -> None:
     result = run("interactivity llama-3.1-8b h100-sxm --seq 1k --batch 1:60000:1 -f csv --require batch<59999 --columns batch")
     assert result.exit_code == 3 and result.stderr.count("failed: required batch") == 2
 

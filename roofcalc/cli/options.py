@@ -33,7 +33,7 @@ NEW_TOKENS = SEQ._replace(help="Prompt tokens to compute per sequence: 7661; a l
 SEARCH_SEQ = SEQ._replace(help="Context lengths in tokens; each is a separate search.", default="8k")
 INTERACTIVITY = Option("interactivity", "--interactivity", WORKLOAD, "Minimum decode speed per user, in tok/s.", "30", metavar="TOK/S")
 ROLLOUT_INTERACTIVITY = INTERACTIVITY._replace(help="Minimum decode speed per rollout, in tok/s.", default="none: the largest batch that fits")
-BATCH = Option("batch", "--batch", WORKLOAD, "Sequences decoded concurrently by the whole system.", "1", metavar="N")
+BATCH = Option("batch", "--batch", WORKLOAD, "Sequences processed concurrently by the whole system.", "1", metavar="N")
 BATCHES = BATCH._replace(default="1:256:x2")
 REPORT_BATCHES = BATCH._replace(help="Batch sizes of the memory and interactivity charts.", default="1,8,64")
 SEARCH_BATCHES = BATCH._replace(default="1, 2, 3, 4, 6, 8, 12, ... per data-parallel rank, and the largest that fits")
@@ -108,7 +108,7 @@ FAILURE_RATE = Option("failure_rate", "--failure-rate", WORKLOAD, "Failures per 
 VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.", "5", metavar="N")
 
 PRICES = "Prices"
-USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in prices.csv", metavar="USD")
+USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
 API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")

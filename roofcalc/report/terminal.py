@@ -66,7 +66,11 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
         if n:
             yield from wrapped(f"… {omitted_rows:,} rows omitted (use -f csv|json|md or -o FILE to see all)")
         for begin in range(0, max(len(half), 1), CHUNK):
-            yield from draw(_drawn(columns, widths, [[row[i] for i in kept] for row in half[begin : begin + CHUNK]], header))
+            chunk = [[row[i] for i in kept] for row in half[begin : begin + CHUNK]]
+            if begin and limit is None:
+                yield from _padded(columns, widths, chunk)
+            else:
+                yield from draw(_drawn(columns, widths, chunk, header))
             header = False
     for text in (*table.sums, footer):
         if text:
@@ -130,3 +134,10 @@ def _drawn(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[Sequ
         table.add_row(*row)
     return table
 
+
+def _padded(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as Rich draws them where nothing folds, a hundred times faster: for the later rows of a file or pipe."""
+    left = [column.kind in LEFT for column in columns]
+    for row in rows:
+        fills = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        yield (" " * GAP).join(text + fill if at_left else fill + text for text, fill, at_left in zip(row, fills, left, strict=True)).rstrip()
