@@ -33,7 +33,7 @@ class Group(LazyGroup):
         self.spec = spec
 
     def builders(self) -> dict[str, Callable[[], Any]]:
-        return {name: partial(build, name, spec) for name, spec in self.spec.commands().items()}
+        return {name: partial(build, name, spec._replace(panel="Commands")) for name, spec in self.spec.commands().items()}
 
     def unknown_command(self, ctx: Any, name: str) -> None:
         if name in COMMANDS or name in GROUPS:

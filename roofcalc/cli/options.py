@@ -262,7 +262,7 @@ HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh1
 FILES = _argument("files", "YAML files, or directories of them.", "the built-in catalogs and those in ROOFCALC_PATH", required=False, many=True)
 FAMILY = Option("family", "--family", FILTERS, "Only these families, as the entries name them; comma-separated.", metavar="A,B")
 SORT = Option("sort", "--sort", FILTERS, "Sort by this column; numbers descending.", metavar="COLUMN")
-YAML = Option("yaml", "--yaml", FILTERS, "Print one entry as a complete file, to copy and edit.", kind=bool)
+YAML = Option("yaml", "--yaml", _OUTPUT, "Print one entry as a complete file, to copy and edit.", kind=bool)
 HARDWARE_FILTERS = (
     Option("vendor", "--vendor", FILTERS, "Only these vendors, of the system or of its devices.", metavar="A,B"),
     FAMILY,
@@ -279,7 +279,7 @@ MODEL_FILTERS = (
     SORT,
 )
 CONFIG = _argument("path", "A Hugging Face config.json, or the folder that contains it.")
-MODEL_NAME = Option("name", "--name", FILTERS, "Name of the model.", "from the file or folder", metavar="NAME")
+MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the file or folder", metavar="NAME")
 
 MEASUREMENTS = "Measurements"
 POINTS_FILE = _argument("file", "CSV file of measured points.")
