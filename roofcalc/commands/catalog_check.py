@@ -14,7 +14,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Block, Column, Table
 from roofcalc.specs.schema import place
 
-_COLUMNS = (
+FINDING_COLUMNS = (
     Column("file", "file", "", "the file and line", "any", 9),
     Column("field", "field", "", "path of the field within the file", "text", 9),
     Column("severity", "severity", "", "error or warning", "text", 9),
@@ -54,7 +54,7 @@ def _check(kind: Kind, files: Sequence[str]) -> Table:
     else:
         checked = ranked
     names = Names(ranked)
-    table = Table(f"{kind} check", _COLUMNS)
+    table = Table(f"{kind} check", FINDING_COLUMNS)
     if not given:
         table.notes += [f"ROOFCALC_PATH: {folder} is no directory that can be read" for folder in lookup.unreadable_directories()]
     rows = [finding for entry in checked for finding in (*findings(kind, entry.path), *_of_names(names, entry))]
@@ -105,7 +105,7 @@ def _fill(table: Table, rows: list[Finding]) -> None:
     if not rows:
         return
     cells = [(where, issue.field, issue.severity, issue.problem) for where, issue in rows]
-    values = {column.name: np.array([row[i] for row in cells], dtype=object) for i, column in enumerate(_COLUMNS)}
+    values = {column.name: np.array([row[i] for row in cells], dtype=object) for i, column in enumerate(FINDING_COLUMNS)}
     table.blocks.append(Block(len(rows), values))
 
 

@@ -56,7 +56,7 @@ def flops(
     RoofcalcError
         Anything wrong in the request, in one sentence each.
     """
-    pace = columns.TTFT_ASKED if ttft is not None else columns.MIN_INTERACTIVITY
+    pace = columns.MAX_TTFT_S if ttft is not None else columns.MIN_INTERACTIVITY
     request = Request("flops", columns.FLOPS, model, hardware, options, (), (columns.BATCH, pace) if hardware is not None else ())
     batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
     if hardware is None:

@@ -89,7 +89,7 @@ def frontier(
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'disaggregated' if disaggregated else 'ttft'}: what reads prompts needs them: give isl and osl")
     given = (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
-    more = columns.FRONTIER_APART if disaggregated else columns.GENERATION if generations else ()
+    more = columns.FRONTIER_DISAGGREGATED if disaggregated else columns.GENERATION if generations else ()
     request = Request("frontier", columns.FRONTIER, model, hardware, options, given, more)
     if not generations and seq is None:
         request.note(f"seq: contexts of {SEARCHED_SEQ:,} tokens (--seq, or --isl and --osl)")

@@ -9,7 +9,7 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.commands.arguments import Names, Numbers, positive
-from roofcalc.commands.grid import stretches
+from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import axes, workload
@@ -80,7 +80,7 @@ def max_batch(
     for deployment, changes in request.deployments():
         of_points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
-        for points in stretches(of_points):
+        for points in iter_chunks(of_points):
             held = workload(points, kv_at, chunk).seq
             if not (fitting := memory.batch_memory(deployment, held)).all():
                 request.note(fit_advice.what_would_fit(deployment, float(held[np.argmin(fitting)])))

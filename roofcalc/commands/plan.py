@@ -121,9 +121,9 @@ def plan(
         raise RoofcalcError("batch, requests_per_second: either is a load; give one")
     given = ("isl", "osl", "kv_at") if generations else ()
     more = (
-        *columns.PLAN_ASKED,
-        *((columns.RATE_ASKED,) if requests_per_second is not None else ()),
-        *((columns.TTFT_ASKED,) if ttft is not None else ()),
+        *columns.PLAN_LIMITS,
+        *((columns.REQUESTS_PER_S,) if requests_per_second is not None else ()),
+        *((columns.MAX_TTFT_S,) if ttft is not None else ()),
         *((columns.SPARE,) if spare is not None else ()),
         *columns.PLAN_MORE,
     )

@@ -17,7 +17,7 @@ from roofcalc.physics import memory
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as times_of
 from roofcalc.report import columns
-from roofcalc.report.table import STRETCH, Table
+from roofcalc.report.table import CHUNK_ROWS, Table
 from roofcalc.solvers import fit_advice
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
@@ -64,7 +64,7 @@ def prefill(
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
         steps = 1 if size is None else math.ceil(contexts.max() / size)
-        if min(contexts.size * before.size * batches.size, STRETCH) * steps > MAX_STEPS:
+        if min(contexts.size * before.size * batches.size, CHUNK_ROWS) * steps > MAX_STEPS:
             raise RoofcalcError(f"chunk: {steps:,} steps of {size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
         held = contexts[:, np.newaxis] + before
         request.beyond(deployment.model, held)

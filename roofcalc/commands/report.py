@@ -20,7 +20,7 @@ from roofcalc.commands.ops import ops
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.html.page import Page, Part
 from roofcalc.report.plots.kinds import need_matplotlib
 from roofcalc.report.plots.lines import Row, cases, short
@@ -106,7 +106,7 @@ def _title(largest: Table) -> str:
 def _named(row: Row) -> str:
     """What a piece of working is about."""
     case = f"{row['model']} on {row['hardware']}, {row['weights']} weights, {row['kv']} KV"
-    return f"{readable(row['seq'])} tokens, at least {short(row['min_interactivity_tok_s'])} tok/s: {case}"
+    return f"{format_cell(row['seq'])} tokens, at least {short(row['min_interactivity_tok_s'])} tok/s: {case}"
 
 
 def _answers(largest: Table) -> Iterator[str]:
@@ -114,5 +114,5 @@ def _answers(largest: Table) -> Iterator[str]:
     found, shared = cases(largest, ("min_interactivity_tok_s",))
     for name, rows in found:
         chosen = [rows[place] for place in dict.fromkeys((0, len(rows) // 2, len(rows) - 1))]
-        parts = [f"{readable(row['max_batch'])} at {tokens(float(row['seq'] or 0))} tokens (limit: {row['limited_by']})" for row in chosen]
+        parts = [f"{format_cell(row['max_batch'])} at {tokens(float(row['seq'] or 0))} tokens (limit: {row['limited_by']})" for row in chosen]
         yield f"{', '.join(part for part in (name, shared) if part)}: the largest batch is {', '.join(parts)}."

@@ -14,7 +14,7 @@ from roofcalc import units
 from roofcalc.catalog import lookup
 from roofcalc.catalog.overrides import Change, combinations
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, degrees_of, names, one_whole, whole, word, words
-from roofcalc.commands.grid import stretch
+from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
@@ -22,7 +22,7 @@ from roofcalc.deployment.deployment import NATIVE, Deployment, cache_dtype, depl
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
-from roofcalc.report.table import Block, Column, Promise, Table
+from roofcalc.report.table import Block, Column, LazyBlock, Table
 from roofcalc.solvers.parallel import checked
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
@@ -212,12 +212,12 @@ class Request:
         """
         alike = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
-        self.table.blocks.append(Promise(size, alike, partial(stretch, tuple(axes), alike, rows)))
+        self.table.blocks.append(LazyBlock(size, alike, partial(compute_chunk, tuple(axes), alike, rows)))
 
     def answer(self) -> Table:
         """The table, with its rows unless they are too many to keep before anyone reads them."""
         if len(self.table) <= MAX_KEPT:
-            self.table.settle()
+            self.table.materialise()
         return self.table
 
     def case(self, deployment: Deployment, changes: tuple[Change, ...]) -> dict[str, Any]:

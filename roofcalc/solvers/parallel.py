@@ -49,7 +49,7 @@ def mapped(executor: Executor | None, function: Callable[[S], T], items: Sequenc
     try:
         for result in map(function, items) if executor is None else _ahead(executor, function, items, batch):
             yield result
-            progress.one_more()
+            progress.advance()
     finally:
         progress.clear()
 

@@ -24,6 +24,7 @@ from roofcalc.solvers.max_batch import max_batch
 from roofcalc.specs.record import replace
 
 ROUNDS = 15
+CACHE = os.path.join(tempfile.gettempdir(), "roofcalc-benchmark-pycache")
 MAX_BATCH = ["max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661", "--interactivity", "30", "--format", "csv"]
 TABLE = [*MAX_BATCH[:-1], "table"]
 FRONTIERS = (
@@ -35,7 +36,10 @@ Form = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 def command(*arguments: str, **environment: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **environment})
+    """A child process that finds compiled modules, as an installed package does."""
+    shared = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    whole = {**shared, "PYTHONPYCACHEPREFIX": CACHE, **environment}
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=whole)
 
 
 def roofcalc(*arguments: str, **environment: str) -> Callable[[], object]:
@@ -58,7 +62,7 @@ def ratio(name: str, goal: float, ours: Callable[[], object], theirs: Callable[[
 
 
 def main() -> None:
-    imports = command("-c", "import typer, rich.table, numpy, yaml")
+    imports = command("-c", "import typer, rich.console, rich.table, numpy, yaml")
     ratio("max-batch, table, against the imports of its libraries", 1.25, roofcalc(*TABLE), imports)
     ratio("max-batch, CSV, against the same", 1.25, roofcalc(*MAX_BATCH), imports)
     ratio("--version against importing typer", 1.5, roofcalc("--version"), command("-c", "import typer"))

@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from roofcalc import __version__
-from roofcalc.cli.app import COMMANDS
-from roofcalc.cli.explain import ExplainGroup
-from roofcalc.cli.hardware import HardwareGroup
-from roofcalc.cli.models import ModelsGroup
-from roofcalc.cli.plot import PlotGroup
+from roofcalc.cli.commands import COMMANDS
+from roofcalc.cli.groups import GROUPS
 from tests.catalog.huggingface.fixtures import CONFIGS
 from tests.shell import LLAMA, refused, rows, run
 
@@ -192,7 +189,7 @@ def test_numbers_and_names_in_every_spelling() -> None:
     assert rows(f"{line} --compute FP8 --kv native")[0]["compute"] == "fp8"
     assert run(f"{line} -f csv -o - -q").stdout.startswith("model,")
     assert rows(f"{line} --set model.tied=true")[0]["changes"] == "model.tied=true"
-    assert run("max-batch -h").exit_code == 0 and "Usage: roofcalc max-batch [OPTIONS] MODEL HARDWARE" in run("max-batch -h").stdout
+    assert run("max-batch -h").exit_code == 0 and "Usage: roofcalc max-batch [OPTIONS] {MODEL} {HARDWARE}" in run("max-batch -h").stdout
 
 
 def test_links_and_modes_of_outputs_are_kept(tmp_path: Path) -> None:
@@ -244,8 +241,7 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table, "plot": PlotGroup.table}
-    return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
+    return [*COMMANDS, *(f"{name} {sub}" for name, group in GROUPS.items() for sub in group.commands())]
 
 
 @pytest.mark.parametrize("command", commands())
@@ -266,8 +262,8 @@ def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: p
 
 def test_help_groups_options_under_their_headings() -> None:
     text = run("max-batch --help").stdout
-    headings = ["Workload:", "Precision:", "Layout:", "Assumptions:", "What-if:", "Output:", "Examples:"]
+    headings = ["─ Workload ─", "─ Precision ─", "─ Layout ─", "─ Assumptions ─", "─ What-if ─", "─ Output ─", "Examples:"]
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
-    assert run("").exit_code == 0 and "Commands:" in run("").stdout and "max-batch" in run("--help").stdout
+    assert run("").exit_code == 0 and "─ Capacity and speed ─" in run("").stdout and "max-batch" in run("--help").stdout
     assert run("hardware").exit_code == 0 and run("--version").stdout == f"roofcalc {__version__}\n"

@@ -109,8 +109,8 @@ def test_words_sort_from_a_to_z_and_7b_before_13b() -> None:
         ("hardware show h100-sxm nope", "unknown hardware 'nope'"),
         ("models show", "Missing argument 'MODEL'"),
         ("models show qwen3-8b qwen3-4b --yaml", "yaml: one entry at a time, not qwen3-8b, qwen3-4b"),
-        ("models show qwen3-8b --yaml -f csv", "this is text"),
-        ("models show qwen3-8b --yaml -o ''", "output: a file's name is missing"),
+        ("models show qwen3-8b --yaml -f csv", "--format: applies to tables"),
+        ("models show qwen3-8b --yaml -o ''", "--output: the file name is empty"),
     ],
 )
 def test_what_cannot_be_asked(line: str, complaint: str) -> None:

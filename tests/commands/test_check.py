@@ -15,7 +15,7 @@ import typer
 
 import roofcalc as rc
 from roofcalc.cli.app import app
-from roofcalc.cli.options import OUTPUT_NAMES
+from roofcalc.cli.options import OUTPUT
 from roofcalc.commands.assertions import Check, api_name, questions
 from roofcalc.commands.options import Options
 from tests.shell import refused, rows, run
@@ -146,7 +146,8 @@ def test_junit_is_read_back(tmp_path: Path) -> None:
     (failure,) = bad
     assert failure.tag == "failure" and "expected batch_memory < 64, got 585: 521 more, 814.1%" in failure.get("message", "")
     assert failure.text is not None and failure.text.startswith(failure.get("message", "x"))
-    assert "cannot be written" in refused(f"check {path} --junit /nonexistent/out.xml") and "name is missing" in refused(f"check {path} --junit ''")
+    assert "cannot be written" in refused(f"check {path} --junit /nonexistent/out.xml")
+    assert "--junit: the file name is empty" in refused(f"check {path} --junit ''")
 
 
 def test_junit_has_no_characters_that_xml_lacks(tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ BAD = {
     memory("g", "column: batch_memory, op: '<', value: 1, rows: last"): ["{line}: checks.{i}.rows: expected one of all, any, first, got 'last'"],
     memory("h", "column: batch_memry, op: '<', value: 1"): ["{line}: checks.{i}.column: unknown column 'batch_memry'; did you mean batch_memory"],
     memory("i", "column: batch_memory, op: '<', value: many"): ["{line}: checks.{i}.value: memory: 'many' is not a number"],
-    memory("j", "column: kv, op: '<', value: bf16"): ["{line}: checks.{i}.value: memory: kv is not a number; only == and != compare it"],
+    memory("j", "column: kv, op: '<', value: bf16"): ["{line}: checks.{i}.value: memory: kv is not numeric; compare it with == or !="],
     memory("k", "column: fits_memory, op: '==', value: 1"): ["{line}: checks.{i}.value: memory: fits_memory is true or false, not '1'"],
     memory("l", "column: kv, op: '==', value: x", "weigths: fp8"): [
         "{line}: checks.{i}.arguments.weigths: unknown option of memory; did you mean weights?"
@@ -242,7 +243,7 @@ def test_every_table_of_the_shell_can_be_checked_by_every_option_of_the_shell() 
         check = Check(name="a", command=name, arguments={}, column="kv", op="==", value="x")
         taken = {*inspect.signature(check.question).parameters, *Options.__annotations__}
         for parameter in shell.params:
-            if parameter.name in OUTPUT_NAMES or parameter.name == "help":
+            if parameter.name in {option.name for option in OUTPUT} | {"help"} or parameter.name.startswith("no_"):
                 continue
             spelt = {api_name(flag) for flag in (*parameter.opts, parameter.name) if not re.fullmatch("-[a-z]", flag)}
             assert spelt == {parameter.name} and parameter.name in taken, (name, parameter.opts)

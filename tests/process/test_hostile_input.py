@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from roofcalc.report.csv_json import csv_lines
 from roofcalc.report.table import Block, Column, Table
-from roofcalc.report.writers import csv_lines
 from tests.shell import refused, rows, run
 
 LINE = "max-batch llama-3.1-8b h100-sxm --seq 1k"
@@ -198,6 +198,6 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("roofcalc.report.writers._put", full)
+    monkeypatch.setattr("roofcalc.report.streams._put", full)
     assert "a.csv: cannot be written: No space left on device" in refused(f"{LINE} -o {target}")
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

@@ -52,7 +52,7 @@ def test_the_wheel_asks_for_little(wheel: Path) -> None:
         metadata = archive.read(f"roofcalc-{__version__}.dist-info/METADATA").decode()
         scripts = archive.read(f"roofcalc-{__version__}.dist-info/entry_points.txt").decode()
     needed = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra)", metadata, re.MULTILINE)
-    assert sorted(needed) == ["numpy", "pyyaml", "typer"] and "Requires-Python: >=3.11\n" in metadata
+    assert sorted(needed) == ["numpy", "pyyaml", "rich", "typer"] and "Requires-Python: >=3.11\n" in metadata
     assert "roofcalc = roofcalc.__main__:main" in scripts
 
 

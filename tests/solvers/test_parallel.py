@@ -23,7 +23,7 @@ QUESTIONS: dict[str, Callable[..., rc.Table]] = {
         "llama-3.1-8b,qwen3-8b", "h100-sxm,2xh100-sxm", seq=[1000, 8000], weights=["bf16", "fp8"], interactivity=[20, 50], **given
     ),
     "generations": lambda **given: rc.max_batch("llama-3.1-8b", "h100-sxm", isl=[100, 2000], osl=[10, 500], **given),
-    "interactivity": lambda **given: rc.interactivity("deepseek-v3", "8xh200-sxm", seq="1:200:1", batch="1:200:1", **given),  # several stretches
+    "interactivity": lambda **given: rc.interactivity("deepseek-v3", "8xh200-sxm", seq="1:200:1", batch="1:200:1", **given),  # several chunks
     "memory": lambda **given: rc.memory("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], batch=[1, 32], **given),
     "prefill": lambda **given: rc.prefill("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], cached=[0, 1000], chunk=512, **given),
     "flops": lambda **given: rc.flops("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], batch=[1, 32], **given),

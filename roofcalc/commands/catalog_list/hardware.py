@@ -14,7 +14,7 @@ from roofcalc.units import number
 _NAME = Column("name", "name", "", "catalog name", "text", 9)
 _KINDS = ("device", "system")
 
-_HARDWARE = (
+HARDWARE_COLUMNS = (
     _NAME,
     Column("kind", "kind", "", "device or system", "text", 6),
     Column("vendor", "vendor", "", "maker", "text", 5),
@@ -28,7 +28,7 @@ _HARDWARE = (
     Column("domain", "domain", "", "devices that the link joins", "count", 6),
     Column("family", "family", "", "generation of the device", "text", 2),
 )
-_SYSTEMS = (
+SYSTEM_COLUMNS = (
     _NAME,
     Column("vendor", "vendor", "", "maker", "text", 5),
     Column("year", "year", "", "of release", "text", 3),
@@ -73,7 +73,7 @@ def hardware_list(
     RoofcalcError
         A word that no entry has; the message lists those that there are.
     """
-    table = Table("hardware list", _SYSTEMS if systems else _HARDWARE)
+    table = Table("hardware list", SYSTEM_COLUMNS if systems else HARDWARE_COLUMNS)
     entries = list(readable(table, "hardware", lookup.hardware))
     vendors = wanted("vendor", vendor, [name for one in entries for name in _vendors(one)])
     families = wanted("family", family, [one.device.family for one in entries])

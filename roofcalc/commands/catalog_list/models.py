@@ -12,7 +12,7 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.parameter_count import as_published, count
 
 _KINDS = ("dense", "moe", "hybrid", "recurrent")
-_MODELS = (
+MODEL_COLUMNS = (
     Column("name", "name", "", "catalog name", "text", 9),
     Column("publisher", "publisher", "", "who released it", "text", 6),
     Column("kind", "kind", "", "dense, moe, hybrid or recurrent", "text", 7),
@@ -47,7 +47,7 @@ def models_list(
     RoofcalcError
         A word that no entry has; the message lists those that there are.
     """
-    table = Table("models list", _MODELS)
+    table = Table("models list", MODEL_COLUMNS)
     models = sorted(readable(table, "models", lookup.model), key=lambda model: natural(model.name))
     families = wanted("family", family, [model.family for model in models])
     publishers = wanted("publisher", publisher, [model.publisher for model in models])

@@ -5,11 +5,11 @@ from roofcalc.architecture.model import Model
 from roofcalc.architecture.parameters import count
 from roofcalc.listing.models import kv_elements_per_token
 
-from roofcalc import catalog
+from roofcalc.catalog import lookup
 
 
 def model(name: str) -> Model:
-    return catalog.model(name)[0]
+    return lookup.model(name)[0]
 
 
 def biased(depth: int, width: int, inner: int) -> int:
