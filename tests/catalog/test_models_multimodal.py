@@ -1,11 +1,11 @@
 """Models with towers, and models made from others: their published counts of elements, and towers counted by hand from their shapes."""
 
 import pytest
-from roofcalc.architecture.model import Model
-from roofcalc.architecture.parameters import count
-from roofcalc.listing.models import kv_elements_per_token
 
 from roofcalc.catalog import lookup
+from roofcalc.commands.catalog_list.models import kv_elements_per_token
+from roofcalc.specs.model import Model
+from roofcalc.specs.parameter_count import count
 
 
 def model(name: str) -> Model:
