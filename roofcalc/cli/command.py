@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
+from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, SWITCHES, TEXT_FORMAT, Option
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.table import Column, Table
 from roofcalc.solvers import progress
@@ -150,7 +150,7 @@ def drawing_command(name: str, asked: Any, title: str, example: str) -> Any:
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None and value is not False and key not in OUTPUT_NAMES}
+    return {key: value for key, value in values.items() if value is not None and (value is not False or key in SWITCHES) and key not in OUTPUT_NAMES}
 
 
 def _built(name: str, callback: Any, options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:

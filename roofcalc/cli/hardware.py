@@ -7,7 +7,7 @@ import typer
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import command
 from roofcalc.cli.options import FILES, HARDWARE_FILTERS, HARDWARE_NAMES, YAML
-from roofcalc.commands.catalog_check import failed, hardware_check
+from roofcalc.commands.catalog_lint import failed, lint_hardware
 from roofcalc.commands.catalog_list.hardware import hardware_list, hardware_show
 from roofcalc.commands.catalog_list.source import yaml_lines
 from roofcalc.report.table import Table
@@ -45,7 +45,7 @@ SHOW = command(
 )
 CHECK = command(
     "check",
-    hardware_check,
+    lint_hardware,
     (FILES,),
     "Schema, units, plausibility, names and sources. Exit code 2 where there is an error; an entry's `unusual: {field: why}` "
     "excuses a figure that is right all the same.",

@@ -7,7 +7,7 @@ import typer
 from roofcalc.cli.app import LazyGroup, help_if_alone
 from roofcalc.cli.command import command
 from roofcalc.cli.options import FILES, MODEL_FILTERS, MODEL_NAMES, YAML
-from roofcalc.commands.catalog_check import failed, models_check
+from roofcalc.commands.catalog_lint import failed, lint_models
 from roofcalc.commands.catalog_list.models import models_list, models_show
 from roofcalc.commands.catalog_list.source import yaml_lines
 from roofcalc.report.table import Table
@@ -42,7 +42,7 @@ SHOW = command(
 )
 CHECK = command(
     "check",
-    models_check,
+    lint_models,
     (FILES,),
     "Schema, parameters counted against those published, names and sources. Exit code 2 where there is an error.",
     ("roofcalc models check", "roofcalc models check -f csv --columns file,problem"),

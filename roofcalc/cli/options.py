@@ -30,10 +30,11 @@ def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, met
         shown = None if kind is bool else metavar
         offered = _COMPLETE["model"] if metavar == "MODEL" else _complete_words(metavar) if "|" in (metavar or "") else None
         info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False, autocompletion=offered)
-        hint = list[kind] | None if many else bool if kind is bool else kind | None
+        hint = list[kind] | None if many else bool if kind is bool and "/" not in flags else kind | None
         return Annotated[hint, info]
 
-    return Option(name, heading, annotation, False if kind is bool else None)
+    is_plain_flag = kind is bool and "/" not in flags  # with `--x/--no-x` nothing given differs from off
+    return Option(name, heading, annotation, False if is_plain_flag else None)
 
 
 def _complete(kind: str) -> Callable[[str], list[str]]:
@@ -240,7 +241,7 @@ ASSUMPTIONS = (
     _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),
     _option("imbalance", "Assumptions", "--imbalance", "Load of the busiest expert rank over the mean. [1]", float, "RATIO"),
     _option("redundant_experts", "Assumptions", "--redundant-experts", "Copies of experts held beside those of each layer. [0]", metavar="N"),
-    _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off; typical: on]", bool),
+    _option("activations", "Assumptions", "--activations/--no-activations", "Count activation traffic of GEMMs. [off; typical: on]", bool),
     _option("layer_overhead_us", "Assumptions", "--layer-overhead-us", "Exposed time of each layer. [0; typical: as calibrated]", float, "US"),
     _option("step_overhead_us", "Assumptions", "--step-overhead-us", "Exposed time of each step. [0; typical: as calibrated]", float, "US"),
 )
@@ -273,6 +274,7 @@ OUTPUT = (
     _option("quiet", "Output", "--quiet|-q", "No notes.", bool),
 )
 OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
+SWITCHES = ("activations",)  # flags with a `--no-` form: False means switched off, not absent
 TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
 PICTURE = _option("output", "Output", "--output|-o", "Where to: .svg, .png or .pdf, whole or not at all; - prints SVG.", metavar="FILE")
 PAGE = _option("output", "Output", "--output|-o", "Write the page to a file: whole or not at all; - is standard output.", metavar="FILE.html")

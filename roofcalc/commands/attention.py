@@ -1,4 +1,4 @@
-"""What windows, fewer KV heads, latent or linear layers and narrower caches change, against context."""
+"""KV-cache size and attention FLOPs of variants of a model: windows, fewer KV heads, MLA, linear layers, narrower caches."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from roofcalc.report.table import Table
 from roofcalc.specs.model import Model
 from roofcalc.specs.variants import varied
 
-AS_IT_IS = "as it is"
+UNCHANGED = "as it is"  # how the column `variant` names the model itself
 
 
 def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Names | None = None, **options: Unpack[Options]) -> Table:
-    """KV bytes and attention FLOPs per token of variants of a model, at every context, relative to the model as it is.
+    """KV bytes and attention FLOPs per token of a model's variants at every context, relative to the unchanged model.
 
     Parameters
     ----------
     model
         Names, aliases or paths.
     seq : tokens
-        Contexts (default 1k to 128k, up to the model's own).
+        Contexts (default 1k to 128k, up to the model's maximum).
     variant : str or list of str
         Changes such as "window=1024:5of6", "kv_heads=1", "linear=lightning:7of8", "kv=fp8" (`roofcalc.specs.variants`).
 
     Returns
     -------
     Table
-        One row per model, KV dtype, variant and context. An exponent of 1 says that doubling the context doubles the
-        figure, 0 that it does not grow: local layers change the constant, linear ones the order.
+        One row per model, KV dtype, variant and context. An exponent of 1 means that doubling the context doubles the
+        figure, 0 that it does not grow: sliding windows change the constant, linear attention the order of growth.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments.
     """
     request = Request("attention", columns.ATTENTION, model, None, options)
-    wanted = [AS_IT_IS, *([variant] if isinstance(variant, str) else variant or [])]
-    for base, kv, changes in request.models_alone():
+    variants = [UNCHANGED, *([variant] if isinstance(variant, str) else variant or [])]
+    for base, kv, changes in request.models_without_hardware():
         contexts = request.contexts(base, seq)
         first = None
-        for text in wanted:
-            changed, dtype = (base, None) if text == AS_IT_IS else varied(base, text)
-            place = request.whole_place(changed, dtype or kv)
+        for text in variants:
+            changed, dtype = (base, None) if text == UNCHANGED else varied(base, text)
+            place = request.single_device_sharding(changed, dtype or kv)
             held, doubled = (kept_bytes(changed, place, n) for n in (contexts, 2 * contexts))
             flops, flops_doubled = (attention_flops(changed, place, n) for n in (contexts, 2 * contexts))
             first = first or (held, flops)
             with np.errstate(divide="ignore", invalid="ignore"):
-                request.add_alone(
+                request.add_without_hardware(
                     base,
                     changes,
                     kv=request.cache_dtype(changed, dtype or kv).name,

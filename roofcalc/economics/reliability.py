@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.units import SECONDS_PER_HOUR
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -22,7 +24,6 @@ DEVICE_HOURS = 54 * 24 * 16_384
 INTERRUPTION_RATE = UNEXPECTED_INTERRUPTIONS / DEVICE_HOURS  # per device-hour
 ERROR_RATE = SILENT_CORRUPTIONS / DEVICE_HOURS
 FAILURE_RATE = (UNEXPECTED_INTERRUPTIONS - SILENT_CORRUPTIONS) / DEVICE_HOURS  # those that are noticed at once
-SECONDS_PER_HOUR = 3600.0
 
 
 def device_hours(devices: Any, tokens: Any, tokens_per_s: Any) -> NDArray[Any]:
