@@ -48,10 +48,10 @@ def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Name
         first = None
         for text in variants:
             changed, dtype = (base, None) if text == UNCHANGED else varied(base, text)
-            place = request.single_device_sharding(changed, dtype or kv)
-            held, doubled = (kept_bytes(changed, place, n) for n in (contexts, 2 * contexts))
-            flops, flops_doubled = (attention_flops(changed, place, n) for n in (contexts, 2 * contexts))
-            first = first or (held, flops)
+            sharding = request.single_device_sharding(changed, dtype or kv)
+            stored, stored_doubled = (kept_bytes(changed, sharding, n) for n in (contexts, 2 * contexts))
+            flops, flops_doubled = (attention_flops(changed, sharding, n) for n in (contexts, 2 * contexts))
+            first = first or (stored, flops)
             with np.errstate(divide="ignore", invalid="ignore"):
                 request.add_without_hardware(
                     base,
@@ -59,12 +59,12 @@ def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Name
                     kv=request.cache_dtype(changed, dtype or kv).name,
                     seq=contexts,
                     variant=text,
-                    kv_gb_per_seq=held / 1e9,
-                    kv_mb_per_token=held / contexts / 1e6,
+                    kv_gb_per_seq=stored / 1e9,
+                    kv_mb_per_token=stored / contexts / 1e6,
                     sdpa_gflop_per_token=flops / 1e9,
-                    relative_kv=held / first[0],
+                    relative_kv=stored / first[0],
                     relative_flop=flops / first[1],
-                    kv_exponent=np.log2(doubled / held),
+                    kv_exponent=np.log2(stored_doubled / stored),
                     flop_exponent=np.log2(flops_doubled / flops),
                 )
     return request.table

@@ -93,11 +93,11 @@ def frontier(
     batches = None if batch is None else batch_sizes(batch)
     max_ttft = None if ttft is None else single_number(ttft, "--ttft", MIN_RATE, MAX_RATE)
     sizes = None if devices is None else sorted({int(size) for size in integer_array(devices, "--devices", MAX_SEARCHED_DEVICES)})
-    for own, machine, changes in request.searches():
-        contexts = min(defaults.SEARCH_SEQ, own.context) if seq is None and not generations else seq
-        work = workload(request.cross(*axes(request, own, contexts, isl, osl)), kv_at, chunk)
+    for resolved, machine, changes in request.searches():
+        contexts = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
+        work = workload(request.cross(*axes(request, resolved, contexts, isl, osl)), kv_at, chunk)
         ask = Ask(work, batches, max_ttft, disaggregated, all)
-        _add_curves(request, ask, _pieces(request, own, machine, sizes), changes)
+        _add_curves(request, ask, _pieces(request, resolved, machine, sizes), changes)
     return request.answer()
 
 
@@ -121,16 +121,16 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     RoofcalcError
         No layout with the given degrees is legal.
     """
-    found: list[Piece] = []
+    every: list[Piece] = []
     fixed = request.fixed_degrees()
-    machines = [machine] if sizes is None else [one for size in sizes if (one := sized(machine, size)) is not None]
+    machines = [machine] if sizes is None else [fitted for size in sizes if (fitted := sized(machine, size)) is not None]
     for weights, kv in request.precisions():
         single_device = request.deploy(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-        for one in machines:
-            found += pieces(single_device, one, fixed)
-    if not found:
+        for system in machines:
+            every += pieces(single_device, system, fixed)
+    if not every:
         raise no_layout(machine, model, fixed, "so many devices")
-    return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))
+    return Searched(every, np.cumsum([0, *(len(piece.layouts) for piece in every[:-1])]))
 
 
 def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[Change, ...]) -> None:
@@ -140,16 +140,16 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
         for point in range(ask.work.seq.size):
             _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan))
         return
-    found = [
+    evaluated = [
         some._replace(layout=some.layout + begin)
         for some, begin in zip(mapped(executor, partial(points, ask), pieces, batch=1), searched.begins, strict=True)
     ]
     read: list[Readers] = []
     if ask.apart:
         each = zip(mapped(executor, partial(readers, ask), pieces, batch=1), searched.begins, strict=True)
-        read = _of_precision(pieces, [who._replace(layout=who.layout + begin) for who, begin in each])
-        found = [_with_prefill_pool(ask.work, some, who) for some, who in zip(found, read, strict=True)]
-    kept = Points(*(np.concatenate(values) for values in zip(*found, strict=True)))
+        read = _of_precision(pieces, [pool._replace(layout=pool.layout + begin) for pool, begin in each])
+        evaluated = [_with_prefill_pool(ask.work, some, pool) for some, pool in zip(evaluated, read, strict=True)]
+    kept = Points(*(np.concatenate(values) for values in zip(*evaluated, strict=True)))
     kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
     missing = [point for point in range(ask.work.seq.size) if not (kept.point == point).any()]
     most = max(missing, key=lambda point: float(ask.work.seq[point]), default=None)  # only this one gets a note
@@ -157,24 +157,24 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
         if point in missing:
             _add_infeasible(request, ask, searched, point, changes, explain=point == most)
             continue
-        own = kept.only(kept.point == point)
-        for first, last in _runs(own.layout):
-            number = int(own.layout[first])
+        curve = kept.only(kept.point == point)
+        for first, last in _runs(curve.layout):
+            number = int(curve.layout[first])
             piece = int(np.searchsorted(searched.begins, number, side="right")) - 1
-            _add_rows(request, ask, searched, own.only(np.arange(first, last)), read[piece] if read else None, changes)
+            _add_rows(request, ask, searched, curve.only(np.arange(first, last)), read[piece] if read else None, changes)
 
 
 def _of_precision(pieces: Sequence[Piece], each: Sequence[Readers]) -> list[Readers]:
     """For each piece the best prefill pool of the same precision: both pools must hold the same weights and KV cache."""
     kinds = [(piece.deployment.weights, piece.deployment.kv) for piece in pieces]
-    return [reduce(better, (who for who, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
+    return [reduce(better, (pool for pool, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
 
 
-def _with_prefill_pool(work: Workload, some: Points, who: Readers) -> Points:
+def _with_prefill_pool(work: Workload, some: Points, pool: Readers) -> Points:
     """The points of a decode pool, with throughput counted per device of both pools."""
     assert work.osl is not None
-    some = some.only(who.rate[some.point] > 0)
-    return some._replace(throughput=together(who.rate[some.point], work.osl[some.point], some.throughput))
+    some = some.only(pool.rate[some.point] > 0)
+    return some._replace(throughput=together(pool.rate[some.point], work.osl[some.point], some.throughput))
 
 
 def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -182,17 +182,17 @@ def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
     return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), values.size])
 
 
-def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who: Readers | None, changes: tuple[Change, ...]) -> None:
+def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, pool: Readers | None, changes: tuple[Change, ...]) -> None:
     """Adds the rows of one deployment at one point of the workload."""
     deployment, point = searched.deployment(int(some.layout[0])), int(some.point[0])
     work = ask.work.at(np.full(some.batch.size, point))
     step = work.step(deployment)
     values: dict[str, Any] = {}
     if work.isl is not None and work.osl is not None:
-        if who is None:
+        if pool is None:
             values = work.more(deployment, some.throughput * deployment.hardware.count)
         else:
-            values = _prefill_columns(searched, who, point, work.osl * who.rate[point], some.throughput)
+            values = _prefill_columns(searched, pool, point, work.osl * pool.rate[point], some.throughput)
         values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
     request.add(
         deployment,
@@ -206,12 +206,12 @@ def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who:
     )
 
 
-def _prefill_columns(searched: Searched, who: Readers, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
+def _prefill_columns(searched: Searched, pool: Readers, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
     """Columns on the prefill pool; throughput/most is the fraction of all devices that prefill."""
-    deployment = searched.deployment(int(who.layout[point]))
+    deployment = searched.deployment(int(pool.layout[point]))
     layout, part = deployment.layout, throughput / most
     return {
-        "ttft_ms": float(who.ttft_s[point]) * 1e3,
+        "ttft_ms": float(pool.ttft_s[point]) * 1e3,
         "prefill_per_decode": part / (1 - part),
         "prefill_devices": layout.devices,
         **{f"prefill_{name}": getattr(layout, name) for name in ("tp", "pp", "dp", "ep")},

@@ -139,16 +139,16 @@ def plan(
     spares = 0 if spare is None else single_integer(spare, "--spare", MAX_DEVICES, 0)
     by_model: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
     searches, precisions = list(request.searches()), request.precisions()
-    for own, machine, changes in searches:
-        context = min(defaults.SEARCH_SEQ, own.context) if seq is None and not generations else seq
-        demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
+    for resolved, machine, changes in searches:
+        context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
+        demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
         market = Market(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
-            single_device = request.deploy(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
+            single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, market, request.fixed_degrees(), request.table.executor)
-            by_model.setdefault((own.name, changes), []).extend(made)
+            by_model.setdefault((resolved.name, changes), []).extend(made)
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
@@ -212,14 +212,14 @@ def _ranked(some: list[Plan], objective: str) -> Iterator[Plan]:
 
 def _demand_key(need: Demand) -> tuple[float, ...]:
     """What tells a single demand of a call from the others: its tokens and its load. The mix and the chunk are the same for all."""
-    telling = (need.isl, need.osl, need.held, need.interactivity, need.ttft_s, need.batch, need.rate)
-    return tuple(float(values.ravel()[0]) for values in telling if values is not None)
+    fields = (need.isl, need.osl, need.held, need.interactivity, need.ttft_s, need.batch, need.rate)
+    return tuple(float(values.ravel()[0]) for values in fields if values is not None)
 
 
 def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
     need, deployment, market = plan.need, plan.deployment, plan.market
     values: dict[str, Any] = {
-        "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
+        "seq": np.ceil((need.held * need.shares).sum(axis=-1) * (1 - 1e-12)),  # a mean of 4100.000000000001 is 4100, not 4101
         "min_interactivity_tok_s": need.interactivity,
         "max_ttft_s": need.ttft_s,
         "requests_per_s": need.rate,

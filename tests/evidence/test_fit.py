@@ -168,7 +168,7 @@ def test_options_that_a_file_answers_itself(tmp_path: Path) -> None:
     path = synthetic(tmp_path, TRUE, counts=(1,))
     assert "--weights, --tp: given by the file's columns" in refused(f"fit {path} --weights fp8 --tp 8")
     assert "--by: invalid choice 'colour' (choose from hardware, model, kind, source)" in refused(f"fit {path} --by colour")
-    with pytest.raises(rc.RoofcalcError, match=r"mbu is what is sought; --fix mbu=… holds it"):
+    with pytest.raises(rc.RoofcalcError, match=r"--mbu: fitted here; hold it at a value with --fix mbu=…"):
         rc.fit(path, mbu=0.8)
     path.write_text("model,hardware,metric,value\nx,y,z,1\n")
     assert "none of its 1 points can be compared" in refused(f"fit {path}")
