@@ -1,10 +1,10 @@
-"""roofcalc: how many users fit, how fast each is served, and what runs out first.
+"""roofcalc: a roofline calculator for LLM inference.
 
     import roofcalc as rc
     table = rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=[775, 7661], interactivity=30, weights="fp8")
     table["max_batch"]
 
-Names are loaded when they are first used, so that importing the package costs nothing.
+Public names are loaded on first use, so that importing the package is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ _PUBLIC = {
     "explain": "roofcalc.commands.explain",
     "check": "roofcalc.commands.check",
     "plot": "roofcalc.report.plots.kinds",
-    "Options": "roofcalc.commands.request",
+    "Options": "roofcalc.commands.options",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }

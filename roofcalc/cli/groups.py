@@ -40,12 +40,12 @@ def _hardware() -> dict[str, CommandSpec]:
         "check": CommandSpec(
             CATALOG,
             "Check catalog files, built-in or your own.",
-            "roofcalc.commands.catalog_check:hardware_check",
+            "roofcalc.commands.catalog_lint:lint_hardware",
             (o.FILES,),
             "Check schema, units, plausibility, names and sources of catalog files. Exit code 2 if there is an error. An entry's "
             "`unusual: {field: reason}` accepts a figure that is correct although implausible.",
             ("roofcalc hardware check", "roofcalc hardware check -f csv --columns file,problem"),
-            failed="roofcalc.commands.catalog_check:failed",
+            failed="roofcalc.commands.catalog_lint:failed",
         ),
     }
 
@@ -71,11 +71,11 @@ def _models() -> dict[str, CommandSpec]:
         "check": CommandSpec(
             CATALOG,
             "Check catalog files, built-in or your own.",
-            "roofcalc.commands.catalog_check:models_check",
+            "roofcalc.commands.catalog_lint:lint_models",
             (o.FILES,),
             "Check schema, counted against published parameters, names and sources of catalog files. Exit code 2 if there is an error.",
             ("roofcalc models check", "roofcalc models check -f csv --columns file,problem"),
-            failed="roofcalc.commands.catalog_check:failed",
+            failed="roofcalc.commands.catalog_lint:failed",
         ),
         "import": CommandSpec(
             CATALOG,

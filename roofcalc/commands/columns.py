@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from roofcalc.commands.catalog_check import FINDING_COLUMNS
+from roofcalc.commands.catalog_lint import FINDING_COLUMNS
 from roofcalc.commands.catalog_list.hardware import HARDWARE_COLUMNS, SYSTEM_COLUMNS
 from roofcalc.commands.catalog_list.models import MODEL_COLUMNS
 from roofcalc.errors import RoofcalcError, did_you_mean

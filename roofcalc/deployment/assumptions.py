@@ -4,7 +4,7 @@ import math
 import numbers
 from typing import Any
 
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.specs.record import Record
 
 LEAST_FRACTION = 1e-6
@@ -103,8 +103,7 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in (("assume", assume), *chosen.items()):
         if name in CHOICES and value not in CHOICES[name]:
-            hint = did_you_mean(str(value), CHOICES[name])
-            raise RoofcalcError(f"{name}: {value!r} is none of {', '.join(CHOICES[name])}{hint}")
+            raise invalid_choice(flag(name), value, CHOICES[name])
     built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)

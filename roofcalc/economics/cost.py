@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.units import SECONDS_PER_HOUR
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SECONDS_PER_HOUR = 3600.0
 MILLION = 1e6
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.units import SECONDS_PER_HOUR
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -21,7 +23,6 @@ DEVICE_HOURS = 54 * 24 * 16_384
 INTERRUPTION_RATE = UNEXPECTED_INTERRUPTIONS / DEVICE_HOURS  # per device-hour
 ERROR_RATE = SILENT_CORRUPTIONS / DEVICE_HOURS
 FAILURE_RATE = (UNEXPECTED_INTERRUPTIONS - SILENT_CORRUPTIONS) / DEVICE_HOURS  # failures that are noticed immediately
-SECONDS_PER_HOUR = 3600.0
 
 
 def device_hours(devices: Any, tokens: Any, tokens_per_s: Any) -> NDArray[Any]:

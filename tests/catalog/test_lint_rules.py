@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.catalog import lookup
-from roofcalc.commands.catalog_check import failed, hardware_check, models_check
+from roofcalc.commands.catalog_lint import failed, lint_hardware, lint_models
 from tests.shell import refused, run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -27,7 +27,7 @@ def saved(folder: Path, example: str, *changes: tuple[str, str], more: str = SOU
 
 def found(path: Path, kind: str = "hardware") -> list[tuple[str, str, str, str]]:
     """What a check of one file finds: place within it, field, severity, problem."""
-    table = hardware_check([str(path)]) if kind == "hardware" else models_check([str(path)])
+    table = lint_hardware([str(path)]) if kind == "hardware" else lint_models([str(path)])
     rows = [(row["file"], row["field"], row["severity"], row["problem"]) for row in table.rows()]
     assert failed(table) == any(row[2] == "error" for row in rows)
     return [(str(place).removeprefix(str(path)), str(field), str(severity), str(problem)) for place, field, severity, problem in rows]
@@ -239,7 +239,7 @@ def test_names_that_two_entries_have(own: Path) -> None:
         (own / "hardware" / f"{name}.yaml").write_text(f"name: {name}\n" + like.format(alias))
     (own / "hardware" / "more").mkdir()
     (own / "hardware" / "more" / "b-b.yaml").write_text("name: b-b\nlike: a-device\n")
-    rows = {(Path(str(row["file"]).split(":")[0]).stem, row["severity"], row["problem"]) for row in hardware_check([str(own)]).rows()}
+    rows = {(Path(str(row["file"]).split(":")[0]).stem, row["severity"], row["problem"]) for row in lint_hardware([str(own)]).rows()}
     h100 = lookup.find("hardware", "h100-sxm").path
     folder = own / "hardware"
     assert rows == {
@@ -289,4 +289,4 @@ def test_user_catalogs_are_checked_with_the_built_in_ones(own: Path, monkeypatch
     monkeypatch.setenv("ROOFCALC_PATH", os.pathsep.join(["/nonexistent", str(own)]))
     result = run("hardware check -f csv")
     assert result.exit_code == 2 and f"{own / 'hardware' / 'a-device.yaml'}:9,link.gb_s" in result.stdout
-    assert "ROOFCALC_PATH: /nonexistent is " in result.stderr
+    assert "ROOFCALC_PATH: /nonexistent is not a readable directory" in result.stderr

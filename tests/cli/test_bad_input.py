@@ -37,7 +37,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b h100-sxm --seq 1e30", "seq: expected 1 to"),
         ("max-batch llama-3.1-8b h100-sxm --seq 1.5", "expected a whole number, got 1.5"),
         ("max-batch llama-3.1-8b h100-sxm --seq many", "seq: 'many' is not a number"),
-        ("max-batch llama-3.1-8b h100-sxm --seq 8k:1k:x2", "range start 8k is greater than end 1k"),
+        ("max-batch llama-3.1-8b h100-sxm --seq 8k:1k:x2", "--seq: range start 8k is greater than end 1k"),
         ("max-batch llama-3.1-8b h100-sxm --interactivity 0", "interactivity: expected"),
         ("max-batch llama-3.1-8b h100-sxm --interactivity nan", "is not a number"),
         ("interactivity llama-3.1-8b h100-sxm --batch 0", "batch: expected 1"),
@@ -48,9 +48,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b h100-sxm --reserve -1", "reserve: -1.0 is not"),
         ("max-batch llama-3.1-8b h100-sxm --reserve 80", "nothing of h100-sxm's 80 GB is left"),
         ("max-batch llama-3.1-8b h100-sxm --kv-block 0", "kv_block: 0 is not"),
-        ("max-batch llama-3.1-8b h100-sxm --assume optimistic", "assume: 'optimistic' is none of roofline, bound"),
-        ("max-batch llama-3.1-8b h100-sxm --overlap ful", "overlap: 'ful' is none of full, net, op, none; did you mean full?"),
-        ("max-batch llama-3.1-8b h100-sxm --network fast", "network: 'fast' is none of"),
+        ("max-batch llama-3.1-8b h100-sxm --assume optimistic", "--assume: invalid choice 'optimistic' (choose from roofline, bound, typical)"),
+        ("max-batch llama-3.1-8b h100-sxm --overlap ful", "--overlap: invalid choice 'ful' (choose from full, net, op, none); did you mean full?"),
+        ("max-batch llama-3.1-8b h100-sxm --network fast", "--network: invalid choice 'fast' (choose from bandwidth, ideal)"),
         ("max-batch llama-3.1-8b mi325x --capacity visible", "mi325x has no 'visible' reading; it has nominal 256 GB, binary"),
         ("max-batch llama-3.1-8b h100-sxm --weights fp9", "unknown dtype 'fp9'; did you mean fp8"),
         ("max-batch llama-3.1-8b h100-sxm --kv ''", "an empty name in ''"),
@@ -113,12 +113,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("explain memory llama-3.1-8b h100-sxm -o a.pdf", "--output: cannot write a .pdf file"),
         ("report llama-3.1-8b h100-sxm -o a.pdf", "--output: 'a.pdf' must end in .html or .htm; a browser prints the page"),
         ("frontier llama-3.1-8b 8xh100-sxm --tp 3", "no legal layout of llama-3.1-8b with tp 3"),
-        ("frontier llama-3.1-8b 8xh100-sxm --disaggregated", "give isl and osl"),
+        ("frontier llama-3.1-8b 8xh100-sxm --disaggregated", "give --isl and --osl"),
         ("frontier llama-3.1-8b h100-sxm --devices 3:9", "devices: '3:9' is not a range such as"),
-        ("plan llama-3.1-8b h100-sxm --requests-per-second 5", "requests need their tokens: give isl and osl, or a mix"),
+        ("plan llama-3.1-8b h100-sxm --requests-per-second 5", "--requests-per-second: give the tokens of a request too: --isl and --osl, or --mix"),
         ("plan llama-3.1-8b h100-sxm nope", "unknown hardware 'nope'"),
         ("plan h100-sxm llama-3.1-8b", "'h100-sxm' is hardware, not a model: commands take MODEL first"),
-        ("plan llama-3.1-8b h100-sxm --least usd --usd-per-hour free", "usd_per_hour: 'free' is not a number"),
+        ("plan llama-3.1-8b h100-sxm --least usd --usd-per-hour free", "--usd-per-hour: 'free' is not a number"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:
@@ -150,7 +150,7 @@ def test_a_broken_file_harms_only_those_who_name_it(tmp_path: Path, monkeypatch:
     }.items():
         assert complaint in refused(f"max-batch {name} h100-sxm")
     listed = run("models list")
-    assert listed.exit_code == 0 and "My_Model" in listed.stdout and listed.stderr.count("left out: ") == 5
+    assert listed.exit_code == 0 and "My_Model" in listed.stdout and listed.stderr.count("skipped: ") == 5
 
 
 def test_every_problem_of_a_file_at_once(tmp_path: Path) -> None:

@@ -95,14 +95,14 @@ def test_defaults_are_said() -> None:
         ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8: fp8 weights compute at bf16"),
         ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes at bf16"),
         ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is held 2 times"),
-        ("max-batch llama-2-7b h100-sxm --seq 8k", "contexts beyond the model's 4096 tokens"),
+        ("max-batch llama-2-7b h100-sxm --seq 8k", "context exceeds the model's maximum of 4096 tokens"),
         ("max-batch llama-2-7b h100 --seq 1k", "'h100' is an alias of h100-sxm"),
         (
             "max-batch llama-3.1-405b 8xh100-sxm --seq 1k",
             "llama-3.1-405b does not fit 8xh100-sxm (811.8 GB of bf16 weights against 640.0 GB): "
             "with one sequence of 1000 tokens it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights",
         ),
-        ("memory llama-2-7b h100-sxm --seq 1k", "the model itself ends at 4096 tokens"),
+        ("memory llama-2-7b h100-sxm --seq 1k", "the model supports 4096 tokens"),
     ],
 )
 def test_notes(line: str, note: str) -> None:

@@ -121,7 +121,7 @@ def test_without_a_price_or_a_power_figures_are_missing(tmp_path: Path) -> None:
     priced = rows(f"cost llama-3.1-8b {path} --query 100:100,100:200 --usd-per-hour 1")
     assert second["relative_cost"] == priced[1]["relative_cost"] and float(second["relative_cost"]) > 1  # it needs no price
     notes = run(f"cost llama-3.1-8b {path} --query 100:100").stderr
-    assert "mine: the price table has none" in notes and "mine: no power is known" in notes
+    assert "mine: not in the price table" in notes and "mine: power is not known" in notes
     path.write_text("name: mine\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 100}\n")
     (row,) = rows(f"cost llama-3.1-8b {path} --query 100:100 --usd-per-hour 1")
     assert row["usd_per_query"] == row["relative_cost"] == "" and int(row["batch"]) > 0
@@ -158,14 +158,14 @@ def test_queries_cross_with_paces_and_refer_to_the_first_at_each() -> None:
         ("--query -1:5", "query: -1:5: expected whole numbers"),
         ("--query 1.5:5", "query: 1.5:5: expected whole numbers"),
         ("--query a:b", "query: 'a' is not a number"),
-        ("--query 1:2 --usd-per-hour -1", "usd_per_hour: expected 0 to"),
-        ("--query 1:2 --usd-per-hour 1,2", "usd_per_hour: expected one number"),
-        ("--query 1:2 --price-in 1", "an API has both"),
-        ("--query 1:2 --price-in 1,2 --price-out 3", "price_in: expected one for all queries or one for each of the 1, got 2"),
+        ("--query 1:2 --usd-per-hour -1", "--usd-per-hour: expected 0 to"),
+        ("--query 1:2 --usd-per-hour 1,2", "--usd-per-hour: expected one number"),
+        ("--query 1:2 --price-in 1", "--price-in, --price-out: give both"),
+        ("--query 1:2 --price-in 1,2 --price-out 3", "--price-in: expected one for all queries or one for each of the 1, got 2"),
         ("--query 1:2 --api o1", "--api: unknown API 'o1'; did you mean o1-"),
         ("--query 1:2 --api gpt-4o --price-in 1", "not both"),
         ("--query 1:2 --interactivity 0", "interactivity: expected"),
-        ("--query 1:2 --kv-at begin", "kv_at: 'begin' is none of end, mean"),
+        ("--query 1:2 --kv-at begin", "--kv-at: invalid choice 'begin' (choose from end, mean)"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

@@ -89,14 +89,14 @@ def test_training_tokens_default_to_the_optimum() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--train-flop-ratio 0.5", "train_flop_ratio: expected 1 to"),
-        ("--params-ratio 8", "params_ratio: expected 1e-06 to 1, got 8"),
-        ("--params-ratio 0", "params_ratio: expected"),
-        ("--train-flop-ratio 10 --params-ratio 0.5", "give one, the other follows"),
-        ("--pretrain-tokens 1e12", "Give its --params too"),
+        ("--train-flop-ratio 0.5", "--train-flop-ratio: expected 1 to"),
+        ("--params-ratio 8", "--params-ratio: expected 1e-06 to 1, got 8"),
+        ("--params-ratio 0", "--params-ratio: expected"),
+        ("--train-flop-ratio 10 --params-ratio 0.5", "give one of them; the other follows from it"),
+        ("--pretrain-tokens 1e12", "--pretrain-tokens: needs --params"),
         ("--params 1e9,2e9", "params: expected one number, got 2"),
         ("--params -1", "params: expected 1"),
-        ("--law hofmann", "law: 'hofmann' is none of hoffmann, besiroglu; did you mean hoffmann?"),
+        ("--law hofmann", "--law: invalid choice 'hofmann' (choose from hoffmann, besiroglu); did you mean hoffmann?"),
         ("--train-flop-ratio many", "'many' is not a number"),
         ("llama-3.1-8b", "extra argument"),
     ],
@@ -104,3 +104,10 @@ def test_training_tokens_default_to_the_optimum() -> None:
 def test_bad_input(line: str, complaint: str) -> None:
     text = refused(f"overtrain {line}")
     assert complaint in text and len(text.splitlines()) == 1
+
+
+def test_ratios_are_shown_as_given() -> None:
+    given = [0.41, 0.73, 0.89, 0.91]  # 1/(1/0.41) is another float
+    table = rc.overtrain(law="hoffmann", params_ratio=given)
+    assert table["params_ratio"].tolist() == given and table["inference_flop_ratio"].tolist() == given
+    assert rc.overtrain(law="hoffmann", train_flop_ratio=[49.0, 1.1])["train_flop_ratio"].tolist() == [49.0, 1.1]

@@ -52,8 +52,8 @@ def test_where_post_training_overtakes() -> None:
     note = next(text for text in notes if "post-training" in text)
     # per token 2·N + 4,000 · 8.26e6 of attention, 2·N and 6·N, against 6·N · 15.6e12
     per_token = 10 * ACTIVE + 8_257_536 * 8001 / 2
-    assert f"overtakes it from {6 * ACTIVE * 15.6e12 / per_token:.3g} generated tokens on" in note
-    assert f"takes {2.4e14 * per_token / (6 * ACTIVE * 15.6e12):.3g} times" in note
+    assert f"(break-even at {6 * ACTIVE * 15.6e12 / per_token:.3g} generated tokens)" in note
+    assert f"uses {2.4e14 * per_token / (6 * ACTIVE * 15.6e12):.3g}× the pre-training FLOPs" in note
     # and so it does
     equal = 6 * ACTIVE * 15.6e12 / per_token / 8000 / 3000
     below, above = rc.rollouts("llama-3.1-405b", "dgx-h100", weights="fp8", problems=[int(equal), int(equal) + 1]).rows()
@@ -129,11 +129,11 @@ def test_lists_cross() -> None:
         ("--prefix -1", "prefix: expected 0 to"),
         ("--prefix 0.5", "prefix: expected a whole number"),
         ("--kept 2", "kept: expected 0 to 1"),
-        ("--verifier-passes -1", "verifier_passes: expected 0 to"),
-        ("--forwards-per-backward 0", "forwards_per_backward: expected 1 to"),
+        ("--verifier-passes -1", "--verifier-passes: expected 0 to"),
+        ("--forwards-per-backward 0", "--forwards-per-backward: expected 1 to"),
         ("--reward-model nope", "unknown model 'nope'"),
-        ("--pretrain-tokens 0", "pretrain_tokens: expected 1 to"),
-        ("--usd-per-hour -3", "usd_per_hour: expected 0 to"),
+        ("--pretrain-tokens 0", "--pretrain-tokens: expected 1 to"),
+        ("--usd-per-hour -3", "--usd-per-hour: expected 0 to"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

@@ -95,7 +95,7 @@ def test_everything_shared_costs_the_flops_alone() -> None:
 
 def test_where_flops_stop_being_spare() -> None:
     notes = run(f"{VOTE} --streams 5 --prefix 0,1k,64k --suffix 1k").stderr
-    assert "with 5 streams FLOPs are no longer spare at a prefix of 1000 tokens: compute takes the largest part" in notes
+    assert "5 streams are limited by compute at a prefix of 1000 tokens; a single stream is not" in notes
     assert "no longer spare" not in run(f"{VOTE} --streams 5 --prefix 64k --suffix 1k").stderr
     many = run("vote llama-3.1-8b h100-sxm --streams 200 --prefix 1k:8k:1k --suffix 100 --usd-per-hour 1").stderr
     assert "1000, 2000, 3000, 4000, 5000, … tokens" in many
@@ -164,7 +164,7 @@ def test_a_verifier_is_paid_and_waited_for() -> None:
     assert floor < extra < 2.5 * floor
     assert float(five["latency_s"]) > float(without[1]["latency_s"])
     notes = run(f"{line} --verifier llama-3.1-8b").stderr
-    assert "verifier: llama-3.1-8b on its own 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
+    assert "verifier: llama-3.1-8b on a separate 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
 
 
 def test_records_drafts_and_defaults() -> None:
@@ -191,8 +191,8 @@ def test_without_times_or_room(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--prefix 1k", "prefix, suffix: give both"),
-        ("--suffix 1k", "prefix, suffix: give both"),
+        ("--prefix 1k", "--prefix, --suffix: give both"),
+        ("--suffix 1k", "--prefix, --suffix: give both"),
         ("--prefix -1 --suffix 1", "prefix: expected 0 to"),
         ("--prefix 1.5 --suffix 1", "prefix: expected a whole number"),
         ("--prefix 1 --suffix 0", "suffix: expected 1 to"),
@@ -203,7 +203,7 @@ def test_without_times_or_room(tmp_path: Path) -> None:
         ("--prefix 1 --suffix 1 --recall 0.5", "give --accuracy too"),
         ("--prefix 1 --suffix 1 --interactivity 20,30", "interactivity: expected one number, got 2"),
         ("--prefix 1 --suffix 1 --verifier nope", "unknown model 'nope'"),
-        ("--prefix 1 --suffix 1 --verifier llama-3.1-405b", "verifier: llama-3.1-405b does not fit h100-sxm"),
+        ("--prefix 1 --suffix 1 --verifier llama-3.1-405b", "--verifier: llama-3.1-405b does not fit on h100-sxm"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

@@ -170,15 +170,15 @@ def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> Non
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("--isl 1k", "isl, osl: a generation needs both"),
-        ("--osl 1k", "isl, osl: a generation needs both"),
+        ("--isl 1k", "--isl, --osl: a generation needs both"),
+        ("--osl 1k", "--isl, --osl: a generation needs both"),
         ("--isl 1k --osl 1k --seq 2k", "seq: give either contexts"),
-        ("--seq 1k --chunk 100", "kv_at, chunk: they are of generations; give --isl and --osl"),
-        ("--seq 1k --kv-at mean", "kv_at, chunk: they are of generations; give --isl and --osl"),
+        ("--seq 1k --chunk 100", "--kv-at, --chunk: only for generations; give --isl and --osl"),
+        ("--seq 1k --kv-at mean", "--kv-at, --chunk: only for generations; give --isl and --osl"),
         ("--isl 1k --osl 0", "osl: expected 1 to"),
         ("--isl -1 --osl 1", "isl: expected 0 to"),
         ("--isl 1.5 --osl 1", "isl: expected a whole number, got 1.5"),
-        ("--isl 1k --osl 1k --kv-at begin", "kv_at: 'begin' is none of end, mean"),
+        ("--isl 1k --osl 1k --kv-at begin", "--kv-at: invalid choice 'begin' (choose from end, mean)"),
         ("--isl 1k --osl 1k --chunk 0", "chunk: expected 1 to"),
         ("--isl 1k --osl 1k --chunk 100,200", "chunk: expected one number, got 2"),
         ("--isl 1G --osl 1k --chunk 1", "steps of 1 tokens; at most 10,000,000"),
@@ -214,5 +214,5 @@ def test_throughput_of_presets_in_order(model: str) -> None:
 
 def test_generations_beyond_the_model_say_so() -> None:
     table = rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=97, batch=1)
-    assert any("generations beyond the model's 4096 tokens" in note for note in table.notes)
+    assert any("context exceeds the model's maximum of 4096 tokens" in note for note in table.notes)
     assert not rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes

@@ -13,7 +13,7 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.catalog import lookup
-from roofcalc.commands.catalog_check import models_check
+from roofcalc.commands.catalog_lint import lint_models
 from roofcalc.physics.kv_span import Full
 from roofcalc.physics.ops import registry
 from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
@@ -246,14 +246,14 @@ def test_model_listing() -> None:
 
 def test_lint(tmp_path: Path) -> None:
     path = tmp_path / "models" / "toy.yaml"
-    assert list(models_check([str(path)]).rows()) == []
+    assert list(lint_models([str(path)]).rows()) == []
     # values of 40 for keys of 16: 64 x (128 + 2·72) + 320 x 64 + 24,576 = 62,464 weights a layer
     path.write_text(MODEL.replace("v_dim: 32", "v_dim: 40").replace("243008", str(2 * 62_464 + 2 * HEAD + NORMS)))
-    (row,) = models_check([str(path)]).rows()
+    (row,) = lint_models([str(path)]).rows()
     assert (row["field"], row["severity"]) == ("blocks.block.attention.v_dim", "warning")
     assert row["problem"] == "one value of 40 is larger than two of 16: sharing saves nothing"
     path.write_text(MODEL.replace("kv_heads: 4", "kv_heads: 3"))
-    (row,) = models_check([str(path)]).rows()
+    (row,) = lint_models([str(path)]).rows()
     assert (row["severity"], row["problem"]) == ("error", "3 heads do not form pairs")
 
 

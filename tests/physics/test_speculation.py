@@ -222,9 +222,9 @@ def test_bad_speculation(options: str, complaint: str) -> None:
 
 def test_models_without_such_layers_say_so() -> None:
     assert "mtp: llama-3.1-8b has no multi-token-prediction layers" in refused("max-batch llama-3.1-8b h100-sxm --mtp --acceptance 0.7")
-    with pytest.raises(RoofcalcError, match="leave drafts"):
+    with pytest.raises(RoofcalcError, match="leave the draft options out"):
         rc.ops("llama-3.1-8b", "h100-sxm", seq=1000, draft=2, acceptance=0.7)
-    with pytest.raises(RoofcalcError, match="leave drafts"):
+    with pytest.raises(RoofcalcError, match="leave out the draft options"):
         rc.explain("interactivity", "llama-3.1-8b", "h100-sxm", seq=1000, batch=1, draft=2, acceptance=0.7)
 
 
@@ -234,5 +234,5 @@ def test_rows_say_who_drafts() -> None:
     assert (own["draft"], own["acceptance"], own["mtp"]) == ("1", "0.7", "true")
     assert (other["draft"], other["draft_model"]) == ("2", "llama-3.2-1b") and "mtp" not in other
     assert free["draft"] == "2" and "draft_model" not in free
-    assert "note: drafts cost nothing here (2 per step, looked up)" in run(f"{line} --draft 2").stderr
-    assert "cost nothing" not in run(f"{line} --mtp").stderr
+    assert "note: 2 draft tokens per step are assumed free" in run(f"{line} --draft 2").stderr
+    assert "assumed free" not in run(f"{line} --mtp").stderr

@@ -170,9 +170,9 @@ def test_what_is_in_the_way_is_said_once() -> None:
     assert "one sequence of 128000 tokens" in note
     table = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, batch=100_000)
     most = max(rc.memory("llama-3.1-8b", "2xh100-sxm", seq=2000, **degrees(one))["batch_memory"][0] for one in every_layout("llama-3.1-8b", 2))  # type: ignore[arg-type]
-    assert any(f"no layout holds 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)
+    assert any(f"no layout has memory for 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)
     late = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, ttft=1e-3)
-    assert any("no layout that fits reads a prompt in time" in note for note in late.notes)
+    assert any("no layout that fits meets the time to first token" in note for note in late.notes)
 
 
 def test_columns_are_the_contract() -> None:
@@ -191,8 +191,8 @@ def test_sizes_that_cannot_be_joined_are_passed_over() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--seq 1k --disaggregated", "disaggregated: what reads prompts needs them: give isl and osl"),
-        ("--ttft 1", "ttft: what reads prompts needs them"),
+        ("--seq 1k --disaggregated", "--disaggregated: needs the tokens of a generation; give --isl and --osl"),
+        ("--ttft 1", "--ttft: needs the tokens of a generation"),
         ("--isl 1k", "a generation needs both"),
         ("--devices 0", "devices: expected 1 to"),
         ("--devices 1.5", "devices: expected a whole number"),

@@ -1,4 +1,4 @@
-"""`hardware check` and `models check`: which files, and their findings as a table."""
+"""`hardware check` and `models check`: lint catalog files and return the findings as a table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,33 +18,33 @@ FINDING_COLUMNS = (
     Column("file", "file", "", "the file and line", "any", 9),
     Column("field", "field", "", "path of the field within the file", "text", 9),
     Column("severity", "severity", "", "error or warning", "text", 9),
-    Column("problem", "problem", "", "what is wrong, and what would be right", "any", 9),
+    Column("problem", "problem", "", "the problem, and what would be correct", "any", 9),
 )
 
 
-def hardware_check(files: Sequence[str] = ()) -> Table:
-    """What is wrong or doubtful in these files or directories of devices and systems; without any, in the catalogs.
+def lint_hardware(files: Sequence[str] = ()) -> Table:
+    """Errors and warnings in files or directories of devices and systems; by default in all catalogs.
 
     Raises
     ------
     RoofcalcError
-        A file or directory that is not there or holds no YAML.
+        A file or directory does not exist or holds no YAML.
     """
-    return _check("hardware", files)
+    return _lint("hardware", files)
 
 
-def models_check(files: Sequence[str] = ()) -> Table:
-    """What is wrong or doubtful in these files or directories of models; without any, in the catalogs."""
-    return _check("models", files)
+def lint_models(files: Sequence[str] = ()) -> Table:
+    """Errors and warnings in files or directories of models; by default in all catalogs."""
+    return _lint("models", files)
 
 
 def failed(table: Table) -> bool:
-    """Whether a check found an error."""
+    """Whether there is an error among the findings."""
     return any(row["severity"] == "error" for row in table.rows())
 
 
-def _check(kind: Kind, files: Sequence[str]) -> Table:
-    given = _given(kind, files)
+def _lint(kind: Kind, files: Sequence[str]) -> Table:
+    given = _yaml_files(kind, files)
     places = lookup.directories(kind)
     ranked = [named(path, rank) for rank, folder in enumerate(places) for paths in lookup.files_in(folder).values() for path in paths]
     if given:
@@ -56,8 +56,8 @@ def _check(kind: Kind, files: Sequence[str]) -> Table:
     names = Names(ranked)
     table = Table(f"{kind} check", FINDING_COLUMNS)
     if not given:
-        table.notes += [f"ROOFCALC_PATH: {folder} is no directory that can be read" for folder in lookup.unreadable_directories()]
-    rows = [finding for entry in checked for finding in (*findings(kind, entry.path), *_of_names(names, entry))]
+        table.notes += [f"ROOFCALC_PATH: {folder} is not a readable directory" for folder in lookup.unreadable_directories()]
+    rows = [finding for entry in checked for finding in (*findings(kind, entry.path), *_name_findings(names, entry))]
     _fill(table, rows)
     errors = sum(finding.issue.severity == "error" for finding in rows)
     table.notes.append(f"{_plural(len(checked), 'file')}: {_plural(errors, 'error')}, {_plural(len(rows) - errors, 'warning')}")
@@ -65,20 +65,20 @@ def _check(kind: Kind, files: Sequence[str]) -> Table:
 
 
 def _with(ranked: list[Named], given: list[Path]) -> list[Named]:
-    """The catalogs' files and those given: one that is in a catalog stays there, others come before all catalogs."""
+    """The files of all catalogs and the given ones; files outside every catalog take precedence over them."""
     known = {entry.path.resolve() for entry in ranked}
     return [*(named(path, -1) for path in given if path.resolve() not in known), *ranked]
 
 
-def _given(kind: Kind, files: Sequence[str]) -> list[Path]:
-    """The YAML files that `files` name; of a directory that holds catalogs, those of this kind."""
+def _yaml_files(kind: Kind, files: Sequence[str]) -> list[Path]:
+    """The YAML files named by `files`: files, directories of entries, or directories with a `hardware` or `models` folder."""
     found: dict[Path, None] = {}
     for text in files:
         path = Path(text)
         if not path.exists():
-            raise RoofcalcError(f"{text}: there is no such file or directory")
+            raise RoofcalcError(f"{text}: no such file or directory")
         if kind == "models" and lookup.is_configuration(text):
-            raise RoofcalcError(f"{text} is no catalog file; `roofcalc models import {text}` makes one of it")
+            raise RoofcalcError(f"{text} is not a catalog file; `roofcalc models import {text}` converts it to one")
         if path.is_dir():
             folder = path / kind if (path / kind).is_dir() else path
             inside = [one for paths in lookup.files_in(folder).values() for one in paths]
@@ -90,7 +90,7 @@ def _given(kind: Kind, files: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _of_names(names: Names, entry: Named) -> list[Finding]:
+def _name_findings(names: Names, entry: Named) -> list[Finding]:
     issues = list(names.issues(entry))
     if not issues:
         return []
