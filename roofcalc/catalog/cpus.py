@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from roofcalc.specs.device import System
+from roofcalc.specs.formula import formula
 
 
 class Cpu(NamedTuple):
@@ -35,13 +36,9 @@ CPUS = {
 }
 
 
+@formula("cores_per_device = cpus·cores/devices")
 def cores_per_device(system: System | None) -> float | None:
-    """CPU cores of a system's hosts for each of its devices; None where hosts or their cores are not known.
-
-    Formulas
-    --------
-    cores_per_device = packages·cores/devices
-    """
+    """CPU cores of a system's hosts for each of its devices; None where hosts or their cores are not known."""
     hosts = system.hosts if system else None
     cpu = CPUS.get(hosts.cpu) if hosts and hosts.cpu else None
     return hosts.count * cpu.cores / system.count if system and hosts and cpu else None

@@ -16,6 +16,7 @@ from roofcalc.commands.prefill import prefill
 from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.physics.generation import decode_tok_s, interactivity_tok_s
 from roofcalc.report.explain import inputs, render
 from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.memory import memory as memory_sections
@@ -107,24 +108,13 @@ def _interactivity(deployment: Deployment, row: dict[str, Any]) -> list[Section]
 
 def _speed(seconds: float, batch: float, devices: int, limited_by: str) -> Section:
     letters = {"A": 1.0, "T_step": seconds, "B": batch, "devices": devices}
-    speed = work(speeds, "interactivity", letters)
+    speed = work(interactivity_tok_s, "interactivity", letters)
     letters["interactivity"] = speed.value
     lines = [render.line(speed, "tok/s/user")]
-    throughput = work(speeds, "throughput", letters)
+    throughput = work(decode_tok_s, "throughput", letters)
     letters["throughput"] = throughput.value
-    lines += [render.line(throughput, "tok/s"), render.line(work(speeds, "throughput per device", letters), "tok/s")]
+    lines += [render.line(throughput, "tok/s"), render.line(work(decode_tok_s, "throughput per device", letters), "tok/s")]
     return Section("Speed", (*lines, Line("limited_by", str(limited_by), "takes the largest part of the step")))
-
-
-def speeds() -> None:
-    """What a step's time means to a user and to the system; A tokens are accepted per step.
-
-    Formulas
-    --------
-    interactivity = A/T_step
-    throughput = B·interactivity
-    throughput per device = throughput/devices
-    """
 
 
 def _memory(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
@@ -137,7 +127,7 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     most = float(row["batch_interactivity"])
     if not np.isfinite(most):
         return [*sections, Section("Batch by time", (Line("no time", "the device has no peak that these operations could run at"),))]
-    allowed = work(solver.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
+    allowed = work(solver.batch_interactivity, "T_allowed", {"interactivity": rate, "A": deployment.accepted})
     lines = [render.line(allowed, "s")]
     if most > 0:
         steps, seconds = step_sections(deployment, seq, most)

@@ -14,6 +14,7 @@ from roofcalc.specs import dtypes
 from roofcalc.specs.attention import GQA, MLA
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Dtypes, Model
 from roofcalc.specs.record import Record, replace
 
@@ -39,13 +40,9 @@ class Draft(Record):
     copies: int = 1
 
     @property
+    @formula("A = (1 − α^q)/(1 − α)")
     def accepted(self) -> float:
-        """Tokens that a step yields on average: the accepted drafts and one of its own.
-
-        Formulas
-        --------
-        A = (1 − α^q)/(1 − α)
-        """
+        """Tokens that a step yields on average: the accepted drafts and one of its own."""
         q = self.tokens + 1
         return float(q) if self.acceptance == 1 else (1 - self.acceptance**q) / (1 - self.acceptance)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -17,13 +18,9 @@ if TYPE_CHECKING:
 BISECTIONS = 200  # halves any interval of floats to two neighbours
 
 
+@formula("loss = E_law + A_law/params^α_law + B_law/train_tokens^β_law")
 class Law(Record):
-    """The loss of a model of N parameters after D tokens.
-
-    Formulas
-    --------
-    L = E + A/N^α + B/D^β
-    """
+    """The loss of a model of N parameters after D tokens."""
 
     name: str
     E: float
@@ -43,49 +40,34 @@ LAWS = {
 }
 
 
+@formula("train_tokens = (β_law·B_law/(α_law·A_law)·params^α_law)^(1/β_law)")
 def optimal_tokens(law: Law, params: Any) -> NDArray[Any]:
     """Tokens with which a model of `params` is compute-optimal: neither more parameters nor more tokens would lower the loss.
 
     The minimum of L under 6·N·D = const is where α·A/N^α = β·B/D^β.
-
-    Formulas
-    --------
-    D = (β·B/(α·A)·N^α)^(1/β)
     """
     params = np.asarray(params, dtype=float)
     return np.asarray((law.beta * law.B / (law.alpha * law.A) * params**law.alpha) ** (1 / law.beta))
 
 
+@formula("token_ratio = (1 + β_law/α_law·(1 − fold^α_law))^(−1/β_law)")
 def token_ratio(law: Law, fold: Any) -> NDArray[Any]:
-    """D'/D that brings a model of `fold` times fewer parameters to the loss of the compute-optimal one; inf where none does.
-
-    Formulas
-    --------
-    token_ratio = (1 + β/α·(1 − r^α))^(−1/β)
-    """
+    """D'/D that brings a model of `fold` times fewer parameters to the loss of the compute-optimal one; inf where none does."""
     fold = np.asarray(fold, dtype=float)
     left = 1 + law.beta / law.alpha * (1 - fold**law.alpha)
     with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(np.maximum(left, 0.0) ** (-1 / law.beta))
 
 
+@formula("train_flop_ratio = token_ratio/fold")
 def train_flop_ratio(law: Law, fold: Any) -> NDArray[Any]:
-    """Training FLOPs over the compute-optimal ones, at equal loss and `fold` times fewer parameters.
-
-    Formulas
-    --------
-    train_flop_ratio = token_ratio/r
-    """
+    """Training FLOPs over the compute-optimal ones, at equal loss and `fold` times fewer parameters."""
     return np.asarray(token_ratio(law, fold) / np.asarray(fold, dtype=float))
 
 
+@formula("largest fold = (1 + α_law/β_law)^(1/α_law)")
 def most_fold(law: Law) -> float:
-    """How many times smaller a model can get at equal loss: approached, never reached, whatever is spent on training.
-
-    Formulas
-    --------
-    r_max = (1 + α/β)^(1/α)
-    """
+    """How many times smaller a model can get at equal loss: approached, never reached, whatever is spent on training."""
     return float((1 + law.alpha / law.beta) ** (1 / law.alpha))
 
 
@@ -100,6 +82,7 @@ def fold_for(law: Law, train_ratio: Any) -> NDArray[Any]:
     return np.where(wanted > 1, low, 1.0)  # the optimum is flat: its neighbours cost the same in floats
 
 
+@formula("break_even = 3·train_tokens·(train_flop_ratio − 1)/(1 − 1/fold)")
 def break_even_tokens(train_ratio: Any, fold: Any, train_tokens: Any) -> NDArray[Any]:
     """Tokens served after which the smaller model has saved what its longer training cost; 0 for the optimal one itself.
 
@@ -107,10 +90,6 @@ def break_even_tokens(train_ratio: Any, fold: Any, train_tokens: Any) -> NDArray
     ----------
     train_tokens
         Of the compute-optimal model. Its parameters cancel: 6·N·D·(ratio − 1) spent, 2·N·(1 − 1/r) saved per token.
-
-    Formulas
-    --------
-    break_even = 3·D·(train_flop_ratio − 1)/(1 − 1/r)
     """
     ratio, fold = np.asarray(train_ratio, dtype=float), np.asarray(fold, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,34 +27,23 @@ FAILURE_RATE = (UNEXPECTED_INTERRUPTIONS - SILENT_CORRUPTIONS) / DEVICE_HOURS  #
 SECONDS_PER_HOUR = 3600.0
 
 
+@formula("device_hours = devices·tokens/(3600·interactivity)")
 def device_hours(devices: Any, tokens: Any, tokens_per_s: Any) -> NDArray[Any]:
-    """Device-hours that a generation lasts: an event on any of its devices meets it.
-
-    Formulas
-    --------
-    device_hours = devices·tokens/(3600·r)
-    """
+    """Device-hours that a generation lasts: an event on any of its devices meets it."""
     return np.asarray(np.asarray(devices) * np.asarray(tokens, dtype=float) / np.asarray(tokens_per_s, dtype=float) / SECONDS_PER_HOUR)
 
 
+@formula("hit = 1 − exp(−event_rate·device_hours)")
 def hit_probability(rate: Any, hours: Any) -> NDArray[Any]:
-    """Chance of at least one event in `hours` device-hours at `rate` per device-hour.
-
-    Formulas
-    --------
-    hit = 1 − exp(−rate·hours)
-    """
+    """Chance of at least one event in `hours` device-hours at `rate` per device-hour."""
     return np.asarray(-np.expm1(-np.asarray(rate, dtype=float) * np.asarray(hours, dtype=float)))
 
 
+@formula("lost = tokens·((exp(event_rate·device_hours) − 1)/(event_rate·device_hours) − 1)")
 def expected_lost_tokens(rate: Any, hours: Any, tokens: Any) -> NDArray[Any]:
     """Tokens generated in vain until a generation gets through, each failure starting it again from its first token.
 
     The classic result for work without checkpoints; x·tokens/2 where x = rate·hours is small, inf beyond all numbers.
-
-    Formulas
-    --------
-    lost = tokens·((exp(x) − 1)/x − 1)
     """
     x = np.asarray(rate, dtype=float) * np.asarray(hours, dtype=float)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

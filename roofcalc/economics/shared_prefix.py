@@ -16,6 +16,7 @@ from roofcalc.physics.generation import limited_by, mean_step, prompt_s
 from roofcalc.physics.ops.types import Branches
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
+from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,14 +43,9 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
+@formula("machine_s = T_prompt + suffix/A·T_step/queries", "latency_s = TTFT + suffix/A·T_step")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
-    """Queries of `streams` that share their prefix, each stream at `rate` tokens per second or more.
-
-    Formulas
-    --------
-    machine_s = prompt + suffix/A·T/queries
-    latency_s = T_prefill + suffix/A·T
-    """
+    """Queries of `streams` that share their prefix, each stream at `rate` tokens per second or more."""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     branches = Branches(streams, prefix)
     if not deployment.has_time:
@@ -64,14 +60,9 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
 
 
+@formula("queries = floor(max_batch/streams)", "machine_s = streams·T_prompt + suffix/A·T_step/queries")
 def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
-    """Seconds of the machine per query where each stream is a sequence by itself and takes in the prefix again.
-
-    Formulas
-    --------
-    queries = floor(max_batch/n)
-    machine_s = n·prompt + suffix/A·T/queries
-    """
+    """Seconds of the machine per query where each stream is a sequence by itself and takes in the prefix again."""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     if not deployment.has_time:
         return np.full(prefix.shape, np.nan)

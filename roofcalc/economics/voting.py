@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("pass_at_k = 1 − (1 − accuracy)^answers")
 def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
-    """Chance that at least one of `answers` independent answers is right (arXiv 2107.03374, section 2.1).
-
-    Formulas
-    --------
-    pass_at_k = 1 − (1 − p)^k
-    """
+    """Chance that at least one of `answers` independent answers is right (arXiv 2107.03374, section 2.1)."""
     accuracy = np.asarray(accuracy, dtype=float)
     with np.errstate(divide="ignore"):
         return np.asarray(-np.expm1(np.asarray(answers, dtype=float) * np.log1p(-accuracy)))
@@ -29,11 +27,8 @@ def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
 def majority_accuracy(accuracy: float, answers: int) -> float:
     """Chance that more than half of `answers` are right, where all the wrong ones agree; a tie counts half.
 
-    That wrong answers agree is the worst case of a vote (arXiv 2203.11171 lets them scatter over many).
-
-    Formulas
-    --------
-    majority = Σ over i > n/2 of C(n, i)·p^i·(1 − p)^(n − i), and half the term i = n/2
+    That wrong answers agree is the worst case of a vote (arXiv 2203.11171 lets them scatter over many). With accuracy p and n answers
+    it is the binomial tail Σ C(n, i)·p^i·(1 − p)^(n − i) over i > n/2, and half the term i = n/2.
     """
     if accuracy in (0.0, 1.0):
         return accuracy
@@ -49,6 +44,10 @@ def _log_factorials(numbers: NDArray[Any]) -> NDArray[Any]:
     return np.array([math.lgamma(n + 1) for n in numbers.tolist()])
 
 
+@formula(
+    "accepted = accuracy·recall + (1 − accuracy)·false_positive",
+    "verifier = (1 − (1 − accepted)^answers)·accuracy·recall/accepted + (1 − accepted)^answers·accuracy·(1 − recall)/(1 − accepted)",
+)
 def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: Any) -> NDArray[Any]:
     """Chance that the answer given is right when a verifier takes one at random of those that it accepts.
 
@@ -58,11 +57,6 @@ def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: 
     ----------
     recall, false_positive
         Chance that it accepts a right answer, and a wrong one.
-
-    Formulas
-    --------
-    accepted = p·recall + (1 − p)·false_positive
-    verifier = (1 − (1 − accepted)^n)·p·recall/accepted + (1 − accepted)^n·p·(1 − recall)/(1 − accepted)
     """
     p, n, recall = (np.asarray(one, dtype=float) for one in (accuracy, answers, recall))
     accepted = p * recall + (1 - p) * np.asarray(false_positive, dtype=float)

@@ -15,6 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import Wires
 from roofcalc.physics import interconnect
 from roofcalc.physics.ops.types import Message
+from roofcalc.specs.formula import formula
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Leg(NamedTuple):
     @property
     def letter(self) -> str:
         """The letter of the fraction of the wire that is achieved."""
-        return "f" if self.wire == "link" else "f_out"
+        return "η" if self.wire == "link" else "η_out"
 
     @property
     def share(self) -> float:
@@ -56,16 +57,14 @@ def ways(deployment: Deployment, message: Message) -> list[Way]:
     return _KINDS[message.kind](deployment, deployment.profile.wires, message)
 
 
+@formula(
+    "one-shot = (g − 1)·M/(η·λ)",
+    "two-shot = 2·(g − 1)/g·M/(η·λ)",
+    "inside each domain = 2·(D_s − 1)/D_s·M/(η·λ)",
+    "across domains = 2·(domains − 1)/domains·M/D_s/(η_out·λ_out)",
+)
 def all_reduce(deployment: Deployment, wires: Wires, message: Message) -> list[Way]:
-    """One-shot, each device reading all others' message, or two-shot or in-switch; wider than a domain by its levels.
-
-    Formulas
-    --------
-    one-shot = (g − 1)·M/(f·λ)
-    two-shot = 2·(g − 1)/g·M/(f·λ)
-    inside each domain = 2·(D_s − 1)/D_s·M/(f·λ)
-    across domains = 2·(m − 1)/m·M/D_s/(f_out·λ_out)
-    """
+    """One-shot, each device reading all others' message, or two-shot or in-switch; wider than a domain by its levels."""
     group, domain = message.group, deployment.hardware.domain
     inside, domains = min(group, domain), -(-group // domain)
     first_us, first, second_us, second = nearest(wires.reduce, inside)
@@ -75,30 +74,29 @@ def all_reduce(deployment: Deployment, wires: Wires, message: Message) -> list[W
             Way(first_us * 1e-6, (_link(deployment, all_reduce, "one-shot", group - 1, inside, first, letters),)),
             Way(second_us * 1e-6, (_link(deployment, all_reduce, "two-shot", 2 * (group - 1) / group, inside, second, letters),)),
         ]
-    letters = {"D_s": float(inside), "m": float(domains)}
+    letters = {"D_s": float(inside), "domains": float(domains)}
     legs = [_link(deployment, all_reduce, "inside each domain", 2 * (inside - 1) / inside, inside, second, letters)] if inside > 1 else []
     legs.append(_out(deployment, all_reduce, "across domains", 2 * (domains - 1) / domains / inside, wires.out, letters))
     return [Way(((second_us if inside > 1 else 0.0) + 2 * _doublings(domains) * wires.out_us) * 1e-6, tuple(legs))]
 
 
+@formula(
+    "each copy, inside = choices·(g_in − 1)/g·M/(η·λ)",
+    "each copy, outside = choices·(g − g_in)/g·M/(η_out·λ_out)",
+    "merged, inside = copies·M/(η·λ)",
+    "merged, outside = across·M/(η_out·λ_out)",
+    "torus, inside = M·min(copies_in/λ_a2a, (g − domains)/λ)/η",
+)
 def exchange(deployment: Deployment, wires: Wires, message: Message) -> list[Way]:
     """Tokens to the ranks of their experts, or back: each copy straight to its rank, or merged to one per rank and one per domain.
 
     Between domains both wires are busy at once, and take as long as the slower one (`_at_once`). Sending each copy is offered only
     where it takes at least the merged bytes' time at the links' whole rates.
-
-    Formulas
-    --------
-    each copy, inside = k·(g_in − 1)/g·M/(f·λ)
-    each copy, outside = k·(g − g_in)/g·M/(f_out·λ_out)
-    merged, inside = copies·M/(f·λ)
-    merged, outside = across·M/(f_out·λ_out)
-    torus, inside = M·min(near/λ_x, (g − m)/λ)/f
     """
     group, domain = message.group, deployment.hardware.domain
     inside, far = min(group, domain), group > domain
-    letters = {"g": float(group), "g_in": float(inside), "m": float(-(-group // inside))}
-    letters |= {"k": message.choices, "copies": message.copies, "across": message.across}
+    letters = {"g": float(group), "g_in": float(inside), "domains": float(-(-group // inside))}
+    letters |= {"choices": message.choices, "copies": message.copies, "across": message.across}
     own, between = wires.exchange, wires.exchange_out if far else wires.exchange
 
     def way(name: str, latency_us: float, near: float, share: float, across: float, share_out: float) -> Way:
@@ -130,49 +128,39 @@ def _near(deployment: Deployment, name: str, copies: float, inside: int, share: 
     if interconnect.scale_up(deployment).shape != "torus":
         return _link(deployment, exchange, name, copies, inside, share, letters)
     ring, spread = interconnect.rate(deployment, inside), interconnect.exchange_rate(deployment, inside)
-    factor = ring * min(copies / spread, (letters["g"] - letters["m"]) / ring)
-    return _link(deployment, exchange, "torus, inside", factor, inside, share, {**letters, "near": copies, "λ_x": spread})
+    factor = ring * min(copies / spread, (letters["g"] - letters["domains"]) / ring)
+    return _link(deployment, exchange, "torus, inside", factor, inside, share, {**letters, "copies_in": copies, "λ_a2a": spread})
 
 
+@formula("inside the domain = (g − domains)·M/(η·λ)", "across domains = (domains − 1)·M/(η_out·λ_out)")
 def gather(deployment: Deployment, wires: Wires, message: Message) -> list[Way]:
-    """All-gather, or reduce-scatter, of M bytes from each of g devices, one of each other domain over the scale-out link.
-
-    Formulas
-    --------
-    inside the domain = (g − m)·M/(f·λ)
-    across domains = (m − 1)·M/(f_out·λ_out)
-    """
+    """All-gather, or reduce-scatter, of M bytes from each of g devices, one of each other domain over the scale-out link."""
     inside = min(message.group, deployment.hardware.domain)
     domains = -(-message.group // inside)
-    letters = {"g": float(message.group), "m": float(domains)}
+    letters = {"g": float(message.group), "domains": float(domains)}
     latency_us = (nearest(wires.gather_us, inside) if inside > 1 else 0.0) + _doublings(domains) * wires.out_us
     legs = [_link(deployment, gather, "inside the domain", message.group - domains, inside, wires.gather, letters)] if inside > 1 else []
     legs += [_out(deployment, gather, "across domains", domains - 1, wires.out, letters)] if domains > 1 else []
     return [Way(latency_us * 1e-6, tuple(legs))]
 
 
+@formula("to the next stage = M/(η·λ)", "to the next stage, scale-out = M/(η_out·λ_out)")
 def send(deployment: Deployment, wires: Wires, message: Message) -> list[Way]:
-    """One message to the next stage.
-
-    Formulas
-    --------
-    to the next stage = M/(f·λ)
-    to the next stage, scale-out = M/(f_out·λ_out)
-    """
+    """One message to the next stage."""
     if message.wire == "scale_out":
         return [Way(wires.send_us * 1e-6, (_out(deployment, send, "to the next stage, scale-out", 1.0, wires.out, {}),))]
     share, rate = interconnect.achieved(deployment, wires.send), interconnect.send_rate(deployment)
-    return [Way(wires.send_us * 1e-6, (Leg("link", 1 / (share * rate), send, "to the next stage", {"f": share, "λ": rate}),))]
+    return [Way(wires.send_us * 1e-6, (Leg("link", 1 / (share * rate), send, "to the next stage", {"η": share, "λ": rate}),))]
 
 
 def _link(deployment: Deployment, function: Callable[..., Any], name: str, factor: float, group: int, share: float, letters: dict[str, float]) -> Leg:
     share, rate = interconnect.achieved(deployment, share), interconnect.rate(deployment, group)
-    return Leg("link", factor / (share * rate), function, name, {**letters, "f": share, "λ": rate})
+    return Leg("link", factor / (share * rate), function, name, {**letters, "η": share, "λ": rate})
 
 
 def _out(deployment: Deployment, function: Callable[..., Any], name: str, factor: float, share: float, letters: dict[str, float]) -> Leg:
     share, rate = interconnect.achieved(deployment, share), interconnect.out_rate(deployment)
-    return Leg("scale_out", factor / (share * rate), function, name, {**letters, "f_out": share, "λ_out": rate})
+    return Leg("scale_out", factor / (share * rate), function, name, {**letters, "η_out": share, "λ_out": rate})
 
 
 def nearest(by_ranks: Mapping[str, T], ranks: int) -> T:

@@ -15,6 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import interconnect
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import Message
+from roofcalc.specs.formula import formula
 
 
 class WireTime(NamedTuple):
@@ -25,13 +26,9 @@ class WireTime(NamedTuple):
     latency: Array = 0.0
 
 
+@formula("M = T·width·a")
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime:
-    """Time of one message for `tokens` tokens of a rank: e elements each, at the wire's bytes per element.
-
-    Formulas
-    --------
-    M = T·e·a
-    """
+    """Time of one message for `tokens` tokens of a rank: e elements each, at the wire's bytes per element."""
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
     return _cheapest(deployment, message, size) if deployment.profile else _KINDS[message.kind](deployment, message, size)
 
@@ -51,21 +48,20 @@ def _cheapest(deployment: Deployment, message: Message, size: Array) -> WireTime
     return found
 
 
+@formula(
+    "ring = 2·M·(g − 1)/(g·λ)",
+    "in the switch = M·(1 + 1/g)/λ",
+    "in the switch, bound = M·min(1, 2·(g − 1)/g)/λ",
+    "inside each domain = 2·M·(D_s − 1)/(D_s·λ)",
+    "inside each domain, bound = M·min(1, 2·(D_s − 1)/D_s)/λ",
+    "across domains = 2·M/D_s·(domains − 1)/(domains·λ_out)",
+)
 def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """All-reduce of `size` bytes held by each of a group of g devices.
 
     Within one domain a ring moves 2·M·(g−1)/g over the link; a switch that sums in the network moves M·(1+1/g) where
     that is less (M·min(1, 2(g−1)/g) in `bound`). Wider groups reduce-scatter and all-gather inside each domain of D_s
     devices and all-reduce M/D_s across the domains; in `bound` switches that sum do so on the way there and back.
-
-    Formulas
-    --------
-    ring = 2·M·(g − 1)/(g·λ)
-    in the switch = M·(1 + 1/g)/λ
-    in the switch, bound = M·min(1, 2·(g − 1)/g)/λ
-    inside each domain = 2·M·(D_s − 1)/(D_s·λ)
-    inside each domain, bound = M·min(1, 2·(D_s − 1)/D_s)/λ
-    across domains = 2·M/D_s·(m − 1)/(m·λ_out)
     """
     group, domain = message.group, deployment.hardware.domain
     inside = min(group, domain)
@@ -79,15 +75,9 @@ def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTim
     return WireTime(link, size * (2 * (across - 1) / across / inside / _scale_out(deployment)))
 
 
+@formula("inside the domain = copies·M/λ", "inside the domain, torus = M·min(copies/λ_a2a, (g − domains)/λ)", "across domains = across·M/λ_out")
 def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """Tokens to the ranks that need them, or back: `copies` of `size` bytes over the links, `across` to other domains.
-
-    Formulas
-    --------
-    inside the domain = copies·M/λ
-    inside the domain, torus = M·min(copies/λ_x, (g − m)/λ)
-    across domains = across·M/λ_out
-    """
+    """Tokens to the ranks that need them, or back: `copies` of `size` bytes over the links, `across` to other domains."""
     out = size * message.across / _scale_out(deployment) if message.across else 0.0
     inside = min(message.group, deployment.hardware.domain)
     if inside == 1:
@@ -99,15 +89,11 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
     return WireTime(size * (message.copies / _rate(deployment, inside)), out)
 
 
+@formula("inside the domain = (g − domains)·M/λ", "across domains = (domains − 1)·M/λ_out")
 def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
     """All-gather, or reduce-scatter, of `size` bytes from each of g devices: each receives those of the others.
 
     One of each other domain comes over the scale-out link, the rest over the links.
-
-    Formulas
-    --------
-    inside the domain = (g − m)·M/λ
-    across domains = (m − 1)·M/λ_out
     """
     inside = min(message.group, deployment.hardware.domain)
     across = -(-message.group // inside)
@@ -115,14 +101,9 @@ def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
     return WireTime(link, size * ((across - 1) / _scale_out(deployment)) if across > 1 else 0.0)
 
 
+@formula("to the next stage = M/λ", "to the next stage, scale-out = M/λ_out")
 def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """One message to the next stage.
-
-    Formulas
-    --------
-    to the next stage = M/λ
-    to the next stage, scale-out = M/λ_out
-    """
+    """One message to the next stage."""
     if message.wire == "scale_out":
         return WireTime(0.0, size / _scale_out(deployment))
     return WireTime(size / (interconnect.send_rate(deployment) * interconnect.achieved(deployment)), 0.0)
@@ -141,7 +122,7 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
     hardware, group = deployment.hardware, message.group
     inside = min(group, hardware.domain)
     domains = -(-group // hardware.domain)
-    letters = {"g": group, "D_s": hardware.domain, "m": domains, "copies": message.copies, "across": message.across}
+    letters = {"g": group, "D_s": hardware.domain, "domains": domains, "copies": message.copies, "across": message.across}
     if hardware.scale_out_bytes_per_s is not None:
         letters["λ_out"] = _scale_out(deployment)
     function = _KINDS[message.kind]
@@ -162,7 +143,7 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
                 name = f"in the switch{bound}" if _factor(deployment, group) < ring else "ring"
         elif message.kind == "exchange" and interconnect.scale_up(deployment).shape == "torus":
             name = "inside the domain, torus"
-            letters["λ_x"] = interconnect.exchange_rate(deployment, inside) * interconnect.achieved(deployment)
+            letters["λ_a2a"] = interconnect.exchange_rate(deployment, inside) * interconnect.achieved(deployment)
         found.append((function, name, letters))
     if domains > 1:
         found.append((function, "across domains", letters))

@@ -16,6 +16,7 @@ from roofcalc.physics.ops.gemm import products, served, together
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import ALONE, Branches, Cache, Message, Operation, Place, Product, Recurrence, Share
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block, Dtypes
 
 Reads = Callable[[Span], Array]
@@ -55,17 +56,11 @@ def spread_of(deployment: Deployment) -> float:
     return float(deployment.layout.tp * deployment.layout.dp) if deployment.assumptions.is_bound else 1.0
 
 
+@formula("B_m = ceil(B/p)", "B_r = ceil(B_m/d)", "T = B_r·q", "T_g = B_m·q")
 def share_of(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple[Share, Array]:
     """What one device works on for a global batch with `tokens` new tokens per sequence, and the sequences of one rank, B_r.
 
     In `bound` nothing is rounded up: a stage's work divides over its t·d devices.
-
-    Formulas
-    --------
-    B_m = ceil(B/p)
-    B_r = ceil(B_m/d)
-    T = B_r·q
-    T_g = B_m·q
     """
     layout, place = deployment.layout, work_place(deployment)
     if deployment.assumptions.is_bound:
@@ -163,18 +158,13 @@ def over(cached: Array, new: Array) -> Reads:
     return lambda span: span.pairs(cached, new) / new
 
 
+@formula("FLOPs = q·f_entry·reads", "bytes = entry·loaded", "bytes, loaded again = entry·loaded·loads")
 def attended(
     cache: Cache, layers: int, reads: Reads, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE
 ) -> Operation:
     """Scores and weighted sum over a cache, of one sequence: each entry is loaded, as often as the kernel does, the newest written.
 
     Streams that share a prefix load its entries once (arXiv 2402.05099), but each multiplies by them.
-
-    Formulas
-    --------
-    FLOPs = q·f·reads
-    bytes = entry·loaded
-    bytes, loaded again = entry·loaded·loads
     """
     read = reads(cache.span)
     loaded = read if tokens * branches.count == 1 else reads(branches.of(cache.span.together(tokens)))
@@ -189,14 +179,9 @@ def attended(
     )
 
 
+@formula("FLOPs = q·f_state·N_s", "bytes = 2·N_s·b")
 def updated(state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", branches: Branches = ALONE) -> Operation:
-    """A recurrent state of one sequence, or of each of its streams, read and written once.
-
-    Formulas
-    --------
-    FLOPs = q·f·N_s
-    bytes = 2·N_s·b
-    """
+    """A recurrent state of one sequence, or of each of its streams, read and written once."""
     return Operation(
         name=f"{prefix}state",
         layers=layers,
@@ -256,16 +241,12 @@ def exchanges(deployment: Deployment) -> bool:
     return deployment.layout.dp > 1 and any(message.kind == "exchange" for stage in deployment.stages for message in messages(deployment, stage))
 
 
+@formula("copies = (g − 1)·P_hit − (domains − 1)·P_hit_dom", "across = (domains − 1)·P_hit_dom")
 def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float], choices: float) -> list[Message]:
     """Dispatch to the ranks whose experts a token needs, and combine; T/t tokens per device.
 
     A token goes to another domain once, over the scale-out link, and from there to the other ranks that need it over the
     links; combining goes the same way back.
-
-    Formulas
-    --------
-    copies = (g − 1)·P_hit − (m − 1)·P_hit_m
-    across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp

@@ -14,6 +14,7 @@ import numpy as np
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import read_experts
 from roofcalc.physics.ops.types import Product, Routed, Share
+from roofcalc.specs.formula import formula
 
 
 class Roof(NamedTuple):
@@ -33,14 +34,9 @@ class Roof(NamedTuple):
     routed: Routed | None
     load: float
 
+    @formula("compute = t_compute·T", "memory = t_weights·times_read + t_io·T")
     def seconds(self, share: Share) -> tuple[Array, Array]:
-        """Compute and memory time for what one device works on.
-
-        Formulas
-        --------
-        compute = a·T
-        memory = b·read + c·T
-        """
+        """Compute and memory time for what one device works on."""
         if self.routed is None:
             return self.compute * share.tokens, self.weights + self.moved * share.tokens if self.moved else self.weights
         tokens = share.group_tokens

@@ -17,6 +17,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import Branches
 from roofcalc.physics.prefill import beside, prefill
 from roofcalc.physics.roofline import RESOURCES, Step, limit_of, step_of
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
 
 if TYPE_CHECKING:
@@ -60,14 +61,9 @@ class Mean(Record):
         return {name: np.asarray((value * self.weights).sum(axis=-1)) for name, value in found.items()}
 
 
+@formula("q = γ + 1", "T_step = T_verify + γ·T_draft")
 class Drafted(Record):
-    """Steps that verify drafts: the target's step on q tokens and γ steps of whatever drafts.
-
-    Formulas
-    --------
-    q = γ + 1
-    T_step = T_verify + γ·T_draft
-    """
+    """Steps that verify drafts: the target's step on q tokens and γ steps of whatever drafts."""
 
     verify: Timed
     draft: Timed | None
@@ -96,20 +92,29 @@ def limited_by(step: Timed, batch: Any) -> NDArray[np.str_]:
     return limit_of(step.deployment, step.resources(batch))
 
 
+@formula("interactivity = A/T_step")
+def interactivity_tok_s(deployment: Deployment, step_s: Any) -> NDArray[Any]:
+    """Output tokens per second of each user, from the seconds of a step; A tokens are accepted per step."""
+    return np.asarray(deployment.accepted / np.asarray(step_s, dtype=float))
+
+
+@formula("throughput = B·interactivity", "throughput per device = throughput/devices")
+def decode_tok_s(deployment: Deployment, batch: Any, step_s: Any) -> NDArray[Any]:
+    """Output tokens per second of the whole system while it only decodes: `batch` sequences, steps of `step_s` seconds."""
+    return np.asarray(batch * deployment.accepted / np.asarray(step_s, dtype=float))
+
+
 def step_at(deployment: Deployment, seq: Any) -> Timed:
     """The step at a context of `seq` tokens, drafts included where the deployment has them."""
     return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
 
 
+@formula("mean step = T_generation/osl")
 def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, shares: Any = None) -> Timed:
     """The mean step of generations of `osl` tokens after prompts of `isl`; arrays that broadcast.
 
     With several `streams`, each of `osl` tokens, after one prompt, its batch counts prompts. With `shares` the last axis
     holds kinds of generations, and its batch has those shares of each.
-
-    Formulas
-    --------
-    mean T = ΣT_step/osl
 
     Raises
     ------
@@ -149,15 +154,12 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
     return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
 
 
+@formula("T_prompt = T_prefill/d")
 def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0, batch: Any = 1.0) -> NDArray[Any]:
     """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
 
     `cached` tokens before it are there already. A drafter takes in the prompt as well. In `typical` a rank takes in several short
     prompts of a batch together.
-
-    Formulas
-    --------
-    prompt = T_prefill/d
     """
     layout, draft = deployment.layout, deployment.draft
     together = _together(deployment, isl, batch)
@@ -174,6 +176,7 @@ def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
     return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 
+@formula("throughput = B·osl/(osl/A·T_step + max(T_first, B/d·T_prefill))")
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None, parts: Any = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
@@ -181,10 +184,6 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
     for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
     `fewest_seconds` says, and in `typical` ranks may wait for one another's (`_in_step_s`). With `parts` the last axis of `isl` and
     `osl` holds kinds of requests, of which each is so large a part, and `mean` is the step of their mix.
-
-    Formulas
-    --------
-    throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
     """
     batch = np.asarray(batch, dtype=float)
     of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
@@ -203,19 +202,13 @@ def _over_kinds(values: Any, parts: Any) -> Any:
     return values if parts is None else np.asarray((values * parts).sum(axis=-1))
 
 
+@formula("μ = B·A/(p·osl)", "p_any = 1 − exp(−μ)", "prompts_met = μ/p_any", "prompts = osl/A·p_any·T_prefill_met")
 def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None, parts: Any = None) -> NDArray[Any]:
     """Seconds that prompts take where all ranks wait in each step in which any of them takes one in.
 
     Data-parallel ranks that exchange tokens in every layer step together. Requests come as others end, on each rank by itself, so
     that a step meets the μ prompts of all ranks by chance, k of them where it meets any. Source: "DP attention imbalance", lmsys.org/blog,
     2025-05-05. A drafter takes the prompt in as well.
-
-    Formulas
-    --------
-    μ = B·A/(p·osl)
-    met = 1 − e^−μ
-    k = μ/met
-    prompts = osl/A·met·T_prefill(k)
     """
     steps, depth = osl / deployment.accepted, deployment.layout.pp
     mean = batch / (depth * steps)
@@ -229,19 +222,18 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
     return np.asarray(steps * met * _over_kinds(pace, parts))
 
 
+@formula(
+    "T_compute = (osl − 1)/A·compute + prefill_compute",
+    "T_memory = (osl − 1)/A·memory + prefill_kv",
+    "T_decode = (osl − 1)/A·T_step",
+    "time = max(T_compute, T_memory, T_decode, T_prefill)",
+)
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
     """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
 
     An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
     output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369. `parts` are as `output_tok_s` takes them;
     that prompts alone take as long as they do is then no floor of its own.
-
-    Formulas
-    --------
-    T ≥ (osl − 1)/A·compute + prompts' compute
-    T ≥ (osl − 1)/A·memory + prompts' cache
-    T ≥ (osl − 1)/A·T_step
-    T ≥ T_prefill of all prompts at once
     """
     batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
     left = _over_kinds(after, parts)

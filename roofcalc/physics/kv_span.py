@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -70,23 +71,15 @@ class Span(Record):
         """The shortest context that has at least so many entries."""
         raise NotImplementedError
 
+    @formula("pairs = sum_C_P − sum_C")
     def pairs(self, cached: Array, new: Array) -> Array:
-        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C.
-
-        Formulas
-        --------
-        pairs = sum_C_P − sum_C
-        """
+        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C."""
         return self.summed(cached + new) - self.summed(cached)
 
 
+@formula("reads = S")
 class Full(Span):
-    """Every token before.
-
-    Formulas
-    --------
-    reads = S
-    """
+    """Every token before."""
 
     def reads(self, seq: Array) -> Array:
         return seq
@@ -94,13 +87,9 @@ class Full(Span):
     def moved(self, cached: Array, new: Array) -> Array:
         return cached + new
 
+    @formula("sum = tri(x)")
     def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = tri(x)
-        """
+        """Σ reads(i) for i = 1 … x."""
         return triangle(x)
 
     def shared(self, prefix: Array, own: Array) -> Array:
@@ -113,13 +102,9 @@ class Full(Span):
         return entries
 
 
+@formula("reads = min(S, W)")
 class Window(Span):
-    """The last `size` tokens.
-
-    Formulas
-    --------
-    reads = min(S, W)
-    """
+    """The last `size` tokens."""
 
     size: float
 
@@ -132,13 +117,9 @@ class Window(Span):
     def moved(self, cached: Array, new: Array) -> Array:
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
+    @formula("sum = tri(min(x, W)) + W·max(0, x − W)")
     def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = tri(min(x, W)) + W·max(0, x − W)
-        """
+        """Σ reads(i) for i = 1 … x."""
         return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
     def shared(self, prefix: Array, own: Array) -> Array:
@@ -150,14 +131,9 @@ class Window(Span):
         return falling(self.size, x) - falling(self.size - prefix, x)
 
 
+@formula("reads = min(S, Q)", "reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1")
 class Chunk(Span):
-    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own.
-
-    Formulas
-    --------
-    reads = min(S, Q)
-    reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1
-    """
+    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own."""
 
     size: int
     exact: bool = False
@@ -171,13 +147,9 @@ class Chunk(Span):
     def moved(self, cached: Array, new: Array) -> Array:
         return cached % self.size + np.minimum(new, self.size)
 
+    @formula("sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)")
     def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)
-        """
+        """Σ reads(i) for i = 1 … x."""
         return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
 
     def shared(self, prefix: Array, own: Array) -> Array:
@@ -191,13 +163,9 @@ class Chunk(Span):
         return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
 
 
+@formula("reads = floor(S/r)")
 class Pool(Span):
-    """Entries that stand for `ratio` tokens each.
-
-    Formulas
-    --------
-    reads = floor(S/r)
-    """
+    """Entries that stand for `ratio` tokens each."""
 
     ratio: int
 
@@ -207,13 +175,9 @@ class Pool(Span):
     def moved(self, cached: Array, new: Array) -> Array:
         return self.reads(cached + new)
 
+    @formula("sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)")
     def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)
-        """
+        """Σ reads(i) for i = 1 … x."""
         blocks = np.floor(x / self.ratio)
         return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
 
@@ -228,13 +192,9 @@ class Pool(Span):
         return entries * self.ratio
 
 
+@formula("reads = min(candidates, k)")
 class Top(Span):
-    """The `count` best of the candidates of `among`, picked by an indexer; all are held.
-
-    Formulas
-    --------
-    reads = min(candidates, k)
-    """
+    """The `count` best of the candidates of `among`, picked by an indexer; all are held."""
 
     among: Span
     count: float
@@ -255,13 +215,9 @@ class Top(Span):
     def moved(self, cached: Array, new: Array) -> Array:
         return np.minimum(self.among.moved(cached, new), new * self.count)
 
+    @formula("sum = sum_below + k·max(0, x − x_full + 1)")
     def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = sum_below + k·max(0, x − x_full + 1)
-        """
+        """Σ reads(i) for i = 1 … x."""
         full = self.among.first_with(self.count)
         return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
@@ -329,13 +285,9 @@ class Borrowed(Reserved):
         return Borrowed(self.span.branched(count, prefix))
 
 
+@formula("reads = shared + streams·(reads_of_one − shared)")
 class Branched(Span):
-    """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix.
-
-    Formulas
-    --------
-    reads = shared + n·(reads_of_one − shared)
-    """
+    """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix."""
 
     span: Span
     count: float

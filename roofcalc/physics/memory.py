@@ -14,21 +14,18 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import ALONE, Branches, Place
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits.
 
     Replicated KV heads, latent projections and routers weigh on each rank; experts as `held_experts` says.
-
-    Formulas
-    --------
-    weights = layers·N·w
-    experts = layers·held·N·w
     """
     model, place, weights = deployment.model, held_place(deployment), deployment.weights
     total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, place, weights) for name, count in stage.groups)
@@ -71,16 +68,11 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
+@formula("cache = layers·holds·entry", "state = layers·N_s·b", "kept = layers·kept")
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
 
     With `branches`, what all streams of one query keep: whole blocks of their prefix once.
-
-    Formulas
-    --------
-    cache = layers·holds·entry
-    state = layers·N_s·b
-    kept = layers·kept
     """
     return _of_stage(stage, _kept_per_layer(deployment, seq, branches))
 
@@ -129,15 +121,11 @@ def weights_fit(deployment: Deployment) -> bool:
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
+@formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
 def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
     """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
 
     With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
-
-    Formulas
-    --------
-    usable = M·util − reserve
-    batch_memory = d·floor((usable − weights)/KV)
     """
     seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]

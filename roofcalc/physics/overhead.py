@@ -8,18 +8,12 @@ from __future__ import annotations
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.ops.registry import EXPOSED, KINDS
+from roofcalc.specs.formula import formula
 
 
+@formula("exposed = layers·τ", "exposed, prompt = layers·τ·φ", "step = τ_step", "step, prompt = τ_step·φ")
 def seconds(deployment: Deployment, stage: Stage, prompt: bool = False) -> float:
-    """Exposed time of one pass through a stage, of a decode step or of a prompt.
-
-    Formulas
-    --------
-    exposed = layers·τ
-    exposed, prompt = layers·τ·φ
-    step = τ_step
-    step, prompt = τ_step·φ
-    """
+    """Exposed time of one pass through a stage, of a decode step or of a prompt."""
     return sum(count * layer_seconds(deployment, name, prompt) for name, count in stage.groups) + pass_seconds(deployment, prompt)
 
 

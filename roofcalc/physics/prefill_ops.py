@@ -17,6 +17,7 @@ from roofcalc.physics.ops.ffn import expert_operations
 from roofcalc.physics.ops.gemm import linear
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Cache, Operation, Part, Share
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix
 
@@ -66,16 +67,11 @@ def prefill_operations(
     return found
 
 
+@formula("FLOPs = B_r·f_entry·pairs", "bytes = B_r·entry·moved")
 def attended(
     cache: Cache, layers: int, sequences: Array, new: Array, cached: Array, flops: Array, spread: float = 1.0, prefix: str = ""
 ) -> Operation:
-    """Attention of P new tokens over C cached ones and one another: entries of C loaded once, those held of P written.
-
-    Formulas
-    --------
-    FLOPs = B_r·f·pairs
-    bytes = B_r·entry·moved
-    """
+    """Attention of P new tokens over C cached ones and one another: entries of C loaded once, those held of P written."""
     return Operation(
         name=prefix + cache.name,
         layers=layers,
@@ -94,15 +90,11 @@ def worth(deployment: Deployment) -> float:
     return attention / product
 
 
+@formula("absorbed = f_entry·pairs + v·P·f_up", "expanded = f_pair·pairs + v·(C + P)·f_up")
 def is_expanded(part: Part, new: Array, cached: Array, value: float = 1.0) -> Array:
     """Where rebuilding keys and values of all heads is done sooner than attending to the latents (1, else 0).
 
     `value`, v in the formulas, is what `worth` says; at 1 the form with fewer FLOPs is taken.
-
-    Formulas
-    --------
-    absorbed = f·pairs + v·P·f_entry
-    expanded = f_pair·pairs + v·(C + P)·f_entry
     """
     if part.rebuilt is None:
         return 0.0
@@ -119,6 +111,7 @@ def per_pair(part: Part, cache: Cache, expanded: Array) -> Array:
     return cache.flops + (part.rebuilt.flops - cache.flops) * expanded
 
 
+@formula("T, expanded = T·(C + P)/P")
 def linear_again(
     part: Part,
     names: tuple[str, ...],
@@ -131,12 +124,7 @@ def linear_again(
     activations: bool,
     prefix: str,
 ) -> list[Operation]:
-    """The per-head products of latent attention: for every new token, or, expanded, for every entry, cached ones included.
-
-    Formulas
-    --------
-    T, expanded = T·(C + P)/P
-    """
+    """The per-head products of latent attention: for every new token, or, expanded, for every entry, cached ones included."""
     if not names:
         return []
     entries = share.tokens * (1.0 + expanded * (cached / new))

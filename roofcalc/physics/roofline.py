@@ -29,6 +29,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.gemm_time import Roof
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import ALONE, Branches, Message, Operation, Share
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -52,15 +53,12 @@ class Step(Record):
     per_sequence: tuple[Terms, ...]  # of each kind of stage, in the shape of the context
     tokens: float = 1.0  # new ones of each sequence
 
+    @formula("T_step, B ≥ p = p·slowest_stage")
     def seconds(self, batch: Any) -> Any:
         """Seconds of one step, for global batches of any shape that broadcasts with the context.
 
         A token passes every stage: once there are as many sequences as stages, that takes as many times the slowest
         stage; with fewer, the sum of the stages.
-
-        Formulas
-        --------
-        T_step, B ≥ p = p·slowest_stage
         """
         batch = np.asarray(batch, dtype=float)
         each = self.stage_seconds(batch)
@@ -99,17 +97,15 @@ class Step(Record):
         """The resource whose operations take the largest part of the step; ties go to bandwidth."""
         return limit_of(self.deployment, self.resources(batch))
 
+    @formula(
+        "op = work + network",
+        "net = max(work, network)",
+        "full = max(compute, memory, network)",
+        "full, bound = max(compute, memory, link, scale_out)",
+        "with overhead = overlapped + overhead",
+    )
     def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
-        """Seconds of one pass through each kind of stage.
-
-        Formulas
-        --------
-        op = work + network
-        net = max(work, network)
-        full = max(compute, memory, network)
-        full, bound = max(compute, memory, link, scale_out)
-        with overhead = overlapped + overhead
-        """
+        """Seconds of one pass through each kind of stage."""
         fixed, sequences = self._of_batch(batch, fixed_seconds)
         return [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
 
@@ -275,16 +271,9 @@ def spared_seconds(deployment: Deployment) -> float:
     return deployment.cache_bytes / rate if deployment.assumptions.overlap == "full" else 0.0
 
 
+@formula("compute = FLOPs/(mfu·F)", "memory = bytes/(mbu·β)", "time = max(compute, memory)", "time, nothing overlapped = compute + memory")
 def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
-    """Compute and memory time of one operation, at the fractions of the peaks that it achieves (`Deployment.achieved`).
-
-    Formulas
-    --------
-    compute = FLOPs/(mfu·F)
-    memory = bytes/(mbu·β)
-    time = max(compute, memory)
-    time, nothing overlapped = compute + memory
-    """
+    """Compute and memory time of one operation, at the fractions of the peaks that it achieves (`Deployment.achieved`)."""
     flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor, operation.prompt)
     return operation.flops / flop_per_s, operation.bytes / bytes_per_s
 

@@ -21,6 +21,7 @@ from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.pareto import pareto
 from roofcalc.solvers.workload import Workload
 from roofcalc.specs.device import Hardware
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
@@ -208,6 +209,7 @@ def better(one: Readers, other: Readers) -> Readers:
     return Readers(*(np.where(other.rate > one.rate, b, a) for a, b in zip(one, other, strict=True)))
 
 
+@formula("devices per request and second = 1/prefill_rate + osl/decode_rate", "throughput = osl/(1/prefill_rate + osl/decode_rate)")
 def together(rate: Any, osl: Any, decoding: Any) -> NDArray[Any]:
     """Output tokens per second of each device of both pools, where both serve as many requests per second.
 
@@ -217,11 +219,6 @@ def together(rate: Any, osl: Any, decoding: Any) -> NDArray[Any]:
         Prompts per second and device of the pool that reads.
     osl, decoding : array
         Output tokens of a request; tok/s of each device of the pool that decodes.
-
-    Formulas
-    --------
-    devices per request and second = 1/rate + osl/decoding
-    throughput = osl/(1/rate + osl/decoding)
     """
     with np.errstate(divide="ignore"):
         return np.asarray(osl / (1 / np.asarray(rate, dtype=float) + osl / np.asarray(decoding, dtype=float)))

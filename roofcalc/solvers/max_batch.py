@@ -12,6 +12,7 @@ from roofcalc.physics.generation import Timed, limited_by, step_at
 from roofcalc.physics.ops.types import ALONE, Branches
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers.integer_search import largest
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
@@ -44,13 +45,9 @@ class MaxBatch(NamedTuple):
     step_s: NDArray[Any]
 
 
+@formula("T_allowed = A/interactivity")
 def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B.
-
-    Formulas
-    --------
-    T_allowed = A/r
-    """
+    """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B."""
     rate = np.asarray(interactivity, dtype=float)
     allowed = step.deployment.accepted * (1 + TOLERANCE)
     return largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from roofcalc.specs.device import Link
+from roofcalc.specs.formula import formula
 
 OPEN = 0.5  # what an axis without wrap-around keeps of a ring's bandwidth
 
@@ -29,25 +30,18 @@ def closes(link: Link, size: int) -> bool:
     return size > 2 and (size in link.axes if link.wrap is None else size >= link.wrap)
 
 
+@formula("all-gather = V·(g − 1)/(g·W_axes)")
 def ring_bytes_per_s(link: Link, group: int) -> float:
-    """The rate at which rings over all axes of the best shape of `group` devices gather.
-
-    Formulas
-    --------
-    all-gather = V·(g − 1)/(g·Σ W)
-    """
+    """The rate at which rings over all axes of the best shape of `group` devices gather."""
     return max(sum(axis_bytes_per_s(link, size) for size in shape if size > 1) for shape in shapes(link.axes, group))
 
 
+@formula("all-to-all rate = 4·W_axis/n_axis·(g − 1)/g")
 def exchange_bytes_per_s(link: Link, group: int) -> float:
     """The rate at which each device of a group sends to all others evenly.
 
     An axis of n devices carries each byte n/4 hops on average over both directions of its ring, the 1/g that a device keeps
     included: the slowest axis of the best shape sets the pace.
-
-    Formulas
-    --------
-    all-to-all = 4·W/n·(g − 1)/g
     """
     return max(min(4 * axis_bytes_per_s(link, n) / n for n in shape if n > 1) for shape in shapes(link.axes, group)) * (group - 1) / group
 

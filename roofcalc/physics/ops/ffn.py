@@ -15,6 +15,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.gemm import served
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Operation, Part, Place, Product, Routed, Share
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.formula import formula
 
 
 def dense(network: Dense, hidden: int, place: Place) -> Part:
@@ -30,25 +31,16 @@ def experts(network: Experts, hidden: int, place: Place) -> Part:
     return Part(network.around(hidden, place.tp), vectors, routed=routed)
 
 
+@formula("experts held, spread = ceil((E + R)/e)", "experts held, split = (E + R)/g")
 def held_experts(routed: Routed, place: Place) -> float:
-    """Experts' worth of weights on one device: whole ones of an expert rank, or its share of all.
-
-    Formulas
-    --------
-    experts held, spread = ceil((E + R)/e)
-    experts held, split = (E + R)/g
-    """
+    """Experts' worth of weights on one device: whole ones of an expert rank, or its share of all."""
     copies = routed.experts + place.redundant
     return -(-copies // place.ep) if place.ep > 1 else copies / place.group
 
 
+@formula("D = E·(1 − (1 − k_e/E_all)^T_g)")
 def distinct(routed: Routed, tokens: Array) -> Array:
-    """Different experts that `tokens` tokens hit together, on average, of E that compute among E_all to choose from.
-
-    Formulas
-    --------
-    D = E·(1 − (1 − k/E_all)^T_g)
-    """
+    """Different experts that `tokens` tokens hit together, on average, of E that compute among E_all to choose from."""
     return routed.experts * -np.expm1(tokens * _log_missed(routed))
 
 
@@ -78,39 +70,29 @@ def expert_products(
     ]
 
 
+@formula("read = min(imbalance·D, E)")
 def read_experts(routed: Routed, load: float, tokens: Array) -> Array:
-    """Experts whose weights a step of `tokens` tokens reads over the whole group, the busiest rank's load on all of them.
-
-    Formulas
-    --------
-    read = min(x·D, E)
-    """
+    """Experts whose weights a step of `tokens` tokens reads over the whole group, the busiest rank's load on all of them."""
     return np.minimum(load * distinct(routed, tokens), routed.experts)
 
 
+@formula(
+    "FLOPs = 2·T_g·k_e·E/E_all·K·N/g·imbalance",
+    "bytes = min(imbalance·D, E)·K·N·w/g",
+    "bytes with activations = min(imbalance·D, E)·K·N·w/g + 2·T_g·k_e·E/E_all/g·imbalance·(K + N)",
+)
 def expert_operations(
     routed: Routed, layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The operations of `expert_products` for the tokens of the whole group.
-
-    Formulas
-    --------
-    FLOPs = 2·T_g·k·E/E_all·K·N/g·x
-    bytes = min(x·D, E)·K·N·w/g
-    bytes with activations = min(x·D, E)·K·N·w/g + 2·T_g·k·E/E_all/g·x·(K + N)
-    """
+    """The operations of `expert_products` for the tokens of the whole group."""
     tokens = share.group_tokens
     found = expert_products(routed, layers, share.place, share.spread, bytes_of, activations, prefix)
     return [served(one, tokens, read_experts(routed, one.load, tokens)) for one in found]
 
 
+@formula("P_hit = 1 − binom(E_all − E/shards, k_e)/binom(E_all, k_e)")
 def reached(routed: Routed, shards: float) -> float:
-    """Probability that a token needs a given one of `shards` equal shards of the experts; 1 for one shard.
-
-    Formulas
-    --------
-    P_hit = 1 − C(E_all − E/e, k)/C(E_all, k)
-    """
+    """Probability that a token needs a given one of `shards` equal shards of the experts; 1 for one shard."""
     if shards <= 1:
         return 1.0
     missed = 1.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Operation, Product, Share
+from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 
 DIGITS = 12  # to which bytes per FLOP must agree
@@ -42,17 +43,11 @@ def together(found: Iterable[Product]) -> list[Product]:
     return list(met.values())
 
 
+@formula("FLOPs = 2·T·K·N", "bytes = K·N·w", "bytes with activations = K·N·w + T·(K + N)·2")
 def linear(
     matrices: Sequence[Matrix], layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The operations of `products` for the tokens of a rank.
-
-    Formulas
-    --------
-    FLOPs = 2·T·K·N
-    bytes = K·N·w
-    bytes with activations = K·N·w + T·(K + N)·2
-    """
+    """The operations of `products` for the tokens of a rank."""
     return [served(one, share.tokens) for one in products(matrices, layers, share.spread, bytes_of, activations, prefix)]
 
 

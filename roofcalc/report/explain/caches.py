@@ -86,25 +86,25 @@ def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list
         letters = {"n_i": index.heads, "d_i": index.dim}
         found = [
             line(work(gqa.index_cache, "entry bytes", letters), "B"),
-            line(work(gqa.index_cache, "FLOPs per candidate", letters, "f")),
+            line(work(gqa.index_cache, "FLOPs per candidate", letters, "f_entry")),
         ]
     elif isinstance(part, GQA):
         letters = {"n": part.heads // t, "n_kv": part.kv_heads, "t": t, "d_k": part.head_dim, "d_v": part.value_dim, "c": c}
         found = [line(work(gqa.gqa, "m", letters), "KV heads")]
         letters["m"] = _last(found)
         kind = "entry bytes, one vector for both" if part.shared_kv else "entry bytes"
-        found += [line(work(gqa.gqa, kind, letters, "entry bytes"), "B"), line(work(gqa.gqa, "FLOPs per entry", letters, "f"))]
+        found += [line(work(gqa.gqa, kind, letters, "entry bytes"), "B"), line(work(gqa.gqa, "FLOPs per entry", letters, "f_entry"))]
         if place.repeated:
             found.append(line(work(gqa.gqa, "loads", {**letters, "ρ": place.repeated}), "of each entry, by query heads that do not share them"))
     elif isinstance(part, MLA):
         letters = {"r_kv": part.kv_rank, "d_rope": part.rope_dim, "c": c, "n": part.heads // t}
         kind = "entry bytes in fp8" if place.kv_scales else "entry bytes"
-        found = [line(work(mla.latent_bytes, kind, letters, "entry bytes"), "B"), line(work(mla.mla, "FLOPs per entry", letters, "f"))]
+        found = [line(work(mla.latent_bytes, kind, letters, "entry bytes"), "B"), line(work(mla.mla, "FLOPs per entry", letters, "f_entry"))]
     elif isinstance(part, Pooled):
         letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
-        found = [line(work(mla.pooled, "entry bytes", letters), "B"), line(work(mla.pooled, "FLOPs per entry", letters, "f"))]
+        found = [line(work(mla.pooled, "entry bytes", letters), "B"), line(work(mla.pooled, "FLOPs per entry", letters, "f_entry"))]
     if dcp > 1:
         found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
         if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
+            found.append(Line("f_entry, striped", cache.flops, "", "f_entry/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
     return found

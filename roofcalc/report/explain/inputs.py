@@ -10,7 +10,7 @@ def sections(deployment: Deployment) -> list[Section]:
     """The model's and the machine's own figures."""
     model, hardware, layout, assumed = deployment.model, deployment.hardware, deployment.layout, deployment.assumptions
     device = hardware.device
-    of_model = [Line("layers", model.layers), Line("h", model.hidden, "hidden size"), Line("V", model.vocab, "tokens of vocabulary")]
+    of_model = [Line("layers", model.layers), Line("hidden size", model.hidden), Line("vocabulary", model.vocab, "tokens")]
     for name, layers in model.groups.items():
         for part in model.blocks[name].parts:
             shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
@@ -24,7 +24,7 @@ def sections(deployment: Deployment) -> list[Section]:
     of_machine += [Line("F of attention", deployment.flop_per_s(attention) or 0.0, f"FLOP/s in {attention}")] if attention else []
     of_machine += [
         Line("β", deployment.memory_bytes_per_s, "B/s"),
-        Line("M", deployment.capacity_bytes, f"B of one device, {assumed.capacity} reading"),
+        Line("capacity", deployment.capacity_bytes, f"B of one device, {assumed.capacity} reading"),
     ]
     if hardware.link:
         of_machine.append(Line("λ", hardware.link.gb_s * 1e9, f"B/s per direction, D_s = {hardware.domain} devices, {hardware.link.shape}"))

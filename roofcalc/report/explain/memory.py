@@ -37,7 +37,7 @@ def _fullest(deployment: Deployment, seq: float) -> Stage:
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"M": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
+    letters = {"capacity": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]
@@ -62,7 +62,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
 
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
         dtype = deployment.weight_dtype(tensor)
-        letters = {"layers": layers, "N": elements, "w": dtype.bytes_per_element}
+        letters = {"layers": layers, "elements": elements, "w": dtype.bytes_per_element}
         lines.append(line(work(weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
     for name, count in stage.groups:
@@ -89,7 +89,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
-    words = "N: elements on one device" + ("; the embedding is the head too" if model.tied and stage.first and stage.last else "")
+    words = "elements: of the tensor, on one device" + ("; the embedding is the head too" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
 
@@ -104,7 +104,7 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, place: 
     worked = work(
         weight_bytes,
         "experts",
-        {"layers": layers, "held": float(held.value), "N": elements, "w": dtype.bytes_per_element},
+        {"layers": layers, "held": float(held.value), "elements": elements, "w": dtype.bytes_per_element},
         f"{name}: experts, {held.numbers} = {held.value:g} on each device",
     )
     return [line(worked, f"B, {dtype.name}")]

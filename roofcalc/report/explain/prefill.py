@@ -43,9 +43,9 @@ class PrefillWorking(StepWorking):
         lines = caches.pairs(cache.span, self.cached, self.new)
         letters = {
             "pairs": float(np.asarray(cache.span.pairs(np.float64(self.cached), np.float64(self.new)))),
-            "f": cache.flops,
+            "f_entry": cache.flops,
             "f_pair": part.rebuilt.flops,
-            "f_entry": part.rebuilt.entry_flops,
+            "f_up": part.rebuilt.entry_flops,
             "P": self.new,
             "C": self.cached,
             "v": value,
@@ -76,17 +76,17 @@ class PrefillWorking(StepWorking):
         if self.expanded and cache.name == "attention" and part.rebuilt:
             letters = {key: getattr(record, field) for key, field in (("d_nope", "nope_dim"), ("d_rope", "rope_dim"), ("d_v", "v_dim"))}
             letters["n"] = record.heads // self.share.place.tp  # type: ignore[attr-defined]
-            lines.append(line(work(mla.mla, "FLOPs per pair, expanded", letters, "f")))
+            lines.append(line(work(mla.mla, "FLOPs per pair, expanded", letters, "f_entry")))
             flops = part.rebuilt.flops
         lines += caches.pairs(cache.span, self.cached, self.new)
         moved = float(np.asarray(cache.span.moved(np.float64(self.cached), np.float64(self.new))))
         lines.append(Line("moved", moved, "entries: those of C loaded once, those held of P written"))
-        letters = {"B_r": self.sequences, "f": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
+        letters = {"B_r": self.sequences, "f_entry": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
         lines += [line(work(operations.attended, what, letters)) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
-        letters = {"q": self.new, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        letters = {"q": self.new, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(decode_operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)))
 

@@ -14,8 +14,9 @@ from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
 from roofcalc.report.explain import caches
-from roofcalc.report.explain.formulas import Worked, evaluate, filled, formulas, number, work
+from roofcalc.report.explain.formulas import Worked, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
+from roofcalc.specs.formula import formulas
 from roofcalc.specs.model import Block
 from roofcalc.specs.weights import Matrix
 
@@ -106,7 +107,7 @@ class StepWorking:
         loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
         if loaded != reads:
             lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
-        letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        letters = {"q": self.tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
         lines.append(line(work(operations.attended, "FLOPs", letters, "FLOPs of one sequence")))
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
         lines.append(line(work(operations.attended, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
@@ -114,20 +115,20 @@ class StepWorking:
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         """A recurrent update."""
-        letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        letters = {"q": self.tokens, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
-        words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
+        words = f"f_state is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
 
     def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
         place = self.share.place
         letters = {
             "T_g": float(self.share.group_tokens),
-            "k": routed.top_k,
+            "k_e": routed.top_k,
             "E": routed.experts,
             "E_all": routed.routed,
             "g": place.group,
-            "x": place.imbalance if place.ep > 1 else 1.0,
+            "imbalance": place.imbalance if place.ep > 1 else 1.0,
         }
         hit = line(work(ffn.distinct, "D", letters), "different experts")
         letters["D"] = float(hit.value)
@@ -176,9 +177,10 @@ class StepWorking:
 
     def _message(self, message: Message) -> Section:
         deployment = self.deployment
-        size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
+        of_size = {"T": self.wire_tokens, "width": message.elements, "a": deployment.wire_bytes(message.dtype)}
+        size = line(work(collectives.seconds, "M", of_size), "B")
         lines = [*self._reached(message), size]
-        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        words = "width: elements per token, divided over the t ranks that share the message" if message.kind in ("exchange", "send") else ""
         if deployment.profile:
             return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
         for function, name, letters in collectives.worked_by(deployment, message):
@@ -240,13 +242,13 @@ class StepWorking:
         (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.held_place(self.deployment)) if part.routed]
         domains = -(-message.group // domain)
         found: list[Line] = []
-        for letter, shards in (("P_hit", layout.ep), ("P_hit_m", domains if layout.ep > 1 else 1)):
+        for letter, shards in (("P_hit", layout.ep), ("P_hit_dom", domains if layout.ep > 1 else 1)):
             formula = formulas(ffn.reached)["P_hit"]
-            letters = {"E": routed.experts, "E_all": routed.routed, "k": routed.top_k, "e": shards}
+            letters = {"E": routed.experts, "E_all": routed.routed, "k_e": routed.top_k, "shards": shards}
             value = ffn.reached(routed, shards)
             shown = Worked(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
             found.append(line(shown) if shown else Line(letter, value, "every rank holds a part of each expert"))
-        letters_ = {"g": message.group, "D_s": domain, "m": domains, "P_hit": float(found[0].value), "P_hit_m": float(found[1].value)}
+        letters_ = {"g": message.group, "D_s": domain, "domains": domains, "P_hit": float(found[0].value), "P_hit_dom": float(found[1].value)}
         copies = [line(work(operations.exchange, name, letters_)) for name in ("copies", "across")]
         return [found[0], copies[0]] if domains == 1 else [*found, *copies]
 

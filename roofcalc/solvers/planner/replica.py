@@ -20,6 +20,7 @@ from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.integer_search import largest
 from roofcalc.solvers.planner.demand import Demand
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
@@ -57,17 +58,12 @@ def reading(demand: Demand, deployment: Deployment) -> Reading:
     return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 
 
+@formula("T_decode = osl/A·T_step", "in flight, Little's law = B/(TTFT + T_decode)", "with prefill on the same devices = B/(T_decode + B·T_prompt)")
 def requests_per_s(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Reading) -> NDArray[Any]:
     """Requests per second of one replica that has `batch` sequences in flight.
 
     Prompts that cost something else than `prompts` says, since they ride along with steps, hold up other ranks or are read by a
     drafter too, count as in `roofcalc.physics.generation.output_tok_s`.
-
-    Formulas
-    --------
-    decoding = osl/A·T_step
-    in flight, Little's law = B/(TTFT + decoding)
-    with the prompts' own work = B/(decoding + B·T_prompt)
     """
     deployment = step.deployment
     if deployment.assumptions.is_bound or deployment.profile or deployment.draft:
