@@ -326,7 +326,7 @@ def test_no_peak_no_figures() -> None:
     """Cerebras publishes no dense peak for 16-bit weights: nothing is known, which is neither 0 nor a limit."""
     for table in (rc.plan("llama-3.1-8b", "cs-3"), rc.frontier("llama-3.1-8b", "cs-3", seq=8000)):
         (row,) = table.rows()
-        assert (row["batch"], row["limited_by"], row["tp"], row["interactivity_tok_s"]) == (None, None, None, None)
+        assert (row["batch"], row["limited_by"], row["tp"], row["interactivity_tok_s"]) == (None, "unknown", None, None)
 
 
 def test_mixes(tmp_path: Path) -> None:

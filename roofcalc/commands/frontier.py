@@ -18,6 +18,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -135,7 +136,7 @@ def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[C
     pieces, executor = searched.pieces, request.table.executor
     if not pieces[0].deployment.has_time:
         for point in range(ask.work.seq.size):
-            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan))
+            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
         return
     found = [
         some._replace(layout=some.layout + begin)

@@ -14,6 +14,7 @@ from roofcalc.commands.workload import axes, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
@@ -57,7 +58,7 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
     *of_work, size = points
     work = workload(of_work, kv_at, chunk)
     seconds = throughput = np.full(size.shape, np.nan)
-    limit, more = np.full(size.shape, ""), {}
+    limit, more = np.full(size.shape, UNKNOWN), work.more(deployment, throughput)
     if deployment.has_time:
         step = work.step(deployment)
         seconds, limit = step.seconds(size), limited_by(step, size)

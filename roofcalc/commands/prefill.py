@@ -16,6 +16,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as times_of
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import STRETCH, Table
 from roofcalc.solvers import fit_advice
@@ -80,7 +81,7 @@ def prefill(
 
 def _rows(deployment: Deployment, size: float | None, new: NDArray[Any], there: NDArray[Any], many: NDArray[Any]) -> dict[str, Any]:
     ttft = pace = np.full(new.shape, np.nan)
-    limit = np.full(new.shape, "")
+    limit = np.full(new.shape, UNKNOWN)
     if deployment.has_time:
         ttft, pace, limit = times_of(deployment, new, there, many, size)
     return {

@@ -114,7 +114,7 @@ def vote(
         reader = _reader(request, deployment, judge)
         alone = shared(deployment, 1, begin, rest, rate, step_size)
         if not alone.queries.all():
-            request.note(fit_advice.what_would_fit(deployment, float((begin + rest)[np.argmin(alone.queries)])))
+            request.note(fit_advice.what_would_fit(deployment, float((begin + rest)[np.nanargmin(alone.queries)])))
         for count in counts.tolist():
             case = shared(deployment, count, begin, rest, rate, step_size)
             apart = unshared_machine_s(deployment, count, begin, rest, rate, step_size)

@@ -28,13 +28,13 @@ class Case(NamedTuple):
     Attributes
     ----------
     queries : array
-        In flight: what fits and stays fast enough.
+        In flight: what fits and stays fast enough; nan where no time is known (`roofcalc.solvers.max_batch.MaxBatch`).
     machine_s : array
         Seconds of the whole machine per query; nan where none fits.
     latency_s : array
         Seconds from the query to its last token.
     limited_by : array of str
-        The resource that takes the largest part of the step; "" where the device has no time.
+        The resource that takes the largest part of the step; unknown where no time is known.
     """
 
     queries: NDArray[Any]
@@ -49,9 +49,9 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     branches = Branches(streams, prefix)
     if not deployment.has_time:
-        fitting = solver.max_batch(deployment, prefix + suffix, rate, branches=branches).max_batch
-        unknown = np.full(fitting.shape, np.nan)
-        return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
+        found = solver.max_batch(deployment, prefix + suffix, rate, branches=branches)
+        unknown = np.full(prefix.shape, np.nan)
+        return Case(found.max_batch, unknown, unknown, found.limited_by)
     step = mean_step(deployment, prefix, suffix, streams)
     found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
     machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 RESOURCES = ("bandwidth", "compute", "network", "overhead")  # in the order in which ties go
 WIRES = ("link", "scale_out")
+UNKNOWN = "unknown"  # limited_by where the device lists no peak that an operation could run at
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # no block has such a name
 
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out", and, where there is any, "overhead"

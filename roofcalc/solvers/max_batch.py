@@ -11,6 +11,7 @@ from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, limited_by, step_at
 from roofcalc.physics.ops.types import ALONE, Branches
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.integer_search import largest
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
@@ -29,11 +30,12 @@ class MaxBatch(NamedTuple):
     Attributes
     ----------
     max_batch : array
-        The smaller of the two limits.
+        The smaller of the two limits; nan where some sequences fit but no time is known, since the device lists no peak.
     limited_by : array of str
-        weights, capacity, interactivity (not one sequence is fast enough), or the resource that takes the most time.
+        weights, capacity, interactivity (not even one sequence is fast enough), the resource that takes the most time, or unknown
+        where no time is known.
     batch_memory, batch_interactivity : array
-        Sequences that fit; sequences that are served fast enough (nan where the device has no peak to compute at).
+        Sequences that fit; sequences that are served fast enough (nan where no time is known).
     step_s : array
         Seconds of the step at max_batch; nan where that is 0.
     """
@@ -68,9 +70,9 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
     fitting = memory.batch_memory(deployment, seq, branches)
     if not deployment.has_time:
-        unknown = np.full(seq.shape, np.nan)
-        limit = np.where(fitting > 0, "capacity", _why_nothing_fits(deployment))
-        return MaxBatch(fitting, limit, fitting, unknown, unknown)
+        fits, unknown = fitting > 0, np.full(seq.shape, np.nan)
+        limit = np.where(fits, UNKNOWN, _why_nothing_fits(deployment))
+        return MaxBatch(np.where(fits, np.nan, 0.0), limit, fitting, unknown, unknown)
     step = step_at(deployment, seq) if step is None else step
     fast = batch_interactivity(step, rate, seq.shape)
     most = np.minimum(fitting, fast)

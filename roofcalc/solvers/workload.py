@@ -50,7 +50,9 @@ class Workload(NamedTuple):
         """Columns that only generations have."""
         if self.isl is None or self.osl is None:
             return {}
-        ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
+        ttft = np.full(np.shape(self.isl), np.nan)
+        if deployment.has_time:
+            ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
         return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
 
     def at(self, points: NDArray[Any]) -> Workload:

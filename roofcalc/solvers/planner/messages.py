@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from roofcalc import units
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.planner.inventory import replica_sizes
 from roofcalc.solvers.planner.select import Plan
 
@@ -42,7 +43,7 @@ def why_not(one: Plan) -> str:
     joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
     up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
     words = {
-        "": "",
+        UNKNOWN: "",  # `roofcalc.deployment.deployment.notes` says which peak is missing
         "devices": f"more devices would meet it than any number that can be had{'' if market.had is None else f' up to {market.had.max():,.0f}'}",
         "ttft": f"no layout of {up_to} reads a prompt in time",
         "interactivity": f"no layout of {up_to} is fast enough for a single sequence",

@@ -15,6 +15,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, expert_counts
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.frontier import Piece, pieces
 from roofcalc.solvers.layouts import no_layout, sized
 from roofcalc.solvers.parallel import mapped
@@ -136,7 +137,8 @@ def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, 
     found = []
     for number in range(needs):
         met, worst = best.found[number], best.reason[number]
-        reason = "" if met or not alone.has_time else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
+        reason = "" if met else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
+        reason = reason if alone.has_time else UNKNOWN
         found.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
     return found
 
