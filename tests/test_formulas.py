@@ -89,8 +89,8 @@ SINGLE = (
     (
         reliability.device_hours,
         "device_hours",
-        {"devices": 16.0, "tokens": 1e5, "interactivity": 30.0},
-        lambda v: reliability.device_hours(16, v["tokens"], v["interactivity"]),
+        {"devices": 16.0, "osl": 1e5, "interactivity": 30.0},
+        lambda v: reliability.device_hours(16, v["osl"], v["interactivity"]),
     ),
     (
         reliability.hit_probability,
@@ -101,14 +101,14 @@ SINGLE = (
     (
         reliability.expected_lost_tokens,
         "lost",
-        {"event_rate": 2e-2, "device_hours": 40.0, "tokens": 1e4},
-        lambda v: reliability.expected_lost_tokens(v["event_rate"], v["device_hours"], v["tokens"]),
+        {"event_rate": 2e-2, "device_hours": 40.0, "osl": 1e4},
+        lambda v: reliability.expected_lost_tokens(v["event_rate"], v["device_hours"], v["osl"]),
     ),
     (
         rl_rollouts.generated_tokens,
         "G",
-        {"problems": 9.0, "rollouts": 5.0, "tokens": 800.0, "prefix": 90.0},
-        lambda v: rl_rollouts.generated_tokens(v["problems"], v["rollouts"], v["tokens"], v["prefix"]),
+        {"problems": 9.0, "rollouts": 5.0, "suffix": 800.0, "prefix": 90.0},
+        lambda v: rl_rollouts.generated_tokens(v["problems"], v["rollouts"], v["suffix"], v["prefix"]),
     ),
     (
         rl_rollouts.generation_flop,

@@ -27,7 +27,7 @@ FAILURE_RATE = (UNEXPECTED_INTERRUPTIONS - SILENT_CORRUPTIONS) / DEVICE_HOURS  #
 SECONDS_PER_HOUR = 3600.0
 
 
-@formula("device_hours = devices·tokens/(3600·interactivity)")
+@formula("device_hours = devices·osl/(3600·interactivity)")
 def device_hours(devices: Any, tokens: Any, tokens_per_s: Any) -> NDArray[Any]:
     """Device-hours that a generation lasts: an event on any of its devices meets it."""
     return np.asarray(np.asarray(devices) * np.asarray(tokens, dtype=float) / np.asarray(tokens_per_s, dtype=float) / SECONDS_PER_HOUR)
@@ -39,7 +39,7 @@ def hit_probability(rate: Any, hours: Any) -> NDArray[Any]:
     return np.asarray(-np.expm1(-np.asarray(rate, dtype=float) * np.asarray(hours, dtype=float)))
 
 
-@formula("lost = tokens·((exp(event_rate·device_hours) − 1)/(event_rate·device_hours) − 1)")
+@formula("lost = osl·((exp(event_rate·device_hours) − 1)/(event_rate·device_hours) − 1)")
 def expected_lost_tokens(rate: Any, hours: Any, tokens: Any) -> NDArray[Any]:
     """Tokens generated in vain until a generation gets through, each failure starting it again from its first token.
 

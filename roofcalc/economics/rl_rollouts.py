@@ -13,7 +13,7 @@ FORWARD = 2.0  # FLOPs per parameter and token
 TRAIN = 6.0  # forward and backward
 
 
-@formula("G = problems·rollouts·tokens + problems·prefix")
+@formula("G = problems·(rollouts·suffix + prefix)")
 def generated_tokens(problems: Array, rollouts: Array, tokens: Array, prefix: Array) -> Array:
     """Tokens that go through the model: each rollout's own, and once per problem what its rollouts share."""
     return problems * (rollouts * tokens + prefix)

@@ -176,7 +176,7 @@ def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
     return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 
-@formula("throughput = B·osl/(osl/A·T_step + max(T_first, B/d·T_prefill))")
+@formula("throughput = B·osl/(osl/A·T_step + max(TTFT, B·T_prompt))")
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None, parts: Any = None) -> NDArray[Any]:
     """Output tokens per second of the whole system where the same devices also take in each request's prompt.
 
@@ -226,7 +226,7 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
     "T_compute = (osl − 1)/A·compute + prefill_compute",
     "T_memory = (osl − 1)/A·memory + prefill_kv",
     "T_decode = (osl − 1)/A·T_step",
-    "time = max(T_compute, T_memory, T_decode, T_prefill)",
+    "time = max(T_compute, T_memory, T_decode, T_prefill_all)",
 )
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
     """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.

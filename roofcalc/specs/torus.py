@@ -30,7 +30,7 @@ def closes(link: Link, size: int) -> bool:
     return size > 2 and (size in link.axes if link.wrap is None else size >= link.wrap)
 
 
-@formula("all-gather = V·(g − 1)/(g·W_axes)")
+@formula("all-gather = M_all·(g − 1)/(g·W_axes)")
 def ring_bytes_per_s(link: Link, group: int) -> float:
     """The rate at which rings over all axes of the best shape of `group` devices gather."""
     return max(sum(axis_bytes_per_s(link, size) for size in shape if size > 1) for shape in shapes(link.axes, group))
