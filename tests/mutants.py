@@ -209,7 +209,7 @@ def requests_without_their_first_token() -> None:
 
 def prompts_read_for_nothing() -> None:
     asked = replica.requests_per_s
-    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prefill_s_per_request=0.0))  # type: ignore[assignment]
 
 
 def mixes_held_by_requests() -> None:

@@ -94,8 +94,8 @@ def test_defaults_are_said() -> None:
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8: fp8 weights compute at bf16"),
-        ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes at bf16"),
+        ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
+        ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes in bf16"),
         ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is held 2 times"),
         ("max-batch llama-2-7b h100-sxm --seq 8k", "contexts beyond the model's 4096 tokens"),
         ("max-batch llama-2-7b h100 --seq 1k", "h100 stands for h100-sxm"),
@@ -145,10 +145,11 @@ def test_a_device_without_a_peak_has_memory_and_no_time(tmp_path: Path) -> None:
     path = tmp_path / "bare.yaml"
     path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
     (row,) = rows(f"max-batch llama-3.1-8b {path} --seq 1k")
-    assert int(row["max_batch"]) > 0 and row["limited_by"] == "capacity" and row["step_ms"] == row["batch_interactivity"] == row["compute"] == ""
+    assert int(row["batch_memory"]) > 0 and row["limited_by"] == "unknown"
+    assert row["max_batch"] == row["step_ms"] == row["batch_interactivity"] == row["compute"] == ""
     (row,) = rows(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1")
-    assert row["interactivity_tok_s"] == row["limited_by"] == "" and row["fits_memory"] == "true"
-    assert "no times" in run(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1").stderr
+    assert (row["interactivity_tok_s"], row["limited_by"]) == ("", "unknown") and row["fits_memory"] == "true"
+    assert "bare: the catalog lists no peak FLOP/s for bf16 or wider; latency cannot be computed" in run(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1").stderr
 
 
 def test_what_if_sweeps_and_is_listed_last() -> None:

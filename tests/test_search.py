@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from roofcalc.catalog import lookup
 from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.parallelism import Layout, choose
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.roofline import decode
+from roofcalc.physics.roofline import decode, rates
 from roofcalc.solvers.layouts import layouts, sized
 from roofcalc.solvers.pareto import pareto, significant
 from roofcalc.specs.record import replace
@@ -95,15 +96,14 @@ def test_sizes_keep_their_links_and_names() -> None:
     assert sized(lookup.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
 
 
-def test_a_deployment_moved_to_another_device_reaches_that_ones_rates() -> None:
-    """On the same device what is known comes along; with a tenth more bandwidth, or half the FLOPs, nothing does."""
+def test_a_deployment_on_another_device_reaches_the_rates_of_that_device() -> None:
+    """Rates are memoised by deployment: on the same device they are equal, with twice the bandwidth the memory time is half."""
     one = deploy(lookup.model("llama-3.1-8b")[0], lookup.hardware("8xh100-sxm")[0])
     step = decode(one, 8000.0)
     before = float(step.seconds(64))
     device = one.hardware.device
     fast = replace(one.hardware, device=replace(device, memory=replace(device.memory, bandwidth_gb_s=2 * device.memory.bandwidth_gb_s)))
-    assert one.moved(one.hardware, Layout(4, 1, 2)).known_rates is one.known_rates
-    moved = one.moved(fast, one.layout)
-    assert moved.known_rates is not one.known_rates
-    assert float(decode(moved, 8000.0).resources(64)["bandwidth"]) == pytest.approx(float(step.resources(64)["bandwidth"]) / 2)
-    assert float(decode(one.moved(one.hardware, one.layout), 8000.0).seconds(64)) == before
+    assert rates(with_layout(one, one.hardware, Layout(4, 1, 2)), "linear", "mlp") == rates(one, "linear", "mlp")
+    faster = with_layout(one, fast, one.layout)
+    assert float(decode(faster, 8000.0).resources(64)["bandwidth"]) == pytest.approx(float(step.resources(64)["bandwidth"]) / 2)
+    assert float(decode(with_layout(one, one.hardware, one.layout), 8000.0).seconds(64)) == before

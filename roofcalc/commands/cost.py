@@ -17,7 +17,7 @@ from roofcalc.commands.request import Request
 from roofcalc.commands.workload import workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.generation import prompt_s
+from roofcalc.physics.generation import prefill_s_per_request
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -96,7 +96,7 @@ def cost(
         taken, shared = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
         if deployment.has_time:
             found = solver.max_batch(deployment, work.seq, rate, work.step(deployment))
-            taken = prompt_s(deployment, prompt, work.chunk)
+            taken = prefill_s_per_request(deployment, prompt, work.chunk)
             shared = money.output_seconds(found.step_s, output, found.max_batch, deployment.accepted)
         else:
             found = solver.max_batch(deployment, work.seq, rate)

@@ -255,7 +255,7 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
         if need.osl is not None:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
-    if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
+    if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
     carried = float(ability(need, deployment).most[0])
     gains = relief(need, deployment, carried)

@@ -15,7 +15,7 @@ from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics import rl_rollouts as work
 from roofcalc.economics.cost import SECONDS_PER_HOUR, output_seconds
-from roofcalc.physics.generation import mean_step, prompt_s
+from roofcalc.physics.generation import mean_step, prefill_s_per_request
 from roofcalc.physics.model_flops import generation_attention_flops
 from roofcalc.report import columns
 from roofcalc.report.table import Table
@@ -195,7 +195,7 @@ def _generation_hours(request: Request, deployment: Deployment, problems: Any, r
         request.note(fit_advice.what_would_fit(deployment, float((prefix + tokens)[np.argmin(found.batch_memory)])))
     batch = np.minimum(found.max_batch, problems * rollouts)  # no more than there are
     step = np.where(batch > 0, mean_step(deployment, prefix, tokens).seconds(np.maximum(batch, 1)), np.nan)
-    seconds = problems * prompt_s(deployment, prefix) + problems * rollouts * output_seconds(step, tokens, batch, deployment.accepted)
+    seconds = problems * prefill_s_per_request(deployment, prefix) + problems * rollouts * output_seconds(step, tokens, batch, deployment.accepted)
     return np.asarray(seconds * deployment.hardware.count / SECONDS_PER_HOUR)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
-from roofcalc.physics.generation import limited_by, mean_step, prompt_s
+from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
 from roofcalc.physics.ops.types import Branches
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
@@ -54,7 +54,7 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
         return Case(found.max_batch, unknown, unknown, found.limited_by)
     step = mean_step(deployment, prefix, suffix, streams)
     found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
-    machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
+    machine = prefill_s_per_request(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
     latency = first + suffix / deployment.accepted * found.step_s
     return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
@@ -69,11 +69,11 @@ def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suff
     step = mean_step(deployment, prefix, suffix)
     queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, step).max_batch / streams)
     seconds = np.where(queries > 0, step.seconds(np.maximum(queries, 1) * streams), np.nan)
-    return np.asarray(streams * prompt_s(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
+    return np.asarray(streams * prefill_s_per_request(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Seconds of a verifier's machine per query, and of waiting for it: the prefix once, then every answer after it."""
-    machine = prompt_s(reader, prefix, chunk) + streams * prompt_s(reader, suffix, chunk, prefix)
+    machine = prefill_s_per_request(reader, prefix, chunk) + streams * prefill_s_per_request(reader, suffix, chunk, prefix)
     waited = prefill(reader, prefix, 0.0, float(reader.layout.dp), chunk).ttft_s + prefill(reader, suffix, prefix, streams, chunk).ttft_s
     return machine, waited

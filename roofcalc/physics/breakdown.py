@@ -17,7 +17,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import Message, Operation
 from roofcalc.physics.prefill import chunks, prefill_messages, stage_work
-from roofcalc.physics.roofline import RESOURCES, Step, operation_seconds, spared_seconds
+from roofcalc.physics.roofline import RESOURCES, Step, cache_savings_s, operation_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,7 +133,7 @@ def _of_stage(
         wire = collectives.seconds(deployment, message, tokens)
         n = message.layers
         rows.append((message.name, "", n, zero, zero, zero, zero, wire.link * n, wire.scale_out * n, wire.latency * n))
-    if spared := spared_seconds(deployment):
+    if spared := cache_savings_s(deployment):
         rows.append((CACHE, "", 1, zero, zero - deployment.cache_bytes, zero, zero - spared, zero, zero, zero))
     for name, layers in stage.groups:
         if waited := overhead.layer_seconds(deployment, name, prompt) * layers:

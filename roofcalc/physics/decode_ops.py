@@ -220,7 +220,7 @@ def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[M
         found += exchange(deployment, name, layers, float(routed.width), partial(reached, routed), choices)
     if layout.dcp > 1:
         for elements in (elements for part in here for elements in part.gathered):
-            found.append(Message(f"{name}.context_gather", "gather", layers, elements, layout.dcp))
+            found.append(Message(f"{name}.context_gather", "all_gather", layers, elements, layout.dcp))
     return found
 
 
@@ -238,7 +238,7 @@ def _reductions(block: Block, parallel: bool, exchanged: bool) -> int:
 
 def exchanges(deployment: Deployment) -> bool:
     """Whether data-parallel ranks send tokens to one another's experts, so that they step together."""
-    return deployment.layout.dp > 1 and any(message.kind == "exchange" for stage in deployment.stages for message in messages(deployment, stage))
+    return deployment.layout.dp > 1 and any(message.kind == "all_to_all" for stage in deployment.stages for message in messages(deployment, stage))
 
 
 @formula("copies = (g − 1)·P_hit − (domains − 1)·P_hit_dom", "across = (domains − 1)·P_hit_dom")
@@ -254,6 +254,6 @@ def exchange(deployment: Deployment, name: str, layers: int, width: float, hit: 
     across = (domains - 1) * hit(domains if layout.ep > 1 else 1)
     copies = (group - 1) * hit(layout.ep) - across
     return [
-        Message(f"{name}.{kind}", "exchange", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across, choices=choices)
+        Message(f"{name}.{kind}", "all_to_all", layers, width / layout.tp, group, dtype=kind, copies=copies, across=across, choices=choices)
         for kind in ("dispatch", "combine")
     ]

@@ -14,7 +14,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
-from roofcalc.deployment.speculative import moved
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers.layouts import layouts
@@ -64,7 +64,7 @@ class Piece(NamedTuple):
 
     def placed(self, number: int) -> Deployment:
         """The deployment in one of the layouts."""
-        return moved(self.deployment, self.deployment.hardware, self.layouts[number])
+        return with_layout(self.deployment, self.deployment.hardware, self.layouts[number])
 
 
 def pieces(alone: Deployment, machine: Hardware, held: Mapping[str, set[int]]) -> Iterator[Piece]:
@@ -197,7 +197,7 @@ def readers(ask: Ask, piece: Piece) -> Readers:
         if not fits.any():
             continue
         with np.errstate(divide="ignore"):  # no prompt takes no time
-            rate = at_once / prefill(deployment, work.isl, 0.0, at_once, work.chunk).pace_s / deployment.hardware.count
+            rate = at_once / prefill(deployment, work.isl, 0.0, at_once, work.chunk).batch_prefill_s / deployment.hardware.count
         first = ttft_s(deployment, work)
         late = first > ask.ttft_s if ask.ttft_s is not None else np.zeros(first.shape, dtype=bool)
         found = better(found, Readers(np.where(fits & ~late, rate, 0.0), np.full(rate.shape, number), first))

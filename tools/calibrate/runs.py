@@ -23,16 +23,16 @@ from roofcalc.specs.record import replace
 
 # Whole-run figures: what they are drawn to, and by how much (a factor e^spread either way) they may stray.
 PRIORS: dict[str, tuple[float, float]] = {
-    "within": (0.9, 0.15),
-    "narrow.8": (0.9, 0.2),
-    "narrow.4": (0.8, 0.3),
-    "exposed_us.attention": (30, 0.3),  # with the feed-forward part 60: arXiv 2507.14397v2 finds 95 to 138 beside unachieved peaks
-    "exposed_us.mlp": (30, 0.3),
-    "exposed_us.experts": (60, 0.5),
-    "exposed_us.latent": (60, 0.5),
-    "step_us": (500, 0.8),
-    "prompt_factor": (2, 0.5),
-    "repeats": (0.9, 0.3),  # nearly every query head's load, a last-level cache aside
+    "in_model_efficiency": (0.9, 0.15),
+    "dequant_bandwidth_factor.8": (0.9, 0.2),
+    "dequant_bandwidth_factor.4": (0.8, 0.3),
+    "layer_overhead_us.attention": (30, 0.3),  # with the feed-forward part 60: arXiv 2507.14397v2 finds 95 to 138 beside unachieved peaks
+    "layer_overhead_us.mlp": (30, 0.3),
+    "layer_overhead_us.experts": (60, 0.5),
+    "layer_overhead_us.latent": (60, 0.5),
+    "step_overhead_us": (500, 0.8),
+    "prefill_overhead_factor": (2, 0.5),
+    "kv_reload_fraction": (0.9, 0.3),  # nearly every query head's load, a last-level cache aside
 }
 POINT_SPREAD, SOURCE_SPREAD = 0.10, 0.15  # of ln(predicted/measured)
 PACKED_TOKENS = 8192.0  # of prompts taken in together: the usual token budget of a step
@@ -98,11 +98,11 @@ def run_of(strayed: np.ndarray[Any, Any]) -> Run:
             groups.setdefault(group, {})[key] = value
         else:
             groups[group] = value
-    groups["within"] = min(1.0, groups["within"])
-    groups["repeats"] = min(1.0, groups["repeats"])
-    groups["narrow"] = {key: min(1.0, value) for key, value in groups["narrow"].items()}
-    groups["exposed_us"]["state"] = groups["exposed_us"]["attention"]  # no run of such a layer was measured
-    return Run(**groups, packed_tokens=PACKED_TOKENS)
+    groups["in_model_efficiency"] = min(1.0, groups["in_model_efficiency"])
+    groups["kv_reload_fraction"] = min(1.0, groups["kv_reload_fraction"])
+    groups["dequant_bandwidth_factor"] = {key: min(1.0, value) for key, value in groups["dequant_bandwidth_factor"].items()}
+    groups["layer_overhead_us"]["state"] = groups["layer_overhead_us"]["attention"]  # no run of such a layer was measured
+    return Run(**groups, packed_prefill_tokens=PACKED_TOKENS)
 
 
 def fit(fitted: Sequence[Seen], start: np.ndarray[Any, Any] | None = None, rounds: int = 8) -> np.ndarray[Any, Any]:
@@ -182,11 +182,12 @@ def engines(fitted: Sequence[Seen], run: Run) -> dict[str, Engine]:
         tried = np.exp(np.linspace(-1, 1, 81))
         losses = [np.abs(misses(own, _scaled(run, factor))).mean() / POINT_SPREAD + 0.5 * np.log(factor) ** 2 / 0.3**2 / len(own) for factor in tried]
         found[name] = Engine(round(float(tried[int(np.argmin(losses))]), 2))
-    return found | {name: replace(found[engine], shares_heads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
+    return found | {name: replace(found[engine], shares_kv_loads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
 
 
 def _scaled(run: Run, factor: float) -> Run:
-    return replace(run, exposed_us={key: value * factor for key, value in run.exposed_us.items()}, step_us=run.step_us * factor)
+    scaled = {key: value * factor for key, value in run.layer_overhead_us.items()}
+    return replace(run, layer_overhead_us=scaled, step_overhead_us=run.step_overhead_us * factor)
 
 
 def report(estimate: Estimate) -> Iterable[str]:

@@ -266,7 +266,7 @@ class Message(Record):
 
     Attributes
     ----------
-    kind : "all_reduce", "exchange", "gather" or "send"
+    kind : "all_reduce", "all_to_all", "all_gather" or "send"
         Over the tensor group; between expert ranks; between context ranks; to the next stage.
     elements : float
         Per token: of the vector that is reduced, sent or gathered.

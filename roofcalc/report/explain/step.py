@@ -180,37 +180,37 @@ class StepWorking:
         of_size = {"T": self.wire_tokens, "width": message.elements, "a": deployment.wire_bytes(message.dtype)}
         size = line(work(collectives.seconds, "M", of_size), "B")
         lines = [*self._reached(message), size]
-        words = "width: elements per token, divided over the t ranks that share the message" if message.kind in ("exchange", "send") else ""
+        words = "width: elements per token, divided over the t ranks that share the message" if message.kind in ("all_to_all", "send") else ""
         if deployment.profile:
-            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
-        for function, name, letters in collectives.worked_by(deployment, message):
-            worked = work(function, name, {**letters, "M": float(size.value)})
+            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._fastest(message, float(size.value))), words)
+        for applied in collectives.applied_formulas(deployment, message):
+            worked = work(applied.function, applied.name, {**applied.symbols, "M": float(size.value)})
             seconds = worked.value * message.layers
             lines.append(line(worked, "s"))
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
-            (self.sums.scale_out if "λ_out" in formulas(function)[name] else self.sums.link).append(seconds)
+            (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
-    def _cheapest(self, message: Message, size: float) -> list[Line]:
-        """Every way that a message could go, and the one that takes the least: its latency, and its bytes' time on each wire."""
+    def _fastest(self, message: Message, size: float) -> list[Line]:
+        """Every algorithm for a message, and the fastest: its latency, and the time of its bytes on each link."""
         found: list[Line] = []
-        taken: list[tuple[float, float, dict[str, float]]] = []
-        for way in collective_algorithms.ways(self.deployment, message):
-            on_wires = dict.fromkeys(("link", "scale_out"), 0.0)
-            for leg in way.legs:
-                worked = work(leg.function, leg.formula, {**leg.letters, "M": size})
-                on_wires[leg.wire] += worked.value
+        times: list[tuple[float, float, dict[str, float]]] = []
+        for algorithm in collective_algorithms.algorithms(self.deployment, message):
+            on_links = dict.fromkeys(("link", "scale_out"), 0.0)
+            for hop in algorithm.hops:
+                worked = work(hop.function, hop.formula, {**hop.symbols, "M": size})
+                on_links[hop.link] += worked.value
                 found.append(line(worked, "s"))
-            names = " + ".join(leg.formula for leg in way.legs)
-            seconds = way.latency_s + sum(on_wires.values())
-            found.append(total(f"{names}, with its latency", [way.latency_s, *(value for value in on_wires.values() if value)], "s"))
-            taken.append((seconds, way.latency_s, on_wires))
-        least, latency, on_wires = min(taken, key=lambda one: one[0])
+            names = " + ".join(hop.formula for hop in algorithm.hops)
+            seconds = algorithm.latency_s + sum(on_links.values())
+            found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
+            times.append((seconds, algorithm.latency_s, on_links))
+        least, latency, on_links = min(times, key=lambda one: one[0])
         self.sums.overhead.append(latency * message.layers)
-        self.sums.link.append(on_wires["link"] * message.layers)
-        self.sums.scale_out.append(on_wires["scale_out"] * message.layers)
-        return [*found, Line("in all", least * message.layers, "s, the cheapest way", "", f"{message.layers}·{number(least)}")]
+        self.sums.link.append(on_links["link"] * message.layers)
+        self.sums.scale_out.append(on_links["scale_out"] * message.layers)
+        return [*found, Line("in all", least * message.layers, "s, the fastest algorithm", "", f"{message.layers}·{number(least)}")]
 
     def _exposed(self) -> list[Section]:
         """Time that neither work nor messages account for, layer by layer and of the whole pass."""
@@ -218,7 +218,7 @@ class StepWorking:
         lines: list[Line] = []
         for name, layers in self.stage.groups:
             lines += self._waited(
-                "exposed", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
+                "layers", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
             )
         lines += self._waited("step", "step", "τ_step", overhead.pass_seconds(deployment), overhead.pass_seconds(deployment, self.prompt))
         words = "τ of a layer and τ_step of a pass, as given, or as whole runs show them beyond their kernels"
@@ -228,14 +228,14 @@ class StepWorking:
         """Exposed time that is `once` in a decode step and `here` in this one, in so many layers; nothing where there is none."""
         if not once:
             return []
-        formula += ", prompt" if here != once else ""
+        formula += ", prefill" if here != once else ""
         worked = work(overhead.seconds, formula, {"layers": layers, letter: once, "φ": here / once}, name)
         self.sums.overhead.append(worked.value)
         return [line(worked, "s")]
 
     def _reached(self, message: Message) -> list[Line]:
         """How many ranks a token's exchange reaches."""
-        if message.kind != "exchange":
+        if message.kind != "all_to_all":
             return []
         layout, domain = self.deployment.layout, self.deployment.hardware.domain
         block: Block = self.deployment.model.blocks[message.name.split(".")[0]]
@@ -265,7 +265,7 @@ class StepWorking:
 
         if assumed.overlap == "full":
             add("compute", sums.compute)
-            spared = roofline.spared_seconds(self.deployment)
+            spared = roofline.cache_savings_s(self.deployment)
             add("memory", [*sums.memory, *([-spared] if spared else [])])
             for name, terms in (("link", sums.link), ("scale_out", sums.scale_out)) if assumed.is_bound else (("network", network),):
                 add(name, terms)

@@ -44,7 +44,7 @@ class Reading(NamedTuple):
 
     first_s: NDArray[Any]
     mean_first_s: NDArray[Any]
-    prompt_s: NDArray[Any]
+    prefill_s_per_request: NDArray[Any]
     limited_by: NDArray[np.str_]
 
 
@@ -53,7 +53,7 @@ def reading(demand: Demand, deployment: Deployment) -> Reading:
     layout = deployment.layout
     batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # one on each rank; and one on each of its stages too
     times = prefill(deployment, demand.isl, 0.0, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
-    first, pace = times.ttft_s[0], times.pace_s[1] / batches[1] * demand.parts
+    first, pace = times.ttft_s[0], times.batch_prefill_s[1] / batches[1] * demand.parts
     limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
     return Reading(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 
@@ -70,7 +70,7 @@ def requests_per_s(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Re
         assert demand.osl is not None
         return np.asarray(output_tok_s(deployment, demand.isl, demand.osl, batch, step, demand.chunk, demand.parts) / demand.answer)
     decoding = demand.answer / deployment.accepted * np.asarray(step.seconds(batch))
-    return np.asarray(np.minimum(batch / (prompts.mean_first_s + decoding), batch / (decoding + batch * prompts.prompt_s)))
+    return np.asarray(np.minimum(batch / (prompts.mean_first_s + decoding), batch / (decoding + batch * prompts.prefill_s_per_request)))
 
 
 class Ability(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.speculative import moved
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.solvers.planner.replica import ability
 from roofcalc.specs.device import Hardware
@@ -19,9 +19,9 @@ def relief(demand: Demand, deployment: Deployment, carried: float) -> dict[str, 
     `demand` is of one need, of which a replica carries `carried`.
     """
     machine, layout = deployment.hardware, deployment.layout
-    changed = {f"{name} +{STEP * 100:.0f} %": moved(deployment, one, layout) for name, one in _more(machine).items()}
+    changed = {f"{name} +{STEP * 100:.0f} %": with_layout(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
-        changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
+        changed["fp8 KV"] = with_layout(replace(deployment, kv=dtype("fp8")), machine, layout)
     return {name: float(ability(demand, one).most[0]) / carried - 1 for name, one in changed.items()}
 
 
