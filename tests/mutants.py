@@ -223,8 +223,8 @@ def pools_of_equal_size() -> None:
 def spare_devices_and_not_replicas() -> None:
     chosen = select.choices
 
-    def wrong(demand: Any, market: Any, piece: Any) -> Any:
-        return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
+    def wrong(demand: Any, inventory: Any, piece: Any) -> Any:
+        return chosen(demand, inventory._replace(spares=inventory.spares / piece.deployment.hardware.count), piece)
 
     select.choices = wrong
 

@@ -131,10 +131,10 @@ SINGLE = (
     ),
     (voting.pass_at_k, "pass_at_k", {"accuracy": 0.3, "answers": 5.0}, lambda v: voting.pass_at_k(v["accuracy"], v["answers"])),
     (
-        frontier.together,
+        frontier.disaggregated_throughput,
         "throughput",
         {"prefill_rate": 3.0, "osl": 500.0, "decode_rate": 900.0},
-        lambda v: frontier.together(v["prefill_rate"], v["osl"], v["decode_rate"]),
+        lambda v: frontier.disaggregated_throughput(v["prefill_rate"], v["osl"], v["decode_rate"]),
     ),
 )
 

@@ -11,7 +11,7 @@ from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import breakdown
 from roofcalc.physics.roofline import RESOURCES, decode
-from roofcalc.solvers.layouts import layouts, sized
+from roofcalc.solvers.layouts import layouts, with_device_count
 
 MODELS = ("llama-3.1-8b", "gemma-3-27b", "gpt-oss-120b", "deepseek-v3", "deepseek-v3.2", "qwen3-next", "falcon-h1-34b", "llama-4-maverick")
 WAYS = [
@@ -31,7 +31,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
     base = deploy(model, hardware, weights="fp8", kv="fp8", assumptions=assumptions(**way), tp=1, pp=1, dp=8)  # type: ignore[arg-type]
     compared = 0
     for count in (8, 12):
-        machine = sized(hardware, count)
+        machine = with_device_count(hardware, count)
         assert machine is not None
         for layout in layouts(model, count)[::3]:
             deployment = with_layout(base, machine, layout)

@@ -23,9 +23,20 @@ from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.frontier import Ask, Piece, Points, Readers, best, better, pieces, points, readers, together
-from roofcalc.solvers.layouts import no_layout, sized
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.frontier import (
+    FrontierQuery,
+    Piece,
+    Points,
+    PrefillPool,
+    best,
+    best_prefill_pool,
+    disaggregated_throughput,
+    pieces,
+    points,
+    pointwise_best,
+)
+from roofcalc.solvers.layouts import no_layout, with_device_count
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.workload import Workload
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
@@ -100,8 +111,8 @@ def frontier(
     for own, machine, changes in request.searches():
         shortest = min(SEARCHED_SEQ, own.context)
         work = workload(request.grid(*axes(request, own, shortest if seq is None and not generations else seq, isl, osl)), kv_at, chunk)
-        ask = Ask(work, batches, limit, disaggregated, all)
-        _add_curves(request, ask, _pieces(request, own, machine, sizes), changes)
+        query = FrontierQuery(work, batches, limit, disaggregated, all)
+        _add_curves(request, query, _pieces(request, own, machine, sizes), changes)
     return request.answer()
 
 
@@ -121,7 +132,7 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     """Every precision and size with its layouts, a few at a time."""
     found: list[Piece] = []
     held = request.degrees()
-    machines = [machine] if sizes is None else [one for size in sizes if (one := sized(machine, size)) is not None]
+    machines = [machine] if sizes is None else [one for size in sizes if (one := with_device_count(machine, size)) is not None]
     for weights, kv in request.precisions():
         alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         for one in machines:
@@ -131,48 +142,48 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     return Searched(found, np.cumsum([0, *(len(piece.layouts) for piece in found[:-1])]))
 
 
-def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[Change, ...]) -> None:
+def _add_curves(request: Request, query: FrontierQuery, searched: Searched, changes: tuple[Change, ...]) -> None:
     """Adds the rows of every point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
     if not pieces[0].deployment.has_time:
-        for point in range(ask.work.seq.size):
-            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
+        for point in range(query.work.seq.size):
+            _add_nothing(request, query.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
         return
     found = [
         some._replace(layout=some.layout + begin)
-        for some, begin in zip(mapped(executor, partial(points, ask), pieces, batch=1), searched.begins, strict=True)
+        for some, begin in zip(map_in_order(executor, partial(points, query), pieces, batch=1), searched.begins, strict=True)
     ]
-    read: list[Readers] = []
-    if ask.apart:
-        each = zip(mapped(executor, partial(readers, ask), pieces, batch=1), searched.begins, strict=True)
+    read: list[PrefillPool] = []
+    if query.disaggregated:
+        each = zip(map_in_order(executor, partial(best_prefill_pool, query), pieces, batch=1), searched.begins, strict=True)
         read = _of_precision(pieces, [who._replace(layout=who.layout + begin) for who, begin in each])
-        found = [_apart(ask.work, some, who) for some, who in zip(found, read, strict=True)]
+        found = [_apart(query.work, some, who) for some, who in zip(found, read, strict=True)]
     kept = Points(*(np.concatenate(values) for values in zip(*found, strict=True)))
-    kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
-    missing = [point for point in range(ask.work.seq.size) if not (kept.point == point).any()]
-    most = max(missing, key=lambda point: float(ask.work.seq[point]), default=None)  # what is in its way is said of it alone
-    for point in range(ask.work.seq.size):
+    kept = kept.only(np.argsort(kept.point, kind="stable")) if query.include_dominated else best(kept)
+    missing = [point for point in range(query.work.seq.size) if not (kept.point == point).any()]
+    most = max(missing, key=lambda point: float(query.work.seq[point]), default=None)  # what is in its way is said of it alone
+    for point in range(query.work.seq.size):
         if point in missing:
-            _say_why_not(request, ask, searched, point, changes, say=point == most)
+            _say_why_not(request, query, searched, point, changes, say=point == most)
             continue
         own = kept.only(kept.point == point)
         for first, last in _runs(own.layout):
             number = int(own.layout[first])
             piece = int(np.searchsorted(searched.begins, number, side="right")) - 1
-            _add_rows(request, ask, searched, own.only(np.arange(first, last)), read[piece] if read else None, changes)
+            _add_rows(request, query, searched, own.only(np.arange(first, last)), read[piece] if read else None, changes)
 
 
-def _of_precision(pieces: Sequence[Piece], each: Sequence[Readers]) -> list[Readers]:
+def _of_precision(pieces: Sequence[Piece], each: Sequence[PrefillPool]) -> list[PrefillPool]:
     """For each piece the best reader among all pieces of its precision: both pools hold the same weights and caches."""
     kinds = [(piece.deployment.weights, piece.deployment.kv) for piece in pieces]
-    return [reduce(better, (who for who, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
+    return [reduce(pointwise_best, (who for who, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
 
 
-def _apart(work: Workload, some: Points, who: Readers) -> Points:
+def _apart(work: Workload, some: Points, who: PrefillPool) -> Points:
     """Points of the pool that decodes, as throughput of one device of both pools."""
     assert work.osl is not None
     some = some.only(who.rate[some.point] > 0)
-    return some._replace(throughput=together(who.rate[some.point], work.osl[some.point], some.throughput))
+    return some._replace(throughput=disaggregated_throughput(who.rate[some.point], work.osl[some.point], some.throughput))
 
 
 def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -180,10 +191,10 @@ def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
     return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), values.size])
 
 
-def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who: Readers | None, changes: tuple[Change, ...]) -> None:
+def _add_rows(request: Request, query: FrontierQuery, searched: Searched, some: Points, who: PrefillPool | None, changes: tuple[Change, ...]) -> None:
     """Adds points of one deployment and one point of the workload."""
     deployment, point = searched.deployment(int(some.layout[0])), int(some.point[0])
-    work = ask.work.at(np.full(some.batch.size, point))
+    work = query.work.at(np.full(some.batch.size, point))
     step = work.step(deployment)
     values: dict[str, Any] = {}
     if work.isl is not None and work.osl is not None:
@@ -204,7 +215,7 @@ def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, who:
     )
 
 
-def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
+def _reader(searched: Searched, who: PrefillPool, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
     """Columns of the pool that reads: of each device of both pools, throughput/most parts read."""
     deployment = searched.deployment(int(who.layout[point]))
     layout, part = deployment.layout, throughput / most
@@ -216,14 +227,14 @@ def _reader(searched: Searched, who: Readers, point: int, most: NDArray[Any], th
     }
 
 
-def _say_why_not(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...], say: bool) -> None:
+def _say_why_not(request: Request, query: FrontierQuery, searched: Searched, point: int, changes: tuple[Change, ...], say: bool) -> None:
     """A row that says what is in the way where nothing fits, or where nothing that fits is in time; and perhaps a note."""
-    work = ask.work.at(np.array([point]))
-    least = 1.0 if ask.batches is None else float(ask.batches.min())
+    work = query.work.at(np.array([point]))
+    least = 1.0 if query.batches is None else float(query.batches.min())
     everything = [piece.placed(number) for piece in searched.pieces for number in range(len(piece.layouts))]
     fits = max(float(memory.batch_memory(one, work.seq)[0]) for one in everything)
     limit = "capacity" if any(memory.weights_fit(one) for one in everything) else "weights"
-    if fits >= least and ask.ttft_s is not None:
+    if fits >= least and query.ttft_s is not None:
         limit = "ttft"
     nearest = min(everything, key=lambda one: memory.system_weight_bytes(one) / memory.system_capacity_bytes(one))
     if say:

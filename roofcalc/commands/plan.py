@@ -26,13 +26,13 @@ from roofcalc.physics.generation import limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Market
-from roofcalc.solvers.planner.messages import LEAST_GAIN, what_binds, what_idles, why_not
-from roofcalc.solvers.planner.replica import ability, least_batch, reading, requests_per_s
+from roofcalc.solvers.planner.inventory import Inventory
+from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_failure, describe_idle_devices, describe_limit
+from roofcalc.solvers.planner.replica import least_batch, max_load, prefill_times, requests_per_s
 from roofcalc.solvers.planner.select import Plan, plans
-from roofcalc.solvers.planner.sensitivity import relief
+from roofcalc.solvers.planner.sensitivity import sensitivity
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
@@ -141,8 +141,8 @@ def plan(
         loads["batch"] = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
     else:
         loads["rate"] = positive(requests_per_second, "requests_per_second", 1e-9, 1e9)
-    had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
-    lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
+    available = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
+    spares = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
     searches, precisions = list(request.searches()), request.precisions()
     for own, machine, changes in searches:
@@ -150,14 +150,14 @@ def plan(
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
-        market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
+        inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
-    shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
+            found.setdefault((own.name, changes), []).extend(plans(demand, alone, inventory, request.degrees(), request.table.executor))
+    shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": spares}
     say = sum(map(len, found.values())) <= MOST_SAID
     ordered = [(one, changes) for (_, changes), some in found.items() for one in _ordered(some, least or LEAST[0])]
-    with closing(mapped(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
+    with closing(map_in_order(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
         deque(each, maxlen=0)
     if not say:
         request.note("limited_by is what a replica would run out of first; relief is what would let it carry the most more")
@@ -209,7 +209,7 @@ def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
         needs.setdefault(asked, []).append(one)
 
     def order(one: Plan) -> float:
-        figure = one.devices if least == LEAST[0] else one.devices * one.market.usd_per_hour
+        figure = one.devices if least == LEAST[0] else one.devices * one.inventory.usd_per_hour
         return math.inf if math.isnan(figure) else figure
 
     for alike in needs.values():
@@ -217,7 +217,7 @@ def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
 
 
 def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
-    need, deployment, market = one.need, one.deployment, one.market
+    need, deployment, inventory = one.need, one.deployment, one.inventory
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
         "min_interactivity_tok_s": need.interactivity,
@@ -229,11 +229,11 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(one.devices):
         values |= _figures(request, one, say)
-        note = what_idles(one)
+        note = describe_idle_devices(one)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
-        note = why_not(one)
+        values |= {**none, "hardware": inventory.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
+        note = describe_failure(one)
     if note:
         request.note(note)
     request.add(deployment, changes, **values)
@@ -241,10 +241,10 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
 
 def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     """What the replicas of a plan do at the load that is asked."""
-    need, deployment, market = one.need, one.deployment, one.market
+    need, deployment, inventory = one.need, one.deployment, one.inventory
     step, fitting = need.step(deployment), need.fitting(deployment)
     fast = solver.batch_interactivity(step, need.interactivity, fitting.shape)
-    most, prompts = np.minimum(fitting, fast), reading(need, deployment)
+    most, prompts = np.minimum(fitting, fast), prefill_times(need, deployment)
     if need.rate is not None:
         each = least_batch(need, step, need.rate / one.replicas, most, prompts)
         batch, per_s = each * one.replicas, need.rate * need.answer
@@ -257,20 +257,20 @@ def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
     limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
     if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    carried = float(ability(need, deployment).most[0])
-    gains = relief(need, deployment, carried)
+    carried = float(max_load(need, deployment).most[0])
+    gains = sensitivity(need, deployment, carried)
     name = max(gains, key=lambda one: gains[one])
     if say:
-        request.note(what_binds(one, limit, carried, gains))
+        request.note(describe_limit(one, limit, carried, gains))
     return {
         "devices": one.devices,
-        "replicas": one.replicas + market.lost,
+        "replicas": one.replicas + inventory.spares,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
         "ttft_ms": prompts.first_s * 1e3,
-        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(one.devices), market.usd_per_hour),
+        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(one.devices), inventory.usd_per_hour),
         "limited_by": limit,
-        "usd_per_hour": one.devices * market.usd_per_hour,
+        "usd_per_hour": one.devices * inventory.usd_per_hour,
         "relief": name if gains[name] >= LEAST_GAIN else None,
         "relief_gain": max(gains[name], 0.0),
     }

@@ -23,7 +23,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.physics.ops.types import Place
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, Promise, Table
-from roofcalc.solvers.parallel import checked
+from roofcalc.solvers.parallel import checked_executor
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
@@ -68,7 +68,7 @@ class Request:
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
-        self.table.executor, self.table.shortens = checked(options.get("executor")), True
+        self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
         for name in ("kv_block", "redundant_experts"):
             if isinstance(chosen[name], str):

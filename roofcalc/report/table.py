@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -97,7 +97,7 @@ class Table:
                 promised |= isinstance(block, Promise)
                 stretches += [Stretch(block, at, min(at + step, high)) for at in range(low, high, step)]
             begin += block.size
-        yield from mapped(self.executor if promised else None, stretched, stretches)
+        yield from map_in_order(self.executor if promised else None, stretched, stretches)
 
     def settle(self) -> None:
         """Computes what is promised, and keeps it."""
