@@ -217,7 +217,7 @@ def mixes_held_by_requests() -> None:
 
 
 def pools_of_equal_size() -> None:
-    frontier.together = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
+    frontier.disaggregated_throughput = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
 
 
 def spare_devices_and_not_replicas() -> None:

@@ -13,6 +13,7 @@ from roofcalc.physics.ops.types import ALONE, Branches
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.integer_search import largest_integer
+from roofcalc.solvers.max_context import MAX_CONTEXT
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BATCH = 2**40
-MAX_SEQ = 2**40
 TOLERANCE = 1e-12  # T·r ≤ 1 up to rounding
 
 
@@ -93,16 +93,16 @@ def flop_limited_context(deployment: Deployment, batch: Any, interactivity: Any)
     batch, rate = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(interactivity, dtype=float))
     compute_only = _compute_only(deployment)
     allowed = deployment.accepted * (1 + TOLERANCE)
-    found = largest_integer(lambda seq: step_at(compute_only, seq).resources(batch)["compute"] * rate <= allowed, batch.shape, MAX_SEQ)
-    return np.where(found >= MAX_SEQ, np.nan, found)
+    found = largest_integer(lambda seq: step_at(compute_only, seq).resources(batch)["compute"] * rate <= allowed, batch.shape, MAX_CONTEXT)
+    return np.where(found >= MAX_CONTEXT, np.nan, found)
 
 
 def flop_limited_prompt(deployment: Deployment, batch: Any, rate: Any) -> NDArray[Any]:
     """The longest prompt whose FLOPs take at most 1/`rate` seconds; nan where any is short enough."""
     batch, rate = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(rate, dtype=float))
     compute_only = _compute_only(deployment)
-    found = largest_integer(lambda seq: prefill(compute_only, np.maximum(seq, 1), 0.0, batch).ttft_s * rate <= 1 + TOLERANCE, batch.shape, MAX_SEQ)
-    return np.where(found >= MAX_SEQ, np.nan, found)
+    found = largest_integer(lambda seq: prefill(compute_only, np.maximum(seq, 1), 0.0, batch).ttft_s * rate <= 1 + TOLERANCE, batch.shape, MAX_CONTEXT)
+    return np.where(found >= MAX_CONTEXT, np.nan, found)
 
 
 def _compute_only(deployment: Deployment) -> Deployment:

@@ -38,7 +38,7 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {
 DIGITS = 8
 
 
-class Worked(NamedTuple):
+class Evaluated(NamedTuple):
     """A formula with its numbers: `what = formula = numbers = value`."""
 
     what: str
@@ -47,7 +47,7 @@ class Worked(NamedTuple):
     value: float
 
 
-def work(function: Callable[..., Any], what: str, values: Mapping[str, float], name: str | None = None) -> Worked:
+def work(function: Callable[..., Any], what: str, values: Mapping[str, float], name: str | None = None) -> Evaluated:
     """The formula `what` of a function, with `values` filled in, and its value; printed under `name` where that is given.
 
     Raises
@@ -56,7 +56,7 @@ def work(function: Callable[..., Any], what: str, values: Mapping[str, float], n
         The function has no such formula, or `values` lacks one of its symbols.
     """
     formula = formulas(function)[what]
-    return Worked(name or what, formula, filled(formula, values), evaluate(formula, values))
+    return Evaluated(name or what, formula, filled(formula, values), evaluate(formula, values))
 
 
 def symbols(formula: str) -> set[str]:
