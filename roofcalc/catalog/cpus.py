@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from roofcalc.catalog import tables
 from roofcalc.specs.device import System
+from roofcalc.specs.formula import formula
 
 FILE = "cpus.csv"
 HEADER = ("cpu", "cores", "source", "notes")
@@ -43,13 +44,9 @@ def _row(line: tables.Line, problems: list[str]) -> Cpu:
     return Cpu(name, int(cores), source, notes)
 
 
+@formula("cores_per_device = cpus·cores/devices")
 def cores_per_device(system: System | None) -> float | None:
-    """CPU cores of a system's hosts per accelerator; None where the hosts or their cores are not known.
-
-    Formulas
-    --------
-    cores_per_device = packages·cores/devices
-    """
+    """CPU cores of a system's hosts per accelerator; None where the hosts or their cores are not known."""
     hosts = system.hosts if system else None
     cpu = cpus().get(hosts.cpu) if hosts and hosts.cpu else None
     return hosts.count * cpu.cores / system.count if system and hosts and cpu else None

@@ -16,7 +16,7 @@ from roofcalc.commands.request import Request
 from roofcalc.commands.workload import required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.generation import prompt_s
+from roofcalc.physics.generation import prefill_s_per_request
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -92,7 +92,7 @@ def cost(
         prefill_s, decode_s = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
         if deployment.has_time:
             solved = solver.max_batch(deployment, work.seq, rate, work.step(deployment))
-            prefill_s = prompt_s(deployment, prompt, work.chunk)
+            prefill_s = prefill_s_per_request(deployment, prompt, work.chunk)
             decode_s = money.output_seconds(solved.step_s, output, solved.max_batch, deployment.accepted)
         else:
             solved = solver.max_batch(deployment, work.seq, rate)

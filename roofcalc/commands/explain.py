@@ -16,6 +16,7 @@ from roofcalc.commands.prefill import prefill
 from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.physics.generation import decode_tok_s, interactivity_tok_s
 from roofcalc.report.explain import inputs, render
 from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.memory import memory as memory_sections
@@ -113,24 +114,13 @@ def _interactivity(deployment: Deployment, row: dict[str, Any]) -> list[Section]
 
 def _speed(seconds: float, batch: float, devices: int, limited_by: str) -> Section:
     values = {"A": 1.0, "T_step": seconds, "B": batch, "devices": devices}
-    speed = work(speeds, "interactivity", values)
+    speed = work(interactivity_tok_s, "interactivity", values)
     values["interactivity"] = speed.value
     lines = [render.line(speed, "tok/s/user")]
-    throughput = work(speeds, "throughput", values)
+    throughput = work(decode_tok_s, "throughput", values)
     values["throughput"] = throughput.value
-    lines += [render.line(throughput, "tok/s"), render.line(work(speeds, "throughput per device", values), "tok/s")]
+    lines += [render.line(throughput, "tok/s"), render.line(work(decode_tok_s, "throughput per device", values), "tok/s")]
     return Section("Speed", (*lines, Line("limited_by", str(limited_by), "the largest part of the step")))
-
-
-def speeds() -> None:
-    """Speed of a user and throughput of the system from the step time; A tokens are accepted per step.
-
-    Formulas
-    --------
-    interactivity = A/T_step
-    throughput = B·interactivity
-    throughput per device = throughput/devices
-    """
 
 
 def _memory(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
@@ -143,7 +133,7 @@ def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     largest = float(row["batch_interactivity"])
     if not np.isfinite(largest):
         return [*sections, Section("Batch by time", (NO_PEAK,))]
-    allowed = work(solver.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
+    allowed = work(solver.batch_interactivity, "T_allowed", {"interactivity": rate, "A": deployment.accepted})
     lines = [render.line(allowed, "s")]
     if largest > 0:
         steps, seconds = step_sections(deployment, seq, largest)

@@ -19,12 +19,24 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
-from roofcalc.solvers.frontier import Ask, Piece, Points, Readers, best, better, pieces, points, readers, together
-from roofcalc.solvers.layouts import no_layout, sized
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.frontier import (
+    FrontierQuery,
+    Piece,
+    Points,
+    PrefillPool,
+    best,
+    best_prefill_pool,
+    disaggregated_throughput,
+    pieces,
+    points,
+    pointwise_best,
+)
+from roofcalc.solvers.layouts import no_layout, with_device_count
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.workload import Workload
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
@@ -96,8 +108,8 @@ def frontier(
     for resolved, machine, changes in request.searches():
         contexts = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
         work = workload(request.cross(*axes(request, resolved, contexts, isl, osl)), kv_at, chunk)
-        ask = Ask(work, batches, max_ttft, disaggregated, all)
-        _add_curves(request, ask, _pieces(request, resolved, machine, sizes), changes)
+        query = FrontierQuery(work, batches, max_ttft, disaggregated, all)
+        _add_curves(request, query, _pieces(request, resolved, machine, sizes), changes)
     return request.answer()
 
 
@@ -121,60 +133,60 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     RoofcalcError
         No layout with the given degrees is legal.
     """
-    every: list[Piece] = []
+    include_dominated: list[Piece] = []
     fixed = request.fixed_degrees()
-    machines = [machine] if sizes is None else [fitted for size in sizes if (fitted := sized(machine, size)) is not None]
+    machines = [machine] if sizes is None else [fitted for size in sizes if (fitted := with_device_count(machine, size)) is not None]
     for weights, kv in request.precisions():
         single_device = request.deploy(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         for system in machines:
-            every += pieces(single_device, system, fixed)
-    if not every:
+            include_dominated += pieces(single_device, system, fixed)
+    if not include_dominated:
         raise no_layout(machine, model, fixed, "so many devices")
-    return Searched(every, np.cumsum([0, *(len(piece.layouts) for piece in every[:-1])]))
+    return Searched(include_dominated, np.cumsum([0, *(len(piece.layouts) for piece in include_dominated[:-1])]))
 
 
-def _add_curves(request: Request, ask: Ask, searched: Searched, changes: tuple[Change, ...]) -> None:
+def _add_curves(request: Request, query: FrontierQuery, searched: Searched, changes: tuple[Change, ...]) -> None:
     """Adds the rows of one curve per point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
     if not pieces[0].deployment.has_time:
-        for point in range(ask.work.seq.size):
-            _add_nothing(request, ask.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan))
+        for point in range(query.work.seq.size):
+            _add_nothing(request, query.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
         return
     evaluated = [
         some._replace(layout=some.layout + begin)
-        for some, begin in zip(mapped(executor, partial(points, ask), pieces, batch=1), searched.begins, strict=True)
+        for some, begin in zip(map_in_order(executor, partial(points, query), pieces, batch=1), searched.begins, strict=True)
     ]
-    read: list[Readers] = []
-    if ask.apart:
-        each = zip(mapped(executor, partial(readers, ask), pieces, batch=1), searched.begins, strict=True)
+    read: list[PrefillPool] = []
+    if query.disaggregated:
+        each = zip(map_in_order(executor, partial(best_prefill_pool, query), pieces, batch=1), searched.begins, strict=True)
         read = _of_precision(pieces, [pool._replace(layout=pool.layout + begin) for pool, begin in each])
-        evaluated = [_with_prefill_pool(ask.work, some, pool) for some, pool in zip(evaluated, read, strict=True)]
+        evaluated = [_with_prefill_pool(query.work, some, pool) for some, pool in zip(evaluated, read, strict=True)]
     kept = Points(*(np.concatenate(values) for values in zip(*evaluated, strict=True)))
-    kept = kept.only(np.argsort(kept.point, kind="stable")) if ask.every else best(kept)
-    missing = [point for point in range(ask.work.seq.size) if not (kept.point == point).any()]
-    most = max(missing, key=lambda point: float(ask.work.seq[point]), default=None)  # only this one gets a note
-    for point in range(ask.work.seq.size):
+    kept = kept.only(np.argsort(kept.point, kind="stable")) if query.include_dominated else best(kept)
+    missing = [point for point in range(query.work.seq.size) if not (kept.point == point).any()]
+    most = max(missing, key=lambda point: float(query.work.seq[point]), default=None)  # only this one gets a note
+    for point in range(query.work.seq.size):
         if point in missing:
-            _add_infeasible(request, ask, searched, point, changes, explain=point == most)
+            _add_infeasible(request, query, searched, point, changes, explain=point == most)
             continue
         curve = kept.only(kept.point == point)
         for first, last in _runs(curve.layout):
             number = int(curve.layout[first])
             piece = int(np.searchsorted(searched.begins, number, side="right")) - 1
-            _add_rows(request, ask, searched, curve.only(np.arange(first, last)), read[piece] if read else None, changes)
+            _add_rows(request, query, searched, curve.only(np.arange(first, last)), read[piece] if read else None, changes)
 
 
-def _of_precision(pieces: Sequence[Piece], each: Sequence[Readers]) -> list[Readers]:
+def _of_precision(pieces: Sequence[Piece], each: Sequence[PrefillPool]) -> list[PrefillPool]:
     """For each piece the best prefill pool of the same precision: both pools must hold the same weights and KV cache."""
     kinds = [(piece.deployment.weights, piece.deployment.kv) for piece in pieces]
-    return [reduce(better, (pool for pool, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
+    return [reduce(pointwise_best, (pool for pool, other in zip(each, kinds, strict=True) if other == kind)) for kind in kinds]
 
 
-def _with_prefill_pool(work: Workload, some: Points, pool: Readers) -> Points:
+def _with_prefill_pool(work: Workload, some: Points, pool: PrefillPool) -> Points:
     """The points of a decode pool, with throughput counted per device of both pools."""
     assert work.osl is not None
     some = some.only(pool.rate[some.point] > 0)
-    return some._replace(throughput=together(pool.rate[some.point], work.osl[some.point], some.throughput))
+    return some._replace(throughput=disaggregated_throughput(pool.rate[some.point], work.osl[some.point], some.throughput))
 
 
 def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -182,10 +194,12 @@ def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
     return pairwise([0, *(np.flatnonzero(np.diff(values)) + 1).tolist(), values.size])
 
 
-def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, pool: Readers | None, changes: tuple[Change, ...]) -> None:
+def _add_rows(
+    request: Request, query: FrontierQuery, searched: Searched, some: Points, pool: PrefillPool | None, changes: tuple[Change, ...]
+) -> None:
     """Adds the rows of one deployment at one point of the workload."""
     deployment, point = searched.deployment(int(some.layout[0])), int(some.point[0])
-    work = ask.work.at(np.full(some.batch.size, point))
+    work = query.work.at(np.full(some.batch.size, point))
     step = work.step(deployment)
     values: dict[str, Any] = {}
     if work.isl is not None and work.osl is not None:
@@ -206,7 +220,7 @@ def _add_rows(request: Request, ask: Ask, searched: Searched, some: Points, pool
     )
 
 
-def _prefill_columns(searched: Searched, pool: Readers, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
+def _prefill_columns(searched: Searched, pool: PrefillPool, point: int, most: NDArray[Any], throughput: NDArray[Any]) -> dict[str, Any]:
     """Columns on the prefill pool; throughput/most is the fraction of all devices that prefill."""
     deployment = searched.deployment(int(pool.layout[point]))
     layout, part = deployment.layout, throughput / most
@@ -218,14 +232,14 @@ def _prefill_columns(searched: Searched, pool: Readers, point: int, most: NDArra
     }
 
 
-def _add_infeasible(request: Request, ask: Ask, searched: Searched, point: int, changes: tuple[Change, ...], explain: bool) -> None:
+def _add_infeasible(request: Request, query: FrontierQuery, searched: Searched, point: int, changes: tuple[Change, ...], explain: bool) -> None:
     """Adds a row that names the obstacle where nothing fits or nothing meets the time to first token; `explain` adds a note."""
-    work = ask.work.at(np.array([point]))
-    least = 1.0 if ask.batches is None else float(ask.batches.min())
+    work = query.work.at(np.array([point]))
+    least = 1.0 if query.batches is None else float(query.batches.min())
     everything = [piece.placed(number) for piece in searched.pieces for number in range(len(piece.layouts))]
     fits = max(float(memory.batch_memory(one, work.seq)[0]) for one in everything)
     limit = "capacity" if any(memory.weights_fit(one) for one in everything) else "weights"
-    if fits >= least and ask.ttft_s is not None:
+    if fits >= least and query.ttft_s is not None:
         limit = "ttft"
     nearest = min(everything, key=lambda one: memory.system_weight_bytes(one) / memory.system_capacity_bytes(one))
     if explain:

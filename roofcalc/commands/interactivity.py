@@ -15,6 +15,7 @@ from roofcalc.commands.workload import axes, batch_sizes, generation_options, wo
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.specs.device import Hardware
@@ -54,7 +55,7 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
     *of_work, batch = points
     work = workload(of_work, kv_at, chunk)
     seconds = throughput = np.full(batch.shape, np.nan)
-    limit, more = np.full(batch.shape, ""), {}
+    limit, more = np.full(batch.shape, UNKNOWN), work.more(deployment, throughput)
     if deployment.has_time:
         step = work.step(deployment)
         seconds, limit = step.seconds(batch), limited_by(step, batch)

@@ -105,5 +105,5 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
         "kv_gb_per_seq": memory.system_kv_bytes(deployment, work.seq) / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
-        **(work.more(deployment, throughput) if step else {}),
+        **work.more(deployment, throughput),
     }

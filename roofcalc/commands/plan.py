@@ -25,13 +25,13 @@ from roofcalc.physics.generation import limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Market
-from roofcalc.solvers.planner.messages import LEAST_GAIN, what_binds, what_idles, why_not
-from roofcalc.solvers.planner.replica import ability, least_batch, reading, requests_per_s
+from roofcalc.solvers.planner.inventory import Inventory
+from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_failure, describe_idle_devices, describe_limit
+from roofcalc.solvers.planner.replica import least_batch, max_load, prefill_times, requests_per_s
 from roofcalc.solvers.planner.select import Plan, plans
-from roofcalc.solvers.planner.sensitivity import relief
+from roofcalc.solvers.planner.sensitivity import sensitivity
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
@@ -144,15 +144,15 @@ def plan(
         demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
-        market = Market(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
+        inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            made = plans(demand, single_device, market, request.fixed_degrees(), request.table.executor)
+            made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor)
             by_model.setdefault((resolved.name, changes), []).extend(made)
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(mapped(None, lambda pair: _add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: _add_plan(request, *pair, shared, explain), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
@@ -200,7 +200,7 @@ def _ranked(some: list[Plan], objective: str) -> Iterator[Plan]:
     """The plans of one model, grouped by demand; within a demand the best first."""
 
     def value(plan: Plan) -> float:
-        figure = plan.devices if objective == OBJECTIVES[0] else plan.devices * plan.market.usd_per_hour
+        figure = plan.devices if objective == OBJECTIVES[0] else plan.devices * plan.inventory.usd_per_hour
         return math.inf if math.isnan(figure) else figure
 
     by_demand: dict[tuple[float, ...], list[Plan]] = {}
@@ -217,7 +217,7 @@ def _demand_key(need: Demand) -> tuple[float, ...]:
 
 
 def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
-    need, deployment, market = plan.need, plan.deployment, plan.market
+    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1) * (1 - 1e-12)),  # a mean of 4100.000000000001 is 4100, not 4101
         "min_interactivity_tok_s": need.interactivity,
@@ -229,11 +229,11 @@ def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared:
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
     if math.isfinite(plan.devices):
         values |= _figures(request, plan, explain)
-        note = what_idles(plan)
+        note = describe_idle_devices(plan)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": plan.reason}
-        note = why_not(plan)
+        values |= {**none, "hardware": inventory.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": plan.reason}
+        note = describe_failure(plan)
     if note:
         request.note(note)
     request.add(deployment, changes, **values)
@@ -241,10 +241,10 @@ def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared:
 
 def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
     """Result columns of a plan that meets its demand, at the requested load."""
-    need, deployment, market = plan.need, plan.deployment, plan.market
+    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
     step, fits = need.step(deployment), need.fitting(deployment)
     fast = solver.batch_interactivity(step, need.interactivity, fits.shape)
-    most, prompts = np.minimum(fits, fast), reading(need, deployment)
+    most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
         each = least_batch(need, step, need.rate / plan.replicas, most, prompts)
         batch, per_s = each * plan.replicas, need.rate * need.answer
@@ -255,22 +255,22 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
         if need.osl is not None:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
     limit = str(limited_by(step, most)[0]) if fast[0] < fits[0] else "capacity"
-    if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
+    if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    carried = float(ability(need, deployment).most[0])
-    gains = relief(need, deployment, carried)
+    carried = float(max_load(need, deployment).most[0])
+    gains = sensitivity(need, deployment, carried)
     best = max(gains, key=lambda change: gains[change])
     if explain:
-        request.note(what_binds(plan, limit, carried, gains))
+        request.note(describe_limit(plan, limit, carried, gains))
     return {
         "devices": plan.devices,
-        "replicas": plan.replicas + market.lost,
+        "replicas": plan.replicas + inventory.spares,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
         "ttft_ms": prompts.first_s * 1e3,
-        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), market.usd_per_hour),
+        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
         "limited_by": limit,
-        "usd_per_hour": plan.devices * market.usd_per_hour,
+        "usd_per_hour": plan.devices * inventory.usd_per_hour,
         "relief": best if gains[best] >= LEAST_GAIN else None,
         "relief_gain": max(gains[best], 0.0),
     }

@@ -17,6 +17,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as prefill_times
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import CHUNK_ROWS, Table
 from roofcalc.solvers import fit_advice
@@ -79,10 +80,10 @@ def prefill(
 
 def _rows(deployment: Deployment, chunk_size: float | None, new: NDArray[Any], cached: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     ttft = batch_s = np.full(new.shape, np.nan)
-    limit = np.full(new.shape, "")
+    limit = np.full(new.shape, UNKNOWN)
     if deployment.has_time:
         times = prefill_times(deployment, new, cached, batch, chunk_size)
-        ttft, batch_s, limit = times.ttft_s, times.pace_s, times.limited_by
+        ttft, batch_s, limit = times.ttft_s, times.batch_prefill_s, times.limited_by
     return {
         "seq": new,
         "cached": cached,

@@ -24,7 +24,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, LazyBlock, Table
-from roofcalc.solvers.parallel import checked
+from roofcalc.solvers.parallel import checked_executor
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
@@ -89,7 +89,7 @@ class Request:
         optional = stated_assumptions(options, given, self.assumptions if self.machines else None)
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
-        self.table.executor, self.table.shortens = checked(options.get("executor")), True
+        self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
         if text not in self.table.notes:

@@ -16,7 +16,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics import rl_rollouts as work
 from roofcalc.economics.cost import output_seconds
 from roofcalc.errors import flag
-from roofcalc.physics.generation import mean_step, prompt_s
+from roofcalc.physics.generation import mean_step, prefill_s_per_request
 from roofcalc.physics.model_flops import generation_attention_flops
 from roofcalc.report import columns
 from roofcalc.report.table import Table
@@ -200,7 +200,7 @@ def _generation_hours(request: Request, deployment: Deployment, points: Points, 
     sequences = points.problems * points.rollouts
     batch = np.minimum(solved.max_batch, sequences)
     step_s = np.where(batch > 0, step.seconds(np.maximum(batch, 1)), np.nan)
-    prefill_s = points.problems * prompt_s(deployment, points.prefix)
+    prefill_s = points.problems * prefill_s_per_request(deployment, points.prefix)
     seconds = prefill_s + sequences * output_seconds(step_s, points.tokens, batch, deployment.accepted)
     return np.asarray(seconds * deployment.hardware.count / SECONDS_PER_HOUR)
 

@@ -1,4 +1,4 @@
-"""What a calculation takes for granted: presets, and the single choices that override them."""
+"""Assumptions of a calculation: presets, and options that override single values."""
 
 import math
 import numbers
@@ -22,39 +22,40 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class Assumptions(Record):
-    """Everything that moves an answer besides model, hardware, precision and layout.
+    """Everything that affects an answer besides model, hardware, precision and layout.
 
     Attributes
     ----------
     assume : "roofline", "bound" or "typical"
-        The preset; `bound` is a floor on time for any engine, `typical` what engines reach (`roofcalc.deployment.efficiency`).
+        The preset: ideal efficiency; a lower bound on time for any engine; measured efficiencies (`roofcalc.deployment.efficiency`).
     engine : str, optional
-        In `typical`: the engine, or release of one, whose exposed time and attention kernel are meant.
+        In `typical`: the engine, or a release of it, whose overhead and attention kernel are assumed.
     overlap : "full", "net", "op" or "none"
         What runs at the same time (`roofcalc.physics.roofline`).
     network : "bandwidth" or "ideal"
-        Messages take their bytes' time, or none.
+        Collectives limited by bandwidth, or free.
     mbu, mfu, link : float or None
-        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: what the profile says of each
-        operation and message.
+        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: the device profile's, for each operation and
+        message.
     util : float
         Fraction of the memory that may be used.
     reserve_gb : float or None
-        GB per device kept free besides; None: what the profile says of the device.
+        GB per device kept free in addition; None: the device profile's.
     capacity : "nominal", "visible", "binary", "largest" or None
-        Reading of the device's memory size; None: visible where it is known, else nominal.
+        Which capacity figure to use: the vendor's, the driver's, the vendor's number in GiB, or the largest; None: visible where it
+        is known, else nominal.
     kv_policy : "architectural" or "reserved"
-        Windowed layers hold their window, or the whole context as engines with one page table do.
+        Windowed layers store their window, or the whole context, as engines with one page table for all layers do.
     kv_block : int
-        The context is rounded up to a multiple of this for capacity.
+        Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
     imbalance : float
         Load of the busiest expert rank over the mean; 1 is uniform routing.
     redundant_experts : int
-        Copies of experts held beside a layer's experts.
+        Redundant copies of experts in each layer.
     activations : bool
-        Products by weights also move what goes in and comes out of them.
+        Count the activation traffic of GEMMs.
     layer_overhead_us, step_overhead_us : float or None
-        Exposed time of each layer and of each pass through a stage, that no work accounts for; None: the profile's, or none.
+        Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
     """
 
     assume: str = "roofline"
@@ -93,12 +94,12 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 
 def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
-    """The preset `assume` with every choice in `given` that is not None in its place.
+    """The preset `assume`, overridden by the values in `given` that are not None.
 
     Raises
     ------
     RoofcalcError
-        An unknown choice, or a figure outside its range.
+        An unknown choice, or a value out of range.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in (("assume", assume), *chosen.items()):
@@ -109,29 +110,29 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         value = getattr(built, name)
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
             percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
-            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
+            raise RoofcalcError(f"--{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
     for name in ("layer_overhead_us", "step_overhead_us"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
-            raise RoofcalcError(f"{name}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
+            raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
     if built.engine is not None and not built.is_typical:
-        raise RoofcalcError(f"engine: only the preset typical knows engines, and this is {assume}")
+        raise RoofcalcError(f"--engine: only --assume typical knows engines, and this is {assume}")
     if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
-        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
+        raise RoofcalcError(f"--reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
-        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
+        raise RoofcalcError(f"--kv-block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
     if not (is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
-        raise RoofcalcError(f"imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
+        raise RoofcalcError(f"--imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
     copies = built.redundant_experts
     if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
-        raise RoofcalcError(f"redundant_experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+        raise RoofcalcError(f"--redundant-experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
     if not isinstance(built.activations, bool):
-        raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
+        raise RoofcalcError(f"--activations: expected true or false, got {built.activations!r}")
     return built
 
 
 def is_number(value: Any) -> bool:
-    """A finite number, and not true or false."""
+    """Whether a value is a finite number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -17,13 +18,9 @@ if TYPE_CHECKING:
 BISECTIONS = 200  # enough to narrow any interval to two adjacent floats
 
 
+@formula("loss = E_law + A_law/params^α_law + B_law/train_tokens^β_law")
 class Law(Record):
-    """A scaling law: the loss of a model with N parameters after D training tokens.
-
-    Formulas
-    --------
-    L = E + A/N^α + B/D^β
-    """
+    """A scaling law: the loss of a model with N parameters after D training tokens."""
 
     name: str
     E: float
@@ -43,49 +40,34 @@ LAWS = {
 }
 
 
+@formula("train_tokens = (β_law·B_law/(α_law·A_law)·params^α_law)^(1/β_law)")
 def optimal_tokens(law: Law, params: Any) -> NDArray[Any]:
     """Compute-optimal number of training tokens for a model of `params` parameters.
 
     The minimum of L for constant 6·N·D is where α·A/N^α = β·B/D^β.
-
-    Formulas
-    --------
-    D = (β·B/(α·A)·N^α)^(1/β)
     """
     params = np.asarray(params, dtype=float)
     return np.asarray((law.beta * law.B / (law.alpha * law.A) * params**law.alpha) ** (1 / law.beta))
 
 
+@formula("token_ratio = (1 + β_law/α_law·(1 − fold^α_law))^(−1/β_law)")
 def token_ratio(law: Law, fold: Any) -> NDArray[Any]:
-    """D'/D with which a model of N/r parameters (r = `fold`) reaches the loss of the compute-optimal one; inf where none suffices.
-
-    Formulas
-    --------
-    token_ratio = (1 + β/α·(1 − r^α))^(−1/β)
-    """
+    """D'/D with which a model of N/r parameters (r = `fold`) reaches the loss of the compute-optimal one; inf where none suffices."""
     fold = np.asarray(fold, dtype=float)
     left = 1 + law.beta / law.alpha * (1 - fold**law.alpha)
     with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(np.maximum(left, 0.0) ** (-1 / law.beta))
 
 
+@formula("train_flop_ratio = token_ratio/fold")
 def train_flop_ratio(law: Law, fold: Any) -> NDArray[Any]:
-    """Training FLOPs over the compute-optimal ones at equal loss, for N/r parameters (r = `fold`).
-
-    Formulas
-    --------
-    train_flop_ratio = token_ratio/r
-    """
+    """Training FLOPs over the compute-optimal ones at equal loss, for N/r parameters (r = `fold`)."""
     return np.asarray(token_ratio(law, fold) / np.asarray(fold, dtype=float))
 
 
+@formula("largest fold = (1 + α_law/β_law)^(1/α_law)")
 def max_fold(law: Law) -> float:
-    """Limit of the size reduction r at equal loss as training FLOPs go to infinity.
-
-    Formulas
-    --------
-    r_max = (1 + α/β)^(1/α)
-    """
+    """Limit of the size reduction r at equal loss as training FLOPs go to infinity."""
     return float((1 + law.alpha / law.beta) ** (1 / law.alpha))
 
 
@@ -100,6 +82,7 @@ def fold_for(law: Law, train_ratio: Any) -> NDArray[Any]:
     return np.where(wanted > 1, low, 1.0)  # the optimum is flat: adjacent values have equal cost in floats
 
 
+@formula("break_even = 3·train_tokens·(train_flop_ratio − 1)/(1 − 1/fold)")
 def break_even_tokens(train_ratio: Any, fold: Any, train_tokens: Any) -> NDArray[Any]:
     """Number of inference tokens at which the savings of the smaller model equal its additional training FLOPs; 0 for r = 1.
 
@@ -107,10 +90,6 @@ def break_even_tokens(train_ratio: Any, fold: Any, train_tokens: Any) -> NDArray
     ----------
     train_tokens
         Of the compute-optimal model. N cancels: 6·N·D·(ratio − 1) additional FLOPs, 2·N·(1 − 1/r) saved per token.
-
-    Formulas
-    --------
-    break_even = 3·D·(train_flop_ratio − 1)/(1 − 1/r)
     """
     ratio, fold = np.asarray(train_ratio, dtype=float), np.asarray(fold, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):

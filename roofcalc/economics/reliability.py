@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.units import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
@@ -25,34 +26,23 @@ ERROR_RATE = SILENT_CORRUPTIONS / DEVICE_HOURS
 FAILURE_RATE = (UNEXPECTED_INTERRUPTIONS - SILENT_CORRUPTIONS) / DEVICE_HOURS  # failures that are noticed immediately
 
 
+@formula("device_hours = devices·osl/(3600·interactivity)")
 def device_hours(devices: Any, tokens: Any, tokens_per_s: Any) -> NDArray[Any]:
-    """Device-hours of a generation, in which a failure of any of its devices affects it.
-
-    Formulas
-    --------
-    device_hours = devices·tokens/(3600·r)
-    """
+    """Device-hours of a generation, in which a failure of any of its devices affects it."""
     return np.asarray(np.asarray(devices) * np.asarray(tokens, dtype=float) / np.asarray(tokens_per_s, dtype=float) / SECONDS_PER_HOUR)
 
 
+@formula("hit = 1 − exp(−event_rate·device_hours)")
 def hit_probability(rate: Any, hours: Any) -> NDArray[Any]:
-    """Probability of at least one event in `hours` device-hours at `rate` events per device-hour.
-
-    Formulas
-    --------
-    hit = 1 − exp(−rate·hours)
-    """
+    """Probability of at least one event in `hours` device-hours at `rate` events per device-hour."""
     return np.asarray(-np.expm1(-np.asarray(rate, dtype=float) * np.asarray(hours, dtype=float)))
 
 
+@formula("lost = osl·((exp(event_rate·device_hours) − 1)/(event_rate·device_hours) − 1)")
 def expected_lost_tokens(rate: Any, hours: Any, tokens: Any) -> NDArray[Any]:
     """Expected tokens lost to restarts per completed generation, where each failure restarts it from its first token.
 
     The standard result for jobs without checkpoints; about x·tokens/2 for small x = rate·hours, inf on overflow.
-
-    Formulas
-    --------
-    lost = tokens·((exp(x) − 1)/x − 1)
     """
     x = np.asarray(rate, dtype=float) * np.asarray(hours, dtype=float)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):

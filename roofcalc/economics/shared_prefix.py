@@ -12,10 +12,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
-from roofcalc.physics.generation import limited_by, mean_step, prompt_s
+from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
 from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
+from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,14 +43,9 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
+@formula("machine_s = T_prompt + suffix/A·T_step/queries", "latency_s = TTFT + suffix/A·T_step")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
-    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
-
-    Formulas
-    --------
-    machine_s = prompt + suffix/A·T/queries
-    latency_s = T_prefill + suffix/A·T
-    """
+    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more."""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     shared_prefix = SharedPrefix(streams, prefix)
     if not deployment.has_time:
@@ -58,31 +54,26 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
     step = mean_step(deployment, prefix, suffix, streams)
     largest = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
-    machine = prompt_s(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
+    machine = prefill_s_per_request(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
     latency = first + suffix / deployment.accepted * largest.step_s
     return Case(largest.max_batch, machine, latency, limited_by(step, np.maximum(largest.max_batch, 1)))
 
 
+@formula("queries = floor(max_batch/streams)", "machine_s = streams·T_prompt + suffix/A·T_step/queries")
 def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
-    """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]
-
-    Formulas
-    --------
-    queries = floor(max_batch/n)
-    machine_s = n·prompt + suffix/A·T/queries
-    """
+    """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]"""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     if not deployment.has_time:
         return np.full(prefix.shape, np.nan)
     step = mean_step(deployment, prefix, suffix)
     queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, step).max_batch / streams)
     seconds = np.where(queries > 0, step.seconds(np.maximum(queries, 1) * streams), np.nan)
-    return np.asarray(streams * prompt_s(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
+    return np.asarray(streams * prefill_s_per_request(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
     """Machine time and latency of a verifier per query: prefill of the prefix, then of all answers after it. [s]"""
-    machine = prompt_s(reader, prefix, chunk) + streams * prompt_s(reader, suffix, chunk, prefix)
+    machine = prefill_s_per_request(reader, prefix, chunk) + streams * prefill_s_per_request(reader, suffix, chunk, prefix)
     waited = prefill(reader, prefix, 0.0, float(reader.layout.dp), chunk).ttft_s + prefill(reader, suffix, prefix, streams, chunk).ttft_s
     return machine, waited

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("pass_at_k = 1 − (1 − accuracy)^answers")
 def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
-    """Probability that at least one of k independent answers is right (arXiv 2107.03374, section 2.1).
-
-    Formulas
-    --------
-    pass_at_k = 1 − (1 − p)^k
-    """
+    """Probability that at least one of k independent answers is right (arXiv 2107.03374, section 2.1)."""
     accuracy = np.asarray(accuracy, dtype=float)
     with np.errstate(divide="ignore"):
         return np.asarray(-np.expm1(np.asarray(answers, dtype=float) * np.log1p(-accuracy)))
@@ -30,10 +28,6 @@ def majority_accuracy(accuracy: float, answers: int) -> float:
     """Probability that a majority vote of n answers is right when all wrong answers agree; a tie counts half.
 
     Agreement of the wrong answers is the worst case (in arXiv 2203.11171 they are spread over many values).
-
-    Formulas
-    --------
-    majority = Σ over i > n/2 of C(n, i)·p^i·(1 − p)^(n − i), and half the term i = n/2
     """
     if accuracy in (0.0, 1.0):
         return accuracy
@@ -49,6 +43,10 @@ def _log_factorials(numbers: NDArray[Any]) -> NDArray[Any]:
     return np.array([math.lgamma(n + 1) for n in numbers.tolist()])
 
 
+@formula(
+    "accepted = accuracy·recall + (1 − accuracy)·false_positive",
+    "verifier = (1 − (1 − accepted)^answers)·accuracy·recall/accepted + (1 − accepted)^answers·accuracy·(1 − recall)/(1 − accepted)",
+)
 def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: Any) -> NDArray[Any]:
     """Probability that a random one of the answers accepted by a verifier is right; of all answers where it accepts none.
 
@@ -56,11 +54,6 @@ def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: 
     ----------
     recall, false_positive
         Probability that the verifier accepts a right answer, and a wrong one.
-
-    Formulas
-    --------
-    accepted = p·recall + (1 − p)·false_positive
-    verifier = (1 − (1 − accepted)^n)·p·recall/accepted + (1 − accepted)^n·p·(1 − recall)/(1 − accepted)
     """
     p, n, recall = (np.asarray(one, dtype=float) for one in (accuracy, answers, recall))
     accepted = p * recall + (1 - p) * np.asarray(false_positive, dtype=float)

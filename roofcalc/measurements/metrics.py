@@ -73,7 +73,7 @@ def _output_tok_s(deployment: Deployment, work: Work) -> float:
 
 
 def _prefill_tok_s(deployment: Deployment, work: Work) -> float:
-    return float(work.batch * work.isl / prefill(deployment, work.isl, 0.0, work.batch).pace_s)
+    return float(work.batch * work.isl / prefill(deployment, work.isl, 0.0, work.batch).batch_prefill_s)
 
 
 def _ttft_ms(deployment: Deployment, work: Work) -> float:

@@ -19,6 +19,7 @@ from roofcalc.physics.ops.gemm import gemm_to_operation, gemms, merge_same_inten
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Cache, Gemm, Message, Operation, Recurrence, Sharding, SharedPrefix, TokenLoad
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block, Dtypes
 
 EntriesRead = Callable[[Span], Array]
@@ -59,6 +60,7 @@ def ideal_split(deployment: Deployment) -> float:
     return float(deployment.layout.tp * deployment.layout.dp) if deployment.assumptions.is_bound else 1.0
 
 
+@formula("B_m = ceil(B/p)", "B_r = ceil(B_m/d)", "T = B_r·q", "T_g = B_m·q")
 def token_load(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tuple[TokenLoad, Array]:
     """Tokens that one device processes in a step, and the sequences of one data-parallel rank, B_r.
 
@@ -70,13 +72,6 @@ def token_load(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tup
         Sequences over the whole system, B.
     tokens : float
         New tokens per sequence, q.
-
-    Formulas
-    --------
-    B_m = ceil(B/p)
-    B_r = ceil(B_m/d)
-    T = B_r·q
-    T_g = B_m·q
     """
     layout, sharding = deployment.layout, compute_sharding(deployment)
     if deployment.assumptions.is_bound:
@@ -182,6 +177,7 @@ def averaged_over(cached: Array, new: Array) -> EntriesRead:
     return lambda span: span.pairs(cached, new) / new
 
 
+@formula("FLOPs = q·f_entry·reads", "bytes = entry·loaded", "bytes, loaded again = entry·loaded·loads")
 def attention_op(
     cache: Cache,
     layers: int,
@@ -194,12 +190,6 @@ def attention_op(
     """Attention of one sequence over a cache in a decode step: scores and weighted sum; entries are loaded, the newest is written.
 
     Streams that share a prefix load its entries once (arXiv 2402.05099), but compute with them once each.
-
-    Formulas
-    --------
-    FLOPs = q·f·reads
-    bytes = entry·loaded
-    bytes, loaded again = entry·loaded·loads
     """
     read = entries_read(cache.span)
     loaded = read if tokens * shared_prefix.count == 1 else entries_read(shared_prefix.of(cache.span.read_by_tokens(tokens)))
@@ -214,16 +204,11 @@ def attention_op(
     )
 
 
+@formula("FLOPs = q·f_state·N_s", "bytes = 2·N_s·b")
 def state_update_op(
     state: Recurrence, layers: int, tokens: float = 1.0, spread: float = 1.0, prefix: str = "", shared_prefix: SharedPrefix = NO_SHARING
 ) -> Operation:
-    """Update of the recurrent state of one sequence, or of each of its streams: read and written once.
-
-    Formulas
-    --------
-    FLOPs = q·f·N_s
-    bytes = 2·N_s·b
-    """
+    """Update of the recurrent state of one sequence, or of each of its streams: read and written once."""
     return Operation(
         name=f"{prefix}state",
         layers=layers,
@@ -283,16 +268,12 @@ def has_all_to_all(deployment: Deployment) -> bool:
     return deployment.layout.dp > 1 and any(message.kind == "all_to_all" for stage in deployment.stages for message in messages(deployment, stage))
 
 
+@formula("copies = (g − 1)·P_hit − (domains − 1)·P_hit_dom", "across = (domains − 1)·P_hit_dom")
 def expert_all_to_all(deployment: Deployment, name: str, layers: int, width: float, hit: Callable[[float], float], choices: float) -> list[Message]:
     """MoE dispatch and combine: all-to-all of T/t tokens per device over the g = t·d ranks of the expert group.
 
     A token crosses to another scale-up domain once, over the scale-out network, and is forwarded there over the links to the
     ranks that need it; combine takes the same way back. `hit` gives the probability that a token needs one of so many shards.
-
-    Formulas
-    --------
-    copies = (g − 1)·P_hit − (m − 1)·P_hit_m
-    across = (m − 1)·P_hit_m
     """
     layout = deployment.layout
     group = layout.tp * layout.dp

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -81,23 +82,15 @@ class Span(Record):
         """The shortest context in which at least `entries` entries are read."""
         raise NotImplementedError
 
+    @formula("pairs = sum_C_P − sum_C")
     def pairs(self, cached: Array, new: Array) -> Array:
-        """Query-key pairs in a prefill of P tokens after C: Σ entries_read(C + i) for i = 1 … P.
-
-        Formulas
-        --------
-        pairs = sum_C_P − sum_C
-        """
+        """Query-key pairs in a prefill of P tokens after C: Σ entries_read(C + i) for i = 1 … P."""
         return self.cumulative_reads(cached + new) - self.cumulative_reads(cached)
 
 
+@formula("reads = S")
 class Full(Span):
-    """All tokens of the context.
-
-    Formulas
-    --------
-    reads = S
-    """
+    """All tokens of the context."""
 
     def entries_read(self, seq: Array) -> Array:
         return seq
@@ -105,13 +98,9 @@ class Full(Span):
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached + new
 
+    @formula("sum = tri(x)")
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ entries_read(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = tri(x)
-        """
+        """Σ entries_read(i) for i = 1 … x."""
         return triangular(x)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
@@ -124,13 +113,9 @@ class Full(Span):
         return entries
 
 
+@formula("reads = min(S, W)")
 class Window(Span):
-    """The last `size` tokens.
-
-    Formulas
-    --------
-    reads = min(S, W)
-    """
+    """The last `size` tokens."""
 
     size: float
 
@@ -147,13 +132,9 @@ class Window(Span):
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
+    @formula("sum = tri(min(x, W)) + W·max(0, x − W)")
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ entries_read(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = tri(min(x, W)) + W·max(0, x − W)
-        """
+        """Σ entries_read(i) for i = 1 … x."""
         return triangular(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
@@ -165,14 +146,9 @@ class Window(Span):
         return clipped_ramp_sum(self.size, x) - clipped_ramp_sum(self.size - prefix, x)
 
 
+@formula("reads = min(S, Q)", "reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1")
 class Chunk(Span):
-    """The tokens of the same chunk of `size` tokens (Llama 4): in decode a full chunk, or with `exact` the step's own position.
-
-    Formulas
-    --------
-    reads = min(S, Q)
-    reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1
-    """
+    """The tokens of the same chunk of `size` tokens (Llama 4): in decode a full chunk, or with `exact` the step's own position."""
 
     size: int
     exact: bool = False
@@ -194,13 +170,9 @@ class Chunk(Span):
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached % self.size + np.minimum(new, self.size)
 
+    @formula("sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)")
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ entries_read(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)
-        """
+        """Σ entries_read(i) for i = 1 … x."""
         return np.floor(x / self.size) * triangular(float(self.size)) + triangular(x % self.size)
 
     def prefix_reads(self, prefix: Array, own: Array) -> Array:
@@ -214,13 +186,9 @@ class Chunk(Span):
         return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
 
 
+@formula("reads = floor(S/r)")
 class Pool(Span):
-    """Compressed entries, one for every `ratio` tokens.
-
-    Formulas
-    --------
-    reads = floor(S/r)
-    """
+    """Compressed entries, one for every `ratio` tokens."""
 
     ratio: int
 
@@ -234,13 +202,9 @@ class Pool(Span):
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return self.entries_read(cached + new)
 
+    @formula("sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)")
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ entries_read(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)
-        """
+        """Σ entries_read(i) for i = 1 … x."""
         blocks = np.floor(x / self.ratio)
         return self.ratio * triangular(blocks - 1) + blocks * (x % self.ratio + 1)
 
@@ -255,13 +219,9 @@ class Pool(Span):
         return entries * self.ratio
 
 
+@formula("reads = min(candidates, k)")
 class Top(Span):
-    """The `count` best entries of `among`, selected by an indexer; all candidates are stored.
-
-    Formulas
-    --------
-    reads = min(candidates, k)
-    """
+    """The `count` best entries of `among`, selected by an indexer; all candidates are stored."""
 
     among: Span
     count: float
@@ -282,13 +242,9 @@ class Top(Span):
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return np.minimum(self.among.prefill_traffic(cached, new), new * self.count)
 
+    @formula("sum = sum_below + k·max(0, x − x_full + 1)")
     def cumulative_reads(self, x: Array) -> Array:
-        """Σ entries_read(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = sum_below + k·max(0, x − x_full + 1)
-        """
+        """Σ entries_read(i) for i = 1 … x."""
         full = self.among.context_with(self.count)
         return self.among.cumulative_reads(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
@@ -356,13 +312,9 @@ class SharedKV(Reserved):
         return SharedKV(self.span.with_shared_prefix(count, prefix))
 
 
+@formula("reads = shared + streams·(reads_of_one − shared)")
 class SharedPrefixSpan(Span):
-    """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix.
-
-    Formulas
-    --------
-    reads = shared + n·(reads_of_one − shared)
-    """
+    """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix."""
 
     span: Span
     count: float

@@ -1,4 +1,4 @@
-"""What fills the memory: weights and caches per device, what is left, and the longest context that fits."""
+"""Memory of one device: weights, KV cache and states, and the batch that fits."""
 
 from __future__ import annotations
 
@@ -14,21 +14,18 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits.
+    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits.
 
-    Replicated KV heads, latent projections and routers weigh on each rank; experts as `held_experts` says.
-
-    Formulas
-    --------
-    weights = layers·N·w
-    experts = layers·held·N·w
+    Replicated KV heads, latent projections and routers count on every rank; for experts see `held_experts`.
     """
     model, sharding, weights = deployment.model, storage_sharding(deployment), deployment.weights
     total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, weights) for name, count in stage.groups)
@@ -39,7 +36,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 @lru_cache(maxsize=1024)
 def _layer_bytes(model: Model, name: str, sharding: Sharding, weights: str) -> float:
-    """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
+    """Bytes of one layer of a block on one device: its norms, and the matrices and vectors of its parts."""
 
     def bytes_of(tensor: str) -> float:
         return stored(model.dtypes, weights, tensor).bytes_per_element
@@ -55,7 +52,7 @@ def _layer_bytes(model: Model, name: str, sharding: Sharding, weights: str) -> f
 
 @lru_cache(maxsize=1024)
 def _ends_bytes(model: Model, tp: int, weights: str, first: bool, last: bool) -> float:
-    """Bytes of what stands before the first layer and after the last: tables, which both may share, and vectors."""
+    """Bytes of the embedding, the head (once if tied) and the vectors before the first and after the last layer."""
     embed, head, norm = (stored(model.dtypes, weights, tensor).bytes_per_element for tensor in ("embed", "head", "norm"))
     total = 0.0
     if first:
@@ -71,16 +68,11 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
+@formula("cache = layers·holds·entry", "state = layers·N_s·b", "kept = layers·kept")
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
-    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: KV entries, states, partial blocks.
 
-    With `shared_prefix`, what all streams of one query keep: whole blocks of their prefix once.
-
-    Formulas
-    --------
-    cache = layers·holds·entry
-    state = layers·N_s·b
-    kept = layers·kept
+    With several `branches`, the bytes of all streams of one query; whole blocks of their common prefix count once.
     """
     return _of_stage(stage, _kept_per_layer(deployment, seq, shared_prefix))
 
@@ -90,7 +82,7 @@ def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
 
 
 def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> dict[str, Array]:
-    """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
+    """Bytes that one sequence keeps on one device in one layer of each block; under "", in the drafters."""
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     whole = SharedPrefix(shared_prefix.count, np.floor(shared_prefix.prefix / block) * block)
@@ -108,36 +100,32 @@ def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefi
 
 
 def system_weight_bytes(deployment: Deployment) -> float:
-    """Bytes of weights over all devices, replicas included."""
+    """Bytes of weights on all devices, replicas included."""
     ranks = deployment.layout.tp * deployment.layout.dp
     return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
 
 
 def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
-    """Bytes of cache of one sequence over all devices, replicated heads included."""
+    """Bytes that one sequence keeps on all devices, replicated KV heads included."""
     per_layer = _kept_per_layer(deployment, seq, shared_prefix)
     return np.asarray(sum(stage.count * _of_stage(stage, per_layer) for stage in deployment.stages)) * deployment.layout.tp
 
 
 def system_capacity_bytes(deployment: Deployment) -> float:
-    """Bytes over all devices that weights and caches may fill: the reading × util, less the reserve."""
+    """Bytes on all devices for weights and caches: capacity × util, less the reserve."""
     return deployment.hardware.count * deployment.usable_bytes
 
 
 def weights_fit(deployment: Deployment) -> bool:
-    """Whether the fullest stage has room for its weights."""
+    """Whether the weights fit in every stage."""
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
+@formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
 def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
-    """Sequences, or with `shared_prefix` queries, that fit the fullest stage; inf where nothing is kept per token.
+    """Sequences (with several `shared_prefix`: queries) that fit in the fullest stage; inf where nothing is kept per sequence.
 
-    With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
-
-    Formulas
-    --------
-    usable = M·util − reserve
-    batch_memory = d·floor((usable − weights)/KV)
+    With `shares`, the last axis of `seq` holds kinds of sequences, and the batch is a mix of them in these shares.
     """
     seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]

@@ -17,6 +17,7 @@ from roofcalc.physics.ops.ffn import expert_operations
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Cache, Operation, Part, TokenLoad
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix
 
@@ -66,16 +67,11 @@ def prefill_operations(
     return found
 
 
+@formula("FLOPs = B_r·f_entry·pairs", "bytes = B_r·entry·moved")
 def attention_op(
     cache: Cache, layers: int, sequences: Array, new: Array, cached: Array, flops: Array, spread: float = 1.0, prefix: str = ""
 ) -> Operation:
-    """Attention of P new tokens over C cached ones and each other: cached entries are loaded once, new ones that stay are written.
-
-    Formulas
-    --------
-    FLOPs = B_r·f·pairs
-    bytes = B_r·entry·moved
-    """
+    """Attention of P new tokens over C cached ones and each other: cached entries are loaded once, new ones that stay are written."""
     return Operation(
         name=prefix + cache.name,
         layers=layers,
@@ -94,15 +90,11 @@ def attention_to_gemm_rate_ratio(deployment: Deployment) -> float:
     return attention / gemm
 
 
+@formula("absorbed = f_entry·pairs + v·P·f_up", "expanded = f_pair·pairs + v·(C + P)·f_up")
 def use_expanded_form(part: Part, new: Array, cached: Array, value: float = 1.0) -> Array:
     """1 where MLA's expanded form takes less time than the absorbed form, else 0.
 
     `value`, v in the formulas, is `attention_to_gemm_rate_ratio`; with 1 the form with fewer FLOPs is chosen.
-
-    Formulas
-    --------
-    absorbed = f·pairs + v·P·f_entry
-    expanded = f_pair·pairs + v·(C + P)·f_entry
     """
     if part.expanded_form is None:
         return 0.0
@@ -119,6 +111,7 @@ def flops_per_pair(part: Part, cache: Cache, expanded: Array) -> Array:
     return cache.flops + (part.expanded_form.flops - cache.flops) * expanded
 
 
+@formula("T, expanded = T·(C + P)/P")
 def mla_up_projection_ops(
     part: Part,
     names: tuple[str, ...],
@@ -131,12 +124,7 @@ def mla_up_projection_ops(
     activations: bool,
     prefix: str,
 ) -> list[Operation]:
-    """MLA's up-projections: for every new token, or in the expanded form for every entry, cached ones included.
-
-    Formulas
-    --------
-    T, expanded = T·(C + P)/P
-    """
+    """MLA's up-projections: for every new token, or in the expanded form for every entry, cached ones included."""
     if not names:
         return []
     entries = load.tokens * (1.0 + expanded * (cached / new))

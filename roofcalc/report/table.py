@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -100,7 +100,7 @@ class Table:
                 any_lazy |= isinstance(block, LazyBlock)
                 ranges += [RowRange(block, at, min(at + step, high)) for at in range(low, high, step)]
             begin += block.size
-        yield from mapped(self.executor if any_lazy else None, compute_range, ranges)
+        yield from map_in_order(self.executor if any_lazy else None, compute_range, ranges)
 
     def materialise(self) -> None:
         """Computes lazy blocks and keeps their rows."""

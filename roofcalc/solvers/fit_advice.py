@@ -1,4 +1,4 @@
-"""Advice where a model does not fit: the fewest devices, or the widest weight dtype, that would hold it."""
+"""Advice where a model does not fit: the fewest devices, or the widest weight dtype, that would fit it."""
 
 from __future__ import annotations
 
@@ -9,50 +9,47 @@ from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
 MAX_DEVICES = 4096
-NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # offered where weights do not fit, widest first
+NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # suggested where weights do not fit
 
 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
-    """One sentence: the fewest devices, and the widest weights on these, that hold the model and one sequence."""
+    """Two sentences: why the model does not fit, and the fewest devices and the widest weight dtype that would fit one sequence."""
     model, hardware = deployment.model, deployment.hardware
-    weights = memory.system_weight_bytes(deployment)
-    cache = float(memory.system_kv_bytes(deployment, seq))
-    room = memory.system_capacity_bytes(deployment)
-    holds = f"{weights / 1e9:.1f} GB of {deployment.weights_label} weights"
-    one = f"one sequence of {seq:.0f} tokens"
+    weights_gb = memory.system_weight_bytes(deployment) / 1e9
+    cache_gb = float(memory.system_kv_bytes(deployment, seq)) / 1e9
+    capacity_gb = memory.system_capacity_bytes(deployment) / 1e9
+    need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB"
+    sequence = f"one {seq:,.0f}-token sequence"
     if memory.weights_fit(deployment):
-        holds, condition = f"{holds} and {cache / 1e9:.1f} GB of cache for {one}", ""
+        need, subject = f"{need} and the cache of {sequence} {cache_gb:.1f} GB", "It"
     else:
-        condition = f"with {one} "
+        subject = f"With {sequence} it"
     fewest, dtype = fewest_devices(deployment, seq), widest_weights(deployment, seq)
-    if fewest is not None:
-        place = (
-            f"these {hardware.count} in another layout"
-            if fewest.devices == hardware.count
-            else f"{fewest.devices} such device{'s' * (fewest.devices > 1)}"
-        )
-        ways = f"{condition}it fits {place} (--tp {fewest.tp} --pp {fewest.pp})"
+    if fewest is not None and fewest.devices == hardware.count:
+        devices = f"fits on these {hardware.count} devices with --tp {fewest.tp} --pp {fewest.pp}"
+    elif fewest is not None:
+        devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)} (--tp {fewest.tp} --pp {fewest.pp})"
     elif hardware.scale_out_bytes_per_s is None:
-        ways = f"no more than {hardware.domain} such devices can be joined, and it fits none of these"
+        devices = f"fits on no number of such devices that can be connected (at most {hardware.domain})"
     else:
-        ways = f"it fits no number of such devices up to {MAX_DEVICES}"
-    ways += f", or {hardware.name} as it is with {dtype} weights" if dtype else "; narrower weights alone do not help"
-    return f"{model.name} does not fit {hardware.name} ({holds} against {room / 1e9:.1f} GB): {ways}"
+        devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
+    narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else "no narrower weight dtype is enough"
+    return f"{model.name} does not fit on {hardware.name}: {need}, {capacity_gb:.1f} GB available. {subject} {devices}; {narrower}"
 
 
 def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
-    """The layout with the smallest number of such devices, no replicas, that holds the model and one sequence.
+    """The layout without replicas on the fewest such devices that fits the model and one sequence; None if there is none.
 
-    Enumerated, since more devices do not always fit what fewer did: heads and layers divide badly over some numbers.
+    Enumerates device counts, since feasibility is not monotone: heads and layers do not divide evenly over every number.
     """
     hardware = deployment.hardware
-    whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # dividing it only adds copies
+    whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # a lower bound: sharding only adds copies
     needed = memory.system_weight_bytes(whole) + float(memory.system_kv_bytes(whole, seq))
     least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
     most = MAX_DEVICES if hardware.scale_out_bytes_per_s is not None else min(MAX_DEVICES, hardware.domain)
     for count in range(least, most + 1):
         degrees = [t for t in range(1, count + 1) if count % t == 0]
-        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # within a domain the widest first
+        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # tensor parallel within a domain first, the widest first
             layout = Layout(tp, count // tp)
             if _fits(deployment, layout, deployment.weights, seq):
                 return layout
@@ -60,7 +57,7 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
 
 
 def widest_weights(deployment: Deployment, seq: float) -> str | None:
-    """The widest of the common weight dtypes that fits the same devices and layout with one sequence."""
+    """The widest of the common weight dtypes that fits the same devices and layout with one sequence; None if there is none."""
     widest_first = sorted(NARROWER, key=lambda one: -dtypes.dtype(one).bytes_per_element)
     return next((name for name in widest_first if _fits(deployment, deployment.layout, name, seq)), None)
 

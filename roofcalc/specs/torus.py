@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from roofcalc.specs.device import Link
+from roofcalc.specs.formula import formula
 
 OPEN = 0.5  # bandwidth of an axis without wrap-around over that of a ring
 
@@ -29,25 +30,18 @@ def closes(link: Link, size: int) -> bool:
     return size > 2 and (size in link.axes if link.wrap is None else size >= link.wrap)
 
 
+@formula("all-gather = M_all·(g − 1)/(g·W_axes)")
 def ring_bytes_per_s(link: Link, group: int) -> float:
-    """Ring bandwidth of a group: the sum over the axes of its best sub-torus. [byte/s]
-
-    Formulas
-    --------
-    all-gather = V·(g − 1)/(g·Σ W)
-    """
+    """Ring bandwidth of a group: the sum over the axes of its best sub-torus. [byte/s]"""
     return max(sum(axis_bytes_per_s(link, size) for size in shape if size > 1) for shape in shapes(link.axes, group))
 
 
+@formula("all-to-all rate = 4·W_axis/n_axis·(g − 1)/g")
 def exchange_bytes_per_s(link: Link, group: int) -> float:
     """Rate at which each device of a group sends in a balanced all-to-all. [byte/s]
 
     On a ring of n devices a byte travels n/4 hops on average, counting the 1/g of the bytes that stay on the device. The
     slowest axis of the best sub-torus is the bottleneck.
-
-    Formulas
-    --------
-    all-to-all = 4·W/n·(g − 1)/g
     """
     return max(min(4 * axis_bytes_per_s(link, n) / n for n in shape if n > 1) for shape in shapes(link.axes, group)) * (group - 1) / group
 

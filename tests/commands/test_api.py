@@ -52,7 +52,7 @@ def test_every_tensor_degree_of_a_list() -> None:
         ({"tp": 1.5}, "tp: expected a whole number"),
         ({"mbu": 2}, "mbu: 2 is not a fraction"),
         ({"mbu": "much"}, "mbu: 'much' is not a fraction"),
-        ({"kv_block": 2.5}, "kv_block: 2.5 is not a whole number"),
+        ({"kv_block": 2.5}, "--kv-block: 2.5 is not a whole number"),
         ({"nonsense": 1}, "unknown option 'nonsense'"),
         ({"mbu": "0.5"}, "mbu: '0.5' is not a fraction"),
         ({"mbu": [0.5, 0.6]}, "is not a fraction"),

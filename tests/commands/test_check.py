@@ -15,6 +15,7 @@ import typer
 
 import roofcalc as rc
 from roofcalc.cli.app import app
+from roofcalc.cli.options import OUTPUT
 from roofcalc.commands.assertions import Assertion, table_commands
 from roofcalc.commands.options import Options
 from roofcalc.errors import option_name

@@ -205,30 +205,31 @@ def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
         device = lookup.hardware(name)[0].device
         profile = calibrated.profile(device)
         shares = [
-            *profile.products.values(),
-            *profile.reads.values(),
-            *profile.prompt.values(),
-            *(x for pair in profile.decode.values() for x in pair),
+            *profile.gemm.values(),
+            *profile.weight_read.values(),
+            *profile.prefill_attention.values(),
+            *(x for pair in profile.decode_attention.values() for x in pair),
         ]
         assert all(0 < share <= 1 for share in shares), name
         assert profile.reserve_gb <= 6 and (profile.reserve_gb >= 2 or device.memory.capacity_gb < 20), name
         own = file.devices.get(device.name)
-        assert bool(profile.borrowed) == (own is None or own.reads is None or own.decode is None or own.reduce is None or own.exchange is None), name
+        measured = own is not None and None not in (own.weight_read, own.decode_attention, own.all_reduce, own.all_to_all)
+        assert bool(profile.fallbacks) == (not measured), name
     said = notes(on("llama-3.1-8b", "rtx-4090", assume="typical"))
     assert any(text.startswith("typical: calibrated ") for text in said)
-    assert any("rtx-4090 borrows what l40s achieves in products" in text for text in said)
+    assert "typical: no GEMM, weight-read, decode-attention, prefill-attention, all-reduce measurements for rtx-4090; using those of l40s" in said
     assert not any("typical" in text for text in notes(on("llama-3.1-8b", "rtx-4090")))
 
 
 def test_weights_that_are_widened_or_borrowed() -> None:
     """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
     profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
-    plain = profile.product(dtype("bf16"), "bf16")
-    assert profile.product(dtype("fp16"), "fp16") == plain
-    assert profile.product(dtype("fp8"), "fp8")[1] == profile.reads["fp8"] != plain[1]
-    assert profile.product(dtype("mxfp8"), "fp8") == profile.product(dtype("fp8"), "fp8")
-    assert profile.product(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.narrow["4"])
-    assert profile.product(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.narrow["8"])
+    plain = profile.gemm_efficiency(dtype("bf16"), "bf16")
+    assert profile.gemm_efficiency(dtype("fp16"), "fp16") == plain
+    assert profile.gemm_efficiency(dtype("fp8"), "fp8")[1] == profile.weight_read["fp8"] != plain[1]
+    assert profile.gemm_efficiency(dtype("mxfp8"), "fp8") == profile.gemm_efficiency(dtype("fp8"), "fp8")
+    assert profile.gemm_efficiency(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["4"])
+    assert profile.gemm_efficiency(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["8"])
 
 
 def test_memory_is_what_the_driver_shows_less_a_reserve() -> None:
@@ -295,22 +296,22 @@ def test_the_working_arrives_at_the_answer(command: str, case: tuple[str, str, s
     answer = float((interactivity if command == "interactivity" else first_token)(model, machine, **given)[name][0]) / factor  # type: ignore[arg-type,operator]
     stages = [line for line in text if line.startswith(("  stage = ", f"  {label}"))]
     assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
-    assert any("the cheapest way" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
+    assert any("the fastest algorithm" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
     assert any(line.startswith("  overhead = ") for line in text)
 
 
 def test_engines() -> None:
     engines = calibrated.read().engines
-    name, factor = next((name, one.exposed) for name, one in engines.items() if one.exposed != 1)
+    name, factor = next((name, one.overhead_factor) for name, one in engines.items() if one.overhead_factor != 1)
     plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in (None, name))
     assert overhead.seconds(own, own.stages[0]) == pytest.approx(factor * overhead.seconds(plain, plain.stages[0]))
     row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine=name, layer_overhead_us=7).rows()))
     assert (row["engine"], row["layer_overhead_us"], row["mbu"], row["assume"]) == (name, 7.0, None, "typical")
     with pytest.raises(RoofcalcError, match=f"engine: 'gpt-fats' was not measured; did you mean gpt-fast.*; measured: {', '.join(engines)}"):
         on("llama-3.1-8b", "h100-sxm", assume="typical", engine="gpt-fats")
-    with pytest.raises(RoofcalcError, match="only the preset typical knows engines"):
+    with pytest.raises(RoofcalcError, match="only --assume typical knows engines"):
         on("llama-3.1-8b", "h100-sxm", engine=name)
-    with pytest.raises(RoofcalcError, match="layer_overhead_us: -1 is not a number of microseconds"):
+    with pytest.raises(RoofcalcError, match="--layer-overhead-us: -1 is not a number of microseconds"):
         assumptions(layer_overhead_us=-1)
 
 
@@ -319,7 +320,7 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
 
     One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
     """
-    share = calibrated.read().run.repeats
+    share = calibrated.read().run.kv_reload_fraction
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6"))
     one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
@@ -368,7 +369,7 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
     case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
     assert case.generation == expected
     deployment, _ = most_likely_run(case, assumptions("typical"))
-    assert deployment.profile is not None and deployment.profile.shares_heads == (expected is None)
+    assert deployment.profile is not None and deployment.profile.shares_kv_loads == (expected is None)
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:

@@ -114,7 +114,7 @@ def test_throughput_lies_between_its_two_halves(model: str, tp: int, pp: int, dp
             continue
         one = prefill(deployment, isl, 0, np.minimum(batch, dp))  # no prompt comes sooner than by itself
         assert (found <= batch * osl / one.ttft_s * (1 + 1e-12)).all()
-        filled = prefill(deployment, isl, 0, float(dp * pp)).pace_s / pp  # a prompt on every rank, at the slowest stage's pace
+        filled = prefill(deployment, isl, 0, float(dp * pp)).batch_prefill_s / pp  # a prompt on every rank, at the slowest stage's pace
         prompts_alone = osl * dp / filled
         assert (found <= prompts_alone * (1 + 1e-12)).all()
         assert (1 / found >= (1 / alone + 1 / prompts_alone) * (1 - 1e-12)).all()
@@ -190,7 +190,7 @@ def test_bad_generations(options: str, complaint: str) -> None:
 
 
 def test_more_generations_than_fit_the_memory_are_refused() -> None:
-    with pytest.raises(RoofcalcError, match="1,000,000 generations of one model on one machine; at most 312,500"):
+    with pytest.raises(RoofcalcError, match="1,000,000 generations per model and system; at most 312,500"):
         mean_step(on("llama-3.1-8b", "h100-sxm"), np.arange(1e6), 10)
     many = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=np.arange(1, 2001), osl=10, batch=[1, 2])  # a question takes them piece by piece
     assert len(many) == 4000 and (np.diff(many["step_ms"][::2]) > 0).all()

@@ -19,6 +19,7 @@ from roofcalc.physics.ops import registry
 from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import ATTENTION_KINDS, GQA
 from roofcalc.specs.attention_spec import AttentionSpec
+from roofcalc.specs.formula import formula
 from roofcalc.specs.parameter_count import count
 from roofcalc.specs.record import replace
 from roofcalc.specs.schema import Count
@@ -63,15 +64,9 @@ class PairedValues(AttentionSpec):
             yield "v_dim", f"one value of {self.v_dim} is larger than two of {self.head_dim}: sharing saves nothing"
 
 
+@formula("pairs on a device = max(1, ceil(pairs/t))", "entry bytes = m_2·(2·d_k + d_v)·c", "FLOPs per entry = 2·n·(d_k + d_v)")
 def paired_values(attention: PairedValues, hidden: int, sharding: Sharding) -> Part:
-    """Work of paired KV heads on one device.
-
-    Formulas
-    --------
-    pairs on a device = max(1, ceil(pairs/t))
-    entry bytes = m_2·(2·d_k + d_v)·c
-    FLOPs per entry = 2·n·(d_k + d_v)
-    """
+    """Work of paired KV heads on one device."""
     formulas = (
         FormulaUse(paired_values, "pairs on a device", "m_2", "pairs of KV heads"),
         FormulaUse(paired_values, "entry bytes", unit="B"),
@@ -148,7 +143,7 @@ def test_memory_of_more_ranks_than_pairs() -> None:
     assert any("replicated over 4 tensor ranks: each entry is held 2 times" in note for note in table.notes)
     striped = rc.memory("toy", "4xtoy-device", seq=1000, batch=1, tp=4, dcp=2)
     assert striped["kv_gb"].tolist() == pytest.approx([2 * 2 * 1000 * 128e-9])
-    with pytest.raises(rc.RoofcalcError, match="held 2 times; possible: 1, 2"):
+    with pytest.raises(rc.RoofcalcError, match="stored 2 times; possible: 1, 2"):
         rc.memory("toy", "4xtoy-device", seq=1000, batch=1, tp=4, dcp=4)
 
 
@@ -204,7 +199,7 @@ def test_overhead_of_the_typical_preset() -> None:
             {"seq": 1000, "batch": 10},
             [
                 "f_entry = 2·n·(d_k + d_v) = 2·8·(16 + 32) = 768",
-                "FLOPs of one sequence = q·f·reads = 1·768·1000 = 768000",
+                "FLOPs of one sequence = q·f_entry·reads = 1·768·1000 = 768000",
                 "bytes of one sequence = entry·loaded = 256·1000 = 256000",
             ],
         ),
@@ -213,7 +208,7 @@ def test_overhead_of_the_typical_preset() -> None:
             {"seq": 100},
             [
                 "entry bytes = m_2·(2·d_k + d_v)·c = 2·(2·16 + 32)·2 = 256 B",
-                "FLOPs = B_r·f·pairs = 1·768·5050 = 3878400",
+                "FLOPs = B_r·f_entry·pairs = 1·768·5050 = 3878400",
                 "TTFT = 1.66272e-5 s",
             ],
         ),

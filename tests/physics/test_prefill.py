@@ -188,10 +188,10 @@ def test_presets_in_order(model: str) -> None:
                     continue
             if len(found) == 5:
                 usual = prefill(on(model, machine, tp, pp, dp, assume="typical"), new, cached, batch, chunk)
-                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.pace_s > found[3].pace_s).all()
+                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.batch_prefill_s > found[3].batch_prefill_s).all()
             for faster, slower in itertools.pairwise(found):
-                assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.pace_s <= slower.pace_s * (1 + 1e-12)).all()
-            assert all((one.ttft_s > 0).all() and (one.pace_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
+                assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.batch_prefill_s <= slower.batch_prefill_s * (1 + 1e-12)).all()
+            assert all((one.ttft_s > 0).all() and (one.batch_prefill_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
 
 
 @pytest.mark.parametrize(("tp", "pp", "dp"), [(4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 1), (1, 2, 2)])
@@ -213,13 +213,13 @@ def test_a_first_token_passes_every_stage() -> None:
         staged = prefill(on(model, f"{pp}xh100-sxm", 1, pp, network="ideal"), 1000, 500, np.array([1.0, pp, 2 * pp]))
         assert staged.ttft_s[0] == staged.ttft_s[1] == pytest.approx(float(whole.ttft_s), rel=1e-9)  # a prompt passes all layers
         assert staged.ttft_s[2] > staged.ttft_s[0]  # two prompts in a micro-batch
-        slowest = staged.pace_s[1] / pp
-        assert whole.ttft_s / pp < slowest < whole.ttft_s / pp * 1.2 and staged.pace_s[0] == staged.ttft_s[0]
+        slowest = staged.batch_prefill_s[1] / pp
+        assert whole.ttft_s / pp < slowest < whole.ttft_s / pp * 1.2 and staged.batch_prefill_s[0] == staged.ttft_s[0]
     # 32 layers on three stages: 11, 11 and 10 with the head; the slowest of them sets the pace of three prompts
     lines = {line.op: float(line.time_s) for line in prefill_lines(on("llama-3.1-8b", "h100-sxm"), 1000, 500, 1)}
     layers, head = sum(time for op, time in lines.items() if op != "head"), lines["head"]
     three = prefill(on("llama-3.1-8b", "3xh100-sxm", 1, 3, network="ideal"), 1000, 500, 3)
-    assert three.pace_s == pytest.approx(3 * max(11 / 32 * layers, 10 / 32 * layers + head), rel=1e-9)
+    assert three.batch_prefill_s == pytest.approx(3 * max(11 / 32 * layers, 10 / 32 * layers + head), rel=1e-9)
 
 
 def gflop(model: str, chunk: int | None, new: int = 3000, cached: int = 700) -> dict[str, float]:

@@ -205,7 +205,7 @@ def requests_without_their_first_token() -> None:
 
 def prompts_read_for_nothing() -> None:
     asked = replica.requests_per_s
-    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prefill_s_per_request=0.0))  # type: ignore[assignment]
 
 
 def mixes_held_by_requests() -> None:
@@ -213,14 +213,14 @@ def mixes_held_by_requests() -> None:
 
 
 def pools_of_equal_size() -> None:
-    frontier.together = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
+    frontier.disaggregated_throughput = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
 
 
 def spare_devices_and_not_replicas() -> None:
     chosen = select.choices
 
-    def wrong(demand: Any, market: Any, piece: Any) -> Any:
-        return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
+    def wrong(demand: Any, inventory: Any, piece: Any) -> Any:
+        return chosen(demand, inventory._replace(spares=inventory.spares / piece.deployment.hardware.count), piece)
 
     select.choices = wrong
 

@@ -160,14 +160,14 @@ def test_a_published_deployment_lies_below_the_curve() -> None:
 def test_what_does_not_fit_is_a_row() -> None:
     for line, limit in (("llama-3.1-405b 2xh100-sxm --seq 1k", "weights"), ("llama-3.1-8b h100-sxm --seq 2M", "capacity")):
         result = run(f"frontier {line}")
-        assert result.exit_code == 0 and "it fits" in result.stderr
+        assert result.exit_code == 0 and "does not fit on" in result.stderr
         (row,) = rows(f"frontier {line}")
         assert (row["batch"], row["limited_by"], row["tp"], row["throughput_tok_s_per_device"]) == ("0", limit, "", "")
 
 
 def test_what_is_in_the_way_is_said_once() -> None:
     (note,) = (one for one in rc.frontier("llama-3.1-405b", "2xh100-sxm", seq="1k:128k:x2").notes if "fit" in one)
-    assert "one sequence of 128000 tokens" in note
+    assert "one 128,000-token sequence" in note
     table = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, batch=100_000)
     most = max(rc.memory("llama-3.1-8b", "2xh100-sxm", seq=2000, **degrees(one))["batch_memory"][0] for one in every_layout("llama-3.1-8b", 2))  # type: ignore[arg-type]
     assert any(f"no layout has memory for 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)

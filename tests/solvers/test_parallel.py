@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import roofcalc as rc
-from roofcalc.solvers.parallel import AHEAD, mapped
+from roofcalc.solvers.parallel import AHEAD, map_in_order
 
 
 @pytest.fixture(scope="module", params=["processes", "threads"])
@@ -41,7 +41,7 @@ def test_an_executor_gives_the_same_rows_and_notes(question: str, pool: Executor
 
 
 def test_errors_come_back(pool: Executor) -> None:
-    with pytest.raises(rc.RoofcalcError, match="tp 3 does not divide"):
+    with pytest.raises(rc.RoofcalcError, match="tp: 3 does not divide"):
         rc.max_batch("llama-3.1-8b", "3xh100-sxm", tp=3, executor=pool)
 
 
@@ -68,17 +68,17 @@ class Watched(Executor):
 
 def test_little_is_worked_on_ahead_and_none_is_left() -> None:
     watched = Watched()
-    results = mapped(watched, lambda item: item * 2, range(10_000), batch=4)
+    results = map_in_order(watched, lambda item: item * 2, range(10_000), batch=4)
     assert [next(results) for _ in range(9)] == list(range(0, 18, 2))
     assert watched.given <= AHEAD + 3
     results.close()
     assert all(future.cancelled() for future in watched.futures[3:])
-    assert list(mapped(watched, str, range(9), batch=4)) == list("012345678")
+    assert list(map_in_order(watched, str, range(9), batch=4)) == list("012345678")
 
 
 def test_without_an_executor_nothing_is_computed_before_it_is_asked_for() -> None:
     done: list[int] = []
-    results = mapped(None, done.append, range(100))
+    results = map_in_order(None, done.append, range(100))
     assert done == []
     next(results)
     assert done == [0]

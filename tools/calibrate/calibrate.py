@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from roofcalc.catalog import lookup
-from roofcalc.deployment.calibrated import ANY, Between, Engine, Entry, Reserve, Typical
-from roofcalc.deployment.efficiency import Exchange
+from roofcalc.deployment.calibrated import DEFAULT_DEVICE, DeviceProfile, Engine, Network, Reserve, Typical
+from roofcalc.deployment.efficiency import AllToAll
 from roofcalc.measurements.cases import GENERATIONS
 from roofcalc.specs.record import Record
 from tools.calibrate import kernels, runs
@@ -44,7 +44,7 @@ LIKE = {
     "gaudi2": "a100-sxm-80gb",
     "gaudi3": "gaudi2",
 }
-RELATIVES = {
+FALLBACK_DEVICE = {
     "a10": "l40s",
     "a10g": "l40s",
     "a40": "l40s",
@@ -72,13 +72,13 @@ RELATIVES = {
     "Gaudi": "gaudi3",
     "Apple": "l40s",
     "Tenstorrent": "l40s",
-    ANY: "a100-sxm-80gb",
+    DEFAULT_DEVICE: "a100-sxm-80gb",
 }
 # Scale-out network. All-to-all kernels that send each copy: DeepEP, docs/legacy.md (77 to 194 us for 128 tokens); point-to-point sends:
 # aiconfigurator's p2p_latency; latency per doubling of the domains: NCCL's tuning.cc, net tree LL128. The latency of kernels that merge
 # copies (`merged_us`) is not published: they wait for the host, and engines do not use them for decode steps of 128 tokens per rank, which
 # implies at least 100 and 200 us.
-BETWEEN = Between(send_us=10.0, send=0.8, out_us=8.5, out=0.9, exchange_out=Exchange(25.0, 0.85, 200.0, 0.95))
+NETWORK = Network(send_us=10.0, send=0.8, scale_out_us=8.5, scale_out=0.9, scale_out_all_to_all=AllToAll(25.0, 0.85, 200.0, 0.95))
 MERGED = {"h100-sxm": (100.0, 0.77), "b200-sxm": (100.0, 0.76)}  # fractions: DeepEP, docs/legacy.md (153 of H800's 200 GB/s) and README.md
 ALSO = (
     "https://github.com/deepseek-ai/DeepEP/blob/dd758ca/docs/legacy.md",
@@ -88,35 +88,35 @@ ALSO = (
 RESERVE = Reserve(share=0.05, least_gb=2.0, most_gb=6.0, most_share=0.1)  # aiconfigurator keeps 3.85 GiB of an H100
 
 
-def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[str, Entry]:
+def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[str, DeviceProfile]:
     """Efficiencies and latencies of each device from kernel measurements."""
     found: dict[str, dict[str, Any]] = kernels.by_device(timed)
     usual_share = _usual_share(found, figures)
     for row in figures:
         entry, device = found.setdefault(row["device"], {}), lookup.hardware(row["device"])[0].device
-        if row["what"] == "best_product" and "reads" not in entry:
+        if row["what"] == "best_product" and "weight_read" not in entry:
             share = float(row["value"]) / device.peak_tflop_s[row["key"]] * usual_share
-            entry.setdefault("products", {})[row["key"]] = round(min(1.0, share), 2)
+            entry.setdefault("gemm", {})[row["key"]] = round(min(1.0, share), 2)
         elif row["what"] == "gather":
             latency, rate = map(float, row["value"].split())
-            entry.setdefault("gather_us", {})[row["key"]] = latency
-            entry["gather"] = round(rate / _link_gb_s(row["device"]), 2)
+            entry.setdefault("all_gather_us", {})[row["key"]] = latency
+            entry["all_gather"] = round(rate / _link_gb_s(row["device"]), 2)
         elif row["what"] == "exchange":
             latency, rate = map(float, row["value"].split())
-            entry["exchange"] = Exchange(latency, round(rate / _link_gb_s(row["device"]), 2), *MERGED[row["device"]])
+            entry["all_to_all"] = AllToAll(latency, round(rate / _link_gb_s(row["device"]), 2), *MERGED[row["device"]])
     for name, entry in found.items():
-        if "products" in entry and "reads" not in entry:
-            entry["products"] = _completed(entry["products"], found, LIKE[name])
+        if "gemm" in entry and "weight_read" not in entry:
+            entry["gemm"] = _completed(entry["gemm"], found, LIKE[name])
         reduced = [one for one in timed if one.kind == "all_reduce" and one.device == name]
         if reduced:
-            entry["reduce"] = kernels.reductions(reduced, _link_gb_s(name))
+            entry["all_reduce"] = kernels.reductions(reduced, _link_gb_s(name))
     rates = {row["key"]: float(row["value"]) for row in figures if row["what"] == "busbw"}
-    latencies = found["h100-sxm"]["reduce"]
-    found["mi300x"]["reduce"] = {key: _meshed(key, rate, latencies[key]) for key, rate in rates.items()}
-    return {name: Entry(like=LIKE.get(name), **found[name]) for name in dict.fromkeys([*LIKE, *found]) if name in found}
+    latencies = found["h100-sxm"]["all_reduce"]
+    found["mi300x"]["all_reduce"] = {key: _meshed(key, rate, latencies[key]) for key, rate in rates.items()}
+    return {name: DeviceProfile(like=LIKE.get(name), **found[name]) for name in dict.fromkeys([*LIKE, *found]) if name in found}
 
 
-def scattered(timed: list[kernels.Kernel], entries: dict[str, Entry]) -> dict[str, tuple[float, ...]]:
+def scattered(timed: list[kernels.Kernel], entries: dict[str, DeviceProfile]) -> dict[str, tuple[float, ...]]:
     """Number of kernels, median and 90th percentile of their errors at the efficiencies of their device, by kind."""
     own = {name: {field.name: getattr(entry, field.name) or {} for field in entry.fields_} for name, entry in entries.items()}
     found = kernels.misses(timed, own)
@@ -126,9 +126,9 @@ def scattered(timed: list[kernels.Kernel], entries: dict[str, Entry]) -> dict[st
 def _completed(products: dict[str, float], found: dict[str, dict[str, Any]], lender: str) -> dict[str, float]:
     """GEMM efficiencies of a device; missing dtypes are those of its fallback device, scaled by the ratio in bf16."""
     products = {"bf16": products.get("bf16", products.get("fp8", 1.0)), **products}
-    while "products" not in found[lender]:
+    while "gemm" not in found[lender]:
         lender = LIKE[lender]
-    others = found[lender]["products"]
+    others = found[lender]["gemm"]
     ratio = products["bf16"] / others["bf16"]
     return {**{dtype: round(min(1.0, other * ratio), 2) for dtype, other in others.items()}, **products}
 
@@ -145,7 +145,7 @@ def _usual_share(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]
     """Efficiency of typical GEMM shapes over that of the best shape: the median over devices and formats with both."""
     shares = []
     for row in figures:
-        own = found.get(row["device"], {}).get("products", {})
+        own = found.get(row["device"], {}).get("gemm", {})
         if row["what"] == "best_product" and row["key"] in own:
             peak = lookup.hardware(row["device"])[0].device.peak_tflop_s[row["key"]]
             shares.append(own[row["key"]] * peak / float(row["value"]))
@@ -213,16 +213,16 @@ def main(given: Sequence[str] | None = None) -> None:
     timed = kernels.read(asked.kernels, SAME)
     entries = devices(timed, kernels.figures(asked.figures))
     prior = runs.run_of(np.zeros(len(runs.PRIORS)))
-    unfitted = {name: Engine(shares_heads=False) for name in GENERATIONS.values()}
+    unfitted = {name: Engine(shares_kv_loads=False) for name in GENERATIONS.values()}
     today, scatter = str(date.today()), scattered(kernels.read(asked.kernels), entries)
-    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, unfitted, BETWEEN, RESERVE, entries, RELATIVES))
+    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, unfitted, NETWORK, RESERVE, entries, FALLBACK_DEVICE))
     strayed, estimates = runs.estimates(fitted)
     run = runs.run_of(strayed)
     for estimate in estimates:
         print("\n".join(runs.report(estimate)))
     print(run)
     errors = {name: runs.summary(errors) for one in estimates for name, errors in runs.named(one).items()}
-    file = Typical(today, scatter, errors, run, runs.engines(fitted, run), BETWEEN, RESERVE, entries, RELATIVES)
+    file = Typical(today, scatter, errors, run, runs.engines(fitted, run), NETWORK, RESERVE, entries, FALLBACK_DEVICE)
     if asked.output:
         asked.output.write_text(text(file), encoding="utf-8")
     else:

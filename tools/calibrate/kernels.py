@@ -126,12 +126,12 @@ def misses(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) 
     found: dict[str, list[float]] = {}
     for one in kernels:
         entry = entries.get(one.device, {})
-        if one.kind == "product" and one.dtype in entry.get("products", {}):
-            compute, memory = entry["products"][one.dtype], entry["reads"][one.dtype]
-        elif one.kind in ("decode", "latent") and one.dtype in entry.get("decode", {}):
-            compute, memory = entry["decode"][one.dtype]
-        elif one.kind == "prompt" and one.dtype in entry.get("prompt", {}):
-            compute, memory = entry["prompt"][one.dtype], 1.0
+        if one.kind == "product" and one.dtype in entry.get("gemm", {}):
+            compute, memory = entry["gemm"][one.dtype], entry["weight_read"][one.dtype]
+        elif one.kind in ("decode", "latent") and one.dtype in entry.get("decode_attention", {}):
+            compute, memory = entry["decode_attention"][one.dtype]
+        elif one.kind == "prompt" and one.dtype in entry.get("prefill_attention", {}):
+            compute, memory = entry["prefill_attention"][one.dtype], 1.0
         else:
             continue
         found.setdefault(one.kind, []).append(abs(float(np.log(max(one.compute_s / compute, one.memory_s / memory) / one.seconds))))
@@ -151,17 +151,17 @@ def by_device(kernels: list[Kernel]) -> dict[str, dict[str, Any]]:
         if "bf16" not in products:
             continue
         entry = found.setdefault(device, {})
-        entry["products"] = {dtype: one[0] for dtype, one in products.items()}
-        entry["reads"] = {dtype: one[1] for dtype, one in products.items()}
+        entry["gemm"] = {dtype: one[0] for dtype, one in products.items()}
+        entry["weight_read"] = {dtype: one[1] for dtype, one in products.items()}
         latent = _groups(own, "latent")
         decode = {}
         for dtype, rows in _groups(own, "decode").items():
             memory = pair(rows)[1]
-            most = entry["products"][dtype]
+            most = entry["gemm"][dtype]
             decode[dtype] = (min(most, pair(latent[dtype], memory)[0]) if dtype in latent else most, memory)
-        entry |= {"decode": decode} if decode else {}
+        entry |= {"decode_attention": decode} if decode else {}
         prompt = {dtype: pair(rows)[0] for dtype, rows in _groups(own, "prompt").items()}
-        entry |= {"prompt": prompt} if prompt else {}
+        entry |= {"prefill_attention": prompt} if prompt else {}
     return found
 
 

@@ -105,7 +105,7 @@ def run_of(strayed: np.ndarray[Any, Any]) -> Run:
     groups["repeats"] = min(1.0, groups["repeats"])
     groups["narrow"] = {key: min(1.0, value) for key, value in groups["narrow"].items()}
     groups["exposed_us"]["state"] = groups["exposed_us"]["attention"]  # no run with such a layer was measured
-    return Run(**groups, packed_tokens=PACKED_TOKENS)
+    return Run(**groups, packed_prefill_tokens=PACKED_TOKENS)
 
 
 def fit(fitted: Sequence[Seen], start: np.ndarray[Any, Any] | None = None, rounds: int = 8) -> np.ndarray[Any, Any]:
@@ -185,11 +185,12 @@ def engines(fitted: Sequence[Seen], run: Run) -> dict[str, Engine]:
         tried = np.exp(np.linspace(-1, 1, 81))
         losses = [np.abs(misses(own, _scaled(run, factor))).mean() / POINT_SPREAD + 0.5 * np.log(factor) ** 2 / 0.3**2 / len(own) for factor in tried]
         found[name] = Engine(round(float(tried[int(np.argmin(losses))]), 2))
-    return found | {name: replace(found[engine], shares_heads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
+    return found | {name: replace(found[engine], shares_kv_loads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
 
 
 def _scaled(run: Run, factor: float) -> Run:
-    return replace(run, exposed_us={key: value * factor for key, value in run.exposed_us.items()}, step_us=run.step_us * factor)
+    scaled = {key: value * factor for key, value in run.layer_overhead_us.items()}
+    return replace(run, layer_overhead_us=scaled, step_overhead_us=run.step_overhead_us * factor)
 
 
 def report(estimate: Estimate) -> Iterable[str]:

@@ -15,6 +15,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.gemm import gemm_to_operation
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Operation, Part, Routed, Sharding, TokenLoad
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.formula import formula
 
 
 def dense(network: Dense, hidden: int, sharding: Sharding) -> Part:
@@ -30,25 +31,16 @@ def experts(network: Experts, hidden: int, sharding: Sharding) -> Part:
     return Part(network.around(hidden, sharding.tp), vectors, routed=routed)
 
 
+@formula("experts held, spread = ceil((E + R)/e)", "experts held, split = (E + R)/g")
 def held_experts(routed: Routed, sharding: Sharding) -> float:
-    """Expert weights on one device, in experts: whole experts with expert parallelism, else an equal slice of each.
-
-    Formulas
-    --------
-    experts held, spread = ceil((E + R)/e)
-    experts held, split = (E + R)/g
-    """
+    """Expert weights on one device, in experts: whole experts with expert parallelism, else an equal slice of each."""
     copies = routed.experts + sharding.redundant
     return -(-copies // sharding.ep) if sharding.ep > 1 else copies / sharding.group
 
 
+@formula("D = E·(1 − (1 − k_e/E_all)^T_g)")
 def expected_active_experts(routed: Routed, tokens: Array) -> Array:
-    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from.
-
-    Formulas
-    --------
-    D = E·(1 − (1 − k/E_all)^T_g)
-    """
+    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from."""
     return routed.experts * -np.expm1(tokens * _log_missed(routed))
 
 
@@ -78,39 +70,29 @@ def expert_gemms(
     ]
 
 
+@formula("read = min(imbalance·D, E)")
 def expected_experts_read(routed: Routed, imbalance: float, tokens: Array) -> Array:
-    """Expected experts whose weights a step of `tokens` tokens reads over the group, as if every rank were as busy as the busiest.
-
-    Formulas
-    --------
-    read = min(x·D, E)
-    """
+    """Expected experts whose weights a step of `tokens` tokens reads over the group, as if every rank were as busy as the busiest."""
     return np.minimum(imbalance * expected_active_experts(routed, tokens), routed.experts)
 
 
+@formula(
+    "FLOPs = 2·T_g·k_e·E/E_all·K·N/g·imbalance",
+    "bytes = min(imbalance·D, E)·K·N·w/g",
+    "bytes with activations = min(imbalance·D, E)·K·N·w/g + 2·T_g·k_e·E/E_all/g·imbalance·(K + N)",
+)
 def expert_operations(
     routed: Routed, layers: int, load: TokenLoad, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The expert GEMMs as operations, for the tokens of the whole group.
-
-    Formulas
-    --------
-    FLOPs = 2·T_g·k·E/E_all·K·N/g·x
-    bytes = min(x·D, E)·K·N·w/g
-    bytes with activations = min(x·D, E)·K·N·w/g + 2·T_g·k·E/E_all/g·x·(K + N)
-    """
+    """The expert GEMMs as operations, for the tokens of the whole group."""
     tokens = load.group_tokens
     found = expert_gemms(routed, layers, load.sharding, load.spread, bytes_of, activations, prefix)
     return [gemm_to_operation(one, tokens, expected_experts_read(routed, one.imbalance, tokens)) for one in found]
 
 
+@formula("P_hit = 1 − binom(E_all − E/shards, k_e)/binom(E_all, k_e)")
 def prob_shard_hit(routed: Routed, shards: float) -> float:
-    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard.
-
-    Formulas
-    --------
-    P_hit = 1 − C(E_all − E/e, k)/C(E_all, k)
-    """
+    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard."""
     if shards <= 1:
         return 1.0
     missed = 1.0

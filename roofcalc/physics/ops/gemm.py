@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Operation, TokenLoad
+from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 
 DIGITS = 12  # decimals of bytes per FLOP to which intensities must agree to count as the same
@@ -61,17 +62,11 @@ def merge_same_intensity(found: Iterable[Gemm]) -> list[Gemm]:
     return list(met.values())
 
 
+@formula("FLOPs = 2·T·K·N", "bytes = K·N·w", "bytes with activations = K·N·w + T·(K + N)·2")
 def gemm_operations(
     matrices: Sequence[Matrix], layers: int, load: TokenLoad, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The GEMMs by `matrices` as operations, for the tokens of a rank.
-
-    Formulas
-    --------
-    FLOPs = 2·T·K·N
-    bytes = K·N·w
-    bytes with activations = K·N·w + T·(K + N)·2
-    """
+    """The GEMMs by `matrices` as operations, for the tokens of a rank."""
     return [gemm_to_operation(one, load.tokens) for one in gemms(matrices, layers, load.spread, bytes_of, activations, prefix)]
 
 

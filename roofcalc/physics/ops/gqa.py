@@ -9,22 +9,21 @@ from __future__ import annotations
 from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
 from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import GQA, Index
+from roofcalc.specs.formula import formula
 
 INDEX_SCALE_BYTES = 4.0  # one 32-bit scale per index key, whose elements are fp8
 LOG_SUM = 2.0  # a 32-bit log-sum-exp, in 16-bit elements
 
 
+@formula(
+    "m = max(1, ceil(n_kv/t))",
+    "entry bytes = m·(d_k + d_v)·c",
+    "entry bytes, one vector for both = m·d_k·c",
+    "FLOPs per entry = 2·n·(d_k + d_v)",
+    "loads = 1 + ρ·(n/m − 1)",
+)
 def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
-    """Work of grouped-query attention on one device.
-
-    Formulas
-    --------
-    m = max(1, ceil(n_kv/t))
-    entry bytes = m·(d_k + d_v)·c
-    entry bytes, one vector for both = m·d_k·c
-    FLOPs per entry = 2·n·(d_k + d_v)
-    loads = 1 + ρ·(n/m − 1)
-    """
+    """Work of grouped-query attention on one device."""
     n = attention.heads // sharding.tp
     entry = attention.entry_elements(sharding.tp) * sharding.kv_bytes / sharding.dcp
     loads = 1.0 + sharding.kv_reload_fraction * (n / attention.kv_heads_on_device(sharding.tp) - 1.0) if sharding.kv_reload_fraction else 1.0
@@ -63,14 +62,9 @@ def span(attention: GQA, sharding: Sharding) -> Span:
     return Reserved(found) if sharding.reserved and bounded else found
 
 
+@formula("entry bytes = d_i + 4", "FLOPs per candidate = 2·n_i·d_i")
 def index_cache(index: Index, candidates: Span, sharding: Sharding) -> Cache:
-    """The key cache of an indexer, which scores every candidate for every query token; replicated on every tensor rank.
-
-    Formulas
-    --------
-    entry bytes = d_i + 4
-    FLOPs per candidate = 2·n_i·d_i
-    """
+    """The key cache of an indexer, which scores every candidate for every query token; replicated on every tensor rank."""
     formulas = (FormulaUse(index_cache, "entry bytes", unit="B"), FormulaUse(index_cache, "FLOPs per candidate", "f_entry"))
     entry_bytes, flops = (index.dim + INDEX_SCALE_BYTES) / sharding.dcp, 2.0 * index.heads * index.dim / sharding.dcp
     return Cache("index", candidates, entry_bytes, flops, "index", formulas=formulas)

@@ -10,21 +10,20 @@ from roofcalc.physics.kv_span import Full, Pool, Span, Sum, Top, Window
 from roofcalc.physics.ops.gqa import LOG_SUM, index_cache
 from roofcalc.physics.ops.types import Cache, ExpandedMLA, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import MLA, Pooled
+from roofcalc.specs.formula import formula
 
 LATENTS_PER_SCALE = 128  # fp8 latents that share one scale
 SCALE_BYTES = 4.0
 PARTIAL_BLOCK_BYTES = 4.0  # per element of a block that is not full yet: 32 bits
 
 
+@formula(
+    "FLOPs per entry = 2·n·(2·r_kv + d_rope)",
+    "FLOPs per pair, expanded = 2·n·(d_nope + d_rope + d_v)",
+    "FLOPs per entry rebuilt = 2·r_kv·n·(d_nope + d_v)",
+)
 def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
-    """Work of multi-head latent attention on one device, in the absorbed form; every tensor rank holds the whole entry.
-
-    Formulas
-    --------
-    FLOPs per entry = 2·n·(2·r_kv + d_rope)
-    FLOPs per pair, expanded = 2·n·(d_nope + d_rope + d_v)
-    FLOPs per entry rebuilt = 2·r_kv·n·(d_nope + d_v)
-    """
+    """Work of multi-head latent attention on one device, in the absorbed form; every tensor rank holds the whole entry."""
     n = attention.heads // sharding.tp
     latent, rope = attention.kv_rank, attention.rope_dim
     candidates = Full()
@@ -51,28 +50,17 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
     )
 
 
+@formula("entry bytes = (r_kv + d_rope)·c", "entry bytes in fp8 = r_kv + 4·ceil(r_kv/128) + 2·d_rope")
 def latent_bytes(attention: MLA, sharding: Sharding) -> float:
-    """Bytes of one cache entry; in fp8 with one scale per 128 latents, and the rotary part in 16 bits.
-
-    Formulas
-    --------
-    entry bytes = (r_kv + d_rope)·c
-    entry bytes in fp8 = r_kv + 4·ceil(r_kv/128) + 2·d_rope
-    """
+    """Bytes of one cache entry; in fp8 with one scale per 128 latents, and the rotary part in 16 bits."""
     if sharding.kv_scales:
         return attention.kv_rank + SCALE_BYTES * -(-attention.kv_rank // LATENTS_PER_SCALE) + 2.0 * attention.rope_dim
     return (attention.kv_rank + attention.rope_dim) * sharding.kv_bytes
 
 
+@formula("entry bytes = d_k·c", "FLOPs per entry = 4·n·d_k", "bytes of a partial block = 2·(overlap·r)·(overlap·d_c)·4")
 def pooled(attention: Pooled, hidden: int, sharding: Sharding) -> Part:
-    """Work of attention over a compressed pool and a window of raw entries; one vector serves as key and value.
-
-    Formulas
-    --------
-    entry bytes = d_k·c
-    FLOPs per entry = 4·n·d_k
-    bytes of a block that is not full = 2·(o·r)·(o·x)·4
-    """
+    """Work of attention over a compressed pool and a window of raw entries; one vector serves as key and value."""
     n, pool = attention.heads // sharding.tp, attention.pool
     compressed = Pool(pool.ratio) if pool.ratio else None
     spans: list[Span] = [Window(pool.window)]

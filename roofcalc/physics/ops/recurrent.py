@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from roofcalc.physics.ops.types import Part, Recurrence, Sharding
 from roofcalc.specs.dtypes import dtype
+from roofcalc.specs.formula import formula
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Mamba1, State
 
 DECAY_FLOPS = 6.0  # per token and element: decay, outer product, sum, read-out
@@ -15,16 +16,11 @@ DELTA_FLOPS = 8.0  # the delta rule also reads the state's value for the key
 CONVOLUTION_BYTES = 2.0
 
 
+@formula("bytes = 2·N_s·b", "FLOPs = 6·N_s", "FLOPs, delta rule = 8·N_s")
 def recurrent(state: State, hidden: int, sharding: Sharding) -> Part:
     """Work of a recurrent layer on one device; heads, or Mamba's channels, are divided over the tensor ranks.
 
     Mamba's dt, B and C are projected from all channels, so tensor ranks all-reduce them.
-
-    Formulas
-    --------
-    bytes = 2·N_s·b
-    FLOPs = 6·N_s
-    FLOPs, delta rule = 8·N_s
     """
     flops = DELTA_FLOPS if isinstance(state, (GatedDeltaNet, KDA)) else DECAY_FLOPS
     elements = state.elements(sharding.tp)

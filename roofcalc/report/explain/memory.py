@@ -1,4 +1,4 @@
-"""Memory worked out: weights by block and class of tensor, the cache of one sequence, and how many sequences fit."""
+"""Explains memory: weights by block and class of tensor, the cache of one sequence, and how many sequences fit."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from roofcalc.report.explain.render import Line, Section, line, total
 
 
 def memory(deployment: Deployment, seq: float, batch: float | None = None) -> list[Section]:
-    """The working of what fills one device of the fullest stage, and of the batch that fits."""
+    """Sections on the memory of one device of the fullest stage, and on the batch that fits."""
     seq = float(np.ceil(seq / deployment.assumptions.kv_block) * deployment.assumptions.kv_block)
     each = [_fitting(deployment, stage, seq) for stage in deployment.stages]
     sections, fitting = min(each, key=lambda one: one[1])
     if len(each) > 1:
-        words = f"the stage that holds the fewest sequences, of {deployment.layout.pp}"
-        sections = [Section("Fullest stage", (Line("layers", sum(count for _, count in _fullest(deployment, seq).groups)),), words), *sections]
+        words = f"of {deployment.layout.pp} stages, the one with room for the fewest sequences"
+        sections = [Section("Fullest stage", (Line("layers", sum(count for _, count in _fullest_stage(deployment, seq).groups)),), words), *sections]
     if batch is not None:
         answer = "yes" if fitting >= batch else "no"
-        sections.append(Section("Fits", (Line(f"{batch:.0f} sequences fit", f"{answer}: {fitting:.0f} do"),)))
+        sections.append(Section("Fits", (Line(f"{batch:.0f} sequences fit", f"{answer}, {fitting:.0f} fit"),)))
     return sections
 
 
-def _fullest(deployment: Deployment, seq: float) -> Stage:
+def _fullest_stage(deployment: Deployment, seq: float) -> Stage:
     return min(deployment.stages, key=lambda stage: _fitting(deployment, stage, seq)[1])
 
 
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"M": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
+    letters = {"capacity": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]
     if usable.value < letters["weights"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the weights alone do not fit")))], 0.0
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the weights do not fit")))], 0.0
     if not letters["KV"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: nothing is kept per sequence")))], float("inf")
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences keep nothing")))], float("inf")
     fits = work(batch_memory, "batch_memory", letters)
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
 
@@ -64,7 +64,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
 
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
         dtype = deployment.weight_dtype(tensor)
-        letters = {"layers": layers, "N": elements, "w": dtype.bytes_per_element}
+        letters = {"layers": layers, "elements": elements, "w": dtype.bytes_per_element}
         lines.append(line(work(weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
     for name, count in stage.groups:
@@ -82,16 +82,16 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
     if stage.first:
         add("embedding", 1, model.embedding(tp).elements, "embed")
         if model.extra_embed and not model.extra_embed.offload:
-            add("further embedding", 1, model.extra_embed.rows * model.extra_embed.dim / tp, "embed")
+            add("extra embedding", 1, model.extra_embed.rows * model.extra_embed.dim / tp, "embed")
         if model.first_vectors:
-            add("norms and tables beside the embedding", 1, model.first_vectors, "norm")
+            add("norms and tables before the first layer", 1, model.first_vectors, "norm")
         if model.excluded:
-            add("towers not modelled", 1, sum(model.excluded.values()) / tp, "norm")
+            add("other weights of the checkpoint, not modelled", 1, sum(model.excluded.values()) / tp, "norm")
     if stage.last:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
-    words = "N: elements on one device" + ("; the embedding is the head too" if model.tied and stage.first and stage.last else "")
+    words = "elements: of the tensor, on one device" + ("; the embedding is also the head" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
 
@@ -106,7 +106,7 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, shardin
     worked = work(
         weight_bytes,
         "experts",
-        {"layers": layers, "held": float(held.value), "N": elements, "w": dtype.bytes_per_element},
+        {"layers": layers, "held": float(held.value), "elements": elements, "w": dtype.bytes_per_element},
         f"{name}: experts, {held.numbers} = {held.value:g} on each device",
     )
     return [line(worked, f"B, {dtype.name}")]
@@ -133,7 +133,7 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
                 lines.append(line(work(kv_bytes, "state", letters, f"{name}.state"), "B"))
                 terms.append(float(lines[-1].value))
             if part.fixed_bytes:
-                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.fixed_bytes}, f"{name}: convolutions, blocks not full")
+                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.fixed_bytes}, f"{name}: convolutions and partial blocks")
                 lines.append(line(worked, "B"))
                 terms.append(worked.value)
     return Section(f"Cache of one sequence of {seq:.0f} tokens on one device", (*lines, total("KV", terms, "B")))

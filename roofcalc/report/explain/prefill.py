@@ -1,4 +1,4 @@
-"""The time to first token worked out: one step of P new tokens after C cached ones, in each stage."""
+"""Explains the time to first token: one step of P new tokens after C cached ones, in each stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from roofcalc.specs.weights import Matrix
 
 
 class PrefillWorking(StepWorking):
-    """Works one stage of a prefill out."""
+    """Explains one stage of a prefill."""
 
     prompt = True
 
@@ -34,7 +34,7 @@ class PrefillWorking(StepWorking):
         return prefill_messages(self.deployment, self.stage)
 
     def before(self, name: str, part: Part) -> list[Section]:
-        """The form of latent attention that is taken, and why."""
+        """Which form of MLA is used, and why."""
         value = operations.attention_to_gemm_rate_ratio(self.deployment) if part.expanded_form else 1.0
         self.expanded = bool(operations.use_expanded_form(part, self.new, self.cached, value))
         if part.expanded_form is None:
@@ -43,32 +43,33 @@ class PrefillWorking(StepWorking):
         lines = caches.pairs(cache.span, self.cached, self.new)
         letters = {
             "pairs": float(np.asarray(cache.span.pairs(np.float64(self.cached), np.float64(self.new)))),
-            "f": cache.flops,
+            "f_entry": cache.flops,
             "f_pair": part.expanded_form.flops,
-            "f_entry": part.expanded_form.entry_flops,
+            "f_up": part.expanded_form.entry_flops,
             "P": self.new,
             "C": self.cached,
             "v": value,
         }
-        lines.append(Line("v", value, "FLOPs of attention in the time of one of a product"))
+        lines.append(Line("v", value, "FLOPs of attention in the time of one FLOP of a GEMM"))
         lines += [
-            line(work(operations.use_expanded_form, what, letters), "FLOPs of one sequence, at attention's rate") for what in ("absorbed", "expanded")
+            line(work(operations.use_expanded_form, what, letters), "FLOPs of one sequence, at the rate of attention")
+            for what in ("absorbed", "expanded")
         ]
-        words = "keys and values of all heads are rebuilt from the latents" if self.expanded else "heads attend to the latents"
-        return [Section(f"{name}: form of latent attention", tuple(lines), f"the one that is done sooner: {words}")]
+        words = "expanded, keys and values of all heads are rebuilt from the latents" if self.expanded else "absorbed, heads attend to the latents"
+        return [Section(f"{name}: form of MLA", tuple(lines), f"the faster one: {words}")]
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         tokens = float(self.load.tokens)
         lines: list[Line] = []
         if part is None:
             tokens = self.sequences
-            lines.append(Line("T", tokens, "the last token of each sequence is scored"))
+            lines.append(Line("T", tokens, "only the last token of each sequence is scored"))
         elif self.expanded and part.expanded_form and matrix.name in part.expanded_form.replaces:
             again = line(work(operations.mla_up_projection_ops, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
             lines.append(again)
             tokens = float(again.value)
-        lines += self.worked_product(matrix, tokens)
-        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        lines += self.gemm_lines(matrix, tokens)
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(record, cache, self.load.sharding)
@@ -82,20 +83,20 @@ class PrefillWorking(StepWorking):
             )
         lines += caches.pairs(cache.span, self.cached, self.new)
         moved = float(np.asarray(cache.span.prefill_traffic(np.float64(self.cached), np.float64(self.new))))
-        lines.append(Line("moved", moved, "entries: those of C loaded once, those held of P written"))
-        letters = {"B_r": self.sequences, "f": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
+        lines.append(Line("moved", moved, "entries: those of C loaded once, those stored of P written"))
+        letters = {"B_r": self.sequences, "f_entry": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
         lines += [line(work(operations.attention_op, what, letters)) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
-        letters = {"q": self.new, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        letters = {"q": self.new, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(decode_operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)))
 
 
 def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> tuple[list[Section], float]:
-    """The working of a prefill in one step, and its seconds as worked out."""
-    first = Section("Prompt", (Line("P", new, "new tokens of each sequence"), Line("C", cached, "tokens cached before")))
+    """The sections that explain a prefill in one step, and its seconds as evaluated from them."""
+    first = Section("Prompt", (Line("P", new, "new tokens of each sequence"), Line("C", cached, "cached tokens")))
     sections = [first, shares(deployment, cached + new, batch, new)]
     seconds: list[float] = []
     for index, stage in enumerate(deployment.stages):
@@ -112,4 +113,4 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
     depth = min(deployment.layout.pp, max(new, 1.0))
     both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"{number(float(summed.value))}/{depth:g}"))
-    return [*sections, Section("Pipeline", both, "bound: pieces small enough fill the pipeline")], float(summed.value) / depth
+    return [*sections, Section("Pipeline", both, "bound: small enough pieces of the prompt fill the pipeline")], float(summed.value) / depth
