@@ -101,7 +101,8 @@ def flop_limited_prompt(deployment: Deployment, batch: Any, rate: Any) -> NDArra
     """The longest prompt whose FLOPs take at most 1/`rate` seconds; nan where any is short enough."""
     batch, rate = np.broadcast_arrays(np.asarray(batch, dtype=float), np.asarray(rate, dtype=float))
     compute_only = _compute_only(deployment)
-    found = largest_integer(lambda seq: prefill(compute_only, np.maximum(seq, 1), 0.0, batch).ttft_s * rate <= 1 + TOLERANCE, batch.shape, MAX_CONTEXT)
+    allowed = 1 + TOLERANCE
+    found = largest_integer(lambda seq: prefill(compute_only, np.maximum(seq, 1), 0.0, batch).ttft_s * rate <= allowed, batch.shape, MAX_CONTEXT)
     return np.where(found >= MAX_CONTEXT, np.nan, found)
 
 
