@@ -124,7 +124,7 @@ def test_without_a_price_or_a_power_figures_are_missing(tmp_path: Path) -> None:
     assert "mine: not in the price table" in notes and "mine: power is not known" in notes
     path.write_text("name: mine\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 100}\n")
     (row,) = rows(f"cost llama-3.1-8b {path} --query 100:100 --usd-per-hour 1")
-    assert row["usd_per_query"] == row["relative_cost"] == "" and int(row["batch"]) > 0
+    assert row["usd_per_query"] == row["relative_cost"] == row["batch"] == ""  # no peak for bf16: how many are fast enough is unknown
 
 
 def test_what_does_not_fit_has_no_cost() -> None:

@@ -74,10 +74,10 @@ def test_the_prefill_that_helps_to_understand() -> None:
     text = run("explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k").stdout
     # C + P = 110,000: tri(110,000) − tri(100,000) pairs
     assert "pairs = sum_C_P − sum_C = 6050055000 − 5000050000 = 1050005000" in text
-    assert "the one that is done sooner: keys and values of all heads are rebuilt from the latents" in text
-    assert "T = 1 the last token of each sequence is scored" in text
+    assert "the faster one: expanded, keys and values of all heads are rebuilt from the latents" in text
+    assert "T = 1 only the last token of each sequence is scored" in text
     few = run("explain prefill deepseek-v3 8xh200-sxm --seq 10 --cached 100k").stdout
-    assert "the one that is done sooner: heads attend to the latents" in few
+    assert "the faster one: absorbed, heads attend to the latents" in few
     assert run("explain prefill gemma-3-27b h100-sxm --seq 1k -f md").stdout.startswith("### prefill: gemma-3-27b on h100-sxm")
 
 

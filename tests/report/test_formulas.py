@@ -17,7 +17,7 @@ from roofcalc.report.explain.formulas import evaluate, symbols
 from roofcalc.solvers import frontier
 from roofcalc.specs.formula import formulas, registered
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def import_everything() -> None:

@@ -12,9 +12,9 @@ from roofcalc.report.explain.prefill import prefill
 from roofcalc.report.explain.step import step
 from roofcalc.specs.formula import registered
 from tests.catalogs import on
-from tests.test_formulas import import_everything
+from tests.report.test_formulas import import_everything
 
-PAGE = Path(__file__).parents[1] / "docs" / "glossary.md"
+PAGE = Path(__file__).parents[2] / "docs" / "glossary.md"
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
 GLOSSARY = [row[0].strip("`") for row in ROWS]
 
