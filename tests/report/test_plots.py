@@ -365,8 +365,8 @@ def test_notes_go_to_standard_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (f"plot memory {LLAMA}", "name a file for the picture, such as -o memory.svg"),
-        (f"plot memory {LLAMA} -o ''", "a file's name is missing"),
+        (f"plot memory {LLAMA}", "--output: name a file for the chart, such as -o memory.svg"),
+        (f"plot memory {LLAMA} -o ''", "--output: the file name is empty"),
         (f"plot memory {LLAMA} -o a.jpg", "--output: 'a.jpg' must end in .svg or .png or .pdf"),
         (f"plot memory {LLAMA} -o a.pgn", "did you mean png?"),
         (f"plot memory {LLAMA} --seq 4k -o a.svg", "a line needs at least two points; give several values of --seq, such as --seq 1k:128k:x2"),
