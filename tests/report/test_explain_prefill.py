@@ -85,4 +85,4 @@ def test_what_is_not_explained_is_said() -> None:
     with pytest.raises(RoofcalcError, match="chunk: explain shows a prefill in one step"):
         rc.explain("prefill", "llama-3.1-8b", "h100-sxm", seq=1000, chunk=100)
     assert "cached: expected a whole number" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1k --cached 0.5")
-    assert "rows; name one context and batch" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1:1000:1")
+    assert "so give a single context and batch" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1:1000:1")

@@ -352,6 +352,11 @@ def test_mixes(tmp_path: Path) -> None:
     assert min(short["devices"], long["devices"]) <= mixed["devices"] <= max(short["devices"], long["devices"])  # type: ignore[type-var, operator]
 
 
+def test_chunks_may_be_written_with_a_suffix() -> None:
+    short, long = (rc.plan("llama-3.1-8b", "h100-sxm", isl=1000, osl=1000, chunk=chunk) for chunk in ("2k", 2000))
+    assert list(short.rows()) == list(long.rows()) and short["chunk"].tolist() == [2000]
+
+
 def test_the_mean_context_of_a_mix_is_not_rounded_up_by_float_noise(tmp_path: Path) -> None:
     path = tmp_path / "mix.txt"
     path.write_text("4000:100 2\n4000:100 7\n")  # 4100·2/9 + 4100·7/9 is 4100.000000000001 in floats
