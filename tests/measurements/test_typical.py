@@ -364,7 +364,7 @@ def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None
         (None, "0.5", None),
     ],
 )
-def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str | None, version: str | None, expected: str | None) -> None:
+def test_releases_with_kernels_of_their_own(fitted: list[runs.FitPoint], engine: str | None, version: str | None, expected: str | None) -> None:
     case = fitted[0].case
     case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
     assert case.generation == expected
@@ -381,31 +381,31 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> list[runs.Seen]:
-    return runs.seen(HERE / "measured.csv", calibrated.read())
+def fitted() -> list[runs.FitPoint]:
+    return runs.fit_points(HERE / "measured.csv", calibrated.read())
 
 
-def test_errors_are_those_that_are_published(fitted: list[runs.Seen]) -> None:
+def test_errors_are_those_that_are_published(fitted: list[runs.FitPoint]) -> None:
     """Of the points that the figures were fitted to; and a refit without a fifth of the points foresees it as well as is said."""
     file = calibrated.read()
-    count, median, most = runs.summary(runs.misses(fitted, file.run))
+    count, median, most = runs.summary(runs.log_errors(fitted, file.run))
     published = file.errors["none_left_out"]
     assert count == published[0]
     assert median == pytest.approx(published[1], abs=0.005) and most == pytest.approx(published[2], abs=0.02)
     rest = [one for one in fitted if runs.fifth(one)]
     left = [one for one in fitted if not runs.fifth(one)]
-    strayed = runs.fit(rest, rounds=4)
-    assert runs.summary(runs.misses(left, runs.run_of(strayed)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
+    offsets = runs.fit(rest, rounds=4)
+    assert runs.summary(runs.log_errors(left, runs.run_of(offsets)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
 
 
-def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.Seen]) -> None:
+def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.FitPoint]) -> None:
     """Points made with other figures than the priors: their errors vanish under the fit, whatever else it trades."""
     some = [one for one in fitted if one.deployment.hardware.count == 1][:30]
     made = runs.run_of(np.array([-1.0, 0.5, 0.5, 1.0, 0.5, 0.0, 0.0, 0.5, -0.5, 0.0]))
     points = []
-    for one, miss in zip(some, runs.misses(some, made), strict=True):
+    for one, miss in zip(some, runs.log_errors(some, made), strict=True):
         point = one.case.point
         value = point.value / np.exp(miss) if one.case.metric.is_time else point.value * np.exp(miss)
         points.append(one._replace(case=replace(one.case, point=replace(point, value=float(value)))))
-    before, after = (np.abs(runs.misses(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
+    before, after = (np.abs(runs.log_errors(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
     assert after < 0.03 < before

@@ -91,7 +91,7 @@ RESERVE = Reserve(share=0.05, least_gb=2.0, most_gb=6.0, most_share=0.1)  # aico
 def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[str, DeviceProfile]:
     """Efficiencies and latencies of each device from kernel measurements."""
     found: dict[str, dict[str, Any]] = kernels.by_device(timed)
-    usual_share = _usual_share(found, figures)
+    usual_share = _typical_shape_ratio(found, figures)
     for row in figures:
         entry, device = found.setdefault(row["device"], {}), lookup.hardware(row["device"])[0].device
         if row["what"] == "best_product" and "weight_read" not in entry:
@@ -106,24 +106,24 @@ def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[
             entry["all_to_all"] = AllToAll(latency, round(rate / _link_gb_s(row["device"]), 2), *MERGED[row["device"]])
     for name, entry in found.items():
         if "gemm" in entry and "weight_read" not in entry:
-            entry["gemm"] = _completed(entry["gemm"], found, LIKE[name])
+            entry["gemm"] = _with_missing_dtypes(entry["gemm"], found, LIKE[name])
         reduced = [one for one in timed if one.kind == "all_reduce" and one.device == name]
         if reduced:
             entry["all_reduce"] = kernels.reductions(reduced, _link_gb_s(name))
     rates = {row["key"]: float(row["value"]) for row in figures if row["what"] == "busbw"}
     latencies = found["h100-sxm"]["all_reduce"]
-    found["mi300x"]["all_reduce"] = {key: _meshed(key, rate, latencies[key]) for key, rate in rates.items()}
+    found["mi300x"]["all_reduce"] = {key: _mesh_all_reduce(key, rate, latencies[key]) for key, rate in rates.items()}
     return {name: DeviceProfile(like=LIKE.get(name), **found[name]) for name in dict.fromkeys([*LIKE, *found]) if name in found}
 
 
 def scattered(timed: list[kernels.Kernel], entries: dict[str, DeviceProfile]) -> dict[str, tuple[float, ...]]:
     """Number of kernels, median and 90th percentile of their errors at the efficiencies of their device, by kind."""
     own = {name: {field.name: getattr(entry, field.name) or {} for field in entry.fields_} for name, entry in entries.items()}
-    found = kernels.misses(timed, own)
+    found = kernels.log_errors(timed, own)
     return {kind: (float(len(all_)), *(round(float(np.quantile(all_, share)), 3) for share in (0.5, 0.9))) for kind, all_ in found.items()}
 
 
-def _completed(products: dict[str, float], found: dict[str, dict[str, Any]], lender: str) -> dict[str, float]:
+def _with_missing_dtypes(products: dict[str, float], found: dict[str, dict[str, Any]], lender: str) -> dict[str, float]:
     """GEMM efficiencies of a device; missing dtypes are those of its fallback device, scaled by the ratio in bf16."""
     products = {"bf16": products.get("bf16", products.get("fp8", 1.0)), **products}
     while "gemm" not in found[lender]:
@@ -133,7 +133,7 @@ def _completed(products: dict[str, float], found: dict[str, dict[str, Any]], len
     return {**{dtype: round(min(1.0, other * ratio), 2) for dtype, other in others.items()}, **products}
 
 
-def _meshed(ranks: str, rate_gb_s: float, other: Sequence[float]) -> tuple[float, ...]:
+def _mesh_all_reduce(ranks: str, rate_gb_s: float, other: Sequence[float]) -> tuple[float, ...]:
     """All-reduce parameters of a mesh of which only the bandwidth is published, with the latencies of another machine."""
     link = lookup.hardware("mi300x")[0].device.link
     assert link is not None
@@ -141,7 +141,7 @@ def _meshed(ranks: str, rate_gb_s: float, other: Sequence[float]) -> tuple[float
     return other[0], share, other[2], share
 
 
-def _usual_share(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]) -> float:
+def _typical_shape_ratio(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]) -> float:
     """Efficiency of typical GEMM shapes over that of the best shape: the median over devices and formats with both."""
     shares = []
     for row in figures:
@@ -215,9 +215,9 @@ def main(given: Sequence[str] | None = None) -> None:
     prior = runs.run_of(np.zeros(len(runs.PRIORS)))
     unfitted = {name: Engine(shares_kv_loads=False) for name in GENERATIONS.values()}
     today, scatter = str(date.today()), scattered(kernels.read(asked.kernels), entries)
-    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, unfitted, NETWORK, RESERVE, entries, FALLBACK_DEVICE))
-    strayed, estimates = runs.estimates(fitted)
-    run = runs.run_of(strayed)
+    fitted = runs.fit_points(asked.points, Typical(today, scatter, {}, prior, unfitted, NETWORK, RESERVE, entries, FALLBACK_DEVICE))
+    offsets, estimates = runs.estimates(fitted)
+    run = runs.run_of(offsets)
     for estimate in estimates:
         print("\n".join(runs.report(estimate)))
     print(run)

@@ -121,7 +121,7 @@ def pair(kernels: Iterable[Kernel], memory: float | None = None) -> tuple[float,
     return round(float(GRID[::-1][best[0]]), 2), round(float(grid[best[1]]), 2)
 
 
-def misses(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
+def log_errors(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
     """|ln(predicted/measured)| of the kernels of each kind, at the efficiencies of their device."""
     found: dict[str, list[float]] = {}
     for one in kernels:

@@ -42,7 +42,7 @@ PACKED_TOKENS = 8192.0  # usual token budget of a prefill step
 FOLDS = 5
 
 
-class Seen(NamedTuple):
+class FitPoint(NamedTuple):
     """A point to fit: its case, its deployment in `typical` without the fitted parameters, and its source."""
 
     case: Case
@@ -54,11 +54,11 @@ class Estimate(NamedTuple):
     """Out-of-sample errors of points: ln(predicted / measured speed)."""
 
     name: str
-    points: list[Seen]
-    misses: np.ndarray[Any, Any]
+    points: list[FitPoint]
+    log_errors: np.ndarray[Any, Any]
 
 
-def seen(path: Path, file: Typical) -> list[Seen]:
+def fit_points(path: Path, file: Typical) -> list[FitPoint]:
     """The comparable points of a file as deployments to fit."""
     assumed = assumptions("typical", capacity="nominal", reserve_gb=0.0)
     found = []
@@ -70,18 +70,18 @@ def seen(path: Path, file: Typical) -> list[Seen]:
             ranks = deployment.layout.dp
             case = replace(case, work=replace(case.work, batch=max(1.0, case.work.batch // ranks) * ranks))
         deployment = replace(deployment, assumptions=assumed, profile=calibrated.resolved(file, deployment.hardware.device, case.generation))
-        found.append(Seen(case, deployment, case.point.source or ""))
+        found.append(FitPoint(case, deployment, case.point.source or ""))
     return found
 
 
-def before_shared_heads(one: Seen) -> bool:
+def loads_kv_per_query_head(one: FitPoint) -> bool:
     """Whether a run generates with GQA on an engine release that loads KV entries once per query head."""
     blocks = one.deployment.model.blocks.values()
     grouped = any(isinstance(block.attention, GQA) and block.attention.heads > block.attention.kv_heads for block in blocks)
     return grouped and one.case.generation is not None and (one.case.work.osl or 0) > 1
 
 
-def misses(fitted: Sequence[Seen], run: Run) -> np.ndarray[Any, Any]:
+def log_errors(fitted: Sequence[FitPoint], run: Run) -> np.ndarray[Any, Any]:
     """ln(predicted / measured speed) of points with given parameters."""
     found = []
     for one in fitted:
@@ -91,9 +91,9 @@ def misses(fitted: Sequence[Seen], run: Run) -> np.ndarray[Any, Any]:
     return np.array(found)
 
 
-def run_of(strayed: np.ndarray[Any, Any]) -> Run:
+def run_of(offsets: np.ndarray[Any, Any]) -> Run:
     """Parameters at a number of standard deviations from the medians of their priors."""
-    values = {name: prior * float(np.exp(x * spread)) for (name, (prior, spread)), x in zip(PRIORS.items(), strayed, strict=True)}
+    values = {name: prior * float(np.exp(x * spread)) for (name, (prior, spread)), x in zip(PRIORS.items(), offsets, strict=True)}
     groups: dict[str, Any] = {}
     for name, value in values.items():
         group, _, key = name.partition(".")
@@ -108,13 +108,13 @@ def run_of(strayed: np.ndarray[Any, Any]) -> Run:
     return Run(**groups, packed_prefill_tokens=PACKED_TOKENS)
 
 
-def fit(fitted: Sequence[Seen], start: np.ndarray[Any, Any] | None = None, rounds: int = 8) -> np.ndarray[Any, Any]:
+def fit(fitted: Sequence[FitPoint], start: np.ndarray[Any, Any] | None = None, rounds: int = 8) -> np.ndarray[Any, Any]:
     """Fitted parameters in standard deviations from their priors, by iteratively re-weighted Gauss-Newton steps of limited size."""
     x = np.zeros(len(PRIORS)) if start is None else start
     sources = [one.source for one in fitted]
     for _ in range(rounds):
-        residual = misses(fitted, run_of(x))
-        slopes = np.stack([(misses(fitted, run_of(x + step)) - residual) / 0.02 for step in 0.02 * np.eye(len(x))], axis=1)
+        residual = log_errors(fitted, run_of(x))
+        slopes = np.stack([(log_errors(fitted, run_of(x + step)) - residual) / 0.02 for step in 0.02 * np.eye(len(x))], axis=1)
         residual, slopes = (_by_source(one, sources) / POINT_SPREAD for one in (residual, slopes))
         weights = np.minimum(1.0, 1.5 / np.maximum(np.abs(residual), 1e-9))
         normal = slopes.T @ (weights[:, None] * slopes) + np.eye(len(x))
@@ -135,36 +135,36 @@ def _by_source(values: np.ndarray[Any, Any], sources: Sequence[str]) -> np.ndarr
     return found
 
 
-def held_out(name: str, fitted: Sequence[Seen], fold: Callable[[Seen], str | int], start: np.ndarray[Any, Any]) -> Estimate:
+def held_out(name: str, fitted: Sequence[FitPoint], fold: Callable[[FitPoint], str | int], start: np.ndarray[Any, Any]) -> Estimate:
     """Cross-validation: errors of each fold with a fit to all other points."""
-    found: list[Seen] = []
+    found: list[FitPoint] = []
     errors: list[np.ndarray[Any, Any]] = []
     for key in sorted({fold(one) for one in fitted}, key=str):
         left, rest = [one for one in fitted if fold(one) == key], [one for one in fitted if fold(one) != key]
         found += left
-        errors.append(misses(left, run_of(fit(rest, start))))
+        errors.append(log_errors(left, run_of(fit(rest, start))))
     return Estimate(name, found, np.concatenate(errors))
 
 
-def estimates(fitted: Sequence[Seen]) -> tuple[np.ndarray[Any, Any], list[Estimate]]:
+def estimates(fitted: Sequence[FitPoint]) -> tuple[np.ndarray[Any, Any], list[Estimate]]:
     """The fit to all points; errors of two cross-validations, and in-sample errors."""
     x = fit(fitted)
     left_out = [held_out("each source left out", fitted, lambda one: one.source, x), held_out("each fifth left out", fitted, fifth, x)]
-    return x, [*left_out, Estimate("none left out", list(fitted), misses(fitted, run_of(x)))]
+    return x, [*left_out, Estimate("none left out", list(fitted), log_errors(fitted, run_of(x)))]
 
 
 def newer(estimate: Estimate) -> np.ndarray[Any, Any]:
-    """Errors without the points of `before_shared_heads`."""
-    return np.asarray(estimate.misses[np.array([not before_shared_heads(one) for one in estimate.points])])
+    """Errors without the points of `loads_kv_per_query_head`."""
+    return np.asarray(estimate.log_errors[np.array([not loads_kv_per_query_head(one) for one in estimate.points])])
 
 
 def named(estimate: Estimate) -> dict[str, np.ndarray[Any, Any]]:
     """Errors of an estimate, and those without old kernels, by their names in the file."""
     name = estimate.name.replace(" ", "_")
-    return {name: estimate.misses, f"{name}_newer": newer(estimate)}
+    return {name: estimate.log_errors, f"{name}_newer": newer(estimate)}
 
 
-def fifth(one: Seen) -> int:
+def fifth(one: FitPoint) -> int:
     """A fixed fold of a point, by a hash of its name."""
     return zlib.crc32(one.case.point.id.encode()) % FOLDS
 
@@ -175,7 +175,7 @@ def summary(errors: np.ndarray[Any, Any]) -> tuple[float, ...]:
     return float(len(errors)), round(float(np.median(relative)), 3), round(float(np.quantile(relative, 0.9)), 3)
 
 
-def engines(fitted: Sequence[Seen], run: Run) -> dict[str, Engine]:
+def engines(fitted: Sequence[FitPoint], run: Run) -> dict[str, Engine]:
     """Factor of each engine on the overheads, regularised towards 1, and its generations of kernels."""
     found = {}
     for name in sorted({one.case.engine for one in fitted}):
@@ -183,7 +183,8 @@ def engines(fitted: Sequence[Seen], run: Run) -> dict[str, Engine]:
         if len(own) < 5:
             continue
         tried = np.exp(np.linspace(-1, 1, 81))
-        losses = [np.abs(misses(own, _scaled(run, factor))).mean() / POINT_SPREAD + 0.5 * np.log(factor) ** 2 / 0.3**2 / len(own) for factor in tried]
+        errors = [np.abs(log_errors(own, _scaled(run, factor))).mean() / POINT_SPREAD for factor in tried]
+        losses = np.array(errors) + 0.5 * np.log(tried) ** 2 / 0.3**2 / len(own)
         found[name] = Engine(round(float(tried[int(np.argmin(losses))]), 2))
     return found | {name: replace(found[engine], shares_kv_loads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
 
@@ -201,9 +202,9 @@ def report(estimate: Estimate) -> Iterable[str]:
         return f"  {name:<52} {count:4.0f}  median {median:6.1%}  90 % within {worst:6.1%}  speed x{np.exp(chosen.mean()):.2f}"
 
     yield estimate.name
-    yield line("all", estimate.misses)
+    yield line("all", estimate.log_errors)
     yield line("newer: not TensorRT-LLM 0.5, 0.6 on grouped heads", newer(estimate))
-    kinds: dict[str, Callable[[Seen], str]] = {
+    kinds: dict[str, Callable[[FitPoint], str]] = {
         "source": lambda one: one.source,
         "device": lambda one: one.deployment.hardware.device.name,
         "layout": layout_class,
@@ -211,10 +212,10 @@ def report(estimate: Estimate) -> Iterable[str]:
     }
     for what, of in kinds.items():
         for key in sorted({of(one) for one in estimate.points}):
-            yield line(f"{what}: {key}"[:52], estimate.misses[np.array([of(one) == key for one in estimate.points])])
+            yield line(f"{what}: {key}"[:52], estimate.log_errors[np.array([of(one) == key for one in estimate.points])])
 
 
-def layout_class(one: Seen) -> str:
+def layout_class(one: FitPoint) -> str:
     """One device, tensor parallel or data parallel; dense, or with experts."""
     layout, model = one.deployment.layout, one.deployment.model
     spread = "data parallel" if layout.dp > 1 else "tensor parallel" if layout.tp > 1 else "one device"

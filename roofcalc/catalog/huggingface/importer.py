@@ -29,7 +29,7 @@ def read(text: str, name: str | None = None) -> tuple[dict[str, Any], Path]:
     source = jsonfile.find(text)
     if name is not None and not re.fullmatch(NAME.pattern, name):
         raise RoofcalcError(f"name: expected {NAME.words}, got {name!r}")
-    return convert(source.values, str(source.path), name or _called(source), source.quantisation), source.path
+    return convert(source.values, str(source.path), name or _model_name(source), source.quantisation), source.path
 
 
 def yaml_lines(text: str, name: str | None = None) -> tuple[list[str], list[str]]:
@@ -39,7 +39,7 @@ def yaml_lines(text: str, name: str | None = None) -> tuple[list[str], list[str]
     return list(writing.lines(values)), [values["notes"]] if "notes" in values else []
 
 
-def _called(source: jsonfile.Found) -> str:
+def _model_name(source: jsonfile.ConfigFiles) -> str:
     """The model's name in catalog form: lower case with hyphens."""
     given = source.values.get("_name_or_path")
     inside = re.split(r"[/\\]", given.rstrip("/\\"))[-1] if isinstance(given, str) else ""

@@ -13,7 +13,7 @@ CONFIG = "config.json"
 _QUANTISATION = "hf_quant_config.json"
 
 
-class Found(NamedTuple):
+class ConfigFiles(NamedTuple):
     """A configuration.
 
     Attributes
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     name: str
 
 
-def find(text: str) -> Found:
+def find(text: str) -> ConfigFiles:
     """The configuration at a path: a JSON file, or a folder that holds a config.json.
 
     Raises
@@ -48,7 +48,7 @@ def find(text: str) -> Found:
         if not path.exists():
             raise RoofcalcError(f"{text}: contains no {CONFIG}")
     quantisation = path.with_name(_QUANTISATION)
-    return Found(path, load(path), load(quantisation) if quantisation.is_file() else None, _called(path))
+    return ConfigFiles(path, load(path), load(quantisation) if quantisation.is_file() else None, _model_name(path))
 
 
 def files(path: Path) -> tuple[Path, Path]:
@@ -90,7 +90,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _called(path: Path) -> str:
+def _model_name(path: Path) -> str:
     """Name of the model by its file or folder, including `models--PUBLISHER--NAME` of a download cache."""
     if path.name != CONFIG:
         stem = re.sub(r"[._-]*config$", "", path.stem, flags=re.IGNORECASE)
