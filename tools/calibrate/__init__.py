@@ -1,0 +1,1 @@
+"""Fits the constants of kernel models on tables of timed kernels, and judges the models by such tables."""
