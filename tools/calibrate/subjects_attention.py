@@ -17,10 +17,10 @@ DECODE_LIMITS: dict[str, Any] = {
     "spread": (1.5, 1.0, 0.3, 1.5, 1.0, 1.5, 1, 1.5),
 }
 PROMPT_LIMITS: dict[str, Any] = {
-    "start": (10, 0.5, 0.7, 1, 64, 0.7, 0.05),
-    "low": (0.5, 0.01, 0.05, 0.01, 1, 0.02, 0.001),
-    "high": (2000, 1.0, 1.0, 100, 512, 10, 30),
-    "spread": (1.5, 0.7, 0.7, 1.5, 0.7, 1.5, 1.5),
+    "start": (10, 0.5, 0.7, 1, 64, 0.7, 0.05, 0.02, 2),
+    "low": (0.5, 0.01, 0.05, 0.01, 1, 0.02, 0.001, 0.0005, 0.1),
+    "high": (2000, 1.0, 1.0, 100, 512, 10, 30, 1.0, 100),
+    "spread": (1.5, 0.7, 0.7, 1.5, 0.7, 1.5, 1.5, 1.5, 1),
 }
 
 
@@ -70,6 +70,11 @@ DECODE = Subject(
 )  # fmt: skip
 
 
+def _prompt_rows(columns: Columns) -> Columns:
+    kernel = columns["kernel_source"]
+    return {**columns, "dtype": attention_dtype(columns), "kernel": np.where(columns["head_dim"] > 256, np.char.add(kernel, " wide"), kernel)}
+
+
 def _prompt_prepared(columns: Columns) -> Prepared:
     return {
         "sequences": columns["batch_size"], "new": columns["isl"], "before": np.nan_to_num(columns["step"]),
@@ -79,8 +84,8 @@ def _prompt_prepared(columns: Columns) -> Prepared:
 
 
 PROMPT = Subject(
-    name="prompt", kind="attention", table="attention_context", record=PromptParameters, shape=_SHAPE, rows=_decode_rows,
-    prepare=_prompt_prepared, seconds=lambda parameters, facts, prepared: prompt_s(parameters, facts, **prepared),
+    name="prompt", kind="attention", table="attention_context", record=PromptParameters, shape=_SHAPE, rows=_prompt_rows,
+    prepare=_prompt_prepared, seconds=lambda parameters, facts, prepared: prompt_s(parameters, facts, **prepared, repeated=True),
     peak_dtype=attention_peak, **PROMPT_LIMITS,
 )  # fmt: skip
 
@@ -113,7 +118,7 @@ _LATENT_SHAPE = ("batch_size", "isl", "step", "num_heads")
 
 LATENT_PROMPT = Subject(
     name="latent_prompt", kind="attention", table="mla_context", record=PromptParameters, shape=_LATENT_SHAPE, rows=_core("context_mla"),
-    prepare=_latent_prompt, seconds=lambda parameters, facts, prepared: prompt_s(parameters, facts, **prepared),
+    prepare=_latent_prompt, seconds=lambda parameters, facts, prepared: prompt_s(parameters, facts, **prepared, repeated=True),
     peak_dtype=attention_peak, **PROMPT_LIMITS,
 )  # fmt: skip
 

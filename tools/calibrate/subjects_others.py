@@ -46,8 +46,9 @@ RECURRENT = Subject(
     name="recurrent", kind="attention", table="recurrent", record=RecurrentParameters,
     shape=("table", "phase", "batch_size", "seq_len", "num_k_heads", "num_v_heads", "nheads", "d_model"),
     rows=_recurrent_rows, prepare=_recurrent_prepared, peak_dtype=_bf16,
-    seconds=lambda parameters, facts, prepared: recurrent_s(parameters, facts, **prepared),
-    start=(5, 0.2, 0.6, 1, 0.02), low=(0.5, 0.002, 0.02, 0.002, 0.0005), high=(500, 1.0, 1.0, 100, 10), spread=(1.5, 1.2, 0.7, 1.5, 1.5),
+    seconds=lambda parameters, facts, prepared: recurrent_s(parameters, facts, **prepared, repeated=True),
+    start=(5, 0.2, 0.6, 1, 0.02, 2), low=(0.5, 0.002, 0.02, 0.002, 0.0005, 0.1), high=(500, 1.0, 1.0, 100, 10, 100),
+    spread=(1.5, 1.2, 0.7, 1.5, 1.5, 1),
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Subjects of products and experts: gemm, batched products of latent attention, fused experts."""
 
+from functools import lru_cache
+
 import numpy as np
 
 from roofcalc.physics.kernels.experts import ExpertParameters, experts_s
@@ -75,18 +77,18 @@ def routing_of(distribution: str) -> str | float:
     return float(distribution.removeprefix("power_law_"))
 
 
+@lru_cache(maxsize=None)
+def _load(tokens: int, top_k: int, experts: int, ranks: int, distribution: str) -> tuple[float, ...]:
+    load = routed_load(np.array([float(tokens)]), top_k, experts, ranks, routing_of(distribution))
+    return tuple(float(part[0]) for part in (load.experts_hit, load.assignments, load.routed, *load.rows))
+
+
 def loads(columns: Columns) -> RoutedLoad:
     """The load of every row's device, computed once for each distinct combination."""
     titles = ("num_tokens", "topk", "num_experts", "moe_ep_size")
     keys = list(zip(*[columns[title].astype(int).tolist() for title in titles], columns["distribution"].tolist(), strict=True))
-    known: dict[tuple[object, ...], list[float]] = {}
-    for key in keys:
-        if key not in known:
-            tokens, top_k, experts, ranks, distribution = key
-            load = routed_load(np.array([float(tokens)]), top_k, experts, ranks, routing_of(distribution))
-            known[key] = [float(part[0]) for part in (load.experts_hit, load.assignments, *load.rows)]
-    table = np.array([known[key] for key in keys])
-    return RoutedLoad(table[:, 0], table[:, 1], tuple(table[:, 2 + i] for i in range(len(TILES))))
+    table = np.array([_load(*key) for key in keys])
+    return RoutedLoad(table[:, 0], table[:, 1], table[:, 2], tuple(table[:, 3 + i] for i in range(len(TILES))))
 
 
 def _gated(columns: Columns) -> np.ndarray:
@@ -105,10 +107,10 @@ def _experts_prepared(columns: Columns) -> Prepared:
 
 
 EXPERT_LIMITS = {
-    "start": (30, 0.5, 0.8, 0.3, 1, 3, 0.5, 20),
-    "low": (2, 0.02, 0.05, 0.01, 0.02, 0.1, 0.02, 0.1),
-    "high": (400, 1.0, 1.0, 1.5, 50, 100, 10, 2000),
-    "spread": (1.5, 0.7, 0.4, 1, 1.5, 1, 1, 1.5),
+    "start": (30, 0.5, 0.8, 0.3, 1, 3, 0.5, 20, 0.1),
+    "low": (2, 0.02, 0.05, 0.01, 0.02, 0.1, 0.02, 0.1, 0.001),
+    "high": (400, 1.0, 1.0, 1.5, 50, 100, 10, 2000, 1.0),
+    "spread": (1.5, 0.7, 0.4, 1, 1.5, 1, 1, 1.5, 2),
 }
 _EXPERT_SHAPE = ("num_tokens", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size", "distribution")
 

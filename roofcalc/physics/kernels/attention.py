@@ -6,7 +6,7 @@ import numpy as np
 
 from roofcalc.physics.kernels.facts import Array, DeviceFacts, Number, joined, memory_s
 
-QUERY_TILE = 128  # query rows of a prompt that one block computes
+QUERY_TILE = 64  # query rows of a prompt that one block computes; 64 fits the tables better than 128
 HEAD_TILE = 16  # query heads of one KV head are padded to this many rows of a tensor-core tile
 
 
@@ -60,6 +60,10 @@ class PromptParameters:
         Fraction of the bandwidth at which queries, keys and values are written to the cache or converted before the kernel.
     sequence_us
         Work per sequence that nothing hides, µs.
+    masked
+        Share of the causal pairs outside a window that the kernel computes all the same (0: it skips them).
+    copies
+        Copies of the operands over which the benchmark repeats (see `facts.memory_s`).
     """
 
     t0_us: float
@@ -69,6 +73,8 @@ class PromptParameters:
     key_tile: float
     token_bandwidth: float
     sequence_us: float
+    masked: float
+    copies: float
 
 
 def decode_s(
@@ -138,17 +144,23 @@ def prompt_s(
     value_dim: Number,
     cache_bytes: Number = 2.0,
     window: Number | None = None,
+    *,
+    repeated: bool = False,
 ) -> Array:
     """Seconds of the causal attention of `new` prompt tokens per sequence, `before` others already cached.
 
-    Blocks of 128 query rows, padded; work of a row: 2·(d_k + d_v) FLOPs per query head and visible key, edges padded by `key_tile`.
+    Blocks of 64 query rows, padded; work of a row: 2·(d_k + d_v) FLOPs per query head and visible key, edges padded by `key_tile`.
     t = t0 + sequences·sequence_us + tokens' bytes/(η_t·β) + join(FLOPs/(η·F), bytes/(η_b·β), last block alone, rounds·block_us).
     """
     sequences, new, before = np.asarray(sequences, dtype=float), np.asarray(new, dtype=float), np.asarray(before, dtype=float)
     units, peak = np.asarray(facts.compute_units, dtype=float), np.asarray(facts.peak_flop_s)
     rows = np.ceil(new / QUERY_TILE) * QUERY_TILE
     dims = np.asarray(key_dim, dtype=float) + value_dim
-    pairs = causal_pairs(new, before, window, parameters.key_tile) * rows / np.maximum(new, 1)
+    pairs = causal_pairs(new, before, None, parameters.key_tile)
+    if window is not None:
+        inside = causal_pairs(new, before, window, parameters.key_tile)
+        pairs = inside + parameters.masked * (pairs - inside)
+    pairs = pairs * rows / np.maximum(new, 1)
     flops = 2.0 * dims * sequences * query_heads * pairs
     blocks = sequences * query_heads * rows / QUERY_TILE
     seen = before + new if window is None else np.minimum(before + new, np.asarray(window) + QUERY_TILE)
@@ -157,6 +169,7 @@ def prompt_s(
     moved = tokens * query_heads * dims * 2.0 + sequences * seen * kv_heads * dims * cache_bytes
     written = tokens * (query_heads * dims + kv_heads * dims * 2.0) * 2.0
     rounds = np.maximum(1.0, blocks / units) * parameters.block_us * 1e-6
-    busy = joined(flops / (parameters.compute * peak), memory_s(moved, parameters.bandwidth, facts), alone, rounds)
-    extra = sequences * parameters.sequence_us * 1e-6 + written / (parameters.token_bandwidth * np.asarray(facts.bandwidth_bytes_s))
+    copies = parameters.copies if repeated else None
+    busy = joined(flops / (parameters.compute * peak), memory_s(moved, parameters.bandwidth, facts, copies), alone, rounds)
+    extra = sequences * parameters.sequence_us * 1e-6 + memory_s(written, parameters.token_bandwidth, facts, copies)
     return np.asarray(parameters.t0_us * 1e-6 + extra + busy)

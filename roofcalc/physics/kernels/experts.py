@@ -30,6 +30,8 @@ class ExpertParameters:
         Fraction of the bandwidth at which tokens are permuted, quantised and summed again, per token–expert pair.
     expert_ns
         Bookkeeping per expert hit, ns.
+    remote_pairs
+        Share of the pairs routed to other devices that permutation, activation and sum go through all the same.
     """
 
     t0_us: float
@@ -40,6 +42,7 @@ class ExpertParameters:
     copies: float
     pair_bandwidth: float
     expert_ns: float
+    remote_pairs: float
 
 
 def experts_s(
@@ -56,7 +59,7 @@ def experts_s(
 ) -> Array:
     """Seconds of one layer's routed experts on one device.
 
-    t = t0 + hit·expert_ns + pairs·(2·h + f)·2 bytes/(η_p·β) + min over tiles of join(rows' products in rounds of blocks,
+    t = t0 + hit·expert_ns + (local + r·remote pairs)·(2·h + f)·2 bytes/(η_p·β) + min over tiles of join(rows' products in rounds of blocks,
     weights of the experts hit and activations at η_b·β).
 
     Parameters
@@ -85,5 +88,6 @@ def experts_s(
         time = joined(first + second, memory)
         best = time if best is None else np.minimum(best, time)
     assert best is not None
-    permuted = load.assignments * (2.0 * hidden + inter) * 2.0 / (parameters.pair_bandwidth * np.asarray(facts.bandwidth_bytes_s))
+    pairs = load.assignments + parameters.remote_pairs * (load.routed - load.assignments)
+    permuted = pairs * (2.0 * hidden + inter) * 2.0 / (parameters.pair_bandwidth * np.asarray(facts.bandwidth_bytes_s))
     return np.asarray(parameters.t0_us * 1e-6 + load.experts_hit * parameters.expert_ns * 1e-9 + permuted + best)

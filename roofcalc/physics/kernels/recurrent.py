@@ -21,6 +21,8 @@ class RecurrentParameters:
         One step of the recurrence (a chunk in a scan, a token elsewhere) on one block, µs.
     sequence_us
         Work per sequence that nothing hides, µs.
+    copies
+        Copies of the operands over which the benchmark repeats (see `facts.memory_s`).
     """
 
     t0_us: float
@@ -28,6 +30,7 @@ class RecurrentParameters:
     bandwidth: float
     step_us: float
     sequence_us: float
+    copies: float
 
 
 def recurrent_s(
@@ -38,6 +41,8 @@ def recurrent_s(
     steps: Number,
     flops: Number,
     moved_bytes: Number,
+    *,
+    repeated: bool = False,
 ) -> Array:
     """Seconds of one kernel: t = t0 + sequences·sequence_us + join(bytes/(η_b·β), FLOPs/(η·F), steps·step_us·rounds).
 
@@ -53,5 +58,5 @@ def recurrent_s(
     rounds = np.maximum(1.0, np.asarray(blocks, dtype=float) / facts.compute_units)
     serial = np.asarray(steps, dtype=float) * parameters.step_us * 1e-6 * rounds
     compute = np.asarray(flops, dtype=float) / (parameters.compute * np.asarray(facts.peak_flop_s))
-    busy = joined(memory_s(moved_bytes, parameters.bandwidth, facts), compute, serial)
+    busy = joined(memory_s(moved_bytes, parameters.bandwidth, facts, parameters.copies if repeated else None), compute, serial)
     return np.asarray(parameters.t0_us * 1e-6 + np.asarray(sequences, dtype=float) * parameters.sequence_us * 1e-6 + busy)

@@ -26,24 +26,17 @@ class RoutedLoad:
     experts_hit
         Distinct experts with at least one token.
     assignments
-        Token–expert pairs.
+        Token–expert pairs of this device.
+    routed
+        Token–expert pairs of all devices: tokens × top_k.
     rows
         For each tile of `TILES`: token rows after every expert's load is padded to a multiple of the tile.
     """
 
     experts_hit: Array
     assignments: Array
+    routed: Array
     rows: tuple[Array, ...]
-
-
-def _summed(loads: Array, weight: Number) -> RoutedLoad:
-    """The load of experts whose loads lie along the last axis, each standing for `weight` experts."""
-    whole = np.rint(loads)
-    return RoutedLoad(
-        experts_hit=np.asarray((whole > 0).sum(-1) * weight),
-        assignments=np.asarray(loads.sum(-1) * weight),
-        rows=tuple(np.asarray((np.ceil(whole / tile) * tile).sum(-1) * weight) for tile in TILES),
-    )
 
 
 def balanced_load(tokens: Number, top_k: int, experts: int, ranks: int = 1) -> RoutedLoad:
@@ -51,7 +44,7 @@ def balanced_load(tokens: Number, top_k: int, experts: int, ranks: int = 1) -> R
     pairs = np.asarray(tokens, dtype=float) * top_k
     hit = np.ceil(np.minimum(experts, pairs) / ranks)
     load = np.maximum(1.0, pairs / experts)
-    return RoutedLoad(hit, hit * load, tuple(np.asarray(hit * np.ceil(load / tile) * tile) for tile in TILES))
+    return RoutedLoad(hit, hit * load, pairs, tuple(np.asarray(hit * np.ceil(load / tile) * tile) for tile in TILES))
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +66,7 @@ def uniform_load(tokens: Number, top_k: int, experts: int, ranks: int = 1) -> Ro
     mean, deviation = tokens * share, np.sqrt(tokens * share * (1 - share))
     loads = np.maximum(0.0, mean[..., None] + deviation[..., None] * np.array(_normal_quantiles()))
     rows = tuple(np.maximum(hit * tile, (np.ceil(np.rint(loads) / tile) * tile).mean(-1) * local) for tile in TILES)
-    return RoutedLoad(np.asarray(hit), np.asarray(mean * local), rows)
+    return RoutedLoad(np.asarray(hit), np.asarray(mean * local), tokens * top_k, rows)
 
 
 @lru_cache(maxsize=64)
@@ -113,14 +106,14 @@ def skewed_load(tokens: Number, top_k: int, experts: int, ranks: int, exponent: 
     placed = loads.reshape(len(tokens), SHUFFLES, ranks, experts // ranks)
     fullest = placed.sum(-1).argmax(-1)
     local = np.take_along_axis(placed, fullest[..., None, None], axis=2)[:, :, 0]
-    shares = _summed(local, 1.0)
-    return RoutedLoad(shares.experts_hit.mean(-1), shares.assignments.mean(-1), tuple(rows.mean(-1) for rows in shares.rows))
+    padded = tuple(np.asarray((np.ceil(local / tile) * tile).sum(-1).mean(-1)) for tile in TILES)
+    return RoutedLoad((local > 0).sum(-1).mean(-1), local.sum(-1).mean(-1), pairs, padded)
 
 
 def _whole(loads: Array, pairs: Array) -> Array:
     """Loads rounded to whole tokens; what rounding lost or won is taken from, or given to, the fullest experts one by one."""
     whole = np.rint(loads)
-    order = np.argsort(-whole, axis=-1, kind="stable")
+    order = np.argsort(-loads, axis=-1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(loads.shape[-1]), order.shape), axis=-1)
     missing = np.rint(pairs)[:, None] - whole.sum(-1)
