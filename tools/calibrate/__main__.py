@@ -9,11 +9,11 @@ from roofcalc.physics.kernels import profile
 
 
 def _fit_kernels(arguments: argparse.Namespace) -> None:
-    from tools.calibrate.write import fit_all, written
+    from tools.calibrate.write import fit_all, head_of, written
 
     output = arguments.output or profile.FILE
-    head = profile.FILE.read_text(encoding="utf-8")
-    lines = fit_all(arguments.folder, profile.fits(), report=lambda line: print(line, file=sys.stderr, flush=True))
+    head = head_of(profile.FILE.read_text(encoding="utf-8"))
+    lines = fit_all(arguments.folder, profile.parsed(head, profile.FILE.name), report=lambda line: print(line, file=sys.stderr, flush=True))
     if len(lines) == 1:
         raise RoofcalcError(f"{arguments.folder}: no table of timed kernels.")
     output.write_text(written(head, lines), encoding="utf-8")
@@ -24,10 +24,29 @@ def _judge(arguments: argparse.Namespace) -> None:
     from tools.calibrate.judge import as_csv, as_table, judge, left_out_lines
 
     table = profile.fits()
-    lines = judge(arguments.folder, table, aside=arguments.aside, without=arguments.unknown_device)
+    lines = judge(arguments.folder, table, aside=arguments.aside)
     for line in left_out_lines(arguments.folder):
         print(line, file=sys.stderr)
     print(as_csv(lines) if arguments.format == "csv" else as_table(lines), end="")
+
+
+def _leave_out(arguments: argparse.Namespace) -> None:
+    from tools.calibrate.judge import judge
+    from tools.calibrate.write import fit_all, head_of, written
+
+    head = head_of(profile.FILE.read_text(encoding="utf-8"))
+    known = profile.parsed(head, profile.FILE.name)
+    print("kind,group,count,median_ln,p90_ln,bias")
+    for device in arguments.devices or sorted(known.devices):
+        lines = fit_all(arguments.folder, known, lambda line: None, without=device)
+        try:
+            found = judge(arguments.folder, profile.parsed(written(head, lines), "the fit"), device=device)
+        except RoofcalcError:
+            continue  # a device without rows
+        for line in found:
+            if line.group in ("all", "m<=1024"):
+                name = device if line.group == "all" else f"{device} {line.group}"
+                print(f"{line.kind},{name},{line.count},{line.median_ln:.4f},{line.p90_ln:.4f},{line.bias:.4f}", flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,8 +61,11 @@ def parser() -> argparse.ArgumentParser:
     judge.add_argument("folder", type=Path, metavar="FOLDER")
     judge.add_argument("--format", choices=("table", "csv"), default="table")
     judge.add_argument("--aside", action="store_true", help="only the fifth of the shapes that no fit has seen")
-    judge.add_argument("--unknown-device", action="store_true", help="predict each device from the others, as if the file did not know it")
     judge.set_defaults(run=_judge)
+    leave = commands.add_parser("leave-out", help="fit without each device in turn and predict it from the others (a fit for each device)")
+    leave.add_argument("folder", type=Path, metavar="FOLDER")
+    leave.add_argument("devices", nargs="*", metavar="DEVICE")
+    leave.set_defaults(run=_leave_out)
     return root
 
 

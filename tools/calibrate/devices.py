@@ -43,6 +43,11 @@ def _entries() -> dict[str, dict[str, Any]]:
     return found
 
 
+def has_sheet(device: str) -> bool:
+    """True for devices of the catalog, by name or alias."""
+    return device.replace("_", "-").lower() in _entries()
+
+
 @lru_cache(maxsize=256)
 def sheet(device: str) -> Sheet:
     """The data sheet of a catalogued device, by name or alias; what `like` inherits is resolved."""

@@ -12,11 +12,9 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics.kernels.facts import DeviceFacts
 from roofcalc.physics.kernels.profile import Fits, parameters
 from tools.calibrate.devices import facts_of, facts_of_rows
-from tools.calibrate.registry import KINDS, LEFT_OUT, SUBJECTS, left_out
+from tools.calibrate.registry import KINDS, LEFT_OUT, SUBJECTS, left_out, unknown
 from tools.calibrate.subjects import Subject
 from tools.calibrate.tables import Columns, kept_aside, only, read_table
-
-NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -41,43 +39,41 @@ class Verdict:
     bias: float
 
 
-def predicted_s(subject: Subject, rows: Columns, table: Fits, without: bool = False) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    """Predictions of `rows` in seconds, and which come from constants of their own device, engine, format and kernel.
-
-    `without`: every device is predicted as if the file did not know it.
-    """
+def predicted_s(subject: Subject, rows: Columns, table: Fits) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Predictions of `rows` in seconds, and which come from constants of their own device or architecture, engine, format and kernel."""
     seconds = np.empty(len(rows["us"]))
     exact = np.zeros(len(rows["us"]), dtype=bool)
-    prepared = subject.rows and rows
-    keys = list(zip(*[prepared[title].tolist() for title in ("device", "engine", "dtype", "kernel")], strict=True))
+    keys = list(zip(*[rows[title].tolist() for title in ("device", "engine", "dtype", "kernel")], strict=True))
     order: dict[tuple[str, ...], list[int]] = {}
     for place, key in enumerate(keys):
         order.setdefault(key, []).append(place)
     for (device, engine, dtype, kernel), places in order.items():
-        part = only(rows, np.isin(np.arange(len(keys)), places))
+        part = {title: values[places] for title, values in rows.items()}
         peaks = subject.peak_dtype(part)
         facts = facts_of(device, str(peaks[0]), table)
-        hidden = frozenset({device}) if without else NONE
-        record, source = parameters(subject.record, subject.name, device, facts, engine, dtype, kernel, table=table, without=hidden)
+        record: Any
+        record, source = parameters(subject.record, subject.name, device, facts, engine, dtype, kernel, table=table)
         row_facts: DeviceFacts = facts_of_rows(part["device"], peaks, table)
         seconds[places] = subject.seconds(record, row_facts, subject.prepare(part))
         exact[places] = source.exact
     return seconds, exact
 
 
-def judged(folder: Path, table: Fits, *, aside: bool = False, without: bool = False) -> Iterator[Judged]:
-    """Every subject whose table lies in `folder`; `aside` keeps only the shapes that a fit never sees."""
+def judged(folder: Path, table: Fits, *, aside: bool = False, device: str | None = None) -> Iterator[Judged]:
+    """Every subject whose table lies in `folder`; `aside` keeps the shapes that a fit never sees, `device` the rows of one device."""
     for subject in SUBJECTS:
         columns = read_table(folder, subject.table)
         if columns is None:
             continue
         rows = subject.rows(columns)
         rows = only(rows, ~left_out(subject, rows))
+        if device is not None:
+            rows = only(rows, rows["device"] == device)
         if aside and len(rows["us"]):
             rows = only(rows, kept_aside(rows, subject.shape))
         if len(rows["us"]) == 0:
             continue
-        seconds, exact = predicted_s(subject, rows, table, without)
+        seconds, exact = predicted_s(subject, rows, table)
         yield Judged(subject, rows, np.log(seconds * 1e6 / rows["us"]), exact)
 
 
@@ -129,24 +125,26 @@ def as_table(lines: list[Verdict]) -> str:
 def left_out_lines(folder: Path) -> list[str]:
     """What is left out of this folder's tables: count, name and reason."""
     lines = []
-    for entry in LEFT_OUT:
-        for subject in SUBJECTS:
-            if subject.table != entry.table:
-                continue
-            columns = read_table(folder, subject.table)
-            if columns is None:
-                continue
-            rows = subject.rows(columns)
+    for subject in SUBJECTS:
+        columns = read_table(folder, subject.table)
+        if columns is None:
+            continue
+        rows = subject.rows(columns)
+        for entry in LEFT_OUT:
             count = int(entry.mask(subject, rows).sum())
             if count:
                 name = "/".join(part for part in (entry.engine, entry.device, entry.dtype, entry.kernel) if part)
                 lines.append(f"left out: {count} rows of {subject.table}, {name}: {entry.reason}")
+        strange = unknown(rows)
+        if strange.any():
+            names = ", ".join(np.unique(rows["device"][strange]).tolist())
+            lines.append(f"left out: {int(strange.sum())} rows of {subject.table}: devices outside of hardware/, or unknown operations ({names})")
     return lines
 
 
-def judge(folder: Path, table: Fits, *, aside: bool = False, without: bool = False) -> list[Verdict]:
+def judge(folder: Path, table: Fits, *, aside: bool = False, device: str | None = None) -> list[Verdict]:
     """Verdicts on a folder; an error where it holds no table that is known."""
-    parts = list(judged(folder, table, aside=aside, without=without))
+    parts = list(judged(folder, table, aside=aside, device=device))
     if not parts:
         known = ", ".join(sorted({subject.table for subject in SUBJECTS}))
         raise RoofcalcError(f"{folder}: no table of timed kernels; known are {known} (.csv or .csv.gz).")

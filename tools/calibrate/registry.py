@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tools.calibrate import subjects_attention, subjects_modules, subjects_others, subjects_products
+from tools.calibrate.devices import has_sheet
 from tools.calibrate.subjects import Subject
 from tools.calibrate.tables import Columns
 
@@ -67,9 +68,21 @@ LEFT_OUT = (
 )  # fmt: skip
 
 
+OPERATIONS = ("all_gather", "all_reduce", "alltoall", "reduce_scatter")
+
+
+def unknown(rows: Columns) -> npt.NDArray[np.bool_]:
+    """True for rows of devices that hardware/ does not hold, whose peaks are therefore unknown, and of operations without a model."""
+    known = {device for device in np.unique(rows["device"]).tolist() if has_sheet(device)}
+    mask = ~np.isin(rows["device"], sorted(known))
+    if "message_size" in rows:
+        mask |= ~np.isin(rows["op_name"], OPERATIONS)
+    return np.asarray(mask)
+
+
 def left_out(subject: Subject, rows: Columns) -> npt.NDArray[np.bool_]:
-    """True for the rows of `subject` that are neither fitted nor judged: those of `LEFT_OUT`, and those without a positive time."""
-    mask = ~(np.isfinite(rows["us"]) & (rows["us"] > 0))
+    """True for the rows of `subject` that are neither fitted nor judged: `LEFT_OUT`, `unknown`, and those without a positive time."""
+    mask = ~(np.isfinite(rows["us"]) & (rows["us"] > 0)) | unknown(rows)
     for entry in LEFT_OUT:
         mask |= entry.mask(subject, rows)
     return np.asarray(mask)

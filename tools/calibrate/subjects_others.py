@@ -7,7 +7,7 @@ import numpy as np
 from roofcalc.physics.kernels.collective import CollectiveParameters, ExchangeParameters, collective_s, exchange_s
 from roofcalc.physics.kernels.recurrent import RecurrentParameters, recurrent_s
 from tools.calibrate.subjects import Prepared, Subject
-from tools.calibrate.tables import Columns, only, stacked
+from tools.calibrate.tables import Columns, stacked
 
 CHUNK = 64  # tokens of a chunk in the scans of prompts
 
@@ -91,19 +91,19 @@ def _exchange(columns: Columns, phase: str, time: str, tokens: str, top_k: str, 
 
 
 def _ll_rows(columns: Columns) -> Columns:
-    shared = {"ranks": 8, "kernel": "deepep_ll", "units": None, "merged": False}
-    return stacked([
-        _exchange(columns, "dispatch", "dispatch_avg_t_us", "num_token", "num_topk", dtype="fp8", wire=1 + 4 / 128, **shared),
-        _exchange(columns, "combine", "combine_avg_t_us", "num_token", "num_topk", dtype="bf16", wire=2.0, **shared),
-    ])  # fmt: skip
+    parts = []
+    for phase, dtype, wire in (("dispatch", "fp8", 1 + 4 / 128), ("combine", "bf16", 2.0)):
+        fixed = {"ranks": 8, "kernel": "deepep_ll", "merged": False, "dtype": dtype, "wire": wire}
+        parts.append(_exchange(columns, phase, f"{phase}_avg_t_us", "num_token", "num_topk", **fixed))
+    return stacked(parts)
 
 
 def _normal_rows(columns: Columns) -> Columns:
-    shared = {"ranks": 8, "kernel": "deepep_normal", "merged": True}
-    return stacked([
-        _exchange(columns, "dispatch", "dispatch_transmit_us", "num_token", "num_topk", dtype="fp8", wire=1 + 4 / 128, units="dispatch_sms", **shared),
-        _exchange(columns, "combine", "combine_transmit_us", "num_token", "num_topk", dtype="bf16", wire=2.0, units="combine_sms", **shared),
-    ])  # fmt: skip
+    parts = []
+    for phase, dtype, wire in (("dispatch", "fp8", 1 + 4 / 128), ("combine", "bf16", 2.0)):
+        fixed = {"ranks": 8, "kernel": "deepep_normal", "merged": True, "dtype": dtype, "wire": wire, "units": f"{phase}_sms"}
+        parts.append(_exchange(columns, phase, f"{phase}_transmit_us", "num_token", "num_topk", **fixed))
+    return stacked(parts)
 
 
 _WIRE = {"bfloat16": 2.0, "fp8": 1 + 4 / 128, "fp4": 0.5625, "nvfp4": 0.5625, "default": 2.0}

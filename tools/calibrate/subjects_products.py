@@ -1,6 +1,6 @@
 """Subjects of products and experts: gemm, batched products of latent attention, fused experts."""
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -70,14 +70,17 @@ def _wide_rows(columns: Columns) -> Columns:
 def routing_of(distribution: str) -> str | float:
     """The routing that a table's `distribution` names: balanced, uniform, power_law_1.2 and the like.
 
-    Loads evened out by replicated experts (a suffix eplb) count as balanced.
+    Loads evened out by replicated experts (a suffix eplb) count as balanced; a distribution without a known name as uniform.
     """
-    if distribution in ("balanced", "uniform") or distribution.endswith("eplb"):
-        return "uniform" if distribution == "uniform" else "balanced"
-    return float(distribution.removeprefix("power_law_"))
+    if distribution == "balanced" or distribution.endswith("eplb"):
+        return "balanced"
+    try:
+        return float(distribution.removeprefix("power_law_"))
+    except ValueError:
+        return "uniform"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _load(tokens: int, top_k: int, experts: int, ranks: int, distribution: str) -> tuple[float, ...]:
     load = routed_load(np.array([float(tokens)]), top_k, experts, ranks, routing_of(distribution))
     return tuple(float(part[0]) for part in (load.experts_hit, load.assignments, load.routed, *load.rows))
@@ -95,7 +98,7 @@ def _gated(columns: Columns) -> np.ndarray:
     """Experts of two matrices: Nemotron's, by kernel name or by shape (22 of 512 experts, or 6 of 128 of width 1856)."""
     named = np.char.find(columns["kernel_source"], "nongated") >= 0
     nemotron = (columns["num_experts"] == 512) & (columns["topk"] == 22) | (columns["inter_size"] == 1856)
-    return ~(named | nemotron)
+    return np.asarray(~(named | nemotron))
 
 
 def _experts_prepared(columns: Columns) -> Prepared:

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,28 +14,29 @@ import numpy.typing as npt
 from roofcalc.errors import RoofcalcError
 
 Columns = dict[str, npt.NDArray[Any]]
-TEXT = frozenset(
-    {"device", "engine", "engine_version", "table", "op_name", "kernel_source", "gemm_dtype", "attn_dtype", "kv_cache_dtype", "mla_dtype"}
-    | {"gemm_type", "bmm_dtype", "moe_dtype", "distribution", "phase", "model", "architecture", "nccl_dtype", "allreduce_dtype", "backend"}
-    | {"implementation", "comm_backend", "comm_dtype", "moe_kernel", "simulation_mode", "model_name"}
-)
+NUMBERS = frozenset(
+    {"us", "m", "n", "k", "batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim", "window_size", "compress_ratio"}
+    | {"num_tokens", "num_token", "hidden_size", "inter_size", "topk", "num_topk", "num_experts", "moe_tp_size", "moe_ep_size", "ep_size"}
+    | {"num_gpus", "message_size", "node_num", "seq_len", "d_model", "num_k_heads", "num_v_heads", "head_k_dim", "head_v_dim", "d_state"}
+    | {"nheads", "n_groups", "dispatch_sms", "combine_sms", "dispatch_transmit_us", "combine_transmit_us", "transmit_us"}
+    | {"dispatch_avg_t_us", "combine_avg_t_us"}
+)  # columns that models compute with; all others are text
 
 
 def read_table(folder: Path, name: str) -> Columns | None:
     """The columns of `name`.csv or `name`.csv.gz in `folder`; None where there is no such file.
 
-    Text columns stay text; all others are floats, NaN where empty. A number that cannot be read is an error with its place.
+    Columns of `NUMBERS` are floats, NaN where empty; all others stay text. A number that cannot be read is an error with its place.
     """
     for path in (folder / f"{name}.csv.gz", folder / f"{name}.csv"):
         if path.is_file():
             break
     else:
         return None
-    opened = gzip.open(path, "rt", newline="", encoding="utf-8") if path.suffix == ".gz" else path.open(newline="", encoding="utf-8")
-    with opened as file:
-        reader = csv.reader(file)
-        header = next(reader, [])
-        rows = [row for row in reader if row]
+    text = (gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()).decode("utf-8")
+    reader = csv.reader(io.StringIO(text, newline=""))
+    header = next(reader, [])
+    rows = [row for row in reader if row]
     if not rows:
         return None
     for number, row in enumerate(rows):
@@ -42,7 +44,7 @@ def read_table(folder: Path, name: str) -> Columns | None:
             raise RoofcalcError(f"{path}: line {number + 2} has {len(row)} cells where the header has {len(header)}.")
     columns: Columns = {}
     for title, cells in zip(header, zip(*rows, strict=True), strict=True):
-        if title in TEXT:
+        if title not in NUMBERS:
             columns[title] = np.array(cells)
             continue
         try:

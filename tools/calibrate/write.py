@@ -1,5 +1,6 @@
 """Writes kernels.yaml: its hand-written head as it stands, then the fitted constants, one line for each device."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,29 +31,39 @@ def section(subject: Subject, found: list[Fitted]) -> list[str]:
         paths.setdefault("|".join(one.group), []).append(one)
     for path, ones in sorted(paths.items()):
         lines.append(f'      "{path}":')
-        lines += [f"        {one.device}: [{', '.join(f'{value:g}' for value in one.values)}]" for one in ones]
+        lines += [f"        {one.device}: {' '.join(f'{value:g}' for value in one.values)}" for one in ones]
     return lines
 
 
-def fit_all(folder: Path, table: Fits, report: object = None) -> list[str]:
-    """The fitted part of the file for all tables of `folder`; `report` is called with a line for each subject."""
+def fit_all(folder: Path, table: Fits, report: Callable[[str], None], without: str | None = None) -> list[str]:
+    """The fitted part of the file for all tables of `folder`; `report` is called with a line for each subject.
+
+    `without` leaves a device out. Where others of its architecture remain, only their constants are fitted: no others would be used for it.
+    """
+    family = None
+    if without is not None:
+        shared = table.devices[without].architecture
+        timed = {name for subject in SUBJECTS if (columns := read_table(folder, subject.table)) for name in columns["device"].tolist()}
+        if any(table.devices[name].architecture == shared for name in timed - {without} if name in table.devices):
+            family = shared
     lines = [MARK]
     for subject in SUBJECTS:
         rows = rows_to_fit(subject, folder)
         if rows is None:
             continue
-        found = list(fitted(subject, rows, table))
+        if without is not None:
+            rows = only(rows, rows["device"] != without)
+        found = list(fitted(subject, rows, table, family))
         lines += section(subject, found)
-        if callable(report):
-            report(f"{subject.name}: {sum(one.count for one in found)} rows, {len(found)} sets of constants")
+        report(f"{subject.name}: {len(rows['us'])} rows, {len(found)} sets of constants")
     return lines
 
 
+def head_of(text: str) -> str:
+    """What stands before the line `kernels:`: the part of the file that is written by hand."""
+    return text.split(f"\n{MARK}", 1)[0] + "\n"
+
+
 def written(head: str, lines: list[str]) -> str:
-    """The file's text: what stands before the line `kernels:` in `head`, then `lines`."""
-    kept = []
-    for line in head.splitlines():
-        if line.startswith(MARK):
-            break
-        kept.append(line)
-    return "\n".join([*kept, *lines]) + "\n"
+    """The file's text: the hand-written head, then `lines`."""
+    return head + "\n".join(lines) + "\n"

@@ -29,7 +29,7 @@ _NEAREST_FORMATS = {
     "bf16-kv8": ("bf16", "fp8"),
     "bf16": ("bf16-kv8", "fp8"),
 }
-_ENGINE_COST, _FORMAT_COST, _KERNEL_COST, _ARCHITECTURE_COST, _VENDOR_COST = 4.0, 3.0, 2.5, 2.0, 4.0
+_ENGINE_COST, _FORMAT_COST, _KERNEL_COST, _ARCHITECTURE_COST, _VENDOR_COST, _LINK_COST = 2.5, 3.0, 2.0, 2.0, 4.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class KnownDevice:
 
 @dataclass(frozen=True)
 class Source:
-    """Where parameters come from: the fit's engine, format, kernel and device, and whether it is the very one asked for."""
+    """Where parameters come from: the fit's engine, format, kernel and device (or architecture), and whether it is the very one asked for."""
 
     engine: str
     dtype: str
@@ -58,9 +58,22 @@ class Source:
 
 @dataclass(frozen=True)
 class Fits:
-    """The whole file: devices, preferred kernels, and for each subject the fields and the fitted values."""
+    """The whole file.
+
+    Attributes
+    ----------
+    devices
+        Known devices by name.
+    typical
+        For each architecture the device in the middle of its bandwidths: what constants common to an architecture are scaled from.
+    prefer
+        Parts of kernel names, the engines' defaults first.
+    names, values
+        For each subject the fields, and by (engine, format, kernel) the fitted values of devices and of whole architectures.
+    """
 
     devices: dict[str, KnownDevice]
+    typical: dict[str, KnownDevice]
     prefer: tuple[str, ...]
     names: dict[str, tuple[str, ...]]
     values: dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]]
@@ -86,16 +99,25 @@ def parsed(text: str, place: str) -> Fits:
             entry["bandwidth_gb_s"] * 1e9,
             entry.get("link_gb_s", 0) * 1e9,
         )
-    names, values = {}, {}
+    names: dict[str, tuple[str, ...]] = {}
+    values: dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]] = {}
     for subject, section in (content.get("kernels") or {}).items():
         names[subject] = tuple(section["fields"])
         values[subject] = {}
         for path, fits in section["fits"].items():
             parts = tuple(path.split("|"))
-            if len(parts) != 3 or any(len(row) != len(names[subject]) for row in fits.values()):
+            try:
+                rows = {name: tuple(map(float, str(row).split())) for name, row in fits.items()}
+            except ValueError as error:
+                raise RoofcalcError(f"{place}: kernels.{subject}.{path} holds something that is not a number ({error}).") from error
+            if len(parts) != 3 or any(len(row) != len(names[subject]) for row in rows.values()):
                 raise RoofcalcError(f"{place}: kernels.{subject}.{path} does not have the fields that its section lists.")
-            values[subject][(parts[0], parts[1], parts[2])] = {device: tuple(map(float, row)) for device, row in fits.items()}
-    return Fits(devices, tuple(content.get("prefer") or ()), names, values)
+            values[subject][(parts[0], parts[1], parts[2])] = rows
+    typical = {}
+    for architecture in {known.architecture for known in devices.values()}:
+        members = sorted((known for known in devices.values() if known.architecture == architecture), key=lambda known: known.bandwidth_bytes_s)
+        typical[architecture] = members[(len(members) - 1) // 2]
+    return Fits(devices, typical, tuple(content.get("prefer") or ()), names, values)
 
 
 @lru_cache(maxsize=1)
@@ -111,6 +133,8 @@ def distance(known: KnownDevice, architecture: str | None, vendor: str | None, f
         apart += _ARCHITECTURE_COST
     if vendor is not None and known.vendor != vendor:
         apart += _VENDOR_COST
+    if bool(known.link_bytes_s) != bool(float(facts.link_bytes_s)):
+        apart += _LINK_COST
     apart += abs(math.log(known.bandwidth_bytes_s / float(facts.bandwidth_bytes_s)))
     return apart + abs(math.log(known.compute_units / float(facts.compute_units)))
 
@@ -126,6 +150,11 @@ def _format_cost(asked: str, known: str) -> float:
     return _FORMAT_COST * (1 + (near.index(known) if known in near else len(near) + 1) / 2)
 
 
+def _devices_of(words: set[str]) -> int | None:
+    """The number of devices of a collective's kernel name, a word such as x8."""
+    return next((int(word[1:]) for word in words if word[0] == "x" and word[1:].isdigit()), None)
+
+
 def _kernel_cost(asked: str | None, known: str, prefer: tuple[str, ...]) -> float:
     if asked == known:
         return 0.0
@@ -133,8 +162,12 @@ def _kernel_cost(asked: str | None, known: str, prefer: tuple[str, ...]) -> floa
     if asked is None:
         return 0.01 * rank
     asked_words, words = set(asked.split()), set(known.split())
-    missing = len(asked_words ^ words) / len(asked_words | words)
-    return _KERNEL_COST * missing + 0.01 * rank
+    devices, known_devices = _devices_of(asked_words), _devices_of(words)
+    cost = 0.01 * rank
+    if devices and known_devices:
+        cost += 0.3 * abs(math.log2(devices / known_devices))
+        asked_words, words = asked_words - {f"x{devices}"}, words - {f"x{known_devices}"}
+    return cost + _KERNEL_COST * len(asked_words ^ words) / max(1, len(asked_words | words))
 
 
 def nearest(
@@ -146,7 +179,6 @@ def nearest(
     kernel: str | None = None,
     *,
     table: Fits | None = None,
-    without: frozenset[str] = frozenset(),
 ) -> Source:
     """The fit to use: the one asked for where it exists, else the least unlike in engine, format, kernel and device.
 
@@ -154,8 +186,8 @@ def nearest(
     ----------
     kernel
         None for the kernel that the engine prefers.
-    table, without
-        Other constants than the packaged ones; devices to leave out (to test the chain on a device as if it were unknown).
+    table
+        Other constants than the packaged ones.
 
     Raises
     ------
@@ -167,21 +199,19 @@ def nearest(
         raise RoofcalcError(f"no kernel times for {subject}; known are {', '.join(sorted(table.values))}.")
     own = table.devices.get(device)
     architecture, vendor = (own.architecture, own.vendor) if own else (None, None)
-    apart = {
-        name: 0.0 if name == device else 0.1 + distance(known, architecture, vendor, facts)
-        for name, known in table.devices.items()
-        if name not in without
-    }
+    apart = {name: 0.0 if name == device else 0.1 + distance(known, architecture, vendor, facts) for name, known in table.devices.items()}
+    for name, known in table.typical.items():
+        apart[name] = 0.05 if name == architecture else 0.2 + distance(known, architecture, vendor, facts)
     best: tuple[float, tuple[str, str, str], str] | None = None
-    for key, known in table.values[subject].items():
+    for key, rows in table.values[subject].items():
         cost = (0.0 if key[0] == engine else _ENGINE_COST) + _format_cost(dtype, key[1]) + _kernel_cost(kernel, key[2], table.prefer)
-        for name in known:
+        for name in rows:
             if name in apart and (best is None or (cost + apart[name], key, name) < best):
                 best = (cost + apart[name], key, name)
     if best is None:
-        raise RoofcalcError(f"no kernel times for {subject} outside of {', '.join(sorted(without))}.")
+        raise RoofcalcError(f"no kernel times for {subject}: the section is empty.")
     _, key, name = best
-    exact = name == device and key[0] == engine and key[1] == dtype and kernel in (None, key[2])
+    exact = name in (device, architecture) and key[0] == engine and key[1] == dtype and kernel in (None, key[2])
     return Source(*key, name, exact)
 
 
@@ -209,16 +239,17 @@ def parameters(
     kernel: str | None = None,
     *,
     table: Fits | None = None,
-    without: frozenset[str] = frozenset(),
 ) -> tuple[Record, Source]:
     """A record of constants for one device, and where they come from; see `nearest` for the chain and `scaled` for the scaling."""
     table = fits() if table is None else table
-    source = nearest(subject, device, facts, engine, dtype, kernel, table=table, without=without)
+    source = nearest(subject, device, facts, engine, dtype, kernel, table=table)
     values = table.values[subject][(source.engine, source.dtype, source.kernel)][source.device]
-    if source.device == device:
+    own = table.devices.get(device)
+    if source.device == device or (own and own.architecture == source.device):
         chosen: dict[str, Any] = dict(zip(table.names[subject], values, strict=True))
     else:
-        chosen = scaled(table.names[subject], values, table.devices[source.device], facts)
+        known = table.devices.get(source.device) or table.typical[source.device]
+        chosen = scaled(table.names[subject], values, known, facts)
     expected = {field.name for field in fields(record)}  # type: ignore[arg-type]
     if set(chosen) != expected:
         raise RoofcalcError(f"kernels.yaml: {subject} has the fields {', '.join(chosen)} where {', '.join(sorted(expected))} are meant.")

@@ -57,7 +57,7 @@ def _normal_quantiles() -> tuple[float, ...]:
 def uniform_load(tokens: Number, top_k: int, experts: int, ranks: int = 1) -> RoutedLoad:
     """Every token picks `top_k` of the experts at random: distinct experts E·(1 − (1 − k/E)^T) (PHYSICS §2), loads binomial.
 
-    Padded rows: exact hits for loads far below a tile, a normal approximation of the binomial above; the larger is taken.
+    Padded rows: one tile for each expert hit, exactly, and the further tiles of full experts by a normal approximation of the binomial.
     """
     tokens = np.asarray(tokens, dtype=float)
     share = top_k / experts
@@ -65,7 +65,7 @@ def uniform_load(tokens: Number, top_k: int, experts: int, ranks: int = 1) -> Ro
     hit = local * -np.expm1(tokens * math.log1p(-share)) if share < 1 else local * np.minimum(1.0, tokens)
     mean, deviation = tokens * share, np.sqrt(tokens * share * (1 - share))
     loads = np.maximum(0.0, mean[..., None] + deviation[..., None] * np.array(_normal_quantiles()))
-    rows = tuple(np.maximum(hit * tile, (np.ceil(np.rint(loads) / tile) * tile).mean(-1) * local) for tile in TILES)
+    rows = tuple(hit * tile + np.maximum(0.0, np.ceil(np.rint(loads) / tile) - 1).mean(-1) * tile * local for tile in TILES)
     return RoutedLoad(np.asarray(hit), np.asarray(mean * local), tokens * top_k, rows)
 
 
@@ -103,7 +103,9 @@ def skewed_load(tokens: Number, top_k: int, experts: int, ranks: int, exponent: 
         loads = capped + free * (missing / np.maximum(free.sum(-1), 1e-12))[..., None]
     loads = np.minimum(loads, tokens[:, None, None])
     loads = _whole(loads, pairs)
-    placed = loads.reshape(len(tokens), SHUFFLES, ranks, experts // ranks)
+    spare = -experts % ranks  # ranks hold equally many places; where experts run out, a place stays empty
+    loads = np.concatenate([loads, np.zeros((*loads.shape[:-1], spare))], axis=-1)
+    placed = loads.reshape(len(tokens), SHUFFLES, ranks, (experts + spare) // ranks)
     fullest = placed.sum(-1).argmax(-1)
     local = np.take_along_axis(placed, fullest[..., None, None], axis=2)[:, :, 0]
     padded = tuple(np.asarray((np.ceil(local / tile) * tile).sum(-1).mean(-1)) for tile in TILES)
@@ -119,7 +121,7 @@ def _whole(loads: Array, pairs: Array) -> Array:
     missing = np.rint(pairs)[:, None] - whole.sum(-1)
     each = np.trunc(missing / loads.shape[-1])
     rest = missing - each * loads.shape[-1]
-    return np.maximum(0.0, whole + each[..., None] + np.sign(rest)[..., None] * (rank < np.abs(rest)[..., None]))
+    return np.asarray(np.maximum(0.0, whole + each[..., None] + np.sign(rest)[..., None] * (rank < np.abs(rest)[..., None])))
 
 
 def routed_load(tokens: Number, top_k: int, experts: int, ranks: int = 1, routing: str | float = "uniform") -> RoutedLoad:
