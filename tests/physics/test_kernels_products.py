@@ -44,6 +44,19 @@ def test_one_more_row_than_fits_costs_a_wave() -> None:
     assert times[1] / times[0] == pytest.approx(5 / 4, rel=1e-6)
 
 
+def test_a_tile_costs_the_same_with_one_row() -> None:
+    """Compute of 1 and of 64 rows is that of the same tiles; the memory is made free."""
+    free = DeviceFacts(1e15, 1e18, 100.0, 1e9)
+    one, full = gemm_s(PLAIN, free, np.array([1, 64]), 12800, 4096)
+    assert one == pytest.approx(full, rel=1e-9)
+
+
+def test_thin_tiles_wait_for_their_operands() -> None:
+    """A unit that takes 1 GB/s streams (64 + 64)·2 bytes per step of k: 0.256 µs, far above the products; 100 tiles of 64 × 64 are one wave."""
+    fed = GemmParameters(**{**PLAIN.__dict__, "feed_gb_s": 1.0})
+    assert gemm_s(fed, DeviceFacts(1e15, 1e18, 100.0, 1e9), 64, 6400, 1000) * 1e6 == pytest.approx(2 + 256, rel=1e-6)
+
+
 def test_quantising_the_input_by_hand() -> None:
     """fp8 weights and activations: m·k·(2 + 1) bytes at half of 1 TB/s are 7.68 µs more than bf16 activations of the same products."""
     narrow = gemm_s(PLAIN, ROUND, 1280, 1280, 1000, 1.0, 1.0)
@@ -120,9 +133,16 @@ def test_skewed_loads_place_every_pair_once(exponent: float) -> None:
     whole = skewed_load(tokens, 8, 256, 1, exponent)
     assert whole.assignments == pytest.approx(tokens * 8)
     assert (whole.experts_hit <= np.minimum(256, tokens * 8)).all()
-    assert (whole.experts_hit >= 8).all()  # no expert sees a token twice
+    assert (whole.experts_hit >= 8).all()
     fullest = skewed_load(tokens, 8, 256, 16, exponent)
     assert (fullest.assignments >= tokens * 8 / 16 - 1e-9).all()
+
+
+def test_no_expert_sees_a_token_twice() -> None:
+    """With one expert on each rank the fullest rank is the fullest expert; rounding may add one token."""
+    tokens = np.array([17.0, 500.0, 16384.0])
+    for exponent in (0.6, 1.2, 2.0):
+        assert (skewed_load(tokens, 2, 8, 8, exponent).assignments <= tokens + 1).all()
 
 
 def test_skew_hits_fewer_experts_and_fills_one_rank_more() -> None:
