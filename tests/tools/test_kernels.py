@@ -50,10 +50,10 @@ def gemm_rows(device: str = "h100-sxm", engine: str = "tensorrt-llm", dtype: str
 
 
 def test_a_fit_recovers_known_constants() -> None:
-    """Times of known constants with 3 % of noise: floor, fractions and wave come back within a tenth."""
+    """Times of known constants, far from where a fit starts, with 3 % of noise: floor and fractions come back within a tenth."""
     random = np.random.default_rng(5)
     true = GemmParameters(
-        t0_us=6, compute=0.62, bandwidth=0.71, small_tile=0.2, wave_us=0.5, quantise_bandwidth=0.4, copies=5, feed_gb_s=150, split_us=5
+        t0_us=15, compute=0.35, bandwidth=0.5, small_tile=0.2, wave_us=0.5, quantise_bandwidth=0.15, copies=5, feed_gb_s=150, split_us=5
     )
     sizes = 2.0 ** random.uniform(0, 14, size=(600, 3))
     facts = facts_of("h100-sxm", "fp8", fits())

@@ -21,7 +21,7 @@ class DecodeParameters:
     compute, bandwidth
         Fractions of the tensor peak and of the memory bandwidth.
     block_us
-        Start and end of a block, paid once for each round of blocks over the compute units, µs.
+        Start and end of a block, for each round of blocks over the compute units after the first (whose own is part of t0), µs.
     split_tokens
         Cache entries that a block takes at least before the kernel splits a sequence further.
     block_gb_s
@@ -53,7 +53,7 @@ class PromptParameters:
     compute, bandwidth
         Fractions of the tensor peak (dense causal work) and of the memory bandwidth.
     block_us
-        Start and end of a block of query rows, per round over the compute units, µs.
+        Start and end of a block of query rows, for each round over the compute units after the first, µs.
     key_tile
         Keys that a block takes at a time: causal and window edges are padded by this many.
     token_bandwidth
@@ -92,7 +92,7 @@ def decode_s(
     """Seconds of the attention of `sequences` new tokens over `entries` cache entries each.
 
     Blocks: sequences × KV heads × splits, splits as many as fill two rounds of the compute units but none below `split_tokens`.
-    t = t0 + sequences·query_heads·head_ns + join(bytes/(η_b·β), FLOPs/(η·F), one block's stream + rounds·block_us).
+    t = t0 + sequences·query_heads·head_ns + join(bytes/(η_b·β), FLOPs/(η·F), one block's stream + (rounds−1)·block_us).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def decode_s(
     compute = groups * padded * entries * entry_flops / (parameters.compute * np.asarray(facts.peak_flop_s))
     splits = np.clip(entries / parameters.split_tokens, 1.0, np.maximum(1.0, 2.0 * units / groups))
     rounds = np.maximum(1.0, groups * splits / units)
-    block = entries / splits * entry_bytes / (parameters.block_gb_s * 1e9) + rounds * parameters.block_us * 1e-6
+    block = entries / splits * entry_bytes / (parameters.block_gb_s * 1e9) + (rounds - 1) * parameters.block_us * 1e-6
     busy = joined(memory_s(moved, parameters.bandwidth, facts, parameters.copies if repeated else None), compute, block)
     return np.asarray(parameters.t0_us * 1e-6 + sequences * query_heads * parameters.head_ns * 1e-9 + busy)
 
@@ -150,7 +150,7 @@ def prompt_s(
     """Seconds of the causal attention of `new` prompt tokens per sequence, `before` others already cached.
 
     Blocks of 64 query rows, padded; work of a row: 2·(d_k + d_v) FLOPs per query head and visible key, edges padded by `key_tile`.
-    t = t0 + sequences·sequence_us + tokens' bytes/(η_t·β) + join(FLOPs/(η·F), bytes/(η_b·β), last block alone, rounds·block_us).
+    t = t0 + sequences·sequence_us + tokens' bytes/(η_t·β) + join(FLOPs/(η·F), bytes/(η_b·β), last block alone, (rounds−1)·block_us).
     """
     sequences, new, before = np.asarray(sequences, dtype=float), np.asarray(new, dtype=float), np.asarray(before, dtype=float)
     units, peak = np.asarray(facts.compute_units, dtype=float), np.asarray(facts.peak_flop_s)
@@ -168,7 +168,7 @@ def prompt_s(
     tokens = sequences * new
     moved = tokens * query_heads * dims * 2.0 + sequences * seen * kv_heads * dims * cache_bytes
     written = tokens * (query_heads * dims + kv_heads * dims * 2.0) * 2.0
-    rounds = np.maximum(1.0, blocks / units) * parameters.block_us * 1e-6
+    rounds = (np.maximum(1.0, blocks / units) - 1) * parameters.block_us * 1e-6
     copies = parameters.copies if repeated else None
     busy = joined(flops / (parameters.compute * peak), memory_s(moved, parameters.bandwidth, facts, copies), alone, rounds)
     extra = sequences * parameters.sequence_us * 1e-6 + memory_s(written, parameters.token_bandwidth, facts, copies)

@@ -23,7 +23,7 @@ class ExpertParameters:
     small_tile
         Exponent by which tiles of fewer than 128 rows lose speed: a tile of 128/r rows runs at r^-small_tile of the rate.
     wave_us
-        Prologue and epilogue of a block, per round over the compute units, µs.
+        Prologue and epilogue of a block, for each round over the compute units after the first, µs.
     copies
         Copies of the weights over which the benchmark repeats (see `facts.memory_s`).
     pair_bandwidth
@@ -83,9 +83,11 @@ def experts_s(
     for tile, rows in zip(TILES, load.rows, strict=True):
         step = 2.0 * tile * COLUMNS * (128 / tile) ** parameters.small_tile / flop_s
         blocks = rows / tile
-        first = np.maximum(1.0, blocks * np.ceil(up / COLUMNS) / units) * (hidden * step + parameters.wave_us * 1e-6)
-        second = np.maximum(1.0, blocks * np.ceil(hidden / COLUMNS) / units) * (inter * step + parameters.wave_us * 1e-6)
-        time = joined(first + second, memory)
+        up_rounds = np.maximum(1.0, blocks * np.ceil(up / COLUMNS) / units)
+        down_rounds = np.maximum(1.0, blocks * np.ceil(hidden / COLUMNS) / units)
+        further = (up_rounds + down_rounds - 2) * parameters.wave_us * 1e-6
+        products = up_rounds * hidden * step + down_rounds * inter * step + further
+        time = joined(products, memory)
         best = time if best is None else np.minimum(best, time)
     assert best is not None
     pairs = load.assignments + parameters.remote_pairs * (load.routed - load.assignments)

@@ -23,7 +23,7 @@ class GemmParameters:
     small_tile
         Exponent by which tiles below 128 × 256 lose speed: a tile of 1/r the size runs at r^-small_tile of the rate.
     wave_us
-        Prologue and epilogue of a block, paid once per wave, µs.
+        Prologue and epilogue of a block, paid for each wave after the first (whose own is part of t0), µs.
     quantise_bandwidth
         Fraction of the memory bandwidth at which 16-bit inputs are read and written back narrower (only where activations are quantised).
     copies
@@ -59,7 +59,7 @@ def gemm_s(
 ) -> Array:
     """Seconds of a product of m × k activations by k × n weights.
 
-    t = t0 + q + min over tiles and splits of join(w·(k/s·max(2·tm·tn/(η·F/U), (tm·a + tn·b)/feed) + wave), bytes/(η_b·β)),
+    t = t0 + q + min over tiles and splits of join(w·k/s·max(2·tm·tn/(η·F/U), (tm·a + tn·b)/feed) + (w−1)·wave, bytes/(η_b·β)),
     with w = ceil(ceil(m/tm)·ceil(n/tn)·s/U) waves over U compute units.
 
     Parameters
@@ -86,7 +86,7 @@ def gemm_s(
         blocks = np.ceil(m / rows) * np.ceil(n / columns) * count
         for split in SPLITS:
             rounds = waves(blocks * split, units)
-            time = joined(rounds * (k / split * step + parameters.wave_us * 1e-6), memory)
+            time = joined(rounds * k / split * step + (rounds - 1) * parameters.wave_us * 1e-6, memory)
             if split > 1:
                 partial = m * n * count * 4.0 * split / (CACHE_SPEED * parameters.bandwidth * np.asarray(facts.bandwidth_bytes_s))
                 time = time + partial + parameters.split_us * 1e-6
