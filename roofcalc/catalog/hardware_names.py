@@ -15,9 +15,7 @@ MAX_DIGITS = 8  # of a count
 
 # words that do not tell products apart
 _NOISE = frozenset(
-    "nvidia amd intel apple google huawei aws amazon azure geforce tesla quadro instinct radeon rx graphics gpu gpus card cards tensor core "
-    "cores accelerator accelerators generation edition hbm hbm2 hbm2e hbm3 hbm3e gddr5x gddr6 gddr6x gddr7 lpddr5 lpddr5x vram ram memory "
-    "data center datacenter processor chip soc the with of mac studio mini macbook imac oam hgx platinum".split()
+    ["nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "amazon", "azure", "geforce", "tesla", "quadro", "instinct", "radeon", "rx", "graphics", "gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "generation", "edition", "hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5x", "gddr6", "gddr6x", "gddr7", "lpddr5", "lpddr5x", "vram", "ram", "memory", "data", "center", "datacenter", "processor", "chip", "soc", "the", "with", "of", "mac", "studio", "mini", "macbook", "imac", "oam", "hgx", "platinum"]
 )
 _FORMS = {"sxm": "sxm", "pcie": "pcie", "pci": "pcie", "nvl": "nvl"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:gb|gib|g)")
@@ -143,3 +141,42 @@ def matches(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
         return []
     least = min(left_out for left_out, _ in found.values())
     return [name for name, (left_out, place) in sorted(found.items(), key=lambda item: item[1]) if left_out == least]
+
+
+class Candidate(NamedTuple):
+    """An entry that a name may mean: its memory in GB, all of a device's readings, and whether it is a system."""
+
+    name: str
+    sizes_gb: tuple[float, ...]
+    is_system: bool
+
+
+_BOX = re.compile(r"\b(dgx|hgx|node|server|nvl\d+|pod|ultraserver|superpod|rack)\b")
+_FORM_ORDER = ("sxm", None, "pcie", "nvl")
+SIZE_TOLERANCE = 0.08  # makers' and drivers' readings of one size: 180 and 192 GB, 94 and 96 GB
+
+
+def choose(text: str, candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates that agree with the size and form factor that `text` names, the one that it stands for first.
+
+    Devices come before systems, unless the text names a box; SXM before PCIe before NVL; more memory before less. Empty where no
+    size agrees.
+    """
+    asked = product(text)
+    found = list(candidates)
+    wants_box = _BOX.search(text.lower()) is not None
+    if not wants_box and any(not one.is_system for one in found):
+        found = [one for one in found if not one.is_system]
+    if asked.form is not None and (alike := [one for one in found if product(one.name).form == asked.form]):
+        found = alike
+    if asked.size_gb is not None:
+        off = {one.name: min((abs(size / asked.size_gb - 1) for size in one.sizes_gb), default=1.0) for one in found}
+        found = [one for one in found if off[one.name] <= SIZE_TOLERANCE]
+        least = min((off[one.name] for one in found), default=0.0)
+        found = [one for one in found if off[one.name] <= least + 0.01]
+
+    def order(one: Candidate) -> tuple[int, int, float]:
+        form = product(one.name).form
+        return int(one.is_system), _FORM_ORDER.index(form), -max(one.sizes_gb, default=0.0)
+
+    return sorted(found, key=order)
