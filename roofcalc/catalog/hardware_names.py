@@ -15,7 +15,13 @@ MAX_DIGITS = 8  # of a count
 
 # words that do not tell products apart
 _NOISE = frozenset(
-    ["nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "amazon", "azure", "geforce", "tesla", "quadro", "instinct", "radeon", "rx", "graphics", "gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "generation", "edition", "hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5x", "gddr6", "gddr6x", "gddr7", "lpddr5", "lpddr5x", "vram", "ram", "memory", "data", "center", "datacenter", "processor", "chip", "soc", "the", "with", "of", "mac", "studio", "mini", "macbook", "imac", "oam", "hgx", "platinum"]
+    (
+        *("nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "amazon", "azure"),
+        *("geforce", "tesla", "quadro", "instinct", "radeon", "rx", "platinum", "graphics", "hgx", "oam"),
+        *("gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "processor", "chip", "soc"),
+        *("hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5x", "gddr6", "gddr6x", "gddr7", "lpddr5", "lpddr5x", "vram", "ram", "memory"),
+        *("data", "center", "datacenter", "generation", "edition", "mac", "studio", "mini", "macbook", "imac", "the", "with", "of"),
+    )
 )
 _FORMS = {"sxm": "sxm", "pcie": "pcie", "pci": "pcie", "nvl": "nvl"}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:gb|gib|g)")
@@ -33,14 +39,14 @@ class Counted(NamedTuple):
     ----------
     nodes : int
         1, or the first of two counts (`2x8xH100`).
-    count : int or None
+    devices : int or None
         Devices of a node, or machines of a kind; None where no count was written.
     name : str
         What is left.
     """
 
     nodes: int
-    count: int | None
+    devices: int | None
     name: str
 
 
