@@ -9,7 +9,7 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.physics.model_flops import attention_flops, kept_bytes
+from roofcalc.physics.model_flops import attention_flops, bytes_per_sequence
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.specs.model import Model
@@ -49,7 +49,7 @@ def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Name
         for text in wanted:
             changed, dtype = (base, None) if text == AS_IT_IS else varied(base, text)
             place = request.whole_place(changed, dtype or kv)
-            held, doubled = (kept_bytes(changed, place, n) for n in (contexts, 2 * contexts))
+            held, doubled = (bytes_per_sequence(changed, place, n) for n in (contexts, 2 * contexts))
             flops, flops_doubled = (attention_flops(changed, place, n) for n in (contexts, 2 * contexts))
             first = first or (held, flops)
             with np.errstate(divide="ignore", invalid="ignore"):

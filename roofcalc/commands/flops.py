@@ -13,7 +13,7 @@ from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import NATIVE, Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
@@ -85,7 +85,7 @@ def flops(
     return request.answer()
 
 
-def _rows(deployment: Deployment, place: Place, is_prompt: bool, seq: NDArray[Any], batch: NDArray[Any], rate: NDArray[Any]) -> dict[str, Any]:
+def _rows(deployment: Deployment, place: Sharding, is_prompt: bool, seq: NDArray[Any], batch: NDArray[Any], rate: NDArray[Any]) -> dict[str, Any]:
     limit = np.full(seq.shape, np.nan)
     if deployment.has_time:
         find = solver.flop_limited_prompt if is_prompt else solver.flop_limited_context

@@ -20,7 +20,7 @@ from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Column, Promise, Table
 from roofcalc.solvers.parallel import checked
@@ -144,11 +144,11 @@ class Request:
         """The dtype of a model's cache: the one asked for, or the checkpoint's."""
         return cache_dtype(model, kv)
 
-    def whole_place(self, model: Model, kv: str | None) -> Place:
+    def whole_place(self, model: Model, kv: str | None) -> Sharding:
         """A model on one place that holds all of it."""
         dtype = cache_dtype(model, kv)
         reserved = self.assumptions.kv_policy == "reserved"
-        return Place(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=reserved)
+        return Sharding(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=reserved)
 
     def add_alone(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows of a question without a machine: only what moved it is said to be assumed."""

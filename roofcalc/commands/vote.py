@@ -19,7 +19,7 @@ from roofcalc.economics import voting
 from roofcalc.economics.shared_prefix import Case, read, shared, unshared_machine_s
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -128,7 +128,7 @@ def vote(
                 streams=count,
                 prefix=begin,
                 suffix=rest,
-                kv_gb=memory.system_kv_bytes(deployment, begin + rest, Branches(count, begin)) / 1e9,
+                kv_gb=memory.system_kv_bytes(deployment, begin + rest, SharedPrefix(count, begin)) / 1e9,
                 kv_gb_unshared=count * memory.system_kv_bytes(deployment, begin + rest) / 1e9,
                 queries=case.queries,
                 usd_per_query=cost,

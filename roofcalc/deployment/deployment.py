@@ -4,14 +4,14 @@ Everything below (operations, time, memory, solvers) takes a Deployment and arra
 """
 
 from functools import cached_property, lru_cache
-from typing import Any, Self
+from typing import Self
 
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Dtypes, Model
@@ -319,19 +319,14 @@ def notes(deployment: Deployment) -> list[str]:
             found.append(f"{device.name} has no {stored.compute}: {stored.name} weights compute at {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8: attention over the {deployment.kv.name} cache computes at {deployment.attention_format}")
-    found += [_replicated(deployment, name, model.blocks[name].attention) for name in model.groups]
+    found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
     return [text for text in dict.fromkeys(found) if text]
 
 
-def _replicated(deployment: Deployment, name: str, attention: Any) -> str:
+def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
     """A sentence on cache entries that several tensor ranks hold."""
     layout, model = deployment.layout, deployment.model
     if attention is None or layout.tp == 1:
         return ""
-    if isinstance(attention, GQA):
-        copies = layout.tp * attention.kv_heads_on_device(layout.tp) // attention.kv_heads // layout.dcp
-        what = f"{attention.kv_heads} KV heads on {layout.tp} tensor ranks: each is held {copies} times"
-    else:
-        copies = layout.tp // layout.dcp
-        what = f"the {'latent' if isinstance(attention, MLA) else 'pooled'} cache is whole on each tensor rank: held {copies} times"
-    return f"{model.name}: {what} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+    copies = attention.kv_copies(layout.tp) // layout.dcp
+    return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.layer_pattern import Runs
@@ -69,12 +68,8 @@ def expert_counts(model: Model) -> tuple[int, ...]:
 
 def copies_of_entries(model: Model, tp: int) -> int:
     """How many of `tp` tensor ranks hold each cache entry: all of them for latents, t/n_kv for heads; the fewest among the layers."""
-    found = []
-    for name in model.groups:
-        attention = model.blocks[name].attention
-        if attention is not None:
-            found.append(max(1, tp // attention.kv_heads) if isinstance(attention, GQA) else tp)
-    return min(found, default=1)
+    attentions = (model.blocks[name].attention for name in model.groups)
+    return min((attention.kv_copies(tp) for attention in attentions if attention is not None), default=1)
 
 
 def legal_tp(model: Model, devices: int) -> list[int]:
@@ -176,7 +171,7 @@ def _listed(numbers: list[int]) -> str:
 def prefers_data(model: Model) -> bool:
     """Whether devices beyond the tensor group serve better as data ranks: models with experts or a latent cache."""
     blocks = [model.blocks[name] for name in model.groups]
-    return any(isinstance(b.mlp, Experts) or (b.attention is not None and not isinstance(b.attention, GQA)) for b in blocks)
+    return any(isinstance(b.mlp, Experts) or (b.attention is not None and not b.attention.tp_divides_cache) for b in blocks)
 
 
 def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:

@@ -13,7 +13,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
 from roofcalc.physics.generation import limited_by, mean_step, prompt_s
-from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
 
@@ -51,13 +51,13 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     latency_s = T_prefill + suffix/A·T
     """
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
-    branches = Branches(streams, prefix)
+    shared_prefix = SharedPrefix(streams, prefix)
     if not deployment.has_time:
-        fitting = solver.max_batch(deployment, prefix + suffix, rate, branches=branches).max_batch
+        fitting = solver.max_batch(deployment, prefix + suffix, rate, shared_prefix=shared_prefix).max_batch
         unknown = np.full(fitting.shape, np.nan)
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
     step = mean_step(deployment, prefix, suffix, streams)
-    found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
+    found = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
     machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
     latency = first + suffix / deployment.accepted * found.step_s

@@ -74,10 +74,10 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
     deployment = step.deployment
     each = []
     for stage in deployment.stages:
-        share, sequences = work.share_of(deployment, batch, step.tokens)
-        operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
-        operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
-        tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+        load, sequences = work.token_load(deployment, batch, step.tokens)
+        operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, load)]
+        operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at_context(seq), step.tokens)]
+        tokens = load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
         each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False))
     return _of_all(deployment, each, step.passes(batch), per_layer)
 

@@ -188,7 +188,7 @@ def _doublings(domains: int) -> int:
 
 _KINDS: dict[str, Callable[[Deployment, Wires, Message], list[Way]]] = {
     "all_reduce": all_reduce,
-    "exchange": exchange,
-    "gather": gather,
+    "all_to_all": exchange,
+    "all_gather": gather,
     "send": send,
 }

@@ -130,8 +130,8 @@ def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
 
 _KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
     "all_reduce": all_reduce,
-    "exchange": exchange,
-    "gather": gather,
+    "all_to_all": exchange,
+    "all_gather": gather,
     "send": send,
 }
 
@@ -160,7 +160,7 @@ def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[.
                 name = "inside each domain" + (bound if interconnect.scale_up(deployment).reduce else "")
             else:
                 name = f"in the switch{bound}" if _factor(deployment, group) < ring else "ring"
-        elif message.kind == "exchange" and interconnect.scale_up(deployment).shape == "torus":
+        elif message.kind == "all_to_all" and interconnect.scale_up(deployment).shape == "torus":
             name = "inside the domain, torus"
             letters["λ_x"] = interconnect.exchange_rate(deployment, inside) * interconnect.achieved(deployment)
         found.append((function, name, letters))

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.ffn import read_experts
-from roofcalc.physics.ops.types import Product, Routed, Share
+from roofcalc.physics.ops.ffn import expected_experts_read
+from roofcalc.physics.ops.types import Gemm, Routed, TokenLoad
 
 
 class Roof(NamedTuple):
@@ -31,9 +31,9 @@ class Roof(NamedTuple):
     weights: float
     moved: float
     routed: Routed | None
-    load: float
+    imbalance: float
 
-    def seconds(self, share: Share) -> tuple[Array, Array]:
+    def seconds(self, load: TokenLoad) -> tuple[Array, Array]:
         """Compute and memory time for what one device works on.
 
         Formulas
@@ -42,34 +42,34 @@ class Roof(NamedTuple):
         memory = b·read + c·T
         """
         if self.routed is None:
-            return self.compute * share.tokens, self.weights + self.moved * share.tokens if self.moved else self.weights
-        tokens = share.group_tokens
-        return self.compute * tokens, self.weights * read_experts(self.routed, self.load, tokens) + self.moved * tokens
+            return self.compute * load.tokens, self.weights + self.moved * load.tokens if self.moved else self.weights
+        tokens = load.group_tokens
+        return self.compute * tokens, self.weights * expected_experts_read(self.routed, self.imbalance, tokens) + self.moved * tokens
 
 
-def roofs(products: Iterable[Product], rates: Callable[[str], tuple[float, float]]) -> list[Roof]:
+def roofs(gemms: Iterable[Gemm], rates: Callable[[str], tuple[float, float]]) -> list[Roof]:
     """The roofs of products; `rates` gives FLOPs and bytes per second for a class of weights."""
     found = []
-    for one in products:
+    for one in gemms:
         flop_per_s, bytes_per_s = rates(one.tensor)
-        found.append(Roof(one.flops / flop_per_s, one.weights / bytes_per_s, one.moved / bytes_per_s, one.routed, one.load))
+        found.append(Roof(one.flops / flop_per_s, one.weights / bytes_per_s, one.activation_bytes / bytes_per_s, one.routed, one.imbalance))
     return found
 
 
-def split(found: Iterable[Roof], share: Share, overlap: str) -> tuple[Array, Array]:
+def split(found: Iterable[Roof], load: TokenLoad, overlap: str) -> tuple[Array, Array]:
     """Seconds of arithmetic and of memory, each product's going where `overlap` says (`roofcalc.physics.roofline`)."""
     compute: Array = np.float64(0.0)
     memory: Array = np.float64(0.0)
     for one in found:
-        on_compute, on_memory = attributed(*one.seconds(share), overlap)
+        on_compute, on_memory = attributed(*one.seconds(load), overlap)
         compute, memory = compute + on_compute, memory + on_memory
     return compute, memory
 
 
-def whole(found: Iterable[Roof], share: Share, overlap: str) -> Array:
+def whole(found: Iterable[Roof], load: TokenLoad, overlap: str) -> Array:
     """Seconds of arithmetic and memory together, where one does not overlap all others."""
     longest = np.add if overlap == "none" else np.maximum
-    return sum((longest(*one.seconds(share)) for one in found), start=np.float64(0.0))
+    return sum((longest(*one.seconds(load)) for one in found), start=np.float64(0.0))
 
 
 def attributed(compute: Array, memory: Array, overlap: str) -> tuple[Array, Array]:

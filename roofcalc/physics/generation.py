@@ -14,7 +14,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
-from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import beside, prefill
 from roofcalc.physics.roofline import RESOURCES, Step, limit_of, step_of
 from roofcalc.specs.record import Record, replace
@@ -98,7 +98,7 @@ def limited_by(step: Timed, batch: Any) -> NDArray[np.str_]:
 
 def step_at(deployment: Deployment, seq: Any) -> Timed:
     """The step at a context of `seq` tokens, drafts included where the deployment has them."""
-    return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
+    return _timed(deployment, lambda one, tokens: step_of(one, work.at_context(np.asarray(seq, dtype=float)), tokens))
 
 
 def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, shares: Any = None) -> Timed:
@@ -127,9 +127,9 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, 
         weights, lengths, begins, prefix = (
             np.broadcast_to(one, weights.shape).reshape(*weights.shape[:-2], -1) for one in (weights, lengths, begins, prefix)
         )
-    reads = work.over(begins, np.maximum(lengths, 1.0))
-    branches = Branches(streams, prefix)
-    return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
+    entries_read = work.averaged_over(begins, np.maximum(lengths, 1.0))
+    shared_prefix = SharedPrefix(streams, prefix)
+    return _timed(deployment, lambda one, tokens: averaged(step_of(one, entries_read, tokens, shared_prefix), weights))
 
 
 def averaged(step: Step, weights: NDArray[Any]) -> Timed:
@@ -192,7 +192,7 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
         return np.asarray(batch * tokens / fewest_seconds(deployment, isl, osl, batch, parts))
     decoding = tokens / deployment.accepted * mean.seconds(batch)
     prompts = batch * _over_kinds(prompt_s(deployment, isl, chunk, batch=of_kind), parts)
-    if deployment.profile is not None and work.exchanges(deployment):
+    if deployment.profile is not None and work.has_all_to_all(deployment):
         prompts = np.maximum(prompts, _in_step_s(deployment, isl, tokens, batch, chunk, parts))
     first = _over_kinds(_first_s(deployment, isl, of_kind, chunk), parts)
     return np.asarray(batch * tokens / (decoding + np.maximum(first, prompts)))

@@ -9,11 +9,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment, stored
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics.decode_ops import held_place
+from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import ALONE, Branches, Place
+from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.model import Model
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     weights = layers·N·w
     experts = layers·held·N·w
     """
-    model, place, weights = deployment.model, held_place(deployment), deployment.weights
-    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, place, weights) for name, count in stage.groups)
+    model, sharding, weights = deployment.model, storage_sharding(deployment), deployment.weights
+    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, weights) for name, count in stage.groups)
     if stage.first or stage.last:
-        total += _ends_bytes(model, place.tp, weights, stage.first, stage.last)
+        total += _ends_bytes(model, sharding.tp, weights, stage.first, stage.last)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
 @lru_cache(maxsize=1024)
-def _layer_bytes(model: Model, name: str, place: Place, weights: str) -> float:
+def _layer_bytes(model: Model, name: str, sharding: Sharding, weights: str) -> float:
     """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
 
     def bytes_of(tensor: str) -> float:
@@ -46,10 +46,10 @@ def _layer_bytes(model: Model, name: str, place: Place, weights: str) -> float:
 
     block = model.blocks[name]
     total = model.norm_vectors(block) * bytes_of("norm")
-    for part in parts(block, model.hidden, place):
+    for part in parts(block, model.hidden, sharding):
         total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
         if part.routed:
-            total += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+            total += held_experts(part.routed, sharding) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
     return total
 
 
@@ -71,10 +71,10 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
-def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
 
-    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
+    With `shared_prefix`, what all streams of one query keep: whole blocks of their prefix once.
 
     Formulas
     --------
@@ -82,28 +82,28 @@ def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches 
     state = layers·N_s·b
     kept = layers·kept
     """
-    return _of_stage(stage, _kept_per_layer(deployment, seq, branches))
+    return _of_stage(stage, _kept_per_layer(deployment, seq, shared_prefix))
 
 
 def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
     return np.asarray(per_layer[""] + sum(layers * per_layer[name] for name, layers in stage.groups))
 
 
-def _kept_per_layer(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> dict[str, Array]:
+def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> dict[str, Array]:
     """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
-    whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
+    whole = SharedPrefix(shared_prefix.count, np.floor(shared_prefix.prefix / block) * block)
     found: dict[str, Array] = {"": np.zeros_like(kept)}
     for name in deployment.model.groups:
         found[name] = 0.0
-        for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, storage_sharding(deployment)):
             state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
-            found[name] += (part.kept_bytes + state) * branches.count
+            found[name] += (part.fixed_bytes + state) * shared_prefix.count
             for cache in part.caches:
-                found[name] = found[name] + cache.entry_bytes * whole.of(cache.span).holds(kept)
+                found[name] = found[name] + cache.entry_bytes * whole.of(cache.span).entries_stored(kept)
     for drafter in _drafters(deployment):
-        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, branches)
+        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, shared_prefix)
     return found
 
 
@@ -113,9 +113,9 @@ def system_weight_bytes(deployment: Deployment) -> float:
     return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
 
 
-def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
+def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes of cache of one sequence over all devices, replicated heads included."""
-    per_layer = _kept_per_layer(deployment, seq, branches)
+    per_layer = _kept_per_layer(deployment, seq, shared_prefix)
     return np.asarray(sum(stage.count * _of_stage(stage, per_layer) for stage in deployment.stages)) * deployment.layout.tp
 
 
@@ -129,8 +129,8 @@ def weights_fit(deployment: Deployment) -> bool:
     return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
 
 
-def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
-    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
+def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
+    """Sequences, or with `shared_prefix` queries, that fit the fullest stage; inf where nothing is kept per token.
 
     With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
 
@@ -143,7 +143,7 @@ def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, s
     rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
     if min(rooms) < 0:
         return np.zeros(seq.shape if shares is None else seq.shape[:-1])
-    per_layer = _kept_per_layer(deployment, seq, branches)
+    per_layer = _kept_per_layer(deployment, seq, shared_prefix)
     if shares is not None:
         per_layer = {name: np.asarray((held * shares).sum(axis=-1)) for name, held in per_layer.items()}
     with np.errstate(divide="ignore"):

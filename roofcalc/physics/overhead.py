@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics.ops.registry import EXPOSED, KINDS
+from roofcalc.physics.ops.registry import KINDS
 
 
 def seconds(deployment: Deployment, stage: Stage, prompt: bool = False) -> float:
@@ -28,7 +28,7 @@ def layer_seconds(deployment: Deployment, name: str, prompt: bool = False) -> fl
     given, profile = deployment.assumptions.layer_overhead_us, deployment.profile
     if given is not None or profile is None:
         return (given or 0.0) * 1e-6
-    own = sum(profile.exposed_us[EXPOSED[KINDS[type(part)]]] for part in deployment.model.blocks[name].parts)
+    own = sum(profile.exposed_us[KINDS[type(part)].overhead] for part in deployment.model.blocks[name].parts)
     return own * 1e-6 * (profile.prompt_factor if prompt else 1.0)
 
 

@@ -17,7 +17,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import Message, Operation, Share
+from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
 from roofcalc.physics.roofline import RESOURCES, WIRES, Terms, add_messages, combined, limit_of, operation_terms, spared_seconds
 from roofcalc.specs.record import replace
@@ -141,21 +141,21 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
 
 def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
     """A stage's messages; context ranks gather nothing (`prefill_share`)."""
-    return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
+    return [message for message in work.messages(deployment, stage) if message.kind != "all_gather"]
 
 
-def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[Share, Array]:
+def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[TokenLoad, Array]:
     """What one device works on for `tokens` new tokens per sequence, and the sequences of one rank.
 
     Entries are striped over context ranks for decode only: in prefill each tensor rank works on all that it attends to.
     """
-    one, sequences = work.share_of(deployment, batch)
-    return Share(replace(one.place, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
+    one, sequences = work.token_load(deployment, batch)
+    return TokenLoad(replace(one.sharding, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
 
 
 def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
     """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
     safe = np.maximum(steps.new, 1.0)
-    share, sequences = prefill_share(deployment, batch, safe)
-    operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
-    return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+    load, sequences = prefill_share(deployment, batch, safe)
+    operations = prefill_operations(deployment, deployment.stages[index], load, sequences, safe, steps.cached, steps.scored)
+    return operations, load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens

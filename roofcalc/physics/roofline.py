@@ -28,7 +28,7 @@ from roofcalc.physics import collectives, gemm_time, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.gemm_time import Roof
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import ALONE, Branches, Message, Operation, Share
+from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ class Step(Record):
             "overhead": overhead,
         }
 
-    def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, Share], Terms]) -> tuple[list[Terms], Array]:
+    def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> tuple[list[Terms], Array]:
         """What the batch alone decides, for each kind of stage, and the sequences of a rank."""
         deployment = self.deployment
-        share, sequences = work.share_of(deployment, batch, self.tokens)
-        each = {name: terms_of(deployment, fixed, share) for name, fixed in self.fixed.items()}
+        load, sequences = work.token_load(deployment, batch, self.tokens)
+        each = {name: terms_of(deployment, fixed, load) for name, fixed in self.fixed.items()}
         found = []
         for stage in deployment.stages:
             terms: Terms = {"bandwidth": -spared_seconds(deployment)}
@@ -170,11 +170,11 @@ class Step(Record):
         def of_tensor(tensor: str) -> tuple[float, float]:
             return rates(deployment, "linear", tensor)
 
-        found = {HEAD: Fixed(gemm_time.roofs(work.head_products(deployment), of_tensor), [])}
+        found = {HEAD: Fixed(gemm_time.roofs(work.lm_head_gemms(deployment), of_tensor), [])}
         for name in deployment.model.groups:
-            found[name] = Fixed(gemm_time.roofs(work.block_products_together(deployment, name), of_tensor), work.block_messages(deployment, name))
+            found[name] = Fixed(gemm_time.roofs(work.merged_block_gemms(deployment, name), of_tensor), work.block_messages(deployment, name))
         for wire in {stage.sends for stage in deployment.stages} - {""}:
-            found[SENDS[wire]] = Fixed([], [work.sent(deployment, wire)])
+            found[SENDS[wire]] = Fixed([], [work.pipeline_send(deployment, wire)])
         return found
 
 
@@ -184,23 +184,23 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
     `seq` counts the tokens whose entries the newest one attends to: one in plain decode, drafts + 1 in verification.
     """
     seq = np.asarray(seq, dtype=float)
-    step = step_of(deployment, work.at(seq), tokens)
+    step = step_of(deployment, work.at_context(seq), tokens)
     if seq.ndim and not any(np.ndim(time) for terms in step.per_sequence for time in terms.values()):
         step.per_sequence[0]["bandwidth"] = step.per_sequence[0].get("bandwidth", 0.0) + np.zeros(seq.shape)  # nothing grows with the context
     return step
 
 
-def step_of(deployment: Deployment, reads: work.Reads, tokens: float = 1.0, branches: Branches = ALONE) -> Step:
-    """The step in which each cache is read as `reads` says; with `branches` its batch counts queries of several streams."""
+def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING) -> Step:
+    """The step in which each cache is read as `entries_read` says; with `shared_prefix` its batch counts queries of several streams."""
     names = deployment.model.groups
-    each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, reads, tokens, branches)) for name in names}
+    each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, entries_read, tokens, shared_prefix)) for name in names}
     found = []
     for stage in deployment.stages:
         terms: Terms = {}
         for name, layers in stage.groups:
             _add(terms, each[name], layers)
         found.append(terms)
-    return Step(deployment, tuple(found), tokens * branches.count)
+    return Step(deployment, tuple(found), tokens * shared_prefix.count)
 
 
 def _add(terms: Terms, more: Terms, layers: int) -> None:
@@ -216,26 +216,26 @@ class Fixed(NamedTuple):
     messages: list[Message]
 
 
-def fixed_terms(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
+def fixed_terms(deployment: Deployment, fixed: Fixed, load: TokenLoad) -> Terms:
     """Its seconds by resource, for what one device works on."""
-    compute, memory = gemm_time.split(fixed.roofs, share, deployment.assumptions.overlap)
+    compute, memory = gemm_time.split(fixed.roofs, load, deployment.assumptions.overlap)
     terms: Terms = {"compute": compute, "bandwidth": memory}
-    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, share))
+    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, load))
     return terms
 
 
-def fixed_seconds(deployment: Deployment, fixed: Fixed, share: Share) -> Terms:
+def fixed_seconds(deployment: Deployment, fixed: Fixed, load: TokenLoad) -> Terms:
     """The same where only their sum counts, arithmetic under "bandwidth" too: a resource less to tell apart."""
     if deployment.assumptions.overlap == "full":
-        return fixed_terms(deployment, fixed, share)
-    terms: Terms = {"bandwidth": gemm_time.whole(fixed.roofs, share, deployment.assumptions.overlap)}
-    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, share))
+        return fixed_terms(deployment, fixed, load)
+    terms: Terms = {"bandwidth": gemm_time.whole(fixed.roofs, load, deployment.assumptions.overlap)}
+    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, load))
     return terms
 
 
-def _of_rank(deployment: Deployment, share: Share) -> Array:
+def _of_rank(deployment: Deployment, load: TokenLoad) -> Array:
     """Tokens of a rank, that its messages carry."""
-    return share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+    return load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
 
 
 def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:

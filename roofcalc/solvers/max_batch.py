@@ -9,7 +9,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, limited_by, step_at
-from roofcalc.physics.ops.types import ALONE, Branches
+from roofcalc.physics.ops.types import NO_SHARING, SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers.integer_search import largest
 from roofcalc.specs.record import replace
@@ -56,7 +56,7 @@ def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...])
     return largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
 
 
-def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, branches: Branches = ALONE) -> MaxBatch:
+def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, shared_prefix: SharedPrefix = NO_SHARING) -> MaxBatch:
     """The largest batch that fits and gives every user `interactivity` tokens per second.
 
     Parameters
@@ -65,11 +65,11 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
         Context in tokens, and tokens per second per user; they broadcast.
     step : Timed, optional
         What takes the time, in the broadcast shape: the mean over a generation; by default the step at `seq`.
-    branches : Branches
+    shared_prefix : SharedPrefix
         Of several streams that share a prefix, whose queries are counted; `step` is then theirs.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
-    fitting = memory.batch_memory(deployment, seq, branches)
+    fitting = memory.batch_memory(deployment, seq, shared_prefix)
     if not deployment.has_time:
         unknown = np.full(seq.shape, np.nan)
         limit = np.where(fitting > 0, "capacity", _why_nothing_fits(deployment))

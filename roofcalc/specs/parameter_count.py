@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Block, Model, Published
 
@@ -67,7 +66,7 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    unused = sum(matrix.elements for matrix in block.attention.idle(model.hidden)) if isinstance(block.attention, GQA) else 0
+    unused = sum(matrix.elements for matrix in block.attention.unused_weights(model.hidden)) if block.attention else 0
     return block_total(model, block) - unused - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 

@@ -5,7 +5,7 @@ import pytest
 import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers.max_batch import flop_limited_context, flop_limited_prompt
 from roofcalc.specs.parameter_count import count
@@ -39,7 +39,7 @@ def test_a_prompt_of_llama_8b_by_hand(new: int) -> None:
 @pytest.mark.parametrize("model", KINDS)
 def test_a_model_alone_computes_what_one_device_does(model: str) -> None:
     base = lookup.model(model)[0]
-    place = Place()
+    place = Sharding()
     for new, cached in ((1, 0), (1, 999), (300, 0), (300, 20_000)):
         found = float(prefill_flops(base, place, new, cached))
         ops = rc.ops(model, "h100-sxm", phase="prefill", seq=new, cached=cached)

@@ -10,7 +10,7 @@ from roofcalc.catalog import lookup
 from roofcalc.catalog.cpus import CPUS, cores_per_device
 from roofcalc.economics import rl_rollouts as work
 from roofcalc.physics.model_flops import attention_flops, generation_attention_flops
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.specs.record import replace
 from tests.cli.test_cli import ASSUMED
 from tests.shell import refused, rows, run
@@ -99,7 +99,7 @@ def test_device_hours_by_hand() -> None:
 
 def test_attention_over_a_generation_is_the_sum_of_its_steps() -> None:
     for name in ("gemma-3-27b", "deepseek-v3", "llama-4-scout", "mamba2-2.7b"):
-        model, place = lookup.model(name)[0], Place(exact=True)
+        model, place = lookup.model(name)[0], Sharding(exact=True)
         each = sum(float(attention_flops(model, place, 3000 + u)) for u in range(1, 201))
         assert float(generation_attention_flops(model, place, 200, 3000)) == pytest.approx(each, rel=1e-9), name
 

@@ -11,8 +11,8 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics.shared_prefix import shared, unshared_machine_s
-from roofcalc.physics.decode_ops import at
-from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.decode_ops import at_context
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.roofline import step_of
 from roofcalc.specs.record import replace
 from tests.cli.test_cli import ASSUMED
@@ -82,7 +82,9 @@ def test_everything_shared_costs_the_flops_alone() -> None:
     def steps(memory: float, peak: float) -> np.ndarray:
         fast = replace(device, memory=replace(device.memory, bandwidth_gb_s=memory), peak_tflop_s={"bf16": peak})
         there = replace(deployment, hardware=replace(deployment.hardware, device=fast))
-        return np.array([float(step_of(there, at(np.float64(50_000)), branches=Branches(n, 49_999.0)).seconds(10)) for n in (1, 5, 25)])
+        return np.array(
+            [float(step_of(there, at_context(np.float64(50_000)), shared_prefix=SharedPrefix(n, 49_999.0)).seconds(10)) for n in (1, 5, 25)]
+        )
 
     flops = steps(1e12, 1000)
     np.testing.assert_allclose(flops / flops[0], [1, 5, 25], rtol=1e-12)
@@ -124,7 +126,8 @@ def test_no_more_queries_fit_or_stay_fast_enough() -> None:
 
         def mean(count: float, n: float = n, prefix: float = prefix, suffix: float = suffix) -> float:
             steps = [
-                float(step_of(deployment, at(np.float64(prefix + u)), branches=Branches(n, prefix)).seconds(count)) for u in range(1, int(suffix) + 1)
+                float(step_of(deployment, at_context(np.float64(prefix + u)), shared_prefix=SharedPrefix(n, prefix)).seconds(count))
+                for u in range(1, int(suffix) + 1)
             ]
             return float(np.mean(steps))
 

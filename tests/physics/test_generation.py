@@ -54,11 +54,11 @@ def test_generations_pass_through_every_place_of_a_chunk() -> None:
     assert is_chunked(deployment)
 
     def places(seq: float) -> Step:
-        def reads(span: object) -> float:
+        def entries_read(span: object) -> float:
             size = getattr(span, "size", None)
             return (seq - 1) % size + 1 if size else seq
 
-        terms = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads)) for stage in deployment.stages)
+        terms = (operation_terms(deployment, work.sequence_operations(deployment, stage, entries_read)) for stage in deployment.stages)
         return Step(deployment, tuple(terms))
 
     steps = [float(places(seq).seconds(16)) for seq in range(8001, 8401)]

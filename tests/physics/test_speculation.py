@@ -11,9 +11,9 @@ from roofcalc.deployment.deployment import Draft
 from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.decode_ops import at_context, sequence_operations
 from roofcalc.physics.generation import mean_step, step_at
-from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
 from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
 from roofcalc.specs.parameter_count import count
@@ -73,23 +73,23 @@ def test_a_full_batch_computes_for_every_draft() -> None:
         (Sum((Pool(128), Window(128))), 10_000, 4, 78 + 131),
         (Sum((Top(Pool(4), 16), Window(128))), 1000, 4, 64 + 131),
         (Reserved(Window(128)), 1000, 4, 131),
-        (Borrowed(Window(128)), 1000, 4, 131),
+        (SharedKV(Window(128)), 1000, 4, 131),
     ],
 )
 def test_what_several_tokens_read_together(span: Span, seq: int, tokens: int, expected: int) -> None:
-    assert float(span.together(tokens).reads(float(seq))) == expected
-    assert span.together(1).reads(float(seq)) == span.reads(float(seq))
+    assert float(span.read_by_tokens(tokens).entries_read(float(seq))) == expected
+    assert span.read_by_tokens(1).entries_read(float(seq)) == span.entries_read(float(seq))
 
 
 def test_verification_multiplies_flops_and_reads_the_cache_once() -> None:
     for model in KINDS:
         deployment = on(model, "8xh200-sxm")
         for stage in deployment.stages:
-            for one, four in zip(*(sequence_operations(deployment, stage, at(5000.0), q) for q in (1.0, 4.0)), strict=True):
+            for one, four in zip(*(sequence_operations(deployment, stage, at_context(5000.0), q) for q in (1.0, 4.0)), strict=True):
                 assert float(four.flops) == pytest.approx(4 * float(one.flops))
                 assert float(one.bytes) <= float(four.bytes) <= 4 * float(one.bytes), one.name
     dense = on("llama-3.1-8b", "h100-sxm")
-    one, four = (sequence_operations(dense, dense.stages[0], at(5000.0), q)[0] for q in (1.0, 4.0))
+    one, four = (sequence_operations(dense, dense.stages[0], at_context(5000.0), q)[0] for q in (1.0, 4.0))
     assert float(four.bytes) == float(one.bytes) == 5000 * 2 * 8 * 128 * 2  # a layer's keys and values
 
 

@@ -1,7 +1,6 @@
 """A model's fields against what its publisher prints, and against one another."""
 
 from roofcalc.catalog.lint_rules.finding import Issue, Issues
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.model import Model, Published
 from roofcalc.specs.parameter_count import agrees, as_published, count
 
@@ -12,7 +11,7 @@ def issues(model: Model) -> Issues:
     yield from _counts(model, published)
     yield from _known_difference(model, published)
     yield from _includes(model, published)
-    yield from _windows(model)
+    yield from _attention(model)
 
 
 def _counts(model: Model, published: Published) -> Issues:
@@ -54,12 +53,7 @@ def _includes(model: Model, published: Published) -> Issues:
             yield Issue("published.includes", f"names {what}, but the model has no `{'mtp' if what == 'mtp' else 'excluded'}`")
 
 
-def _windows(model: Model) -> Issues:
+def _attention(model: Model) -> Issues:
     for name, block in model.blocks.items():
-        if not isinstance(block.attention, GQA):
-            continue
-        for field in ("window", "chunk"):
-            size = getattr(block.attention, field)
-            if size and size >= model.context:
-                text = f"{size:,} never bites in a context of {model.context:,}: is it switched off?"
-                yield Issue(f"blocks.{name}.attention.{field}", text, "warning")
+        for field, sentence in block.attention.warnings(model.context) if block.attention else ():
+            yield Issue(f"blocks.{name}.attention.{field}", sentence, "warning")

@@ -7,9 +7,8 @@ from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
 from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
 from roofcalc.report.table import Column, Table
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
-from roofcalc.specs.model import Block, Model
+from roofcalc.specs.model import Model
 from roofcalc.specs.parameter_count import as_published, count
 
 _KINDS = ("dense", "moe", "hybrid", "recurrent")
@@ -71,17 +70,8 @@ def models_show(model: str | Sequence[str]) -> Table:
 
 def kv_elements_per_token(model: Model) -> int:
     """Cache elements that each further token adds over all layers: windows, chunks and borrowers add none."""
-    return sum(layers * _growing(model.blocks[name]) for name, layers in model.groups.items())
-
-
-def _growing(block: Block) -> int:
-    attention = block.attention
-    if attention is None or (isinstance(attention, GQA) and (attention.window or attention.chunk or attention.kv == "shared")):
-        return 0
-    if attention.type == "pooled":
-        ratio = attention.pool.ratio  # type: ignore[union-attr]
-        return attention.entry_elements() // ratio if ratio else 0
-    return attention.entry_elements()
+    attentions = ((model.blocks[name].attention, layers) for name, layers in model.groups.items())
+    return sum(layers * attention.kv_elements_per_token() for attention, layers in attentions if attention is not None)
 
 
 def _figures(model: Model) -> Iterator[Figure]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics.decode_ops import held_place
+from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Part, Place
+from roofcalc.physics.ops.types import Part, Sharding
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -57,7 +59,7 @@ def _value(section: Section) -> float:
 
 def _weights(deployment: Deployment, stage: Stage) -> Section:
     """One line per block and class of tensor, and their sum."""
-    model, tp, place = deployment.model, deployment.layout.tp, held_place(deployment)
+    model, tp, sharding = deployment.model, deployment.layout.tp, storage_sharding(deployment)
     lines: list[Line] = []
 
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
@@ -68,14 +70,14 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
     for name, count in stage.groups:
         block = model.blocks[name]
         layers = block.stored(count)
-        found = parts(block, model.hidden, place)
+        found = parts(block, model.hidden, sharding)
         by_class: dict[str, float] = {}
-        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.idle)):
+        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.unused)):
             by_class[matrix.tensor] = by_class.get(matrix.tensor, 0) + matrix.elements
         for tensor, elements in by_class.items():
             add(f"{name}: {tensor}", layers, elements, tensor)
         for part in found:
-            lines += _experts(deployment, name, part, layers, place)
+            lines += _experts(deployment, name, part, layers, sharding)
         add(f"{name}: norms and biases", layers, model.norm_vectors(block) + sum(part.vectors for part in found), "norm")
     if stage.first:
         add("embedding", 1, model.embedding(tp).elements, "embed")
@@ -93,11 +95,11 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
 
-def _experts(deployment: Deployment, name: str, part: Part, layers: int, place: Place) -> list[Line]:
+def _experts(deployment: Deployment, name: str, part: Part, layers: int, sharding: Sharding) -> list[Line]:
     if part.routed is None:
         return []
-    kind = "experts held, spread" if place.ep > 1 else "experts held, split"
-    letters = {"E": part.routed.experts, "R": place.redundant, "e": place.ep, "g": place.group}
+    kind = "experts held, spread" if sharding.ep > 1 else "experts held, split"
+    letters = {"E": part.routed.experts, "R": sharding.redundant, "e": sharding.ep, "g": sharding.group}
     held = line(work(ffn.held_experts, kind, letters, f"{name}: experts held"))
     elements = sum(matrix.elements for matrix in part.routed.matrices)
     dtype = deployment.weight_dtype(part.routed.matrices[0].tensor)
@@ -112,16 +114,17 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, place: 
 
 def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
     """What one sequence keeps on one device."""
-    model, place = deployment.model, held_place(deployment)
+    model, sharding = deployment.model, storage_sharding(deployment)
     lines: list[Line] = []
     terms: list[float] = []
     for name, layers in stage.groups:
         block = model.blocks[name]
-        for part, record in zip(parts(block, model.hidden, place), block.parts, strict=True):
+        records: tuple[Any, ...] = block.parts  # those with caches are attention
+        for part, record in zip(parts(block, model.hidden, sharding), records, strict=True):
             for cache in part.caches:
                 held = caches.held(cache.span, seq)
-                entry = [one for one in caches.entry(deployment, record, cache, place) if one.what[0] not in "fF"]
-                lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.reads(cache.span, seq), held)]
+                entry = caches.entry(record, cache, sharding, flops=False)
+                lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.entries_read(cache.span, seq), held)]
                 letters = {"layers": layers, "holds": float(held.value), "entry": cache.entry_bytes}
                 lines.append(line(work(kv_bytes, "cache", letters, f"{name}.{cache.name}"), "B"))
                 terms.append(float(lines[-1].value))
@@ -129,8 +132,8 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
                 letters = {"layers": layers, "N_s": part.recurrence.elements, "b": part.recurrence.bytes_per_element}
                 lines.append(line(work(kv_bytes, "state", letters, f"{name}.state"), "B"))
                 terms.append(float(lines[-1].value))
-            if part.kept_bytes:
-                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.kept_bytes}, f"{name}: convolutions, blocks not full")
+            if part.fixed_bytes:
+                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.fixed_bytes}, f"{name}: convolutions, blocks not full")
                 lines.append(line(worked, "B"))
                 terms.append(worked.value)
     return Section(f"Cache of one sequence of {seq:.0f} tokens on one device", (*lines, total("KV", terms, "B")))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
@@ -9,13 +11,14 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collective_algorithms, collectives, overhead, roofline
 from roofcalc.physics import decode_ops as operations
 from roofcalc.physics.ops import ffn
-from roofcalc.physics.ops.gemm import linear
+from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Worked, evaluate, filled, formulas, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.model import Block
 from roofcalc.specs.weights import Matrix
 
@@ -42,10 +45,10 @@ class StepWorking:
         self.stage = stage
         self.seq = seq
         self.tokens = tokens
-        self.share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        self.load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
         self.sequences = float(sequences)
         self.sums = Sums()
-        self.wire_tokens = float(self.share.tokens)
+        self.wire_tokens = float(self.load.tokens)
         if deployment.assumptions.is_bound:
             self.wire_tokens /= deployment.layout.dp
 
@@ -55,14 +58,15 @@ class StepWorking:
         found: list[Section] = []
         for name, layers in self.stage.groups:
             block = model.blocks[name]
-            for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
+            records: tuple[Any, ...] = block.parts  # those with caches are attention
+            for part, record in zip(parts(block, model.hidden, self.load.sharding), records, strict=True):
                 found += self.before(name, part)
                 found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
                 found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
                 found += [self.state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
                 found += self._experts(name, part.routed, layers) if part.routed else []
         if self.stage.last:
-            found.append(self.product("head", model.head(self.share.place.tp), 1, None))
+            found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
         return [*found, *self._exposed(), self._sum()]
@@ -84,52 +88,52 @@ class StepWorking:
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         """A product by a weight matrix; the head's belongs to no part."""
-        lines = self.worked_product(matrix, float(self.share.tokens))
+        lines = self.worked_product(matrix, float(self.load.tokens))
         return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
         """FLOPs and bytes of one product for `tokens` tokens."""
         letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(matrix.tensor).bytes_per_element}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
+        return [line(work(gemm_operations, "FLOPs", letters)), line(work(gemm_operations, moved, letters, "bytes"))]
 
     def alike(self, name: str, layers: int, matrix: Matrix) -> str:
         """A product's title: how many layers have it, and how often."""
         return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
 
-    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
+    def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
         """Attention over one cache."""
-        place = self.share.place
-        lines = caches.entry(self.deployment, record, cache, place)
-        lines += caches.reads(cache.span, self.seq)
-        reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
-        loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
-        if loaded != reads:
+        sharding = self.load.sharding
+        lines = caches.entry(record, cache, sharding)
+        lines += caches.entries_read(cache.span, self.seq)
+        entries_read = float(np.asarray(cache.span.entries_read(np.float64(self.seq))))
+        loaded = float(np.asarray(cache.span.read_by_tokens(self.tokens).entries_read(np.float64(self.seq))))
+        if loaded != entries_read:
             lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
-        letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
-        lines.append(line(work(operations.attended, "FLOPs", letters, "FLOPs of one sequence")))
+        letters = {"q": self.tokens, "f": cache.flops, "reads": entries_read, "entry": cache.entry_bytes, "loaded": loaded}
+        lines.append(line(work(operations.attention_op, "FLOPs", letters, "FLOPs of one sequence")))
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
-        lines.append(line(work(operations.attended, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
+        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         """A recurrent update."""
         letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
-        lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        lines = [line(work(operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
 
     def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
-        place = self.share.place
+        sharding = self.load.sharding
         letters = {
-            "T_g": float(self.share.group_tokens),
+            "T_g": float(self.load.group_tokens),
             "k": routed.top_k,
             "E": routed.experts,
             "E_all": routed.routed,
-            "g": place.group,
-            "x": place.imbalance if place.ep > 1 else 1.0,
+            "g": sharding.group,
+            "x": sharding.imbalance if sharding.ep > 1 else 1.0,
         }
-        hit = line(work(ffn.distinct, "D", letters), "different experts")
+        hit = line(work(ffn.expected_active_experts, "D", letters), "different experts")
         letters["D"] = float(hit.value)
         found = [Section(f"{block}: experts that the step hits", (hit,))]
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
@@ -144,7 +148,7 @@ class StepWorking:
         """Seconds on both roofs, and in all layers and sequences together."""
         deployment = self.deployment
         name = deployment.format_of(role, tensor)
-        spread = self.share.spread
+        spread = self.load.spread
         mfu, mbu = deployment.achieved(role, tensor, self.prompt)
         flops, moved = (float(one.value) for one in lines[-2:])
         letters = {
@@ -178,7 +182,7 @@ class StepWorking:
         deployment = self.deployment
         size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
         lines = [*self._reached(message), size]
-        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("all_to_all", "send") else ""
         if deployment.profile:
             return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
         for function, name, letters in collectives.worked_by(deployment, message):
@@ -233,21 +237,21 @@ class StepWorking:
 
     def _reached(self, message: Message) -> list[Line]:
         """How many ranks a token's exchange reaches."""
-        if message.kind != "exchange":
+        if message.kind != "all_to_all":
             return []
         layout, domain = self.deployment.layout, self.deployment.hardware.domain
         block: Block = self.deployment.model.blocks[message.name.split(".")[0]]
-        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.held_place(self.deployment)) if part.routed]
+        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.storage_sharding(self.deployment)) if part.routed]
         domains = -(-message.group // domain)
         found: list[Line] = []
         for letter, shards in (("P_hit", layout.ep), ("P_hit_m", domains if layout.ep > 1 else 1)):
-            formula = formulas(ffn.reached)["P_hit"]
+            formula = formulas(ffn.prob_shard_hit)["P_hit"]
             letters = {"E": routed.experts, "E_all": routed.routed, "k": routed.top_k, "e": shards}
-            value = ffn.reached(routed, shards)
+            value = ffn.prob_shard_hit(routed, shards)
             shown = Worked(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
             found.append(line(shown) if shown else Line(letter, value, "every rank holds a part of each expert"))
         letters_ = {"g": message.group, "D_s": domain, "m": domains, "P_hit": float(found[0].value), "P_hit_m": float(found[1].value)}
-        copies = [line(work(operations.exchange, name, letters_)) for name in ("copies", "across")]
+        copies = [line(work(operations.expert_all_to_all, name, letters_)) for name in ("copies", "across")]
         return [found[0], copies[0]] if domains == 1 else [*found, *copies]
 
     def _sum(self) -> Section:
@@ -313,13 +317,13 @@ def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0
     layout = deployment.layout
     first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
     if deployment.assumptions.is_bound:
-        share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
         words = "bound: nothing is rounded up, and a stage's work divides perfectly over its t·d devices"
-        of_stage = (Line("B_r", float(sequences)), Line("T", float(share.tokens)), Line("T_g", float(share.group_tokens)))
+        of_stage = (Line("B_r", float(sequences)), Line("T", float(load.tokens)), Line("T_g", float(load.group_tokens)))
         return Section("Batch", (*first, *of_stage), words)
     letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
     for what in ("B_m", "B_r", "T", "T_g"):
-        worked = work(operations.share_of, what, letters)
+        worked = work(operations.token_load, what, letters)
         letters[what] = worked.value
         first.append(line(worked))
     return Section("Batch", tuple(first))
