@@ -1,13 +1,13 @@
-"""What goes wrong by the user's hand: one exception, one line for each thing to put right."""
+"""User-facing errors: one exception type, one message line per problem."""
 
 
 class RoofcalcError(Exception):
-    """A wrong name, number, file or combination, told in one line or several.
+    """A wrong name, number, file or combination; the command line prints it and exits with code 2.
 
     Attributes
     ----------
     lines : tuple of str
-        One finished sentence for each thing that is wrong: what, where, and what would be right.
+        One sentence per problem: what is wrong, where, and what would work.
     """
 
     def __init__(self, *lines: str) -> None:
@@ -16,12 +16,12 @@ class RoofcalcError(Exception):
 
 
 def printable(text: str) -> str:
-    """`text` on one line that a terminal shows as it is: control characters, marks without width and turns of direction as escapes."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+    """`text` with everything escaped that a terminal would not show: control characters, zero-width and direction marks."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def nearest(word: str, known: "list[str] | tuple[str, ...]", count: int = 3) -> list[str]:
-    """The names most like `word`, best first: by spelling, else those that contain it."""
+    """The known names closest to `word` in spelling, best first; where there are none, those that contain it."""
     import difflib
 
     close = difflib.get_close_matches(word, known, n=count, cutoff=0.6)
@@ -31,6 +31,6 @@ def nearest(word: str, known: "list[str] | tuple[str, ...]", count: int = 3) -> 
 
 
 def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str:
-    """`; did you mean a or b?`, or nothing where no known name is near."""
+    """`; did you mean a or b?`, or an empty text where no known name is close."""
     close = nearest(word, known)
     return f"; did you mean {' or '.join(close)}?" if close else ""

@@ -1,11 +1,11 @@
 """Models with towers, and models made from others: their published counts of elements, and towers counted by hand from their shapes."""
 
 import pytest
-
-from roofcalc import catalog
 from roofcalc.architecture.model import Model
 from roofcalc.architecture.parameters import count
 from roofcalc.listing.models import kv_elements_per_token
+
+from roofcalc import catalog
 
 
 def model(name: str) -> Model:

@@ -22,7 +22,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report.require import NEAR, OPERATORS
 from roofcalc.report.table import Table
 from roofcalc.specs.record import Record
-from roofcalc.specs.schema import Lines, Problem, Range, attempt, build
+from roofcalc.specs.schema import Lines, Problem, Range, build, try_build
 
 TABLE_COMMANDS = (
     *("max_batch", "interactivity", "memory", "ops", "prefill", "flops", "attention", "frontier", "plan", "validate", "fit"),
@@ -142,7 +142,7 @@ def read(path: Path) -> tuple[dict[int, Check], Lines, list[Problem]]:
         if "not valid YAML" in error.lines[0] and UNQUOTED.search(read_text(path)):
             raise RoofcalcError(*error.lines[:-1], f'{error.lines[-1]}; write an op in quotes: op: ">="') from None
         raise
-    built, problems = attempt(CheckFile, value, lines, str(path))
+    built, problems = try_build(CheckFile, value, lines, str(path))
     if not problems:
         return dict(enumerate(built.checks)), lines, []
     wrong = {tuple(problem.field.split(".")[:2]) for problem in problems}

@@ -13,7 +13,7 @@ from roofcalc.physics.model_flops import attention_flops, bytes_per_sequence
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.specs.model import Model
-from roofcalc.specs.variants import varied
+from roofcalc.specs.variants import with_variant
 
 AS_IT_IS = "as it is"
 
@@ -47,7 +47,7 @@ def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Name
         contexts = request.contexts(base, seq)
         first = None
         for text in wanted:
-            changed, dtype = (base, None) if text == AS_IT_IS else varied(base, text)
+            changed, dtype = (base, None) if text == AS_IT_IS else with_variant(base, text)
             place = request.whole_place(changed, dtype or kv)
             held, doubled = (bytes_per_sequence(changed, place, n) for n in (contexts, 2 * contexts))
             flops, flops_doubled = (attention_flops(changed, place, n) for n in (contexts, 2 * contexts))

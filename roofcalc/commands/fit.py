@@ -18,7 +18,7 @@ from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.measurements.cases import Case, cases
-from roofcalc.measurements.compare import usual
+from roofcalc.measurements.compare import most_likely_run
 from roofcalc.measurements.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.measurements.fit import fit as fit_observations
 from roofcalc.measurements.metrics import METRICS, Work
@@ -116,7 +116,7 @@ def _of_file(file: str, options: Options, table: Table) -> list[_Entry]:
 
 
 def _of_case(case: Case, assumed: Assumptions) -> _Entry:
-    deployment, run = usual(case, assumed)
+    deployment, run = most_likely_run(case, assumed)
     observation = Observation(deployment, run.seconds(run.point.value), lambda one: run.seconds(run.value(one)), run.passes(deployment))
     row = {name: getattr(run.point, name) for name in ("id", "isl", "osl", "metric")}
     row |= {"batch": run.work.batch * run.share, "measured": run.point.value}

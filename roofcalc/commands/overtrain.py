@@ -6,7 +6,7 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.commands.arguments import Names, Numbers, positive, single
-from roofcalc.economics.overtraining import LAWS, Law, break_even_tokens, fold_for, most_fold, optimal_tokens, train_flop_ratio
+from roofcalc.economics.overtraining import LAWS, Law, break_even_tokens, fold_for, max_fold, optimal_tokens, train_flop_ratio
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
@@ -61,8 +61,8 @@ def overtrain(
     size = None if params is None else single(params, "params", 1, 1e18)
     given = None if pretrain_tokens is None else single(pretrain_tokens, "pretrain_tokens", 1, 1e21)
     for one in laws:
-        least = 1 / most_fold(one)
-        table.notes.append(f"{one.name}: params_ratio stays above {least:.4g} ({most_fold(one):.3g} times fewer), whatever is spent ({one.source})")
+        least = 1 / max_fold(one)
+        table.notes.append(f"{one.name}: params_ratio stays above {least:.4g} ({max_fold(one):.3g} times fewer), whatever is spent ({one.source})")
         ratios, fold = _ratios(one, train_flop_ratio, params_ratio)
         paid = np.full(fold.shape, np.nan)
         if size is not None:

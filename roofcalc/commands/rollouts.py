@@ -203,7 +203,7 @@ def _flop_hours(deployment: Deployment, verify: Any, train: Any) -> NDArray[Any]
     """Device-hours of verification at the weights' format, and of training in bf16, at the peak times mfu."""
     device = deployment.hardware.device
     reading = deployment.flop_per_s(deployment.linear_format("attention"))
-    training = deployment.flop_per_s(dtypes.usable(device, "bf16"))
+    training = deployment.flop_per_s(dtypes.arithmetic_format(device, "bf16"))
     if reading is None or training is None:
         return np.full(np.shape(verify), np.nan)
     return np.asarray((verify / reading + train / training) / SECONDS_PER_HOUR)

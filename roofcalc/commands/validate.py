@@ -14,7 +14,7 @@ from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, bound, typical, usual
+from roofcalc.measurements.compare import ROOFLINE, bound, most_likely_run, typical
 from roofcalc.measurements.points import Point, read
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
@@ -90,7 +90,7 @@ def _row(point: Point, case: Case | str) -> Row:
 
 
 def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
-    deployment, run = usual(case, assumed)
+    deployment, run = most_likely_run(case, assumed)
     return deployment, run.value(deployment)
 
 

@@ -16,7 +16,7 @@ from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics import cost as money
 from roofcalc.economics import voting
-from roofcalc.economics.shared_prefix import Case, read, shared, unshared_machine_s
+from roofcalc.economics.shared_prefix import Case, independent_machine_s, read, shared
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.ops.types import SharedPrefix
@@ -117,7 +117,7 @@ def vote(
             request.note(fit_advice.what_would_fit(deployment, float((begin + rest)[np.argmin(alone.queries)])))
         for count in counts.tolist():
             case = shared(deployment, count, begin, rest, rate, step_size)
-            apart = unshared_machine_s(deployment, count, begin, rest, rate, step_size)
+            apart = independent_machine_s(deployment, count, begin, rest, rate, step_size)
             _spare(request, deployment, count, begin, alone, case)
             reading, waited = (0.0, 0.0) if reader is None or count == 1 else read(reader, count, begin, rest, step_size)
             cost = money.usd(case.machine_s + reading, devices, hour)

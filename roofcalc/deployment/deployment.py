@@ -97,12 +97,12 @@ class Deployment(Record):
         """The format that products by weights of a class run at; None where the device has none for it."""
         device, stored = self.hardware.device, self.weight_dtype(tensor)
         if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
-            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.usable(device, "bf16")
+            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
         if self.compute is not None:
             return self.compute
         if self.assumptions.is_bound:
             return dtypes.fastest(device, stored.bits)
-        return dtypes.usable(device, stored.compute)
+        return dtypes.arithmetic_format(device, stored.compute)
 
     @property
     def attention_format(self) -> str | None:
@@ -110,17 +110,17 @@ class Deployment(Record):
         if self.assumptions.is_bound:
             return dtypes.fastest(self.hardware.device, 8)
         eight_bit = self.kv.is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
-        return dtypes.usable(self.hardware.device, "fp8" if eight_bit else "bf16")
+        return dtypes.arithmetic_format(self.hardware.device, "fp8" if eight_bit else "bf16")
 
     @property
     def index_format(self) -> str | None:
         """The format that indexers score at: fp8 where the device has it."""
-        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.usable(self.hardware.device, "fp8")
+        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
 
     @property
     def state_format(self) -> str | None:
         """The format of recurrent updates: bf16."""
-        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.usable(self.hardware.device, "bf16")
+        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
 
     def format_of(self, role: str, tensor: str) -> str | None:
         """The format that an operation of a role runs at; None where the device has none for it."""
@@ -277,7 +277,7 @@ def deploy(
     if weights != NATIVE:
         dtypes.dtype(weights)
     compute = compute.strip().lower() if compute is not None else None
-    if compute is not None and compute not in (known := dtypes.widest_known(device)):
+    if compute is not None and compute not in (known := dtypes.known_formats(device)):
         raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
     if assumed.is_typical:

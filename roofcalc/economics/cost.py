@@ -1,7 +1,7 @@
-"""Money and energy of tokens and queries, from the seconds that the whole machine works on them.
+"""Cost and energy of tokens and queries, from the machine time that they take.
 
-Knows seconds, devices and prices alone. A query has its share of the machine: all of it while its prompt is taken in, a
-B-th of it while B queries decode together.
+Machine time [s] counts the whole machine: a query takes all of it during its prefill, and 1/B of it while B queries decode
+in one batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MILLION = 1e6
 
 
 def output_seconds(step_s: Any, output: Any, batch: Any, accepted: float = 1.0) -> NDArray[Any]:
-    """Seconds of the whole machine that one query's output takes: its share of the steps of B queries together.
+    """Machine time of one query's output tokens, with B queries per decode step. [s]
 
     Formulas
     --------
@@ -29,7 +29,7 @@ def output_seconds(step_s: Any, output: Any, batch: Any, accepted: float = 1.0) 
 
 
 def usd(machine_seconds: Any, devices: int, usd_per_device_hour: float) -> NDArray[Any]:
-    """Dollars that seconds of the whole machine cost.
+    """Cost of machine time at a price per device-hour. [USD]
 
     Formulas
     --------
@@ -39,7 +39,7 @@ def usd(machine_seconds: Any, devices: int, usd_per_device_hour: float) -> NDArr
 
 
 def per_million(amount: Any, tokens: Any) -> NDArray[Any]:
-    """What a million tokens cost if `tokens` cost `amount`; nan where there are none.
+    """Cost per million tokens when `tokens` cost `amount` USD; nan for 0 tokens. [USD]
 
     Formulas
     --------
@@ -50,7 +50,7 @@ def per_million(amount: Any, tokens: Any) -> NDArray[Any]:
 
 
 def joule_per_token(machine_seconds: Any, power_w: float, tokens: Any) -> NDArray[Any]:
-    """Energy per token at the machine's nominal power, which it does not always draw.
+    """Energy per token at the machine's nominal power, an upper bound of the power drawn. [J]
 
     Formulas
     --------
@@ -60,7 +60,7 @@ def joule_per_token(machine_seconds: Any, power_w: float, tokens: Any) -> NDArra
 
 
 def api_usd(prompt: Any, output: Any, price_in: Any, price_out: Any) -> NDArray[Any]:
-    """What an API asks for a query, at prices per million tokens.
+    """Price of a query at a hosted API with prices per million input and output tokens. [USD]
 
     Formulas
     --------
@@ -71,7 +71,7 @@ def api_usd(prompt: Any, output: Any, price_in: Any, price_out: Any) -> NDArray[
 
 
 def margin(api: Any, own: Any) -> NDArray[Any]:
-    """The part of an API's price that its hardware's hours leave over; negative where they cost more.
+    """Fraction of the API price that remains after the hardware cost; negative where the hardware costs more.
 
     Formulas
     --------

@@ -1,7 +1,6 @@
-"""Data for reinforcement learning: how many tokens problems × rollouts generate, and the FLOPs to make, check and train on them.
+"""Rollouts for reinforcement learning: generated tokens, and the FLOPs to generate, verify and train on them.
 
-Knows counts and parameters alone. A token's forward pass takes 2·N FLOPs, a backward pass twice as many (arXiv 2001.08361,
-section 2.1, and 2203.15556).
+A forward pass takes 2·N FLOPs per token and a backward pass twice as many (arXiv 2001.08361, section 2.1, and 2203.15556).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ TRAIN = 6.0  # forward and backward
 
 
 def generated_tokens(problems: Array, rollouts: Array, tokens: Array, prefix: Array) -> Array:
-    """Tokens that go through the model: each rollout's own, and once per problem what its rollouts share.
+    """Tokens processed by the model: the tokens of each rollout, and once per problem the prefix that its rollouts share.
 
     Formulas
     --------
@@ -23,7 +22,7 @@ def generated_tokens(problems: Array, rollouts: Array, tokens: Array, prefix: Ar
 
 
 def generation_flop(active: float, generated: Array, attention: Array) -> Array:
-    """FLOPs of generating: products by weights, and `attention` in all.
+    """FLOPs of generation: GEMMs, and `attention` FLOPs in total.
 
     Formulas
     --------
@@ -33,7 +32,7 @@ def generation_flop(active: float, generated: Array, attention: Array) -> Array:
 
 
 def pass_flop(params: float, generated: Array) -> Array:
-    """FLOPs of one pass of a verifier or reward model over all that was generated.
+    """FLOPs of one forward pass of a verifier or reward model over the generated tokens.
 
     Formulas
     --------
@@ -43,9 +42,9 @@ def pass_flop(params: float, generated: Array) -> Array:
 
 
 def train_flop(active: float, generated: Array, kept: float, forwards: float) -> Array:
-    """FLOPs of training on the share `kept`, with `forwards` forward passes for each backward pass.
+    """FLOPs of training on the fraction `kept` of the tokens, with `forwards` forward passes per backward pass.
 
-    More than one: old and reference policies, value models.
+    Additional forward passes are those of old and reference policies and of value models.
 
     Formulas
     --------
@@ -55,7 +54,7 @@ def train_flop(active: float, generated: Array, kept: float, forwards: float) ->
 
 
 def pretrain_flop(active: float, tokens: float) -> float:
-    """FLOPs of pre-training.
+    """FLOPs of pre-training with N = `active` parameters on D = `tokens` tokens.
 
     Formulas
     --------

@@ -1,6 +1,6 @@
-"""Queries that several streams answer: how many fit, and the seconds of the machine and of waiting that each takes.
+"""Queries answered by several parallel streams: batch size, machine time and latency of each query.
 
-The streams of a query run together on one rank. Sources: attention that reads a shared prefix once arXiv 2402.05099;
+All streams of a query run on one rank and share its prefix. Sources: attention with a shared prefix arXiv 2402.05099;
 self-consistency arXiv 2203.11171.
 """
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 
 class Case(NamedTuple):
-    """Queries of so many streams at their largest batch, each array in the shape of the prefixes and suffixes.
+    """Queries at the largest batch; all arrays have the shape of prefixes and suffixes.
 
     Attributes
     ----------
     queries : array
-        In flight: what fits and stays fast enough.
+        Largest number in flight that fits in memory and meets the rate.
     machine_s : array
-        Seconds of the whole machine per query; nan where none fits.
+        Machine time per query; nan where no query fits. [s]
     latency_s : array
-        Seconds from the query to its last token.
+        Time from the query to its last token. [s]
     limited_by : array of str
-        The resource that takes the largest part of the step; "" where the device has no time.
+        Resource with the largest share of the step; "" where the device has no peak for the weights.
     """
 
     queries: NDArray[Any]
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 
 
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
-    """Queries of `streams` that share their prefix, each stream at `rate` tokens per second or more.
+    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
 
     Formulas
     --------
@@ -57,15 +57,15 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
         unknown = np.full(fitting.shape, np.nan)
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
     step = mean_step(deployment, prefix, suffix, streams)
-    found = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
-    machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
+    largest = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
+    machine = prompt_s(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
-    latency = first + suffix / deployment.accepted * found.step_s
-    return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
+    latency = first + suffix / deployment.accepted * largest.step_s
+    return Case(largest.max_batch, machine, latency, limited_by(step, np.maximum(largest.max_batch, 1)))
 
 
-def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
-    """Seconds of the machine per query where each stream is a sequence by itself and takes in the prefix again.
+def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
+    """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]
 
     Formulas
     --------
@@ -82,7 +82,7 @@ def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suff
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Seconds of a verifier's machine per query, and of waiting for it: the prefix once, then every answer after it."""
+    """Machine time and latency of a verifier per query: prefill of the prefix, then of all answers after it. [s]"""
     machine = prompt_s(reader, prefix, chunk) + streams * prompt_s(reader, suffix, chunk, prefix)
     waited = prefill(reader, prefix, 0.0, float(reader.layout.dp), chunk).ttft_s + prefill(reader, suffix, prefix, streams, chunk).ttft_s
     return machine, waited

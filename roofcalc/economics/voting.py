@@ -1,6 +1,6 @@
-"""Several answers to one question: the chance that one of them, the majority's, or a verifier's choice is right.
+"""Accuracy of several answers to one question: pass@k, majority vote, and selection by a verifier.
 
-Knows chances alone: what answers cost is in `roofcalc.economics.cost` and the steps that they share.
+The cost of the answers is computed in `roofcalc.economics.cost` and `roofcalc.economics.shared_prefix`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
-    """Chance that at least one of `answers` independent answers is right (arXiv 2107.03374, section 2.1).
+    """Probability that at least one of k independent answers is right (arXiv 2107.03374, section 2.1).
 
     Formulas
     --------
@@ -27,9 +27,9 @@ def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
 
 
 def majority_accuracy(accuracy: float, answers: int) -> float:
-    """Chance that more than half of `answers` are right, where all the wrong ones agree; a tie counts half.
+    """Probability that a majority vote of n answers is right when all wrong answers agree; a tie counts half.
 
-    That wrong answers agree is the worst case of a vote (arXiv 2203.11171 lets them scatter over many).
+    Agreement of the wrong answers is the worst case (in arXiv 2203.11171 they are spread over many values).
 
     Formulas
     --------
@@ -50,14 +50,12 @@ def _log_factorials(numbers: NDArray[Any]) -> NDArray[Any]:
 
 
 def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: Any) -> NDArray[Any]:
-    """Chance that the answer given is right when a verifier takes one at random of those that it accepts.
-
-    Where it accepts none, one of the rejected is taken at random.
+    """Probability that a random one of the answers accepted by a verifier is right; of all answers where it accepts none.
 
     Parameters
     ----------
     recall, false_positive
-        Chance that it accepts a right answer, and a wrong one.
+        Probability that the verifier accepts a right answer, and a wrong one.
 
     Formulas
     --------

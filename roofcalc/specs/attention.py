@@ -11,8 +11,8 @@ from typing import Annotated, ClassVar, Literal
 
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.record import Record
-from roofcalc.specs.schema import Count, Kinds, Range
-from roofcalc.specs.weights import Matrix, part
+from roofcalc.specs.schema import Alternatives, Count, Range
+from roofcalc.specs.weights import Matrix, shard_size
 
 
 class Index(Record):
@@ -121,7 +121,7 @@ class GQA(AttentionSpec):
 
     def kv_heads_on_device(self, tp: int) -> int:
         """m = max(1, ceil(n_kv / t)): replicated once there are more tensor ranks than KV heads."""
-        return max(1, part(self.kv_heads, tp))
+        return max(1, shard_size(self.kv_heads, tp))
 
     def kv_copies(self, tp: int) -> int:
         """1 up to as many tensor ranks as KV heads, t/n_kv beyond."""
@@ -144,7 +144,7 @@ class GQA(AttentionSpec):
         return {**heads, **(index.symbols() if index else {})}
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
-        queries = part(self.heads, tp) * self.head_dim
+        queries = shard_size(self.heads, tp) * self.head_dim
         keys_values = self.entry_elements(tp) if self.kv_proj else 0
         source = self.inputs * hidden
         if self.q_rank is not None:
@@ -155,11 +155,11 @@ class GQA(AttentionSpec):
             into, keys_values = [Matrix("qkv", source, queries + keys_values, "attention")], 0
         if keys_values:
             into.append(Matrix("kv", source, keys_values, "attention"))
-        outputs = part(self.heads, tp) * self.value_dim
+        outputs = shard_size(self.heads, tp) * self.value_dim
         if self.gate:
             into.append(Matrix("gate", hidden, outputs, "attention"))
         if self.head_gate:
-            into.append(Matrix("head_gate", hidden, part(self.heads, tp), "attention"))
+            into.append(Matrix("head_gate", hidden, shard_size(self.heads, tp), "attention"))
         if self.blocks and self.blocks.heads and self.blocks.dim:
             into.append(Matrix("index", hidden, (self.blocks.heads + 1) * self.blocks.dim, "index"))
         return (*into, Matrix("o", outputs, hidden, "attention"))
@@ -169,19 +169,19 @@ class GQA(AttentionSpec):
         return tuple(one for one in self.matrices(hidden, tp) if one.name == "kv" and self.kv == "shared")
 
     def vectors(self, hidden: int, tp: int = 1) -> int:
-        queries, keys = part(self.heads, tp) * self.head_dim, self.kv_heads_on_device(tp) * self.head_dim
+        queries, keys = shard_size(self.heads, tp) * self.head_dim, self.kv_heads_on_device(tp) * self.head_dim
         count = 0 if self.bias == "none" else queries + (self.entry_elements(tp) if self.kv_proj else 0)
         count += hidden if self.bias == "qkvo" else 0
         count += {"none": 0, "head": 2 * self.head_dim, "full": queries + keys}[self.qk_norm]
         if self.blocks and self.blocks.heads and self.blocks.dim and self.qk_norm == "head":
             count += 2 * self.blocks.dim
-        return count + (part(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
+        return count + (shard_size(self.heads, tp) if self.sinks else 0) + (self.q_rank or 0)
 
     def warnings(self, context: int) -> Iterator[tuple[str, str]]:
         """A window or chunk that no context fills."""
         for field, size in (("window", self.window), ("chunk", self.chunk)):
             if size and size >= context:
-                yield field, f"{size:,} never bites in a context of {context:,}: is it switched off?"
+                yield field, f"{size:,} has no effect in a context of {context:,}: is it switched off?"
 
 
 class MLA(AttentionSpec):
@@ -229,7 +229,7 @@ class MLA(AttentionSpec):
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
         """Heads are divided over the tensor ranks; the down-projections are replicated on each."""
-        n = part(self.heads, tp)
+        n = shard_size(self.heads, tp)
         queries = n * (self.nope_dim + self.rope_dim)
         down = (Matrix("q_down", hidden, self.q_rank, "attention"),) if self.q_rank else ()
         return (
@@ -324,7 +324,7 @@ class Pooled(AttentionSpec):
 
         The grouped output has n·d_v·r_o weights: with more ranks than groups each holds its own heads' part of one group.
         """
-        n, groups = part(self.heads, tp), part(self.output.groups, tp)
+        n, groups = shard_size(self.heads, tp), shard_size(self.output.groups, tp)
         blocks = groups if n % groups == 0 else 1
         index = self.pool.index
         choose = (
@@ -349,10 +349,10 @@ class Pooled(AttentionSpec):
     def vectors(self, hidden: int, tp: int = 1) -> int:
         """Norms, sinks, and each compressor's position embeddings and norm."""
         compressors = sum(self.pool.ratio * self.pool.overlap * width + width for width in self.compressed_widths)
-        return self.q_rank + self.head_dim + compressors + (part(self.heads, tp) if self.sinks else 0)
+        return self.q_rank + self.head_dim + compressors + (shard_size(self.heads, tp) if self.sinks else 0)
 
 
 ATTENTION_KINDS: dict[str, type] = {record.type: record for record in (GQA, MLA, Pooled)}
 """Kinds by their name in model files; `roofcalc.physics.ops.registry.register` adds to it."""
 
-Attention = Annotated[AttentionSpec, Kinds("type", ATTENTION_KINDS, default="gqa")]
+Attention = Annotated[AttentionSpec, Alternatives("type", ATTENTION_KINDS, default="gqa")]

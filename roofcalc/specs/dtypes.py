@@ -1,6 +1,6 @@
-"""Number formats: bytes per element, the peak that an operation gets, and what a device lacks.
+"""Number formats: bytes per element, the arithmetic format of each, and fallbacks where a device lacks a format.
 
-Knows formats and a device's peaks; not which tensor has which dtype (`roofcalc.deployment`).
+Which tensor of a deployment has which dtype is decided in `roofcalc.deployment`.
 """
 
 import re
@@ -12,7 +12,7 @@ from roofcalc.specs.record import Record
 
 WIDTH_BITS = {"fp4": 4, "int4": 4, "fp6": 6, "fp8": 8, "int8": 8, "bf16": 16, "fp16": 16, "fp16_acc16": 16, "tf32": 32, "fp32": 32}
 
-# Where a device lacks a format, arithmetic runs at the next wider one: never from a float to an integer format.
+# Fallbacks in order of preference where a device lacks a format; a floating-point format never falls back to an integer one.
 _WIDER = {
     "fp4": ("fp6", "fp8", "bf16", "fp16", "fp32"),
     "fp6": ("fp8", "bf16", "fp16", "fp32"),
@@ -28,16 +28,16 @@ _WIDER = {
 
 
 class Dtype(Record):
-    """How weights or cache entries are stored.
+    """Storage format of weights or KV cache entries.
 
     Attributes
     ----------
     bytes_per_element : float
-        Scales included.
+        Including scales.
     compute : str
-        The format of the arithmetic: the wider of this dtype and the activations that go with it.
+        Format of the arithmetic: the wider of this dtype and the activations used with it.
     bits : int
-        Width of an element without its scales.
+        Width of an element without scales.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Dtype(Record):
 
     @property
     def is_fp8(self) -> bool:
+        """Whether elements are 8-bit floats."""
         return self.compute == "fp8" and self.bits == 8
 
 
@@ -60,7 +61,7 @@ _DTYPES = {
         Dtype("fp32", 4.0, "fp32", 32),
         Dtype("bf16", 2.0, "bf16", 16),
         Dtype("fp16", 2.0, "fp16", 16),
-        Dtype("fp8", 1.0, "fp8", 8),  # per-tensor or per-channel scales neglected
+        Dtype("fp8", 1.0, "fp8", 8),  # per-tensor or per-channel scales are neglected
         Dtype("int8", 1.0, "int8", 8),
         Dtype("fp8-block128", 1.0 + 4 / 128**2, "fp8", 8),  # one fp32 scale per 128 × 128 block
         Dtype("mxfp8", 1.0 + 1 / 32, "fp8", 8),  # OCP Microscaling v1.0: an 8-bit scale per 32
@@ -79,12 +80,12 @@ _DTYPES = {
 
 @lru_cache(maxsize=64)
 def dtype(name: str) -> Dtype:
-    """The dtype called `name`; `int4-gN` has one 16-bit scale per N elements, `int4` is int4-g128.
+    """The dtype called `name`. `int4-gN` has one 16-bit scale per N elements; `int4` is int4-g128.
 
     Raises
     ------
     RoofcalcError
-        Unknown name; lists the nearest and all.
+        Unknown name; the message gives the nearest names and all known ones.
     """
     wanted = name.strip().lower()
     if wanted in _DTYPES:
@@ -97,17 +98,17 @@ def dtype(name: str) -> Dtype:
     raise RoofcalcError(f"unknown dtype {name!r}{did_you_mean(wanted, known)}; known: {', '.join((*_DTYPES, 'int4', 'int4-gN'))}")
 
 
-def usable(device: Device, wanted: str) -> str | None:
-    """The format that arithmetic in `wanted` runs at: itself, or the next wider that the device has."""
+def arithmetic_format(device: Device, wanted: str) -> str | None:
+    """`wanted` if the device supports it, else the first fallback that it supports; None where there is none."""
     return next((name for name in (wanted, *_WIDER[wanted]) if name in device.peak_tflop_s), None)
 
 
-def widest_known(device: Device) -> list[str]:
-    """The device's formats that a computation may ask for."""
+def known_formats(device: Device) -> list[str]:
+    """The formats of a device that dtypes compute in."""
     return [name for name in device.peak_tflop_s if name in WIDTH_BITS]
 
 
 def fastest(device: Device, bits: int) -> str | None:
-    """The device's fastest format at least `bits` wide: what any kernel could use for such elements."""
-    fitting = [name for name in widest_known(device) if WIDTH_BITS[name] >= bits]
+    """The device's format of at least `bits` bits with the highest peak: an upper bound for kernels on such elements."""
+    fitting = [name for name in known_formats(device) if WIDTH_BITS[name] >= bits]
     return max(fitting, key=lambda name: device.peak_tflop_s[name], default=None)

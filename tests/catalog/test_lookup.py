@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from roofcalc.catalog import lookup, yamlfile
+from roofcalc.catalog import file_cache, lookup, yamlfile
 from roofcalc.catalog.alias_scan import aliases
 from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
@@ -158,7 +158,7 @@ def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
 def test_hardware_by_many_names(text: str, name: str) -> None:
     found, notes = lookup.hardware(text)
     assert found.name == name
-    assert any("stands for" in note for note in notes) == (text in ("h100", "1xh100"))
+    assert any("is an alias of" in note for note in notes) == (text in ("h100", "1xh100"))
 
 
 def test_models_by_many_names() -> None:
@@ -230,12 +230,12 @@ def test_changes() -> None:
     ("path", "value", "complaint"),
     [
         (("memory", "bandwith_gb_s"), 1, "--set hardware.memory.bandwith_gb_s: memory.bandwith_gb_s: unknown key; did you mean bandwidth_gb_s?"),
-        (("memroy", "bandwidth_gb_s"), 1, "there is no 'memroy'; did you mean memory?"),
-        (("memory",), 1, "'memory' is a group; name one figure in it"),
+        (("memroy", "bandwidth_gb_s"), 1, "unknown field 'memroy'; did you mean memory?"),
+        (("memory",), 1, "'memory' is a group; override one of its figures"),
         (("memory", "bandwidth_gb_s"), -1, "expected a number from"),
         (("memory", "bandwidth_gb_s"), "fast", "expected a number, got 'fast'"),
         (("peak_tflop_s", "fp9"), 1, "unknown; did you mean"),
-        (("memory", "bandwidth_gb_s", "x"), 1, "there is no 'memory.bandwidth_gb_s'"),
+        (("memory", "bandwidth_gb_s", "x"), 1, "unknown field 'memory.bandwidth_gb_s'"),
     ],
 )
 def test_changes_that_cannot_be(path: tuple[str, ...], value: object, complaint: str) -> None:
@@ -255,6 +255,7 @@ def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_naming_one_parses_one(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[str] = []
     load = yamlfile.load
+    file_cache.clear()
     monkeypatch.setattr(yamlfile, "load", lambda path: parsed.append(path.stem) or load(path))
     lookup.model("llama-405b")
     lookup.hardware("8xh100")

@@ -111,7 +111,7 @@ def test_notes(line: str, note: str) -> None:
         ("attention llama-3.1-8b --variant window", "variant: window needs a value, such as window=1024:5of6"),
         ("attention llama-3.1-8b --variant windw=4", "cannot read 'windw=4'; did you mean window?"),
         ("attention llama-3.1-8b --variant kv_heads=5", "kv_heads"),
-        ("attention mamba2-1.3b --variant kv_heads=1", "has no attention to change"),
+        ("attention mamba2-1.3b --variant kv_heads=1", "has no attention layers"),
         ("explain prefil llama-3.1-8b h100-sxm", "unknown command 'prefil'; did you mean prefill?"),
         ("explain prefill llama-3.1-8b h100-sxm --chunk 5", "No such option"),
     ],

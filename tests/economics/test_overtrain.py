@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc.economics.overtraining import LAWS, break_even_tokens, fold_for, most_fold, optimal_tokens, token_ratio, train_flop_ratio
+from roofcalc.economics.overtraining import LAWS, break_even_tokens, fold_for, max_fold, optimal_tokens, token_ratio, train_flop_ratio
 from tests.shell import refused, rows, run
 
 
@@ -18,7 +18,7 @@ def loss(law: str, params: float, tokens: float) -> float:
 def test_a_hundred_times_the_training(law: str, fold: float, most: float) -> None:
     # Besiroglu's: (1 + 0.3478/0.3658)^(1/0.3478) = 1.95079^2.87522 = 6.83; a hundred times the FLOPs: 5.945 by hand
     assert float(fold_for(LAWS[law], 100)) == pytest.approx(fold, abs=0.006)
-    assert most_fold(LAWS[law]) == pytest.approx(most, abs=0.05)
+    assert max_fold(LAWS[law]) == pytest.approx(most, abs=0.05)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -45,12 +45,12 @@ def test_both_ways_round(law: str) -> None:
     ratios = np.array([1.0, 1.001, 2, 100, 1e4, 1e9])
     fold = fold_for(LAWS[law], ratios)
     np.testing.assert_allclose(train_flop_ratio(LAWS[law], fold), ratios, rtol=1e-6)
-    assert fold[0] == 1 and (np.diff(fold) > 0).all() and (fold < most_fold(LAWS[law])).all()
+    assert fold[0] == 1 and (np.diff(fold) > 0).all() and (fold < max_fold(LAWS[law])).all()
 
 
 def test_no_training_is_enough_beyond_the_limit() -> None:
     for law in LAWS.values():
-        assert np.isinf(train_flop_ratio(law, most_fold(law) * 1.0001)) and np.isfinite(train_flop_ratio(law, most_fold(law) * 0.99))
+        assert np.isinf(train_flop_ratio(law, max_fold(law) * 1.0001)) and np.isfinite(train_flop_ratio(law, max_fold(law) * 0.99))
 
 
 def test_break_even_by_hand() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.catalog import lookup
-from roofcalc.catalog.cpus import CPUS, cores_per_device
+from roofcalc.catalog.cpus import cores_per_device, cpus
 from roofcalc.economics import rl_rollouts as work
 from roofcalc.physics.model_flops import attention_flops, generation_attention_flops
 from roofcalc.physics.ops.types import Sharding
@@ -109,7 +109,7 @@ def test_cores_of_hosts() -> None:
     assert system is not None and cores_per_device(system) == 36 * 72 / 72
     assert system.hosts is not None and cores_per_device(replace(system, hosts=replace(system.hosts, cpu="unheard of"))) is None
     assert cores_per_device(replace(system, hosts=None)) is None and cores_per_device(None) is None
-    assert all(cpu.source.startswith("https://") and 1 <= cpu.cores <= 256 for cpu in CPUS.values())
+    assert all(cpu.source.startswith("https://") and 1 <= cpu.cores <= 256 for cpu in cpus().values())
     (row,) = rows("rollouts llama-3.1-8b h100-sxm --usd-per-hour 1")
     assert row["cpu_cores_per_device"] == ""
 

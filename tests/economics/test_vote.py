@@ -10,7 +10,7 @@ import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
-from roofcalc.economics.shared_prefix import shared, unshared_machine_s
+from roofcalc.economics.shared_prefix import independent_machine_s, shared
 from roofcalc.physics.decode_ops import at_context
 from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.roofline import step_of
@@ -108,7 +108,7 @@ def test_never_cheaper_than_one_nor_dearer_than_apart(model: str) -> None:
     one = shared(deployment, 1, prefix, suffix, 20)
     for n in (2, 5):
         several = shared(deployment, n, prefix, suffix, 20)
-        apart = unshared_machine_s(deployment, n, prefix, suffix, 20)
+        apart = independent_machine_s(deployment, n, prefix, suffix, 20)
         assert (several.queries <= one.queries).all() and (several.queries >= np.floor(one.queries / n / deployment.layout.dp)).all()
         assert (several.machine_s >= one.machine_s * (1 - 1e-9)).all()
         assert (several.machine_s <= apart * 1.05).all()  # whole queries on each rank

@@ -10,7 +10,7 @@ from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, usual
+from roofcalc.measurements.compare import ROOFLINE, most_likely_run
 from roofcalc.measurements.metrics import METRICS
 from roofcalc.measurements.points import Point, read
 from roofcalc.specs import dtypes
@@ -123,7 +123,7 @@ def test_tokens_of_a_prefill_step_are_whole_prompts_of_each_device() -> None:
     # 16,384 tokens on each of 32 devices are 524.288 prompts of 1,000, and 16 whole ones on each.
     found = case(model="deepseek-v3", n_devices=8, tp=1, dp=32, ep=32, batch=None, tokens_per_device=16384.0, osl=1, metric="prefill_tok_s")
     assert found.work.batch == pytest.approx(524.288)
-    assert usual(found, ROOFLINE)[1].work.batch == 512
+    assert most_likely_run(found, ROOFLINE)[1].work.batch == 512
 
 
 def test_weights_by_class_of_tensor() -> None:
@@ -157,5 +157,5 @@ def test_parts_and_multiples_of_systems_keep_their_links() -> None:
 def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
     # Llama-2-13B keeps 819,200 B per token in fp16: 64 × 2,176 tokens take 114 GB beside 13 GB of fp8 weights of 151; 1,024 × 256 take 215.
     of_h200: dict[str, Any] = {"model": "Llama-2-13B", "hardware": "H200-SXM-141GB", "weights_dtype": "fp8"}
-    assert usual(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
-    assert usual(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"
+    assert most_likely_run(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
+    assert most_likely_run(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"

@@ -16,7 +16,7 @@ from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy, notes
 from roofcalc.errors import RoofcalcError
-from roofcalc.measurements.compare import usual
+from roofcalc.measurements.compare import most_likely_run
 from roofcalc.physics import collectives, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
@@ -367,7 +367,7 @@ def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str
     case = fitted[0].case
     case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
     assert case.generation == expected
-    deployment, _ = usual(case, assumptions("typical"))
+    deployment, _ = most_likely_run(case, assumptions("typical"))
     assert deployment.profile is not None and deployment.profile.shares_heads == (expected is None)
 
 

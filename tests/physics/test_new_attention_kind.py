@@ -22,7 +22,7 @@ from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.parameter_count import count
 from roofcalc.specs.record import replace
 from roofcalc.specs.schema import Count
-from roofcalc.specs.weights import Matrix, part
+from roofcalc.specs.weights import Matrix, shard_size
 from tests.shell import refused, run
 
 
@@ -40,7 +40,7 @@ class PairedValues(AttentionSpec):
             yield "kv_heads", f"{self.kv_heads} heads do not form pairs"
 
     def entry_elements(self, tp: int = 1) -> int:
-        return part(self.kv_heads // 2, tp) * (2 * self.head_dim + self.v_dim)
+        return shard_size(self.kv_heads // 2, tp) * (2 * self.head_dim + self.v_dim)
 
     def kv_copies(self, tp: int) -> int:
         return max(1, tp // (self.kv_heads // 2))
@@ -49,7 +49,7 @@ class PairedValues(AttentionSpec):
         return {"n": self.heads // tp, "pairs": self.kv_heads // 2, "d_k": self.head_dim, "d_v": self.v_dim}
 
     def matrices(self, hidden: int, tp: int = 1) -> tuple[Matrix, ...]:
-        n = part(self.heads, tp)
+        n = shard_size(self.heads, tp)
         return (
             Matrix("qkv", hidden, n * self.head_dim + self.entry_elements(tp), "attention"),
             Matrix("o", n * self.v_dim, hidden, "attention"),

@@ -56,7 +56,7 @@ def test_bits_per_element(name: str, bits: float) -> None:
     ],
 )
 def test_what_a_device_lacks_runs_at_the_next_wider(has: dict[str, float], wanted: str, runs: str | None) -> None:
-    assert dtypes.usable(device(**has), wanted) == runs
+    assert dtypes.arithmetic_format(device(**has), wanted) == runs
 
 
 def test_the_fastest_format_that_is_wide_enough() -> None:

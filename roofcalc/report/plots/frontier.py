@@ -72,8 +72,8 @@ def _device(row: Row) -> str:
 
 def _as_one(curve: list[Row]) -> Row:
     """A row that stands for a curve: what varies along it is no part of its name."""
-    varied = {name: None for name in VARIED if len({row[name] for row in curve}) > 1}
-    return {**curve[0], **varied, **({"hardware": _device(curve[0])} if "hardware" in varied else {})}
+    with_variant = {name: None for name in VARIED if len({row[name] for row in curve}) > 1}
+    return {**curve[0], **with_variant, **({"hardware": _device(curve[0])} if "hardware" in with_variant else {})}
 
 
 def _number(row: Row, name: str) -> float:
@@ -92,6 +92,6 @@ def _layout(row: Row) -> str:
 
 def _told(row: Row, curve: list[Row]) -> str:
     """A point's layout and batch, and its precision and size where these vary along the curve."""
-    varied = [name for name in VARIED if len({other[name] for other in curve}) > 1]
+    with_variant = [name for name in VARIED if len({other[name] for other in curve}) > 1]
     more = {"hardware": "{}", "weights": "{} weights", "kv": "{} KV"}
-    return ", ".join([_layout(row), f"batch {readable(row['batch'])}", *(more[name].format(row[name]) for name in varied)])
+    return ", ".join([_layout(row), f"batch {readable(row['batch'])}", *(more[name].format(row[name]) for name in with_variant)])
