@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
+from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands.arguments import Names, Numbers, single, whole
 from roofcalc.commands.options import Options
@@ -120,7 +121,10 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     """Every precision and size with its layouts, a few at a time."""
     found: list[Piece] = []
     held = request.degrees()
-    machines = [machine] if sizes is None else [one for size in sizes if (one := sized(machine, size)) is not None]
+    machines = [machine] if sizes is None else [sized(machine, size) for size in sizes]
+    for one in machines:
+        for text in boxes.joined(replace(machine, count=one.count))[1]:
+            request.note(text)
     for weights, kv in request.precisions():
         alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         for one in machines:

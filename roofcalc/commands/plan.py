@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from roofcalc import units
+from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands.arguments import Names, Numbers, positive, single, whole
 from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
@@ -218,6 +219,8 @@ def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
 
 def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
     need, deployment, market = one.need, one.deployment, one.market
+    for text in boxes.joined(replace(market.machine, count=deployment.hardware.count))[1]:
+        request.note(text)
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
         "min_interactivity_tok_s": need.interactivity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.physics import memory
+from roofcalc.solvers.layouts import sized
 from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
@@ -32,8 +33,6 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
             else f"{fewest.devices} such device{'s' * (fewest.devices > 1)}"
         )
         ways = f"{condition}it fits {place} (--tp {fewest.tp} --pp {fewest.pp})"
-    elif hardware.scale_out_bytes_per_s is None:
-        ways = f"no more than {hardware.domain} such devices can be joined, and it fits none of these"
     else:
         ways = f"it fits no number of such devices up to {MAX_DEVICES}"
     ways += f", or {hardware.name} as it is with {dtype} weights" if dtype else "; narrower weights alone do not help"
@@ -49,10 +48,10 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
     whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # dividing it only adds copies
     needed = memory.system_weight_bytes(whole) + float(memory.system_kv_bytes(whole, seq))
     least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
-    most = MAX_DEVICES if hardware.scale_out_bytes_per_s is not None else min(MAX_DEVICES, hardware.domain)
-    for count in range(least, most + 1):
+    for count in range(least, MAX_DEVICES + 1):
         degrees = [t for t in range(1, count + 1) if count % t == 0]
-        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # within a domain the widest first
+        domain = sized(hardware, count).domain
+        for tp in sorted(degrees, key=lambda t: (t > domain, -t)):  # within a domain the widest first
             layout = Layout(tp, count // tp)
             if _fits(deployment, layout, deployment.weights, seq):
                 return layout

@@ -46,6 +46,4 @@ def replica_sizes(alone: Deployment, market: Market) -> range:
     most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least_devices(alone)), MAX_REPLICA_DEVICES)
     if market.had is not None:
         most = min(max(most, SOUGHT_DEVICES), int(market.had.max()) // (1 + market.lost))
-    if machine.scale_out_bytes_per_s is None:
-        most = min(most, machine.domain)
     return range(least_devices(alone), most + 1)

@@ -39,8 +39,7 @@ def why_not(one: Plan) -> str:
     market, sizes = one.market, replica_sizes(one.deployment, one.market)
     where = f"{one.deployment.model.name} on {market.machine.name}"
     most = max(sizes.stop - 1, 1)
-    joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
-    up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
+    up_to = f"up to {_counted(most, 'device')}"
     words = {
         "": "",
         "devices": f"more devices would meet it than any number that can be had{'' if market.had is None else f' up to {market.had.max():,.0f}'}",

@@ -153,8 +153,7 @@ def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]], siz
     alike = held if expert_counts(model) else {"dp": {1}, **held}  # more data-parallel ranks are more replicas
     found: list[Piece] = []
     for count in sizes:
-        if (one := sized(market.machine, count)) is not None:
-            found += pieces(alone, one, alike)
+        found += pieces(alone, sized(market.machine, count), alike)
     if sizes and not found:
         raise no_layout(market.machine, model, held, f"{sizes[0]:,} to {sizes[-1]:,} devices")
     return found
