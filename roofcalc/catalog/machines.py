@@ -79,7 +79,7 @@ def _built(named: Named, times: int, changes: list[Change]) -> tuple[Hardware, l
     instance = _instance(entry_file) if entry_file.path.suffix == ".csv" else None
     entry = instance or lookup.entry("hardware", entry_file)
     if "device" not in entry.values:
-        device, notes = _device(entry_file, named, changes)
+        device, notes = _device(entry_file, entry, named, changes)
         label = f"{device.name}-{named.size_gb:g}gb" if named.size_gb else device.name
         name = label if named.devices is None else f"{times}x{label}"
         return Hardware(name, device, times, device.link, _bytes_per_s(device.scale_out_gb_s)), notes
@@ -87,7 +87,8 @@ def _built(named: Named, times: int, changes: list[Change]) -> tuple[Hardware, l
     system = entry.build(System, str(entry_file.path), of_system)
     if instance is None:
         lookup.check_stem(system.name, entry_file)
-    device, notes = _device(lookup.find("hardware", system.device), named, [change for change in changes if change not in of_system])
+    device_file = lookup.find("hardware", system.device)
+    device, notes = _device(device_file, lookup.entry("hardware", device_file), named, [change for change in changes if change not in of_system])
     label = f"{times}x{system.name}" if times > 1 else system.name
     link = system.link or (device.link if instance is None else _within(device.link, system.count))
     if instance is not None:
@@ -109,11 +110,11 @@ def _instance(entry_file: lookup.EntryFile) -> lookup.Entry | None:
     return instances.instance(entry_file.name)
 
 
-def _device(entry_file: lookup.EntryFile, named: Named, changes: list[Change]) -> tuple[Device, list[str]]:
+def _device(entry_file: lookup.EntryFile, entry: lookup.Entry, named: Named, changes: list[Change]) -> tuple[Device, list[str]]:
     """A device, its slice or its size that was named, with the changes; and notes."""
     if named.size_gb is not None:
         changes = [Change("hardware", ("memory", "capacity_gb"), named.size_gb), *changes]
-    device = lookup.entry("hardware", entry_file).build(Device, str(entry_file.path), changes)
+    device = entry.build(Device, str(entry_file.path), changes)
     lookup.check_stem(device.name, entry_file)
     notes = lookup.notes(entry_file, device)
     if named.size_gb is not None:

@@ -118,8 +118,7 @@ def test_notes(line: str, note: str) -> None:
     ("line", "advice"),
     [
         ("llama-3.1-405b 8xh100-sxm --seq 1k", "it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights"),
-        ("llama-2-7b 12xl40s --seq 1M", "it fits these 12 in another layout (--tp 4 --pp 3); narrower weights alone do not help"),
-        ("llama-3.1-70b rtx-4090 --seq 1k", "no more than 1 such devices can be joined, and it fits none of these; narrower weights alone"),
+        ("llama-3.1-70b rtx-4090 --seq 1k", "it fits 7 such devices (--tp 1 --pp 7); narrower weights alone do not help"),
         (
             "llama-3.1-405b 8xh100-sxm --weights fp8 --seq 1M",
             "(405.9 GB of fp8 weights and 516.1 GB of cache for one sequence of 1000000 tokens against 640.0 GB): it fits 12",

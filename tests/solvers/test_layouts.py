@@ -90,9 +90,10 @@ def test_degrees_that_are_held_and_drafters() -> None:
 def test_sizes_keep_their_links_and_names() -> None:
     box, rack = lookup.hardware("8xh100-sxm")[0], lookup.hardware("gb200-nvl72")[0]
     found = [sized(box, count) for count in (4, 16)] + [sized(rack, count) for count in (36, 72, 144)]
-    names = [one.name for one in found if one]
+    names = [one.name for one in found]
     assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
-    assert sized(lookup.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
+    pair = sized(lookup.hardware("rtx-4090")[0], 2)
+    assert pair.link is not None and (pair.link.domain, pair.link.kind) == (2, "PCIe 4.0 x16")  # neither a link of its own nor scale-out
 
 
 def test_a_deployment_moved_to_another_device_reaches_that_ones_rates() -> None:
