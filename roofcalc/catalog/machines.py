@@ -93,7 +93,7 @@ def _built(named: Named, times: int, changes: list[Change]) -> tuple[Hardware, l
     link = system.link or (device.link if instance is None else _within(device.link, system.count))
     if instance is not None:
         notes.insert(0, f"{system.name} ({system.vendor}): {system.count} x {device.name}")
-    scale_out = _bytes_per_s(system.scale_out_gb_s or device.scale_out_gb_s)
+    scale_out = _bytes_per_s(system.scale_out_gb_s or (device.scale_out_gb_s if instance is None else None))
     return Hardware(label, device, times * system.count, link, scale_out, system), [*lookup.notes(entry_file, system), *notes]
 
 

@@ -14,6 +14,7 @@ from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
@@ -86,7 +87,8 @@ def cost(
     if interactivity is None:
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
     rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
-    for deployment, changes in request.deployments():
+    for usual, changes in request.deployments():
+        deployment = serving(request, usual, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.grid(np.arange(prompts.size), rates)
         prompt, output = prompts[number], outputs[number]
         if (prompt + output > deployment.model.context).any():

@@ -12,6 +12,7 @@ from roofcalc.commands.arguments import Names, Numbers, positive
 from roofcalc.commands.grid import stretches
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import axes, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
@@ -80,12 +81,16 @@ def max_batch(
     for deployment, changes in request.deployments():
         of_points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
-        for points in stretches(of_points):
-            held = workload(points, kv_at, chunk).seq
-            if not (fitting := memory.batch_memory(deployment, held)).all():
-                request.note(fit_advice.what_would_fit(deployment, float(held[np.argmin(fitting)])))
-                break
-        request.fill(deployment, changes, (*of_points, rates), partial(_rows, deployment, kv_at, chunk), **shared)
+        first, *rest = of_points
+        longest = workload([first, *(np.full(first.shape, axis.max()) for axis in rest)], kv_at, chunk).seq
+        for placed, part in placements(request, deployment, longest):
+            own = [first[part], *rest]
+            for points in stretches(own):
+                held = workload(points, kv_at, chunk).seq
+                if not (fitting := memory.batch_memory(placed, held)).all():
+                    request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fitting)])))
+                    break
+            request.fill(placed, changes, (*own, rates), partial(_rows, placed, kv_at, chunk), **shared)
     return request.answer()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers, whole
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import placements
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import batch_memory, system_capacity_bytes, system_kv_bytes, system_weight_bytes
 from roofcalc.report import columns
@@ -40,13 +41,14 @@ def memory(
     batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
-        fitting = batch_memory(deployment, contexts)
-        if not fitting.all():
-            request.note(fit_advice.what_would_fit(deployment, float(contexts[np.argmin(fitting)])))
-        longest = max_context(deployment, batches)
-        if (np.isfinite(longest) & (longest > deployment.model.context)).any():
-            request.note(f"{deployment.model.name}: max_context is what memory allows; the model itself ends at {deployment.model.context} tokens")
-        request.fill(deployment, changes, (contexts, batches), partial(_rows, deployment))
+        for placed, part in placements(request, deployment, contexts):
+            fitting = batch_memory(placed, contexts[part])
+            if not fitting.all():
+                request.note(fit_advice.what_would_fit(placed, float(contexts[part][np.argmin(fitting)])))
+            longest = max_context(placed, batches)
+            if (np.isfinite(longest) & (longest > placed.model.context)).any():
+                request.note(f"{placed.model.name}: max_context is what memory allows; the model itself ends at {placed.model.context} tokens")
+            request.fill(placed, changes, (contexts[part], batches), partial(_rows, placed))
     return request.answer()
 
 

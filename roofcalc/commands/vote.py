@@ -13,6 +13,7 @@ from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import serving
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics import cost as money
 from roofcalc.economics import voting
@@ -106,8 +107,9 @@ def vote(
     if chances:
         _say(request, chances)
     judge = _model(request, verifier)
-    for deployment, changes in request.deployments():
+    for usual, changes in request.deployments():
         begin, rest = request.grid(prefixes, suffixes)
+        deployment = serving(request, usual, begin + rest)
         if (begin + rest > deployment.model.context).any():
             request.note(f"{deployment.model.name}: contexts beyond the model's {deployment.model.context} tokens are computed all the same")
         hour, devices = usd_per_device_hour(request, deployment.hardware, usd_per_hour), deployment.hardware.count
