@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, deploy
+from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.deployment.parallelism import choose, legal_ep
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
@@ -15,6 +15,7 @@ from roofcalc.specs import dtypes
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
+from roofcalc.specs.weight_recipes import NATIVE
 
 REASONS = {
     "not comparable": "the file says that the run uses features that the row does not describe",
