@@ -119,7 +119,7 @@ def dtype(name: str) -> Dtype:
     Integers of B bits: `intB-gN` has one 16-bit scale per N elements, `intB-gN-zp` a zero point of B bits too (AWQ, GPTQ),
     `intB-channel` a scale per output channel, which is neglected. `int4` is int4-g128, and so are int2, int3, int5 and int6;
     `int8` has a scale per channel and 8-bit activations. `mlxB-gN` has a 16-bit scale and a 16-bit bias per N elements (MLX).
-    `fp8-blockRxC` has a 32-bit scale per R x C block.
+    `fp8-blockRxC` has a 32-bit scale per R x C block. `4.25bpw` is a mean of so many bits per weight, scales included (EXL2, mixes of GGUF types).
 
     Raises
     ------
@@ -136,6 +136,14 @@ def dtype(name: str) -> Dtype:
     raise RoofcalcError(f"unknown dtype {name!r}{did_you_mean(wanted, known)}; known: {', '.join((*_DTYPES, 'int4', 'int4-gN'))}")
 
 
+def is_dtype(name: str) -> bool:
+    """Whether `dtype` knows the name."""
+    try:
+        return bool(dtype(name))
+    except RoofcalcError:
+        return False
+
+
 def _grouped(name: str) -> Dtype | None:
     """Formats with a scale per group of any size."""
     if match := re.fullmatch(r"int([234568])(?:-(?:g(\d{1,7})(-zp)?|(channel)))?", name):
@@ -149,6 +157,8 @@ def _grouped(name: str) -> Dtype | None:
         return Dtype(name, bits / 8 + 4 / group, "bf16", bits)
     if (match := re.fullmatch(r"fp8-block(\d{1,6})x(\d{1,6})", name)) and (block := int(match.group(1)) * int(match.group(2))):
         return Dtype(name, 1 + 4 / block, "fp8", 8)
+    if (match := re.fullmatch(r"(\d{1,2}(?:\.\d{1,4})?)bpw", name)) and 0.5 <= (mean := float(match.group(1))) <= 32:
+        return Dtype(f"{mean:g}bpw", mean / 8, "bf16", min(16, int(mean)))
     return None
 
 

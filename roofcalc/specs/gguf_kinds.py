@@ -102,8 +102,24 @@ _KINDS |= {
         "q6_k_l": "q6_k",
     }.items()
 }
+# Unsloth's dynamic kinds are chosen for each model. Means in bits per weight of embedding and head together, and of the linear layers of dense
+# models and of a mixture of experts, that the sizes of the Qwen3 8B, 32B and 30B-A3B files give (models/checkpoints.csv); other mixtures of
+# experts differ by up to a quarter.
+_DYNAMIC = {
+    "ud_iq1_s": (4.822, 1.742, 2.317),
+    "ud_iq1_m": (4.795, 1.888, 2.485),
+    "ud_iq2_xxs": (4.738, 2.141, 2.672),
+    "ud_iq2_m": (4.758, 2.723, 2.806),
+    "ud_iq3_xxs": (4.624, 3.092, 3.350),
+    "ud_q2_k_xl": (5.778, 2.991, 3.039),
+    "ud_q3_k_xl": (5.860, 3.911, 3.577),
+    "ud_q4_k_xl": (5.892, 4.838, 4.615),
+    "ud_q5_k_xl": (6.301, 5.641, 5.683),
+    "ud_q6_k_xl": (9.257, 6.962, 6.853),
+    "ud_q8_k_xl": (18.091, 9.218, 9.250),
+}
 _ALIASES = {"q2_k_m": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q4": "q4_0", "q8": "q8_0", "mxfp4-gguf": "mxfp4_moe"}
-KINDS = (*_KINDS, *_ALIASES)
+KINDS = (*_KINDS, *_DYNAMIC, *_ALIASES)
 
 # Architectures whose queries, keys and values are one tensor in llama.cpp.
 _FUSED = ("phi", "phi3", "phi4", "falcon", "starcoder", "bloom", "mpt", "pythia", "gpt2", "glm4", "chatglm", "dbrx", "qwen", "stablelm")
@@ -125,7 +141,7 @@ def canonical(name: str) -> str | None:
     """The kind's name in lower case; None where there is none of that name."""
     plain = name.strip().lower().replace("-", "_")
     plain = _ALIASES.get(plain, plain)
-    return plain if plain in _KINDS else None
+    return plain if plain in _KINDS or plain in _DYNAMIC else None
 
 
 @lru_cache(maxsize=256)
@@ -137,6 +153,8 @@ def by_class(model: Model, kind: str) -> dict[str, list[tuple[int, str]]]:
     kind : str
         A name that `canonical` gives.
     """
+    if kind in _DYNAMIC:
+        return _dynamic(model, kind)
     rules, shape = _KINDS[kind], _Shape(model)
     found: dict[str, list[tuple[int, str]]] = {}
     counts: dict[str, int] = {}
@@ -152,6 +170,13 @@ def by_class(model: Model, kind: str) -> dict[str, list[tuple[int, str]]]:
     found["head"] = [(model.head().elements, head)]
     found["embed"] = [(model.embedding().elements, head if model.tied else _fitting(rules.embed or rules.base, model.hidden))]
     return found
+
+
+def _dynamic(model: Model, kind: str) -> dict[str, list[tuple[int, str]]]:
+    ends, dense, routed = _DYNAMIC[kind]
+    linear = f"{routed if _Shape(model).experts else dense}bpw"
+    classes = {one.tensor for one in _tensors(model)}
+    return {**{tensor: [(1, linear)] for tensor in classes}, "embed": [(1, f"{ends}bpw")], "head": [(1, f"{ends}bpw")]}
 
 
 class _Shape:

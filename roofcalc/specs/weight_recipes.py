@@ -163,7 +163,7 @@ def _word(word: str, alone: bool) -> tuple[str, bool, str, list[Item], bool]:
         known = (NATIVE, *dtypes.NAMES, *_WORDS, *gguf_kinds.KINDS, "mlx-4bit", "int4-gN")
         raise RoofcalcError(
             f"unknown dtype or recipe {word!r}{did_you_mean(word, known)}; known: {NATIVE}, {', '.join(dtypes.NAMES)}, awq, gptq, gptq-int8, "
-            "w4a16, w8a8, w8a16, bnb-4bit, bnb-8bit, mlx-2bit … mlx-8bit, GGUF kinds (q4_k_m, iq4_xs …), or classes (`mlp=fp8 attention=bf16`, `all=fp8`)"
+            "w4a16, w8a8, w8a16, bnb-4bit, bnb-8bit, mlx-2bit … mlx-8bit, GGUF kinds (q4_k_m, iq4_xs …), or classes (`mlp=fp8`, `all=fp8`)"
         ) from None
     label = "int4" if plain in ("4bit", "4-bit") else plain if plain in _WORDS else dtype.name
     if dtype.bits >= 16:
@@ -180,7 +180,7 @@ def _item(piece: str, text: str) -> Item:
     if match is None:
         raise RoofcalcError(f"weights {text!r}: cannot read {piece!r}; write CLASS=DTYPE or CLASS@FIRST-LAST=DTYPE")
     selector, first, last, value = match.groups()
-    named = _WORDS.get(value, value)
+    named = value if dtypes.is_dtype(value) else _WORDS.get(value, value)
     if named == NATIVE or (gguf_kinds.canonical(named) is not None and named not in dtypes.NAMES):
         raise RoofcalcError(f"weights {text!r}: {value!r} is a recipe for a whole model; give a dtype for {selector}")
     dtype = dtypes.dtype(named).name
