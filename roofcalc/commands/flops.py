@@ -10,7 +10,7 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers, positive, whole
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.deployment.deployment import NATIVE, Deployment
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
 from roofcalc.physics.ops.types import Sharding
@@ -19,6 +19,7 @@ from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from roofcalc.commands.grid import stretch
 from roofcalc.commands.options import Options
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
+from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
@@ -27,6 +27,7 @@ from roofcalc.solvers.parallel import checked
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

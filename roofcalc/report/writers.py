@@ -21,7 +21,7 @@ from roofcalc.units import plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 _FORMULA = tuple("=+-@\t\r")  # a spreadsheet would compute a text that begins so, or run it
 MAX_COUNT = 2**62
 
