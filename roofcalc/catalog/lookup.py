@@ -37,12 +37,15 @@ class EntryFile(NamedTuple):
         Which entry an alias was resolved to.
     config : bool
         A Hugging Face configuration instead of a catalog file.
+    weights : str, optional
+        Recipe that the name gives (`Qwen3-32B-AWQ`), where it is not the checkpoint's own.
     """
 
     name: str
     path: Path
     note: str | None = None
     config: bool = False
+    weights: str | None = None
 
 
 class _Parsed:
@@ -130,6 +133,11 @@ def find(kind: Kind, text: str) -> EntryFile:
         return entry_file
     if kind == "models" and text and os.path.isdir(text):
         return EntryFile(text, Path(text), config=True)
+    if kind == "models" and text.strip():
+        from roofcalc.catalog import model_search  # only for names without an exact match
+
+        if (entry_file := model_search.search(text)) is not None:
+            return entry_file
     from roofcalc.catalog.unknown_names import unknown
 
     raise unknown(kind, text)
@@ -177,7 +185,7 @@ def _aliases_of(names: tuple[str, ...], paths: tuple[str, ...], stamps: tuple[St
 
 
 def _is_path(text: str) -> bool:
-    return text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text))
+    return text.endswith((".yaml", ".yml")) or (os.sep in text and not text.lower().endswith(".gguf") and os.path.isfile(text))
 
 
 def is_configuration(text: str) -> bool:
@@ -258,6 +266,11 @@ def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
     elif built.notes:
         return built, [*notes(entry_file, built), f"{built.name}: {built.notes}"]
     return built, notes(entry_file, built)
+
+
+def weights(text: str) -> str | None:
+    """The weights recipe that a model's name gives: `Qwen3-32B-AWQ`, `llama3.1:8b`; None for the checkpoint's own."""
+    return find("models", text).weights
 
 
 def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[str]]:

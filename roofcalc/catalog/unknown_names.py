@@ -66,6 +66,9 @@ def _same_lead(asked: hardware_names.Product, has: hardware_names.Product) -> bo
 
 def _model_hints(text: str, wanted: str) -> list[str]:
     known, also = lookup.names("models"), lookup.aliased("models")
+    if re.fullmatch(r"[0-9.x]+[bmt]", wanted):  # a size alone
+        with_size = sorted((name for name in known if wanted in name.split("-")), key=lambda name: (len(name.split("-")), name), reverse=False)
+        return with_size[:4]
     return list(dict.fromkeys(also.get(name, name) for name in nearest(wanted.rpartition("/")[2], [*known, *also])))
 
 

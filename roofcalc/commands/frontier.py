@@ -97,11 +97,11 @@ def frontier(
     batches = None if batch is None else whole(batch, "batch", solver.MAX_BATCH)
     limit = None if ttft is None else single(ttft, "ttft", 1e-6, 1e9)
     sizes = None if devices is None else sorted({int(one) for one in whole(devices, "devices", MAX_DEVICES)})
-    for own, machine, changes in request.searches():
+    for own, machine, changes, precisions in request.searches():
         shortest = min(SEARCHED_SEQ, own.context)
         work = workload(request.grid(*axes(request, own, shortest if seq is None and not generations else seq, isl, osl)), kv_at, chunk)
         ask = Ask(work, batches, limit, disaggregated, all)
-        _add_curves(request, ask, _pieces(request, own, machine, sizes), changes)
+        _add_curves(request, ask, _pieces(request, own, machine, sizes, precisions), changes)
     return request.answer()
 
 
@@ -117,7 +117,7 @@ class Searched(NamedTuple):
         return self.pieces[piece].placed(number - int(self.begins[piece]))
 
 
-def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None) -> Searched:
+def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None, precisions: list[tuple[str, str]]) -> Searched:
     """Every precision and size with its layouts, a few at a time."""
     found: list[Piece] = []
     held = request.degrees()
@@ -125,7 +125,7 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     for one in machines:
         for text in boxes.joined(replace(machine, count=one.count))[1]:
             request.note(text)
-    for weights, kv in request.precisions():
+    for weights, kv in precisions:
         alone = request.deployed(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         for one in machines:
             found += pieces(alone, one, held)

@@ -145,8 +145,8 @@ def plan(
     had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
     lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
     found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    searches, precisions = list(request.searches()), request.precisions()
-    for own, machine, changes in searches:
+    searches = list(request.searches())
+    for own, machine, changes, precisions in searches:
         context = min(SEARCHED_SEQ, own.context) if seq is None and not generations else seq
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:

@@ -85,18 +85,22 @@ class Request:
         """Every combination, in the order in which the lists were given."""
         degrees = list(product(*(degrees_of(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for (weights, kv), layout, changes in product(self.precisions(), degrees, self.sweeps):
+            for (weights, kv), layout, changes in product(self.precisions(model_name), degrees, self.sweeps):
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
                 yield self.deployed(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
 
-    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...]]]:
+    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...], list[tuple[str, str]]]]:
         """Every model, machine and change, for questions that look for the layout themselves, among precisions too."""
         for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
-            yield self._model(model_name, changes), self._machine(machine_name, changes), changes
+            yield self._model(model_name, changes), self._machine(machine_name, changes), changes, self.precisions(model_name)
 
-    def precisions(self) -> list[tuple[str, str]]:
-        """Dtypes of weights and of the cache, every combination."""
-        return list(product(words(self.options.get("weights"), "weights"), words(self.options.get("kv"), "kv")))
+    def precisions(self, model: str | Model) -> list[tuple[str, str]]:
+        """Recipes of weights and dtypes of the cache, every combination; where none is given, the recipe that the model's name gives."""
+        given = self.options.get("weights")
+        if given is None and isinstance(model, str) and (recipe := lookup.weights(model)) is not None:
+            given = [recipe]
+            self.note(f"{model.strip()}: --weights {recipe if ' ' not in recipe else repr(recipe)}, as the name says")
+        return list(product(words(given, "weights"), words(self.options.get("kv"), "kv")))
 
     def degrees(self) -> dict[str, set[int]]:
         """The degrees that a search is held to, by name."""
