@@ -96,6 +96,11 @@ def _ollama_rows() -> tuple[dict[str, str], ...]:
     return _rows(str(lookup.built_in("models") / OLLAMA))
 
 
+def of_size(size: str) -> list[str]:
+    """Models of a size that Ollama offers, the latest row first: what a size alone may mean."""
+    return list(dict.fromkeys(row["model"] for row in reversed(_ollama_rows()) if row["size"] == size))
+
+
 @lru_cache(maxsize=2)
 def _rows(path: str) -> tuple[dict[str, str], ...]:
     with open(path, encoding="utf-8", newline="") as file:

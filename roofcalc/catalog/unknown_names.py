@@ -49,8 +49,9 @@ def _hardware_hints(text: str, wanted: str) -> list[str]:
         if begin:
             return sorted(begin)[:6]
         near = hardware_names.related(asked, dict.fromkeys(known, ()), 20)
-        if devices := [name for name in near if "device" not in lookup.entry("hardware", lookup.find("hardware", name)).values]:
-            return devices[:4]
+        devices = [name for name in near if "device" not in lookup.entry("hardware", lookup.find("hardware", name)).values]
+        if near:
+            return (devices or near)[:4]
     return []
 
 
@@ -67,8 +68,9 @@ def _same_lead(asked: hardware_names.Product, has: hardware_names.Product) -> bo
 def _model_hints(text: str, wanted: str) -> list[str]:
     known, also = lookup.names("models"), lookup.aliased("models")
     if re.fullmatch(r"[0-9.x]+[bmt]", wanted):  # a size alone
-        with_size = sorted((name for name in known if wanted in name.split("-")), key=lambda name: (len(name.split("-")), name), reverse=False)
-        return with_size[:4]
+        from roofcalc.catalog.model_search import of_size
+
+        return of_size(wanted)[:4]
     return list(dict.fromkeys(also.get(name, name) for name in nearest(wanted.rpartition("/")[2], [*known, *also])))
 
 
