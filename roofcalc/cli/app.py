@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rollouts": ("roofcalc.cli.rollouts", "Data for reinforcement learning against pre-training: tokens, FLOPs, hours, money."),
     "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
     "reliability": ("roofcalc.cli.reliability", "The chance that a generation meets a silent error or a failure."),
+    "from": ("roofcalc.cli.from_command", "Memory and the largest batch of an engine's start: a vllm serve … line, in quotes."),
     "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
     "validate": ("roofcalc.cli.validate", "Measured points against the model."),
     "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
@@ -132,6 +133,10 @@ def _of_arguments(error: Any) -> str:
         said = " ".join(str(error.format_message()).split())
         examples = getattr(context and context.command, "examples", ()) if said.startswith("Missing argument") else ()
         return f"{said.rstrip('.')}; for instance: {examples[0]}" if examples else said
+    from roofcalc.commands.engine_flags import hint
+
+    if elsewhere := hint(name):
+        return f"No such option: {elsewhere}"
     near = nearest(name, [word for one in context.command.params for word in one.opts if word.startswith("--")], 2)
     return f"No such option: {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
 

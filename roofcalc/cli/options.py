@@ -76,6 +76,7 @@ def _one_of(name: str) -> str:
 
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; several with commas between.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
+LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
 OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
 
 WORKLOAD = "Workload"
@@ -93,7 +94,7 @@ NEW = _option(
     "New tokens of each sequence: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
     metavar="TOKENS",
 )
-INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
+INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user; 0: no limit. [30]", metavar="TOK/S")
 BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
 BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
 SOME_BATCHES = _option("batch", WORKLOAD, "--batch", "Constant batches of memory and speed. [1,8,64]", metavar="N")

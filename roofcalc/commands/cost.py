@@ -86,7 +86,7 @@ def cost(
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     if interactivity is None:
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
-    rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
+    rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 0, 1e9)
     for usual, changes in request.deployments():
         deployment = serving(request, usual, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.grid(np.arange(prompts.size), rates)

@@ -73,7 +73,7 @@ def flops(
     if interactivity is not None and ttft is not None:
         raise RoofcalcError("flops: either --interactivity or --ttft sets the pace, not both")
     if ttft is None:
-        rates = positive(30 if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
+        rates = positive(30 if interactivity is None else interactivity, "interactivity", 0, 1e9)
         if interactivity is None:
             request.note("flop_limited_seq: at 30 tok/s for each user (--interactivity)")
     else:

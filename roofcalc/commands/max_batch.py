@@ -77,7 +77,7 @@ def max_batch(
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, columns.GENERATION if generations else ())
     if interactivity is None:
         request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
-    rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
+    rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 0, 1e9)
     for deployment, changes in request.deployments():
         of_points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
@@ -90,11 +90,11 @@ def max_batch(
                 if not (fitting := memory.batch_memory(placed, held)).all():
                     request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fitting)])))
                     break
-            request.fill(placed, changes, (*own, rates), partial(_rows, placed, kv_at, chunk), **shared)
+            request.fill(placed, changes, (*own, rates), partial(rows, placed, kv_at, chunk), **shared)
     return request.answer()
 
 
-def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, rate = points
     work = workload(of_work, kv_at, chunk)
     step = work.step(deployment) if deployment.has_time else None

@@ -48,11 +48,11 @@ def memory(
             longest = max_context(placed, batches)
             if (np.isfinite(longest) & (longest > placed.model.context)).any():
                 request.note(f"{placed.model.name}: max_context is what memory allows; the model itself ends at {placed.model.context} tokens")
-            request.fill(placed, changes, (contexts[part], batches), partial(_rows, placed))
+            request.fill(placed, changes, (contexts[part], batches), partial(rows, placed))
     return request.answer()
 
 
-def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights, room = system_weight_bytes(deployment), system_capacity_bytes(deployment)
     kv = system_kv_bytes(deployment, seq) * batch
     fitting = batch_memory(deployment, seq)

@@ -135,7 +135,7 @@ def plan(
     if not generations and seq is None:
         request.note(f"seq: contexts of {SEARCHED_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
     loads = {
-        "interactivity": positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9),
+        "interactivity": positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 0, 1e9),
         "ttft_s": np.array([np.inf]) if ttft is None else positive(ttft, "ttft", 1e-6, 1e9),
     }
     if requests_per_second is None:

@@ -69,7 +69,7 @@ def reliability(
     errors = events.ERROR_RATE if error_rate is None else single(error_rate, "error_rate", 0, 1e6)
     failures = events.FAILURE_RATE if failure_rate is None else single(failure_rate, "failure_rate", 0, 1e6)
     votes = int(whole(DEFAULT_STREAMS if streams is None else single(streams, "streams", 1, MAX_STREAMS), "streams", MAX_STREAMS)[0])
-    rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 1e-6, 1e9)
+    rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 0, 1e9)
     _say(request, tokens, error_rate, failure_rate, streams, interactivity)
     for deployment, changes in request.deployments():
         if (counts > deployment.model.context).any():

@@ -96,7 +96,7 @@ def vote(
         raise RoofcalcError("prefix, suffix: give both, the tokens that streams share and those of their own")
     prefixes, suffixes = whole(prefix, "prefix", MAX_TOKENS, 0), whole(suffix, "suffix", MAX_TOKENS)
     chances = _chances(accuracy, recall, false_positive, verifier)
-    rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 1e-6, 1e9)
+    rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 0, 1e9)
     step_size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
     results = columns.VOTE + (columns.VOTE_ACCURACY if chances else ())
     request = Request("vote", results, model, hardware, options, ("chunk",) if chunk is not None else ())

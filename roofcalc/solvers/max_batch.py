@@ -45,7 +45,7 @@ class MaxBatch(NamedTuple):
 
 
 def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B.
+    """The largest batch whose step takes no longer than each user allows: exact, since a step never gets shorter with B; inf at rate 0.
 
     Formulas
     --------
@@ -53,7 +53,8 @@ def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...])
     """
     rate = np.asarray(interactivity, dtype=float)
     allowed = step.deployment.accepted * (1 + TOLERANCE)
-    return largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
+    found = largest(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
+    return np.where(rate == 0, np.inf, found)
 
 
 def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, shared_prefix: SharedPrefix = NO_SHARING) -> MaxBatch:

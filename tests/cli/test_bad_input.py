@@ -38,7 +38,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b h100-sxm --seq 1.5", "expected a whole number, got 1.5"),
         ("max-batch llama-3.1-8b h100-sxm --seq many", "seq: 'many' is not a number"),
         ("max-batch llama-3.1-8b h100-sxm --seq 8k:1k:x2", "range start 8k is greater than end 1k"),
-        ("max-batch llama-3.1-8b h100-sxm --interactivity 0", "interactivity: expected"),
+        ("max-batch llama-3.1-8b h100-sxm --interactivity -1", "interactivity: expected"),
         ("max-batch llama-3.1-8b h100-sxm --interactivity nan", "is not a number"),
         ("interactivity llama-3.1-8b h100-sxm --batch 0", "batch: expected 1"),
         ("max-batch llama-3.1-8b h100-sxm --mbu 1.5", "mbu: 1.5 is not a fraction"),

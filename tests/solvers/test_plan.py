@@ -384,7 +384,7 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("--devices 0", "devices: expected 1 to"),
         ("--batch 0", "batch: expected 1 to"),
         ("--isl 1k", "a generation needs both"),
-        ("--interactivity 0", "interactivity: expected"),
+        ("--interactivity -1", "interactivity: expected"),
         ("--usd-per-hour -1", "usd_per_hour: expected"),
         ("--batch 1:1000:1 --kv bf16,fp8 --interactivity 10,20", "4,000 plans; at most 2,000 are made at once"),
         ("--tp 3", "no legal layout of llama-3.1-8b with tp 3 on 1 to 64 devices"),
