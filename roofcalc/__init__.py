@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from roofcalc.commands.explain import explain as explain
     from roofcalc.commands.fit import fit as fit
     from roofcalc.commands.flops import flops as flops
+    from roofcalc.commands.from_command import from_command as from_command
     from roofcalc.commands.frontier import frontier as frontier
     from roofcalc.commands.interactivity import interactivity as interactivity
     from roofcalc.commands.max_batch import max_batch as max_batch
@@ -45,6 +46,7 @@ _PUBLIC = {
     "attention": "roofcalc.commands.attention",
     "frontier": "roofcalc.commands.frontier",
     "plan": "roofcalc.commands.plan",
+    "from_command": "roofcalc.commands.from_command",
     "validate": "roofcalc.commands.validate",
     "fit": "roofcalc.commands.fit",
     "cost": "roofcalc.commands.cost",

@@ -15,7 +15,7 @@ from roofcalc.catalog.file_cache import Stamp, cached, stamp
 from roofcalc.catalog.listing import Names
 from roofcalc.catalog.listing import normal as normal  # part of this module's interface
 from roofcalc.catalog.overrides import Change, Kind, apply
-from roofcalc.errors import RoofcalcError, nearest
+from roofcalc.errors import RoofcalcError
 from roofcalc.specs.device import Device, Hardware, System
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
@@ -25,8 +25,7 @@ T = TypeVar("T", bound=Record)
 
 _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
 _MAX_LIKE = 5  # entries in a chain of `like:`
-_MAX_COUNT = 1_000_000
-_COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
+COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
 class EntryFile(NamedTuple):
@@ -38,12 +37,15 @@ class EntryFile(NamedTuple):
         Which entry an alias was resolved to.
     config : bool
         A Hugging Face configuration instead of a catalog file.
+    weights : str, optional
+        Recipe that the name gives (`Qwen3-32B-AWQ`), where it is not the checkpoint's own.
     """
 
     name: str
     path: Path
     note: str | None = None
     config: bool = False
+    weights: str | None = None
 
 
 class _Parsed:
@@ -54,7 +56,7 @@ class _Parsed:
         self.lines = lines
 
 
-class _Entry:
+class Entry:
     """Plain values of an entry with the `like:` bases filled in, and the records built from them."""
 
     def __init__(self, values: dict[str, Any], lines: Lines) -> None:
@@ -127,6 +129,22 @@ def find(kind: Kind, text: str) -> EntryFile:
     RoofcalcError
         No entry has that name, or several begin with it; the message gives the nearest names.
     """
+    if (entry_file := exact(kind, text)) is not None:
+        return entry_file
+    if kind == "models" and text and os.path.isdir(text):
+        return EntryFile(text, Path(text), config=True)
+    if kind == "models" and text.strip():
+        from roofcalc.catalog import model_search  # only for names without an exact match
+
+        if (entry_file := model_search.search(text)) is not None:
+            return entry_file
+    from roofcalc.catalog.unknown_names import unknown
+
+    raise unknown(kind, text)
+
+
+def exact(kind: Kind, text: str) -> EntryFile | None:
+    """The entry whose path, name or alias is `text`."""
     if kind == "models" and is_configuration(text):
         return EntryFile(Path(text).stem, Path(text), config=True)
     if _is_path(text):
@@ -134,14 +152,18 @@ def find(kind: Kind, text: str) -> EntryFile:
     wanted, known = normal(text), names(kind)
     if wanted and (paths := known.get(wanted)):
         return EntryFile(Path(paths[0]).stem, Path(paths[0]))
-    also = _aliased(kind, known)
-    if wanted in also:
-        path = Path(known[also[wanted]][0])
-        note = None if "/" in wanted else f"{text.strip()!r} is an alias of {also[wanted]}"
-        return EntryFile(path.stem, path, note)
-    if kind == "models" and text and os.path.isdir(text):
-        return EntryFile(text, Path(text), config=True)
-    raise RoofcalcError(_unknown(kind, text, wanted, known, also))
+    name = aliased(kind).get(wanted)
+    if name is None:
+        return None
+    path = Path(known[name][0])
+    others = [one for one in known if one.startswith(wanted + "-") and one != name] if kind == "hardware" else []
+    note = f"{text.strip()!r} is an alias of {name}" + (f"; others: {', '.join(others)}" if others else "")
+    return EntryFile(path.stem, path, None if "/" in wanted else note)
+
+
+def aliased(kind: Kind) -> dict[str, str]:
+    """Every normalised alias and the name of its entry; the first entry with an alias wins."""
+    return _aliased(kind, names(kind))
 
 
 def _aliased(kind: Kind, known: Names) -> dict[str, str]:
@@ -163,7 +185,7 @@ def _aliases_of(names: tuple[str, ...], paths: tuple[str, ...], stamps: tuple[St
 
 
 def _is_path(text: str) -> bool:
-    return text.endswith((".yaml", ".yml")) or (os.sep in text and os.path.isfile(text))
+    return text.endswith((".yaml", ".yml")) or (os.sep in text and not text.lower().endswith(".gguf") and os.path.isfile(text))
 
 
 def is_configuration(text: str) -> bool:
@@ -171,41 +193,14 @@ def is_configuration(text: str) -> bool:
     return text.endswith(".json") or ((os.sep in text or text in (os.curdir, os.pardir)) and os.path.isfile(os.path.join(text, "config.json")))
 
 
-def _unknown(kind: Kind, text: str, wanted: str, known: Names, also: dict[str, str]) -> str:
-    what = "model" if kind == "models" else "hardware"
-    begin = sorted(name for name in known if name.startswith(wanted + "-")) if wanted else []
-    if len(begin) > 1:
-        return f"{what} {text!r} is ambiguous: {', '.join(begin)}"
-    if text.endswith(".json") or (text and os.path.isdir(text)):
-        return f"{text}: not a roofcalc YAML file"
-    count = re.match(r"(\d+)[^a-z0-9]*(?=[a-z])", wanted)
-    if kind == "hardware" and count and (wanted[count.end() :] in known or wanted[count.end() :] in also):
-        return f"unknown hardware {text!r}; several devices are written {count.group(1)}x{wanted[count.end() :]}"
-    if misplaced := _of_other_kind(kind, text):
-        return misplaced
-    close = list(dict.fromkeys(also.get(name, name) for name in begin or nearest(wanted, [*known, *also])))
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    return f"unknown {what} {text!r}{hint} (`roofcalc {kind} list` prints all)"
-
-
-def _of_other_kind(kind: Kind, text: str) -> str | None:
-    """The message for a name that is an entry of the other catalog."""
-    other: Kind = "hardware" if kind == "models" else "models"
-    name = normal(_COUNTED.sub("", text) if other == "hardware" else text)
-    known = names(other)
-    if name not in known and name not in _aliased(other, known):
-        return None
-    what = "hardware, not a model" if other == "hardware" else "a model, not hardware"
-    return f"{text!r} is {what}: commands take MODEL first, then HARDWARE (`roofcalc {other} show {text.strip()}` shows it)"
-
-
 def raw(kind: Kind, entry_file: EntryFile) -> tuple[dict[str, Any], Lines]:
     """A file's plain values and lines, with the entry named by `like:` underneath. Not to be changed in place."""
-    entry = _entry(kind, entry_file)
-    return entry.values, entry.lines
+    values = entry(kind, entry_file)
+    return values.values, values.lines
 
 
-def _entry(kind: Kind, entry_file: EntryFile) -> _Entry:
+def entry(kind: Kind, entry_file: EntryFile) -> Entry:
+    """The values of an entry, with the entry named by `like:` underneath."""
     files = [_parsed(entry_file)]
     while (name := files[-1].values.get("like")) is not None:
         if not isinstance(name, str) or len(files) > _MAX_LIKE:
@@ -216,7 +211,7 @@ def _entry(kind: Kind, entry_file: EntryFile) -> _Entry:
 
 
 @lru_cache(maxsize=1024)
-def _combined(*files: _Parsed) -> _Entry:
+def _combined(*files: _Parsed) -> Entry:
     """The values of an entry over those of its `like:` bases; `files` begins with the entry itself."""
     *own, base = files
     values, lines = base.values, base.lines
@@ -227,7 +222,7 @@ def _combined(*files: _Parsed) -> _Entry:
         if isinstance(inherited, list) and isinstance(sources, list):
             merged["sources"] = [*inherited, *sources]
         values, lines = merged, {**lines, **file.lines}
-    return _Entry(values, lines)
+    return Entry(values, lines)
 
 
 def _parsed(entry_file: EntryFile) -> _Parsed:
@@ -265,76 +260,44 @@ def model(text: str, changes: Sequence[Change] = ()) -> tuple[Model, list[str]]:
         Unknown name, unreadable file, or every problem of the file at once.
     """
     entry_file = find("models", text)
-    built = _entry("models", entry_file).build(Model, str(entry_file.path), [change for change in changes if change.target == "models"])
+    built = entry("models", entry_file).build(Model, str(entry_file.path), [change for change in changes if change.target == "models"])
     if not entry_file.config:
-        _check_stem(built.name, entry_file)
+        check_stem(built.name, entry_file)
     elif built.notes:
-        return built, [*_notes(entry_file, built), f"{built.name}: {built.notes}"]
-    return built, _notes(entry_file, built)
+        return built, [*notes(entry_file, built), f"{built.name}: {built.notes}"]
+    return built, notes(entry_file, built)
+
+
+def weights(text: str) -> str | None:
+    """The weights recipe that a model's name gives: `Qwen3-32B-AWQ`, `llama3.1:8b`; None for the checkpoint's own."""
+    return find("models", text).weights
 
 
 def hardware(text: str, changes: Sequence[Change] = ()) -> tuple[Hardware, list[str]]:
-    """The machine named by `[N x]device`, by a system's name or by a path, and notes about the name.
+    """The machine that `text` names (`roofcalc.catalog.machines`), and notes about the name.
 
     Raises
     ------
     RoofcalcError
-        Unknown name, unreadable file, a count without links, or every problem of the file at once.
+        Unknown name, unreadable file, or every problem of the file at once.
     """
-    match = None if os.path.isfile(text) else _COUNTED.match(text)
-    times, name = (int(match.group(1)[:8]), text[match.end() :]) if match else (1, text)
-    if not 1 <= times <= _MAX_COUNT:
-        raise RoofcalcError(f"hardware {text!r}: expected 1 to {_MAX_COUNT} devices")
-    entry_file = find("hardware", name)
-    entry = _entry("hardware", entry_file)
-    own = [change for change in changes if change.target == "hardware"]
-    if "device" not in entry.values:
-        device = entry.build(Device, str(entry_file.path), own)
-        _check_stem(device.name, entry_file)
-        label = f"{times}x{device.name}" if match else device.name
-        built = Hardware(label, device, times, device.link, _bytes_per_s(device.scale_out_gb_s))
-        return _joined(built), _notes(entry_file, device)
-    of_system = [change for change in own if change.path[0] in entry.values]
-    system = entry.build(System, str(entry_file.path), of_system)
-    _check_stem(system.name, entry_file)
-    device_file = find("hardware", system.device)
-    device = _entry("hardware", device_file).build(Device, str(device_file.path), [change for change in own if change not in of_system])
-    label = f"{times}x{system.name}" if times > 1 else system.name
-    built = Hardware(
-        label,
-        device,
-        times * system.count,
-        system.link or device.link,
-        _bytes_per_s(system.scale_out_gb_s or device.scale_out_gb_s),
-        system,
-    )
-    return _joined(built), [*_notes(entry_file, system), *_notes(device_file, device)]
+    from roofcalc.catalog import machines  # builds on this module
+
+    return machines.hardware(text, changes)
 
 
-def _bytes_per_s(gb_s: float | None) -> float | None:
-    return None if gb_s is None else gb_s * 1e9
-
-
-def _joined(hardware: Hardware) -> Hardware:
-    """`hardware`, if its devices can reach one another."""
-    if hardware.count > hardware.domain and hardware.scale_out_bytes_per_s is None:
-        reach = f"its link joins {hardware.domain}" if hardware.link else "the device has no link to others"
-        raise RoofcalcError(
-            f"{hardware.name}: {hardware.count} devices, but {reach} and scale_out_gb_s is not given (--set hardware.scale_out_gb_s=… gives it)"
-        )
-    return hardware
-
-
-def _check_stem(name: str, entry_file: EntryFile) -> None:
+def check_stem(name: str, entry_file: EntryFile) -> None:
+    """Refuses an entry whose name is not its file's."""
     if name != entry_file.path.stem:
         raise RoofcalcError(f"{entry_file.path}: name: {name!r} must equal the file's name {entry_file.path.stem!r}")
 
 
-def _notes(entry_file: EntryFile, record: Model | Device | System) -> list[str]:
-    notes = [f"ROOFCALC_PATH: {place} is not a readable directory" for place in unreadable_directories()]
-    notes += [entry_file.note] if entry_file.note else []
+def notes(entry_file: EntryFile, record: Model | Device | System) -> list[str]:
+    """What is said of an entry: which alias named it, that it is announced, what is not verified."""
+    found = [f"ROOFCALC_PATH: {place} is not a readable directory" for place in unreadable_directories()]
+    found += [entry_file.note] if entry_file.note else []
     if record.announced:
-        notes.append(f"{record.name}: announced product, figures are vendor projections")
+        found.append(f"{record.name}: announced product, figures are vendor projections")
     if record.unverified:
-        notes.append(f"{record.name}: not verified at a source: {', '.join(record.unverified)}")
-    return notes
+        found.append(f"{record.name}: not verified at a source: {', '.join(record.unverified)}")
+    return found

@@ -100,6 +100,10 @@ def _usage(error: Any) -> str:
     message = " ".join(str(error.format_message()).split()).rstrip(".")
     if context is not None and hasattr(error, "possibilities"):
         flags = [flag for one in context.command.params for flag in one.opts if flag.startswith("--")]
+        from roofcalc.commands.engine_flags import hint
+
+        if elsewhere := hint(str(error.option_name)):
+            return f"No such option: {elsewhere}"
         near = nearest(str(error.option_name), flags, 2)
         return f"No such option: {error.option_name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
     if message.startswith("Missing argument"):

@@ -58,6 +58,18 @@ COMMANDS: dict[str, CommandSpec] = {
             "roofcalc max-batch llama-3.1-70b 4xh100-sxm --weights fp8 --seq 8k --require 'max_batch>=16'",
         ),
     ),
+    "from": CommandSpec(
+        CAPACITY,
+        "Memory and largest batch of an engine's start command.",
+        "roofcalc.commands.from_command:from_command",
+        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.WHAT_IF),
+        "Memory and the largest batch of an engine's start: the command line of vLLM, SGLang, TensorRT-LLM or llama.cpp, in quotes.",
+        (
+            "roofcalc from 'vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4 --max-model-len 32768 --gpu-memory-utilization 0.92' 4xl40s",
+            "roofcalc from 'python -m sglang.launch_server --model-path deepseek-ai/DeepSeek-R1 --tp 8' h200-sxm,b200-sxm",
+            "roofcalc from 'llama-server -m Qwen3-30B-A3B-Q4_K_M.gguf -c 32768 -np 4 -ngl 99' rtx-4090",
+        ),
+    ),
     "interactivity": CommandSpec(
         CAPACITY,
         "Decode speed per user at given batches and contexts.",

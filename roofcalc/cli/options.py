@@ -14,6 +14,7 @@ def _argument(name: str, help: str, default: str = "", required: bool = True, ma
 
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
+ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
 OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; optional.", required=False)
 DEVICES_OR_MACHINES = _argument(
     "hardware", "Devices, used in any number, or machines (8xh100-sxm, systems), used as whole units; one or more.", many=True
@@ -31,7 +32,7 @@ SEQ = Option(
 )
 NEW_TOKENS = SEQ._replace(help="Prompt tokens to compute per sequence: 7661; a list 775,7661; a range 1k:64k:x2 or 1k:8k:1k.")
 SEARCH_SEQ = SEQ._replace(help="Context lengths in tokens; each is a separate search.", default="8k")
-INTERACTIVITY = Option("interactivity", "--interactivity", WORKLOAD, "Minimum decode speed per user, in tok/s.", "30", metavar="TOK/S")
+INTERACTIVITY = Option("interactivity", "--interactivity", WORKLOAD, "Minimum speed per user, in tok/s; 0: no limit.", "30", metavar="TOK/S")
 ROLLOUT_INTERACTIVITY = INTERACTIVITY._replace(help="Minimum decode speed per rollout, in tok/s.", default="none: the largest batch that fits")
 BATCH = Option("batch", "--batch", WORKLOAD, "Sequences processed concurrently by the whole system.", "1", metavar="N")
 BATCHES = BATCH._replace(default="1:256:x2")

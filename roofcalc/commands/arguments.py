@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from roofcalc import units
-from roofcalc.deployment.deployment import NATIVE
 from roofcalc.errors import RoofcalcError, flag
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

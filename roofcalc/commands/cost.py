@@ -13,6 +13,7 @@ from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, number_array
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
@@ -83,7 +84,8 @@ def cost(
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
-    for deployment, changes in request.deployments():
+    for default, changes in request.deployments():
+        deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)
         prompt, output = prompts[number], outputs[number]
         request.note_context(deployment.model, prompt + output)

@@ -13,7 +13,7 @@ from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, numb
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import batch_sizes
-from roofcalc.deployment.deployment import NATIVE, Deployment
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, flag
 from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
 from roofcalc.physics.ops.types import Sharding
@@ -22,6 +22,7 @@ from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +77,7 @@ def flops(
     if interactivity is not None and ttft is not None:
         raise RoofcalcError("flops: give --interactivity or --ttft, not both")
     if ttft is None:
-        targets = number_array(defaults.INTERACTIVITY if interactivity is None else interactivity, "--interactivity", MIN_RATE, MAX_RATE)
+        targets = number_array(defaults.INTERACTIVITY if interactivity is None else interactivity, "--interactivity", 0, MAX_RATE)
         if interactivity is None:
             request.note(f"flop_limited_seq: at {units.plain(defaults.INTERACTIVITY)} tok/s for each user (--interactivity)")
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
+from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE, Names, Numbers, integer_array, single_number
@@ -105,11 +106,11 @@ def frontier(
     batches = None if batch is None else batch_sizes(batch)
     max_ttft = None if ttft is None else single_number(ttft, "--ttft", MIN_RATE, MAX_RATE)
     sizes = None if devices is None else sorted({int(size) for size in integer_array(devices, "--devices", MAX_SEARCHED_DEVICES)})
-    for resolved, machine, changes in request.searches():
+    for resolved, machine, changes, precisions in request.searches():
         contexts = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
         work = workload(request.cross(*axes(request, resolved, contexts, isl, osl)), kv_at, chunk)
         query = FrontierQuery(work, batches, max_ttft, disaggregated, all)
-        _add_curves(request, query, _pieces(request, resolved, machine, sizes), changes)
+        _add_curves(request, query, _pieces(request, resolved, machine, sizes, precisions), changes)
     return request.answer()
 
 
@@ -125,7 +126,7 @@ class Searched(NamedTuple):
         return self.pieces[piece].placed(number - int(self.begins[piece]))
 
 
-def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None) -> Searched:
+def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] | None, precisions: list[tuple[str, str]]) -> Searched:
     """Every precision, system size and legal layout.
 
     Raises
@@ -135,8 +136,11 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     """
     include_dominated: list[Piece] = []
     fixed = request.fixed_degrees()
-    machines = [machine] if sizes is None else [fitted for size in sizes if (fitted := with_device_count(machine, size)) is not None]
-    for weights, kv in request.precisions():
+    machines = [machine] if sizes is None else [with_device_count(machine, size) for size in sizes]
+    for system in machines:
+        for text in boxes.joined(replace(machine, count=system.count))[1]:
+            request.note(text)
+    for weights, kv in precisions:
         single_device = request.deploy(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
         for system in machines:
             include_dominated += pieces(single_device, system, fixed)

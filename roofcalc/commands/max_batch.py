@@ -11,6 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import axes, generation_options, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
@@ -73,18 +74,21 @@ def max_batch(
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
     for deployment, changes in request.deployments():
-        points = axes(request, deployment.model, seq, isl, osl)
-        shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
-        for some in iter_chunks(points):
-            held = workload(some, kv_at, chunk).seq
-            if not (fits := memory.batch_memory(deployment, held)).all():
-                request.note(fit_advice.what_would_fit(deployment, float(held[np.argmin(fits)])))
-                break
-        request.fill(deployment, changes, (*points, rates), partial(_rows, deployment, kv_at, chunk), **shared)
+        first, *rest = axes(request, deployment.model, seq, isl, osl)
+        shared = workload([axis[:1] for axis in (first, *rest)], kv_at, chunk).shared
+        longest = workload([first, *(np.full(first.shape, axis.max()) for axis in rest)], kv_at, chunk).seq
+        for placed, part in placements(request, deployment, longest):
+            points = [first[part], *rest]
+            for some in iter_chunks(points):
+                held = workload(some, kv_at, chunk).seq
+                if not (fits := memory.batch_memory(placed, held)).all():
+                    request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
+                    break
+            request.fill(placed, changes, (*points, rates), partial(rows, placed, kv_at, chunk), **shared)
     return request.answer()
 
 
-def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, rate = points
     work = workload(of_work, kv_at, chunk)
     step = work.step(deployment) if deployment.has_time else None

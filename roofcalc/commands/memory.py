@@ -10,6 +10,7 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import batch_memory, system_capacity_bytes, system_kv_bytes, system_weight_bytes
@@ -41,17 +42,18 @@ def memory(
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
-        fits = batch_memory(deployment, contexts)
-        if not fits.all():
-            request.note(fit_advice.what_would_fit(deployment, float(contexts[np.argmin(fits)])))
-        longest = max_context(deployment, batches)
-        if (np.isfinite(longest) & (longest > deployment.model.context)).any():
-            request.note(f"{deployment.model.name}: max_context is limited by memory only; the model supports {deployment.model.context} tokens")
-        request.fill(deployment, changes, (contexts, batches), partial(_rows, deployment))
+        for placed, part in placements(request, deployment, contexts):
+            fits = batch_memory(placed, contexts[part])
+            if not fits.all():
+                request.note(fit_advice.what_would_fit(placed, float(contexts[part][np.argmin(fits)])))
+            longest = max_context(placed, batches)
+            if (np.isfinite(longest) & (longest > placed.model.context)).any():
+                request.note(f"{placed.model.name}: max_context is limited by memory only; the model supports {placed.model.context} tokens")
+            request.fill(placed, changes, (contexts[part], batches), partial(rows, placed))
     return request.answer()
 
 
-def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights, capacity = system_weight_bytes(deployment), system_capacity_bytes(deployment)
     kv = system_kv_bytes(deployment, seq) * batch
     fits = batch_memory(deployment, seq)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer
@@ -138,8 +139,8 @@ def plan(
     available = None if devices is None else np.sort(integer_array(devices, "--devices", MAX_DEVICES))
     spares = 0 if spare is None else single_integer(spare, "--spare", MAX_DEVICES, 0)
     by_model: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    searches, precisions = list(request.searches()), request.precisions()
-    for resolved, machine, changes in searches:
+    searches = list(request.searches())
+    for resolved, machine, changes, precisions in searches:
         context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
         demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
@@ -218,6 +219,8 @@ def _demand_key(need: Demand) -> tuple[float, ...]:
 
 def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
     need, deployment, inventory = plan.need, plan.deployment, plan.inventory
+    for text in boxes.joined(replace(inventory.machine, count=deployment.hardware.count))[1]:
+        request.note(text)
     values: dict[str, Any] = {
         "seq": np.ceil((need.held * need.shares).sum(axis=-1) * (1 - 1e-12)),  # a mean of 4100.000000000001 is 4100, not 4101
         "min_interactivity_tok_s": need.interactivity,

@@ -19,7 +19,7 @@ from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
+from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
@@ -28,6 +28,7 @@ from roofcalc.solvers.parallel import checked_executor
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,18 +100,22 @@ class Request:
         """Every combination of models, machines, precisions, layouts and overrides; the last list varies fastest."""
         degrees = list(product(*(parallel_degrees(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for (weights, kv), layout, changes in product(self.precisions(), degrees, self.sweeps):
+            for (weights, kv), layout, changes in product(self.precisions(model_name), degrees, self.sweeps):
                 model, machine = self.model(model_name, changes), self.machine(machine_name, changes)
                 yield self.deploy(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
 
-    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...]]]:
-        """Every combination of model, machine and overrides, for commands that search over layouts and precisions themselves."""
+    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...], list[tuple[str, str]]]]:
+        """Every combination of model, machine and overrides, with the precisions, for commands that search over these and layouts themselves."""
         for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
-            yield self.model(model_name, changes), self.machine(machine_name, changes), changes
+            yield self.model(model_name, changes), self.machine(machine_name, changes), changes, self.precisions(model_name)
 
-    def precisions(self) -> list[tuple[str, str]]:
-        """Every combination of weight dtype and KV-cache dtype."""
-        return list(product(dtype_names(self.options.get("weights"), "--weights"), dtype_names(self.options.get("kv"), "--kv")))
+    def precisions(self, model: str | Model) -> list[tuple[str, str]]:
+        """Every combination of weight recipe and KV-cache dtype; where no recipe is given, the one that the model's name gives."""
+        given = self.options.get("weights")
+        if given is None and isinstance(model, str) and (recipe := lookup.weights(model)) is not None:
+            given = [recipe]
+            self.note(f"{model.strip()}: --weights {recipe if ' ' not in recipe else repr(recipe)}, as the name says")
+        return list(product(dtype_names(given, "--weights"), dtype_names(self.options.get("kv"), "--kv")))
 
     def fixed_degrees(self) -> dict[str, set[int]]:
         """The parallel degrees that a layout search is restricted to, by name; degrees that were not given are free."""

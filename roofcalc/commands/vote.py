@@ -12,6 +12,7 @@ from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers,
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import chunk_tokens, required_speed
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics import cost as money
@@ -101,8 +102,9 @@ def vote(
     if chances:
         _note_accuracy(request, chances)
     verifier_model = None if verifier is None else request.model(verifier)
-    for deployment, changes in request.deployments():
+    for default, changes in request.deployments():
         shared_tokens, own_tokens = request.cross(prefixes, suffixes)
+        deployment = serving(request, default, shared_tokens + own_tokens)
         request.note_context(deployment.model, shared_tokens + own_tokens)
         hour, devices = usd_per_device_hour(request, deployment.hardware, usd_per_hour), deployment.hardware.count
         verifying = _deploy_verifier(request, deployment, verifier_model)

@@ -8,7 +8,7 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.commands import defaults
-from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Numbers, integer_array, number_array, single_integer, single_number
+from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, Numbers, integer_array, number_array, single_integer, single_number
 from roofcalc.commands.request import Request
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.solvers.max_batch import MAX_BATCH
@@ -80,13 +80,13 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:
     """The lowest acceptable speeds in tok/s/user; a note if the default applies."""
     _note_default(request, value, "user")
-    return number_array(defaults.INTERACTIVITY if value is None else value, "--interactivity", MIN_RATE, MAX_RATE)
+    return number_array(defaults.INTERACTIVITY if value is None else value, "--interactivity", 0, MAX_RATE)
 
 
 def required_speed(request: Request, value: Numbers | None, receiver: str = "user") -> float:
     """The lowest acceptable speed in tok/s, for commands that take a single one; a note if the default applies."""
     _note_default(request, value, receiver)
-    return single_number(defaults.INTERACTIVITY if value is None else value, "--interactivity", MIN_RATE, MAX_RATE)
+    return single_number(defaults.INTERACTIVITY if value is None else value, "--interactivity", 0, MAX_RATE)
 
 
 def _note_default(request: Request, value: Numbers | None, receiver: str) -> None:

@@ -3,23 +3,21 @@
 The physics and the solvers take a Deployment and arrays, and read no files.
 """
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.specs import dtypes
+from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.formula import formula
-from roofcalc.specs.model import Dtypes, Model
+from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
-
-SIXTEEN_BIT_CLASSES = ("router", "index", "norm")  # stay 16-bit under any --weights
-LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
-NATIVE = "native"
+from roofcalc.specs.stored_weights import WeightDtypes, sixteen_bit, weight_dtypes
+from roofcalc.specs.weight_recipes import LINEAR_CLASSES, NATIVE, SIXTEEN_BIT_CLASSES
 
 
 class Draft(Record):
@@ -54,7 +52,7 @@ class Deployment(Record):
     Attributes
     ----------
     weights : str
-        A dtype for every weight matrix, or "native" for the checkpoint's mix.
+        A recipe (`roofcalc.specs.weight_recipes`) in canonical words, or "native" for the checkpoint's dtypes.
     kv : Dtype
         Of the KV cache.
     compute : str or None
@@ -85,9 +83,14 @@ class Deployment(Record):
         """Tokens accepted per step and sequence: 1, or with drafts their expected number."""
         return self.draft.accepted if self.draft else 1.0
 
+    @cached_property
+    def stored(self) -> WeightDtypes:
+        """Storage dtypes of the weights by tensor class."""
+        return weight_dtypes(self.model, self.weights)
+
     def weight_dtype(self, tensor: str) -> Dtype:
-        """Storage dtype of a class of tensors: the checkpoint's under `native`, else that of `weights`."""
-        return stored(self.model.dtypes, self.weights, tensor)
+        """Storage dtype of a tensor class."""
+        return self.stored.of(tensor)
 
     def linear_format(self, tensor: str) -> str | None:
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
@@ -152,7 +155,7 @@ class Deployment(Record):
     def linear_classes(self) -> tuple[str, ...]:
         """Classes of weight matrices that a step multiplies by, without routers and indexers."""
         used = {matrix.tensor for name in self.model.groups for one in self.model.blocks[name].parts for matrix in one.matrices(self.model.hidden)}
-        return tuple(name for name in LINEAR_CLASSES if name in used or name == "head")
+        return (*(name for name in LINEAR_CLASSES if name in used), "head")
 
     @property
     def has_time(self) -> bool:
@@ -172,6 +175,8 @@ class Deployment(Record):
     @property
     def weights_label(self) -> str:
         """The dtype of all weight matrices, or `native` for a mix."""
+        if self.weights != NATIVE:
+            return self.weights
         used = {self.weight_dtype(name).name for name in (*self.linear_classes, "embed")}
         return used.pop() if len(used) == 1 else NATIVE
 
@@ -214,25 +219,10 @@ class Deployment(Record):
         return stages(self.model, self.layout, self.hardware.domain)
 
 
-@lru_cache(maxsize=1024)
-def stored(checkpoint: Dtypes, weights: str, tensor: str) -> Dtype:
-    """Storage dtype of a class of tensors: the checkpoint's under `native`, else what `weights` names."""
-    if weights != NATIVE:
-        return dtypes.dtype(sixteen_bit(checkpoint) if tensor in SIXTEEN_BIT_CLASSES else weights)
-    given = getattr(checkpoint, tensor)
-    if given is None and tensor in SIXTEEN_BIT_CLASSES and dtypes.dtype(checkpoint.default).bytes_per_element < 2:
-        return dtypes.dtype(sixteen_bit(checkpoint))
-    return dtypes.dtype(given or checkpoint.default)
-
-
-def sixteen_bit(dtypes: Dtypes) -> str:
-    """The 16-bit dtype of a checkpoint."""
-    return "fp16" if dtypes.default == "fp16" else "bf16"
-
-
 def cache_dtype(model: Model, kv: str | None) -> Dtype:
-    """The dtype of a KV cache: the requested one, else the checkpoint's KV dtype, else its 16-bit dtype."""
-    return dtypes.dtype(kv or model.dtypes.kv or sixteen_bit(model.dtypes))
+    """The dtype of a KV cache: the one asked for, or by default (also "native" and "auto") the checkpoint's, or its 16-bit type."""
+    asked = None if kv is None or kv.strip().lower() in (NATIVE, "auto") else kv
+    return dtypes.dtype(asked or model.dtypes.kv or sixteen_bit(model.dtypes))
 
 
 def deploy(
@@ -257,12 +247,11 @@ def deploy(
     Raises
     ------
     RoofcalcError
-        Unknown dtype, a compute format or capacity figure that the device does not have, or an impossible layout.
+        Unknown dtype or recipe, a compute format or capacity reading that the device lacks, or an impossible layout.
     """
     assumed, profile = assumptions or Assumptions(), None
     device = hardware.device
-    if weights != NATIVE:
-        dtypes.dtype(weights)
+    weights = weight_recipes.parse(weights).label
     compute = compute.strip().lower() if compute is not None else None
     if compute is not None and compute not in (known := dtypes.known_formats(device)):
         raise RoofcalcError(f"--compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
@@ -297,6 +286,7 @@ def notes(deployment: Deployment) -> list[str]:
     found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
     for other, what in deployment.profile.fallbacks if deployment.profile else ():
         found.append(f"typical: no {', '.join(what)} measurements for {device.name}; using those of {other}")
+    found += _sixteen_bit_ends(deployment)
     for name in deployment.linear_classes:
         stored = deployment.weight_dtype(name)
         used = deployment.linear_format(name)
@@ -308,6 +298,16 @@ def notes(deployment: Deployment) -> list[str]:
         found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
     found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
     return [text for text in dict.fromkeys(found) if text]
+
+
+def _sixteen_bit_ends(deployment: Deployment) -> list[str]:
+    """A sentence on what a narrow recipe leaves in 16 bits."""
+    if not weight_recipes.parse(deployment.weights).linear_only:
+        return []
+    ends = deployment.weight_dtype("embed").name
+    every = deployment.weight_dtype(next(iter(deployment.linear_classes))).name
+    recipe = deployment.weights
+    return [f"weights {recipe}: the blocks' linear layers; embedding and LM head stay {ends} as in published checkpoints (all={every}: every matrix)"]
 
 
 def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:

@@ -5,16 +5,17 @@ from functools import cache
 from typing import Any
 
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, deploy
+from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.deployment.parallelism import choose, legal_ep
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.metrics import METRICS, Metric, Work
 from roofcalc.measurements.points import Point
-from roofcalc.specs import dtypes
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
+from roofcalc.specs.stored_weights import weight_dtypes
+from roofcalc.specs.weight_recipes import NATIVE
 
 REASONS = {
     "not comparable": "the file says that the run uses features that the row does not describe",
@@ -44,7 +45,7 @@ class Case(Record):
     hardware : Hardware
         All devices that run the model together; the point's value and batch refer to the fraction `share` of them.
     weights : str
-        A dtype, or "native" for the dtypes of the checkpoint.
+        A recipe (`roofcalc.specs.weight_recipes`), or "native" for the dtypes of the checkpoint.
     kv, compute : str or None
         None where the source does not give it.
     tp, pp, dp, ep : int or None
@@ -131,8 +132,8 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
         return "unknown hardware"
     try:
         kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
-        model, weights = spellings.weights(point.weights_dtype, model) if point.weights_dtype else (model, NATIVE)
-        compute = _compute(point, weights)
+        weights = spellings.weights(point.weights_dtype, model) if point.weights_dtype else NATIVE
+        compute = _compute(point, model, weights)
     except RoofcalcError:
         return "unknown dtype"
     if reason := metric.lacks(point):
@@ -153,12 +154,13 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     return built if _has_time(built) else "no peak"
 
 
-def _compute(point: Point, weights: str) -> str | None:
+def _compute(point: Point, model: Model, weights: str) -> str | None:
     """The compute format of GEMMs where it differs from that of the weights."""
     if point.compute_dtype is None:
         return None
     asked = spellings.dtype(point.compute_dtype).compute
-    return None if weights == NATIVE or dtypes.dtype(weights).compute == asked else asked
+    by_class = weights == NATIVE or "=" in weights.removeprefix("all=")
+    return None if by_class or weight_dtypes(model, weights).mlp.compute == asked else asked
 
 
 def _unit(point: Point, devices: int) -> tuple[int | None, int]:

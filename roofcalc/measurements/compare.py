@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from roofcalc.deployment.assumptions import CHOICES, Assumptions, assumptions
-from roofcalc.deployment.deployment import Deployment, sixteen_bit
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import legal_ep, legal_tp
 from roofcalc.measurements.cases import Case
 from roofcalc.physics.memory import batch_memory
@@ -13,6 +13,7 @@ from roofcalc.specs.device import Device
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.stored_weights import sixteen_bit
 
 BOUND = assumptions("bound")
 ROOFLINE = assumptions("roofline")

@@ -10,10 +10,11 @@ from typing import Literal
 
 from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs import dtypes
+from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.device import Hardware
-from roofcalc.specs.model import Dtypes, Model
+from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.stored_weights import weight_dtypes
 
 Kind = Literal["models", "hardware", "dtypes"]
 HEADER = ("kind", "spelling", "name", "why", "source")
@@ -66,28 +67,25 @@ def _is_known(kind: Literal["models", "hardware"], name: str) -> bool:
         return False
 
 
-def weights(text: str, given: Model) -> tuple[Model, str]:
-    """The model with the weight dtypes of a spelling, and the dtype to deploy it with.
+def weights(text: str, given: Model) -> str:
+    """The weight recipe for a spelling.
 
-    `bf16 mlp=nvfp4 experts=nvfp4` gives dtypes by tensor class, the first for all other classes. The default dtype of the
-    published checkpoint means all its dtypes ("native").
+    `bf16 mlp=nvfp4 experts=nvfp4` gives dtypes by tensor class. The default dtype of the published checkpoint means all its dtypes
+    ("native"). A source that says no more than `fp8` may have quantised every matrix: `all=fp8`, so that `bound` stays a bound.
 
     Raises
     ------
     RoofcalcError
-        Unknown dtype or tensor class.
+        Unknown dtype, recipe or tensor class.
     """
-    first, *classes = plain("dtypes", text).split()
-    default = dtypes.dtype(first)
-    if not classes:
-        published = dtypes.dtype(given.dtypes.default)
-        return given, "native" if (published.compute, published.bits) == (default.compute, default.bits) else default.name
-    named = dict(word.partition("=")[::2] for word in classes)
-    known = {field.name for field in Dtypes.fields_}
-    if not set(named) <= known:
-        raise RoofcalcError(f"weights {text!r}: unknown tensor class (choose from {', '.join(sorted(known))})")
-    mix = {name: dtypes.dtype(one).name for name, one in named.items()}
-    return replace(given, dtype=Dtypes(default.name, **mix)), "native"
+    named = plain("dtypes", text)
+    if not dtypes.is_dtype(named):
+        weight_dtypes(given, named)  # refuses matrices that the model does not have
+        return weight_recipes.parse(named).label
+    default, published = dtypes.dtype(named), dtypes.dtype(given.dtypes.default)
+    if (published.compute, published.bits) == (default.compute, default.bits):
+        return weight_recipes.NATIVE
+    return f"all={default.name}" if default.bits < 16 else default.name
 
 
 def dtype(text: str) -> dtypes.Dtype:

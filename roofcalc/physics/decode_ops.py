@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from roofcalc.deployment.assumptions import Assumptions
-from roofcalc.deployment.deployment import Deployment, stored
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, Stage
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.physics.ops.ffn import expected_experts_read, expert_gemms, prob_shard_hit
@@ -20,7 +20,8 @@ from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Cache, Gemm, Message, Operation, Recurrence, Sharding, SharedPrefix, TokenLoad
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.formula import formula
-from roofcalc.specs.model import Block, Dtypes
+from roofcalc.specs.model import Block
+from roofcalc.specs.stored_weights import WeightDtypes
 
 EntriesRead = Callable[[Span], Array]
 """Entries of a span that a step reads per sequence: at one context (`at_context`) or on average (`averaged_over`)."""
@@ -92,27 +93,25 @@ def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm
     """The GEMMs of `layers` layers of block `name`."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
     return _gemms_of_block(
-        model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, model.dtypes, deployment.weights, activations, f"{name}."
+        model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}."
     )
 
 
 def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
     """The GEMMs of one layer, those of equal arithmetic intensity merged (`roofcalc.physics.ops.gemm.merge_same_intensity`)."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
-    return _merged_gemms(model.blocks[name], model.hidden, compute_sharding(deployment), spread, model.dtypes, deployment.weights, activations)
+    return _merged_gemms(model.blocks[name], model.hidden, compute_sharding(deployment), spread, deployment.stored, activations)
 
 
 @lru_cache(maxsize=4096)
-def _merged_gemms(block: Block, hidden: int, sharding: Sharding, spread: float, dtypes: Dtypes, weights: str, activations: bool) -> tuple[Gemm, ...]:
-    return tuple(merge_same_intensity(_gemms_of_block(block, 1, hidden, sharding, spread, dtypes, weights, activations)))
+def _merged_gemms(block: Block, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool) -> tuple[Gemm, ...]:
+    return tuple(merge_same_intensity(_gemms_of_block(block, 1, hidden, sharding, spread, stored, activations)))
 
 
 def _gemms_of_block(
-    block: Block, layers: int, hidden: int, sharding: Sharding, spread: float, dtypes: Dtypes, weights: str, activations: bool, prefix: str = ""
+    block: Block, layers: int, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool, prefix: str = ""
 ) -> list[Gemm]:
-    def bytes_of(tensor: str) -> float:
-        return stored(dtypes, weights, tensor).bytes_per_element
-
+    bytes_of = stored.bytes_of
     found: list[Gemm] = []
     for part in parts(block, hidden, sharding):
         found += gemms(part.matrices, layers, spread, bytes_of, activations, prefix)

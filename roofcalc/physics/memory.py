@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roofcalc.deployment.deployment import Deployment, stored
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
@@ -16,6 +16,7 @@ from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
+from roofcalc.specs.stored_weights import WeightDtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,25 +24,21 @@ if TYPE_CHECKING:
 
 @formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits.
+    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
 
     Replicated KV heads, latent projections and routers count on every rank; for experts see `held_experts`.
     """
-    model, sharding, weights = deployment.model, storage_sharding(deployment), deployment.weights
-    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, weights) for name, count in stage.groups)
+    model, sharding, stored = deployment.model, storage_sharding(deployment), deployment.stored
+    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
-        total += _ends_bytes(model, sharding.tp, weights, stage.first, stage.last)
+        total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
 @lru_cache(maxsize=1024)
-def _layer_bytes(model: Model, name: str, sharding: Sharding, weights: str) -> float:
-    """Bytes of one layer of a block on one device: its norms, and the matrices and vectors of its parts."""
-
-    def bytes_of(tensor: str) -> float:
-        return stored(model.dtypes, weights, tensor).bytes_per_element
-
-    block = model.blocks[name]
+def _layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
+    """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
+    bytes_of, block = stored.bytes_of, model.blocks[name]
     total = model.norm_vectors(block) * bytes_of("norm")
     for part in parts(block, model.hidden, sharding):
         total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
@@ -51,13 +48,14 @@ def _layer_bytes(model: Model, name: str, sharding: Sharding, weights: str) -> f
 
 
 @lru_cache(maxsize=1024)
-def _ends_bytes(model: Model, tp: int, weights: str, first: bool, last: bool) -> float:
-    """Bytes of the embedding, the head (once if tied) and the vectors before the first and after the last layer."""
-    embed, head, norm = (stored(model.dtypes, weights, tensor).bytes_per_element for tensor in ("embed", "head", "norm"))
+def _ends_bytes(model: Model, tp: int, stored: WeightDtypes, first: bool, last: bool) -> float:
+    """Bytes of what stands before the first layer and after the last: tables, which both may share, and vectors."""
+    embed, head, norm, tower = map(stored.bytes_of, ("embed", "head", "norm", "tower"))
     total = 0.0
     if first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += (model.embedding(tp).elements + extra) * embed + (model.first_vectors + sum(model.excluded.values()) / tp) * norm
+        total += (model.embedding(tp).elements + extra) * embed + model.first_vectors * norm
+        total += sum(model.excluded.values()) / tp * tower
     if last:
         total += model.last_vectors * norm + (0.0 if model.tied and first else model.head(tp).elements * head)
     return total

@@ -5,6 +5,7 @@ from __future__ import annotations
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.physics import memory
+from roofcalc.solvers.layouts import with_device_count
 from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
@@ -29,8 +30,6 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
         devices = f"fits on these {hardware.count} devices with --tp {fewest.tp} --pp {fewest.pp}"
     elif fewest is not None:
         devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)} (--tp {fewest.tp} --pp {fewest.pp})"
-    elif hardware.scale_out_bytes_per_s is None:
-        devices = f"fits on no number of such devices that can be connected (at most {hardware.domain})"
     else:
         devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
     narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else "no narrower weight dtype is enough"
@@ -46,10 +45,10 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
     whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # a lower bound: sharding only adds copies
     needed = memory.system_weight_bytes(whole) + float(memory.system_kv_bytes(whole, seq))
     least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
-    most = MAX_DEVICES if hardware.scale_out_bytes_per_s is not None else min(MAX_DEVICES, hardware.domain)
-    for count in range(least, most + 1):
+    for count in range(least, MAX_DEVICES + 1):
         degrees = [t for t in range(1, count + 1) if count % t == 0]
-        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # tensor parallel within a domain first, the widest first
+        domain = with_device_count(hardware, count).domain
+        for tp in sorted(degrees, key=lambda t: (t > domain, -t)):  # tensor parallel within a domain first, the widest first
             layout = Layout(tp, count // tp)
             if _fits(deployment, layout, deployment.weights, seq):
                 return layout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from roofcalc.catalog import boxes
 from roofcalc.deployment.parallelism import Layout, legal_dcp, legal_ep, legal_tp
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.device import Hardware
@@ -16,10 +17,8 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 
 
-def with_device_count(hardware: Hardware, count: int) -> Hardware | None:
-    """The hardware with `count` devices; None where so many cannot be connected."""
-    if count > hardware.domain and hardware.scale_out_bytes_per_s is None:
-        return None
+def with_device_count(hardware: Hardware, count: int) -> Hardware:
+    """The hardware with `count` devices, joined in the same way, or over PCIe where their own link does not reach (`roofcalc.catalog.boxes`)."""
     system = hardware.system
     if system is None:
         name = f"{count}x{hardware.device.name}"
@@ -27,7 +26,7 @@ def with_device_count(hardware: Hardware, count: int) -> Hardware | None:
         name = f"{count} of {system.name}"
     else:
         name = system.name if count == system.count else f"{count // system.count}x{system.name}"
-    return replace(hardware, name=name, count=count)
+    return boxes.joined(replace(hardware, name=name, count=count))[0]
 
 
 def layouts(

@@ -49,10 +49,11 @@ class MaxBatch(NamedTuple):
 
 @formula("T_allowed = A/interactivity")
 def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The largest batch whose step is short enough for each user; exact, since step time never falls with the batch."""
+    """The largest batch whose step is short enough for each user; exact, since step time never falls with the batch; inf at rate 0."""
     rate = np.asarray(interactivity, dtype=float)
     allowed = step.deployment.accepted * (1 + TOLERANCE)
-    return largest_integer(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
+    found = largest_integer(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
+    return np.where(rate == 0, np.inf, found)
 
 
 def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, shared_prefix: SharedPrefix = NO_SHARING) -> MaxBatch:

@@ -12,6 +12,7 @@ from roofcalc.specs.feedforward import FeedForward
 from roofcalc.specs.record import Record
 from roofcalc.specs.schema import Count, Name, Range, Whole
 from roofcalc.specs.state_space import State
+from roofcalc.specs.weight_recipes import parse
 from roofcalc.specs.weights import Matrix
 
 
@@ -50,7 +51,8 @@ class Block(Record):
 class Dtypes(Record):
     """Dtypes of the checkpoint by tensor class; those not given are `default`.
 
-    `norm`, `router` and `index` are 16-bit where the default is narrower; `kv` is the dtype of the KV cache.
+    `norm`, `router` and `index` are 16-bit where the default is narrower; `kv` is the dtype of the KV cache. `mix` names those of single
+    matrices or layers, as items of a recipe (`roofcalc.specs.weight_recipes`): `o=nvfp4 experts@0-2=bf16`.
     """
 
     default: str
@@ -65,11 +67,22 @@ class Dtypes(Record):
     embed: str | None = None
     head: str | None = None
     kv: str | None = None
+    mix: str | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
         for field in self.fields_:
-            if complaint := _unknown_dtype(getattr(self, field.name)):
+            if field.name != "mix" and (complaint := _unknown_dtype(getattr(self, field.name))):
                 yield field.name, complaint
+        if self.mix is not None and (complaint := _unreadable_mix(self.mix)):
+            yield "mix", complaint
+
+
+def _unreadable_mix(text: str) -> str | None:
+    try:
+        parsed = parse(text)
+    except RoofcalcError as error:
+        return str(error)
+    return None if parsed.items and not parsed.linear_only and "=" in text.split()[0] else "expected items such as `o=nvfp4 experts@0-2=bf16`"
 
 
 def _unknown_dtype(name: str | None) -> str | None:

@@ -46,7 +46,7 @@ def test_csv_is_plain() -> None:
 def test_json_is_one_object() -> None:
     result = json.loads(run(f"max-batch {LLAMA} --seq 775,7661 -f json").stdout)
     assert list(result) == ["schema", "command", "version", "catalog", "assumptions", "notes", "rows"]
-    assert (result["schema"], result["command"], result["version"]) == (1, "max-batch", __version__)
+    assert (result["schema"], result["command"], result["version"]) == (2, "max-batch", __version__)
     assert result["assumptions"]["tp"] == 8 and result["assumptions"]["overlap"] == "op"
     assert all(url.startswith("https://") for url in result["catalog"]["models"]["llama-3.1-405b"])
     assert result["notes"] == ["interactivity: at least 30 tok/s for each user (--interactivity)"]
@@ -116,7 +116,7 @@ def test_notes(line: str, note: str) -> None:
     [
         ("llama-3.1-405b 8xh100-sxm --seq 1k", "it needs at least 12 devices (--tp 4 --pp 3); with fp8 weights it fits on 8xh100-sxm"),
         ("llama-2-7b 12xl40s --seq 1M", "fits on these 12 devices with --tp 4 --pp 3; no narrower weight dtype is enough"),
-        ("llama-3.1-70b rtx-4090 --seq 1k", "fits on no number of such devices that can be connected (at most 1); no narrower"),
+        ("llama-3.1-70b rtx-4090 --seq 1k", "it needs at least 7 devices (--tp 1 --pp 7); no narrower weight dtype is enough"),
         (
             "llama-3.1-405b 8xh100-sxm --weights fp8 --seq 1M",
             "fp8 weights need 405.9 GB and the cache of one 1,000,000-token sequence 516.1 GB, 640.0 GB available. It needs at least 12",

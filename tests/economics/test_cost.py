@@ -164,7 +164,7 @@ def test_queries_cross_with_paces_and_refer_to_the_first_at_each() -> None:
         ("--query 1:2 --price-in 1,2 --price-out 3", "--price-in: expected one for all queries or one for each of the 1, got 2"),
         ("--query 1:2 --api o1", "--api: unknown API 'o1'; did you mean o1-"),
         ("--query 1:2 --api gpt-4o --price-in 1", "not both"),
-        ("--query 1:2 --interactivity 0", "interactivity: expected"),
+        ("--query 1:2 --interactivity -1", "interactivity: expected"),
         ("--query 1:2 --kv-at begin", "--kv-at: invalid choice 'begin' (choose from end, mean)"),
     ],
 )

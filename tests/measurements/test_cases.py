@@ -84,7 +84,7 @@ def test_every_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert cases([PLAIN, replace(PLAIN, id="Q")])[1] == "repeated"
     assert set(REASONS) == {*wanted, "repeated"}
     assert one(metric="output_tok_s_total", osl=None) == one(metric="ttft_ms", isl=0) == one(metric="prefill_tok_s", isl=0) == "no context"
-    assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 attn=fp8") == "unknown dtype"
+    assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 knees=fp8") == "unknown dtype"
     assert one(model=str(tmp_path / "none.yaml")) == "unknown model"
     assert one(n_devices=None, hardware="8xh900") == "unknown hardware"
 
@@ -137,7 +137,7 @@ def test_weights_by_class_of_tensor() -> None:
         "head": "bf16",
     }
     assert case(model="deepseek-v3", n_devices=8, weights_dtype="fp8").weights == "native"  # whose experts are fp8 in blocks
-    assert case(weights_dtype="bf16").weights == "native" and case(weights_dtype="fp8").weights == "fp8"
+    assert case(weights_dtype="bf16").weights == "native" and case(weights_dtype="fp8").weights == "all=fp8"
 
 
 def test_a_source_says_what_int8_weights_compute_in() -> None:

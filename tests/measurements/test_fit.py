@@ -14,7 +14,7 @@ LAYERS = {"llama-3.1-8b": 32, "llama-3.1-70b": 80}  # and two all-reduces per la
 TRUE = {"mbu": 0.81, "mfu": 0.62, "link": 0.55, "latency_us": 9.0, "layer_us": 31.0, "step_us": 420.0}
 MEASURED = Path(__file__).with_name("measured.csv")
 PAIR = "--point seq=7661,batch=72,interactivity=30 --point seq=775,batch=368,interactivity=30"
-ARTICLE = f"fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal {PAIR}"
+ARTICLE = f"fit llama-3.1-405b 8xh100-sxm --weights all=fp8 --network ideal {PAIR}"
 
 
 def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: tuple[int, ...] = (1, 2, 8)) -> Path:
@@ -26,7 +26,7 @@ def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: 
         for count in counts:
             for seq in (500, 8000):
                 for batch in (1, 16, 128, 512):
-                    step = rc.interactivity(model, f"{count}xh100-sxm", seq=seq, batch=batch, weights="fp8", kv="bf16", **fractions)["step_ms"][0]
+                    step = rc.interactivity(model, f"{count}xh100-sxm", seq=seq, batch=batch, weights="all=fp8", kv="bf16", **fractions)["step_ms"][0]
                     extra = layers * true["layer_us"] + (2 * layers * true["latency_us"] if count > 1 else 0) + true["step_us"]
                     ms = (step + extra / 1e3) * float(np.exp(noise * random.standard_normal()))
                     lines.append(f"{model},h100-sxm,{count},fp8,bf16,{seq},{batch},tpot_ms,{float(ms)!r}")
@@ -90,7 +90,7 @@ def test_the_published_pair() -> None:
     assert [(one["seq"], one["batch"], one["measured"]) for one in points] == [("7661", "72", "30"), ("775", "368", "30")]
     assert [float(one["ratio"]) for one in points] == pytest.approx([1, 1])
     back = rc.interactivity(
-        "llama-3.1-405b", "8xh100-sxm", weights="fp8", network="ideal", seq=7661, batch=72, mbu=float(row["mbu"]), mfu=float(row["mfu"])
+        "llama-3.1-405b", "8xh100-sxm", weights="all=fp8", network="ideal", seq=7661, batch=72, mbu=float(row["mbu"]), mfu=float(row["mfu"])
     )
     assert back["interactivity_tok_s"][0] == pytest.approx(30)
 
@@ -119,7 +119,7 @@ def test_a_fit_for_each_hardware_model_kind_and_source(tmp_path: Path) -> None:
     each = {row["name"]: row for row in rows(f"fit {file} --by hardware")}
     assert {name: int(row["points"]) for name, row in each.items()} == {"l40s": 12, "b200-sxm": 5}
     # 12 points of one device and dtype, but two models: the cells that they share are filled in.
-    assert [each["l40s"][name] for name in ("hardware", "weights", "kv", "model")] == ["l40s", "fp8", "fp8", ""]
+    assert [each["l40s"][name] for name in ("hardware", "weights", "kv", "model")] == ["l40s", "all=fp8", "fp8", ""]
     assert {row["name"] for row in rows(f"fit {file} --by kind --fix mbu=0.8,mfu=0.6")} == {"dense", "moe"}
     assert {row["model"] for row in rows(f"fit {file} --by model --residuals")} == {"gpt-j-6b", "llama-2-7b", "deepseek-r1"}
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_fitted_is_told_in_a_line(line: str, complaint: str) -> N
 
 def test_options_that_a_file_answers_itself(tmp_path: Path) -> None:
     path = synthetic(tmp_path, TRUE, counts=(1,))
-    assert "--weights, --tp: given by the file's columns" in refused(f"fit {path} --weights fp8 --tp 8")
+    assert "--weights, --tp: given by the file's columns" in refused(f"fit {path} --weights all=fp8 --tp 8")
     assert "--by: invalid choice 'colour' (choose from hardware, model, kind, source)" in refused(f"fit {path} --by colour")
     with pytest.raises(rc.RoofcalcError, match=r"--mbu: fitted here; hold it at a value with --fix mbu=…"):
         rc.fit(path, mbu=0.8)

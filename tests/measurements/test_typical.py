@@ -345,7 +345,7 @@ def exposed_apart(one: Deployment, other: Deployment) -> float:
 
 
 def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None:
-    given = {"weights": "fp8", "kv": "fp8", "tp": 2, "seq": 1000, "batch": 8, "assume": "typical", "engine": "tensorrt-llm-0.6"}
+    given = {"weights": "all=fp8", "kv": "fp8", "tp": 2, "seq": 1000, "batch": 8, "assume": "typical", "engine": "tensorrt-llm-0.6"}
     text = list(explain("interactivity", "llama-2-70b", "2xh100-sxm", **given).text())
     answer = float(interactivity("llama-2-70b", "2xh100-sxm", **given)["step_ms"][0]) / 1e3  # type: ignore[arg-type]
     stages = [line for line in text if line.startswith("  stage = ")]

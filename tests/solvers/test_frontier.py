@@ -183,9 +183,9 @@ def test_columns_are_the_contract() -> None:
     assert {row["seq"] for row in rows("frontier llama-2-7b h100-sxm")} == {"4096"}  # the model's own end
 
 
-def test_sizes_that_cannot_be_joined_are_passed_over() -> None:
-    assert {row["hardware"] for row in rows("frontier llama-3.2-1b rtx-4090 --devices 1,2 --seq 1k")} == {"1xrtx-4090"}
-    assert "no legal layout of llama-3.2-1b" in refused("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k")
+def test_devices_without_a_link_are_joined_over_pcie() -> None:
+    assert {row["hardware"] for row in rows("frontier llama-3.2-1b rtx-4090 --devices 1,2 --all --seq 1k")} == {"1xrtx-4090", "2xrtx-4090"}
+    assert "meet over PCIe 4.0 x16, 15.8 GB/s" in run("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k").stderr
 
 
 @pytest.mark.parametrize(

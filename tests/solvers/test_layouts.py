@@ -93,7 +93,8 @@ def test_sizes_keep_their_links_and_names() -> None:
     found = [with_device_count(box, count) for count in (4, 16)] + [with_device_count(rack, count) for count in (36, 72, 144)]
     names = [one.name for one in found if one]
     assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
-    assert with_device_count(lookup.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
+    pair = with_device_count(lookup.hardware("rtx-4090")[0], 2)
+    assert pair.link is not None and (pair.link.domain, pair.link.kind) == (2, "PCIe 4.0 x16")  # no link of its own and no scale-out
 
 
 def test_a_deployment_on_another_device_reaches_the_rates_of_that_device() -> None:

@@ -61,6 +61,4 @@ def replica_sizes(single_device: Deployment, inventory: Inventory) -> range:
     most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least_devices(single_device)), MAX_REPLICA_DEVICES)
     if inventory.available is not None:
         most = min(max(most, SOUGHT_DEVICES), int(inventory.available.max()) // (1 + inventory.spares))
-    if machine.scale_out_bytes_per_s is None:
-        most = min(most, machine.domain)
     return range(least_devices(single_device), most + 1)

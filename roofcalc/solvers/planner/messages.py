@@ -40,8 +40,7 @@ def describe_failure(plan: Plan) -> str:
     inventory, sizes = plan.inventory, replica_sizes(plan.deployment, plan.inventory)
     where = f"{plan.deployment.model.name} on {inventory.machine.name}"
     most = max(sizes.stop - 1, 1)
-    all_connected = inventory.machine.scale_out_bytes_per_s is None and most == inventory.machine.domain
-    layouts = f"no layout of up to {_counted(most, 'device')}{', the most that can be connected,' if all_connected else ''}"
+    layouts = f"no layout of up to {_counted(most, 'device')}"
     available = "" if inventory.available is None else f" (at most {inventory.available.max():,.0f})"
     reasons = {
         UNKNOWN: "",  # `roofcalc.deployment.deployment.notes` names the missing peak

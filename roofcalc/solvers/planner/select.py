@@ -161,8 +161,7 @@ def _pieces(single_device: Deployment, inventory: Inventory, fixed_degrees: Mapp
     allowed = fixed_degrees if expert_counts(model) else {"dp": {1}, **fixed_degrees}  # without experts, data ranks are replicas
     found: list[Piece] = []
     for count in sizes:
-        if (one := with_device_count(inventory.machine, count)) is not None:
-            found += pieces(single_device, one, allowed)
+        found += pieces(single_device, with_device_count(inventory.machine, count), allowed)
     if sizes and not found:
         raise no_layout(inventory.machine, model, fixed_degrees, f"{sizes[0]:,} to {sizes[-1]:,} devices")
     return found
