@@ -145,7 +145,7 @@ def test_the_columns_are_the_contract() -> None:
     [
         ("fit nothing.csv", "nothing.csv: cannot be read"),
         ("fit llama-3.1-8b h100-sxm", "a model and hardware need --point"),
-        ("fit a b c", "expected a file, or a model and hardware, got 3 names"),
+        ("fit a b c", "expected a file, or a model and hardware; got 3 arguments"),
         ("fit llama-3.1-8b --point seq=1,batch=1,interactivity=1", "--point needs a model and hardware"),
         ("fit llama-3.1-8b h100-sxm --point seq=1000,batch=1", "point 1: interactivity is missing"),
         ("fit llama-3.1-8b h100-sxm --point seq=1k,isl=1,osl=1,batch=1,interactivity=1", "point 1: give either seq, or isl and osl"),

@@ -323,24 +323,24 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
     share = calibrated.read().run.kv_reload_fraction
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6"))
-    one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
+    one, again = (work.sequence_operations(each, each.stages[0], work.at_context(np.float64(1000.0)))[0] for each in (plain, old))
     assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))
     assert float(one.flops) == float(again.flops) == 4 * 32 * 128 * 1000
     # 80 layers, 10 sequences, at 3.35 TB/s of which attention in fp8 reaches a fraction: what a step takes longer
     extra = 80 * 10 * 1.024e6 * 7 * share / (3.35e12 * plain.achieved("attention", "kv")[1])
-    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - exposed_apart(old, plain)
+    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - overhead_difference(old, plain)
     assert longer == pytest.approx(extra)
     assert batch_memory(plain, 1000) == batch_memory(old, 1000)  # nothing more is held
     assert float(prefill(plain, 1000).ttft_s) == pytest.approx(float(prefill(old, 1000).ttft_s), rel=0.1)  # nor loaded by prompts
     whole = [_fp8_cache("llama-2-7b", "h100-sxm", "fp8", {}, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6")]
-    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(exposed_apart(whole[1], whole[0]))
+    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(overhead_difference(whole[1], whole[0]))
 
 
 def _fp8_cache(model: str, hardware: str, weights: str, layout: dict[str, int], **given: object) -> Deployment:
     return replace(on(model, hardware, weights, layout, **given), kv=dtype("fp8"))
 
 
-def exposed_apart(one: Deployment, other: Deployment) -> float:
+def overhead_difference(one: Deployment, other: Deployment) -> float:
     return overhead.seconds(one, one.stages[0]) - overhead.seconds(other, other.stages[0])
 
 

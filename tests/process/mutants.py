@@ -66,19 +66,17 @@ def sparse_peaks() -> None:
 
 def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
     """Models as the catalog gives them, with each grouped-query attention changed."""
-    build = lookup.build
+    read = lookup.model
 
-    def wrong(record: Any, *rest: Any) -> Any:
-        built = build(record, *rest)
-        if not isinstance(built, Model):
-            return built
+    def wrong(*args: Any) -> tuple[Model, list[str]]:
+        model, notes = read(*args)
         blocks = {
-            name: replace(block, attention=change(built, block.attention)) if isinstance(block.attention, GQA) else block
-            for name, block in built.blocks.items()
+            name: replace(block, attention=change(model, block.attention)) if isinstance(block.attention, GQA) else block
+            for name, block in model.blocks.items()
         }
-        return replace(built, blocks=blocks)
+        return replace(model, blocks=blocks), notes
 
-    lookup.build = wrong  # type: ignore[attr-defined]
+    lookup.model = wrong
 
 
 def head_dim_derived() -> None:

@@ -26,16 +26,16 @@ from roofcalc.specs.record import replace
 
 # Parameters: median and spread (standard deviation of the logarithm) of their priors.
 PRIORS: dict[str, tuple[float, float]] = {
-    "within": (0.9, 0.15),
-    "narrow.8": (0.9, 0.2),
-    "narrow.4": (0.8, 0.3),
-    "exposed_us.attention": (30, 0.3),  # attention and FFN together 60: arXiv 2507.14397v2 finds 95 to 138 including unachieved peaks
-    "exposed_us.mlp": (30, 0.3),
-    "exposed_us.experts": (60, 0.5),
-    "exposed_us.latent": (60, 0.5),
-    "step_us": (500, 0.8),
-    "prompt_factor": (2, 0.5),
-    "repeats": (0.9, 0.3),  # nearly every query head loads from memory, except for hits in the last-level cache
+    "in_model_efficiency": (0.9, 0.15),
+    "dequant_bandwidth_factor.8": (0.9, 0.2),
+    "dequant_bandwidth_factor.4": (0.8, 0.3),
+    "layer_overhead_us.attention": (30, 0.3),  # attention and FFN together 60: arXiv 2507.14397v2 finds 95 to 138 including unachieved peaks
+    "layer_overhead_us.mlp": (30, 0.3),
+    "layer_overhead_us.experts": (60, 0.5),
+    "layer_overhead_us.latent": (60, 0.5),
+    "step_overhead_us": (500, 0.8),
+    "prefill_overhead_factor": (2, 0.5),
+    "kv_reload_fraction": (0.9, 0.3),  # nearly every query head loads from memory, except for hits in the last-level cache
 }
 POINT_SPREAD, SOURCE_SPREAD = 0.10, 0.15  # of ln(predicted/measured)
 PACKED_TOKENS = 8192.0  # usual token budget of a prefill step
@@ -101,10 +101,10 @@ def run_of(offsets: np.ndarray[Any, Any]) -> Run:
             groups.setdefault(group, {})[key] = value
         else:
             groups[group] = value
-    groups["within"] = min(1.0, groups["within"])
-    groups["repeats"] = min(1.0, groups["repeats"])
-    groups["narrow"] = {key: min(1.0, value) for key, value in groups["narrow"].items()}
-    groups["exposed_us"]["state"] = groups["exposed_us"]["attention"]  # no run with such a layer was measured
+    groups["in_model_efficiency"] = min(1.0, groups["in_model_efficiency"])
+    groups["kv_reload_fraction"] = min(1.0, groups["kv_reload_fraction"])
+    groups["dequant_bandwidth_factor"] = {key: min(1.0, value) for key, value in groups["dequant_bandwidth_factor"].items()}
+    groups["layer_overhead_us"]["state"] = groups["layer_overhead_us"]["attention"]  # no run with such a layer was measured
     return Run(**groups, packed_prefill_tokens=PACKED_TOKENS)
 
 
