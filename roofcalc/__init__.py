@@ -1,15 +1,15 @@
-"""roofcalc: how many users fit, how fast each is served, and what runs out first.
+"""roofcalc: a roofline calculator for LLM inference.
 
     import roofcalc as rc
     table = rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=[775, 7661], interactivity=30, weights="fp8")
     table["max_batch"]
 
-Names are loaded when they are first used, so that importing the package costs nothing.
+Public names are loaded on first use, so that importing the package is cheap.
 """
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = """The version, in its one place: reading it from the installed package would cost 50 ms at every start."""
+__version__ = "0.1.0"  # the only place; reading the metadata of the installed package would cost 50 ms at every start
 
 if TYPE_CHECKING:
     from roofcalc.commands.attention import attention as attention
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from roofcalc.commands.explain import explain as explain
     from roofcalc.commands.fit import fit as fit
     from roofcalc.commands.flops import flops as flops
+    from roofcalc.commands.from_command import from_command as from_command
     from roofcalc.commands.frontier import frontier as frontier
     from roofcalc.commands.interactivity import interactivity as interactivity
     from roofcalc.commands.max_batch import max_batch as max_batch
@@ -45,6 +46,7 @@ _PUBLIC = {
     "attention": "roofcalc.commands.attention",
     "frontier": "roofcalc.commands.frontier",
     "plan": "roofcalc.commands.plan",
+    "from_command": "roofcalc.commands.from_command",
     "validate": "roofcalc.commands.validate",
     "fit": "roofcalc.commands.fit",
     "cost": "roofcalc.commands.cost",
@@ -55,7 +57,7 @@ _PUBLIC = {
     "explain": "roofcalc.commands.explain",
     "check": "roofcalc.commands.check",
     "plot": "roofcalc.report.plots.kinds",
-    "Options": "roofcalc.commands.request",
+    "Options": "roofcalc.commands.options",
     "Table": "roofcalc.report.table",
     "RoofcalcError": "roofcalc.errors",
 }

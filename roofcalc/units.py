@@ -1,4 +1,4 @@
-"""The only place that parses or formats a quantity: `4k`, `8Ki`, `1k:64k:x2`, 4 significant digits."""
+"""Parsing and formatting of quantities: `4k`, `8Ki`, `1k:64k:x2`, 4 significant digits. Nothing else parses or formats them."""
 
 import math
 import re
@@ -6,8 +6,9 @@ import re
 from roofcalc.errors import RoofcalcError
 
 SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+SECONDS_PER_HOUR = 3600.0
 MAX_VALUES = 1_000_000
-MAX_DIGITS = 400  # beyond the largest float; the pattern's time grows with their square
+MAX_DIGITS = 400  # longer than any float needs; matching time grows with the square of the length
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(ki|mi|gi|k|m|g)?", re.IGNORECASE | re.ASCII)
 
@@ -18,7 +19,7 @@ def number(text: str, what: str = "value") -> float:
     Raises
     ------
     RoofcalcError
-        `text` is no number.
+        `text` is not a number.
     """
     match = _NUMBER.fullmatch(text.strip().replace("_", "")) if len(text) <= MAX_DIGITS else None
     value = float(match.group(1)) * SUFFIXES[(match.group(2) or "").lower()] if match else math.nan
@@ -38,13 +39,13 @@ def numbers(text: str, what: str = "value") -> list[float]:
     Raises
     ------
     RoofcalcError
-        An item is no number, a range does not advance, or the list is longer than a million.
+        An item is not a number, a range does not advance, or the list has more than a million values.
     """
     values: list[float] = []
     for item in text.split(","):
         values += _range(item, what) if ":" in item else [number(item, what)]
         if len(values) > MAX_VALUES:
-            raise RoofcalcError(f"{what}: {text!r} stands for more than {MAX_VALUES:,} values")
+            raise RoofcalcError(f"{what}: {text!r} expands to more than {MAX_VALUES:,} values")
     return values
 
 
@@ -56,24 +57,29 @@ def _range(text: str, what: str) -> list[float]:
     geometric = parts[2].strip().lower().startswith("x")
     step = number(parts[2].strip().lstrip("xX") if geometric else parts[2], what)
     if low > high:
-        raise RoofcalcError(f"{what}: {text.strip()!r} runs downwards")
+        raise RoofcalcError(f"{what}: range start {parts[0].strip()} is greater than end {parts[1].strip()}")
     if geometric and (step <= 1 or low <= 0):
-        raise RoofcalcError(f"{what}: {text.strip()!r} does not advance: a geometric range needs a start above 0 and a factor above 1")
+        raise RoofcalcError(f"{what}: {text.strip()!r} never ends: a geometric range needs a start above 0 and a factor above 1")
     if not geometric and step <= 0:
-        raise RoofcalcError(f"{what}: {text.strip()!r} does not advance: the step must be above 0")
+        raise RoofcalcError(f"{what}: {text.strip()!r} never ends: the step must be above 0")
     steps = (math.log(high / low) / math.log(step) if geometric else (high - low) / step) + 1e-9
     if steps >= MAX_VALUES:
-        raise RoofcalcError(f"{what}: {text.strip()!r} stands for more than {MAX_VALUES:,} values")
+        raise RoofcalcError(f"{what}: {text.strip()!r} expands to more than {MAX_VALUES:,} values")
+    if not (low.is_integer() and step.is_integer()):  # in decimal, as written: 0.1 + 2·0.1 is 0.3, not 0.30000000000000004
+        from decimal import Decimal
+
+        first, by = Decimal(repr(low)), Decimal(repr(step))
+        return [float(first * by**i if geometric else first + i * by) for i in range(int(steps) + 1)]
     return [low * step**i if geometric else low + i * step for i in range(int(steps) + 1)]
 
 
 def plain(value: float) -> str:
-    """A number as short as it can be without loss: 4000.0 -> `4000`, 0.1 -> `0.1`."""
+    """The shortest text that reads back as the same number: 4000.0 -> `4000`, 0.1 -> `0.1`."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e16 else repr(float(value)).replace("inf", "infinity")
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """For people: `digits` significant digits, thousands separated, no exponent between 1e-4 and 1e15."""
+    """Human-readable: `digits` significant digits, thousands separators, no exponent between 1e-4 and 1e15."""
     if value == 0:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
@@ -84,7 +90,7 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def tokens(value: float) -> str:
-    """Tokens as the command line reads them: 8000 -> `8k`, 131072 -> `128Ki`, 7661 -> `7,661`."""
+    """A number of tokens, abbreviated where exact: 8000 -> `8k`, 131072 -> `128Ki`, 7661 -> `7,661`."""
     for suffix, unit in (("M", 10**6), ("k", 10**3), ("Ki", 2**10)):
         if value >= unit and value % unit == 0:
             return f"{value / unit:,.0f}{suffix}"

@@ -91,3 +91,9 @@ def test_four_significant_digits(value: float, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(4000.0, "4000"), (0.1, "0.1"), (1 / 3, "0.3333333333333333"), (1e300, "1e+300"), (-2.0, "-2")])
 def test_plain_numbers_lose_nothing(value: float, text: str) -> None:
     assert units.plain(value) == text and float(text) == value
+
+
+def test_ranges_are_decimal() -> None:
+    assert units.numbers("0.1:0.5:0.1") == [0.1, 0.2, 0.3, 0.4, 0.5]  # 0.1 + 2·0.1 is 0.30000000000000004 in floats
+    assert units.numbers("1.1:1.4:0.1") == [1.1, 1.2, 1.3, 1.4]
+    assert units.numbers("0.1:0.2:x1.1") == [0.1, 0.11, 0.121, 0.1331, 0.14641, 0.161051, 0.1771561, 0.19487171]

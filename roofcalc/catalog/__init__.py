@@ -1,1 +1,1 @@
-"""Catalog files to specs: lookup, aliases, overrides, prices, the Hugging Face importer and lint rules."""
+"""Catalog files -> specs: lookup, aliases, overrides, price tables, the Hugging Face importer and lint rules."""

@@ -1,4 +1,4 @@
-"""The aliases of a catalog file by a scan of its text, so that looking one up among hundreds of files parses none of them."""
+"""Aliases of a catalog file by a scan of its text, so that a lookup among hundreds of files does not parse them."""
 
 import os
 import re
@@ -13,10 +13,10 @@ _COMMENT = re.compile(r"(^|\s)#.*", re.MULTILINE)
 
 
 def aliases(path: Path) -> list[str]:
-    """The aliases written in a file, by a scan of its text: a small part of the time that parsing takes.
+    """The aliases listed in a file.
 
-    One read of the file's beginning, where they usually stand; of the whole where they may go on beyond it.
-    A file that cannot be read has none: whoever names it is told why.
+    Reads the first 4 KiB, and the rest only if the list may continue there. A file that cannot be read has no aliases; loading
+    it by name reports the reason.
     """
     try:
         text, whole = _beginning(path)
@@ -26,12 +26,12 @@ def aliases(path: Path) -> list[str]:
     except (OSError, RoofcalcError):
         return []
     listed = match.group(1) if match else ""
-    words = (part.strip().removeprefix("- ").strip(" \t[]'\"") for part in _COMMENT.sub("", listed).replace("\n", ",").split(","))
-    return [word for word in words if word]
+    items = (part.strip().removeprefix("- ").strip(" \t[]'\"") for part in _COMMENT.sub("", listed).replace("\n", ",").split(","))
+    return [item for item in items if item]
 
 
 def _beginning(path: Path) -> tuple[str, bool]:
-    """The first bytes of a file as text, and whether that is all of it."""
+    """The first bytes of a file as text, and whether that is the whole file."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not block
     try:
         data = os.read(handle, _HEAD)

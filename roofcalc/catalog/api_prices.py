@@ -1,39 +1,74 @@
-"""What APIs asked for their tokens at a date, in US dollars per million: only to be compared with what hardware costs."""
+"""Prices of hosted APIs from `models/api_prices.csv`, for comparison with the cost of one's own hardware."""
 
 from typing import NamedTuple
 
+from roofcalc.catalog import tables
 from roofcalc.errors import RoofcalcError, did_you_mean
+
+FILE = "api_prices.csv"
+HEADER = ("api", "usd_per_mtok_in", "usd_per_mtok_out", "date", "source", "notes")
 
 
 class ApiPrice(NamedTuple):
-    """US dollars per million tokens in and out, since when they held (the model version's date), and where they stand."""
+    """A dated price.
 
+    Attributes
+    ----------
+    price_in, price_out : float
+        Per million input and output tokens. [USD]
+    date : str
+        When the price was valid: YYYY-MM or YYYY-MM-DD.
+    source : str
+        The address at which it is published.
+    """
+
+    name: str
     price_in: float
     price_out: float
     date: str
     source: str
+    notes: str
 
 
-_SOURCE = "https://github.com/svilupp/PromptingTools.jl/blob/03afe4c85f1619cf217ed0fb628698aef447c5f7/src/user_preferences.jl"
-
-API_PRICES = {
-    "o1-preview": ApiPrice(15.0, 60.0, "2024-09-12", _SOURCE),
-    "o1-mini": ApiPrice(3.0, 12.0, "2024-09-12", _SOURCE),
-    "gpt-4o": ApiPrice(2.5, 10.0, "2024-08-06", _SOURCE),
-    "gpt-4o-mini": ApiPrice(0.15, 0.6, "2024-07-18", _SOURCE),
-}
-
-
-def api_price(name: str) -> ApiPrice:
-    """The price of `name`.
+def api_prices() -> dict[str, ApiPrice]:
+    """Every API by its name in lower case; a user's row replaces the built-in one, and the newest of a table's rows wins.
 
     Raises
     ------
     RoofcalcError
-        It is not in the table; names the nearest and how to give prices.
+        Every problem of the tables, with file and line.
     """
-    key = name.strip().lower()
-    if key not in API_PRICES:
-        known = tuple(API_PRICES)
-        raise RoofcalcError(f"api: no price of {name!r}{did_you_mean(key, known)}; known: {', '.join(known)}; --price-in and --price-out take any")
-    return API_PRICES[key]
+    newest: dict[str, ApiPrice] = {}
+    for table in reversed(tables.rows(tables.files("models", FILE), HEADER, _row)):
+        dated: dict[str, ApiPrice] = {}
+        for row in table:
+            if row.name not in dated or row.date > dated[row.name].date:
+                dated[row.name] = row
+        newest |= dated
+    return newest
+
+
+def _row(line: tables.Line, problems: list[str]) -> ApiPrice:
+    name, given_in, given_out, day, source, notes = line.cells
+    tables.check_given(name, "api", problems)
+    price_in = tables.positive(given_in, "usd_per_mtok_in", problems)
+    price_out = tables.positive(given_out, "usd_per_mtok_out", problems)
+    tables.check_date(day, problems)
+    tables.check_given(source, "source", problems)
+    return ApiPrice(name.lower(), price_in, price_out, day, source, notes)
+
+
+def api_price(name: str) -> ApiPrice:
+    """The price of the API called `name`.
+
+    Raises
+    ------
+    RoofcalcError
+        It is not in the tables; the message gives the nearest names and the flags that take any price.
+    """
+    key, known = name.strip().lower(), api_prices()
+    if key not in known:
+        raise RoofcalcError(
+            f"--api: unknown API {name!r}{did_you_mean(key, tuple(known))} (known: {', '.join(known)}; --price-in and --price-out take any price)"
+        )
+    return known[key]

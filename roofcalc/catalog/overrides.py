@@ -1,4 +1,4 @@
-"""Overrides of catalog figures, `hardware.memory.bandwidth_gb_s=4000`, and every combination of those that sweep."""
+"""Overrides of catalog figures, `hardware.memory.bandwidth_gb_s=4000`, and the combinations of swept values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SWEEPS = 100_000
 
 
 class Change(Record):
-    """One figure overridden for this run: `path` within the model's or the hardware's file."""
+    """An override of the figure at `path` in the file of a model or of hardware."""
 
     target: Kind
     path: tuple[str, ...]
@@ -31,7 +31,13 @@ class Change(Record):
 
 
 def combinations(given: str | Sequence[str]) -> list[tuple[Change, ...]]:
-    """Every combination of the overrides' values."""
+    """Every combination of the values of several overrides.
+
+    Raises
+    ------
+    RoofcalcError
+        Text that is not an override, or more than MAX_SWEEPS combinations.
+    """
     if not isinstance(given, (str, list, tuple)) or not all(isinstance(text, str) for text in given):
         raise RoofcalcError(f"changes: expected text such as model.vocab=32000, got {given!r}")
     each = [_change(text) for text in ([given] if isinstance(given, str) else given)]
@@ -42,7 +48,7 @@ def combinations(given: str | Sequence[str]) -> list[tuple[Change, ...]]:
 
 
 def _change(text: str) -> tuple[Kind, tuple[str, ...], list[Any]]:
-    """What an override changes, where in it, and the values that it takes."""
+    """Target, path and values of an override."""
     path, equals, value = text.partition("=")
     target, *rest = path.strip().split(".")
     kinds: dict[str, Kind] = {"model": "models", "hardware": "hardware"}
@@ -53,33 +59,39 @@ def _change(text: str) -> tuple[Kind, tuple[str, ...], list[Any]]:
 
 
 def _figures(text: str, what: str) -> list[Any]:
-    """The values that an override takes: numbers and ranges, true or false, else the text itself."""
+    """Values of an override: numbers and ranges, true or false, else the text itself."""
     if text in ("true", "false"):
         return [text == "true"]
     try:
         return [int(value) if float(value).is_integer() else value for value in units.numbers(text, f"--set {what}")]
     except RoofcalcError:
         if re.fullmatch(r"[-+.0-9][-+.:,0-9a-z]*", text, re.IGNORECASE) and not re.search(r"[a-z]{3}", text, re.IGNORECASE):
-            raise  # meant as a number or a range, and is none
+            raise  # looks numeric but does not parse
     return [text]
 
 
 def apply(value: dict[str, Any], lines: Lines, changes: Sequence[Change]) -> None:
-    """Sets each change's figure in the plain values; a misspelt path is an error with the nearest."""
+    """Sets the changed figures in the plain values of a file, and their places in `lines`. Nested mappings are copied, not modified.
+
+    Raises
+    ------
+    RoofcalcError
+        A path that does not exist (the message gives the nearest), or that leads to a group of figures.
+    """
     for change in changes:
         *parents, last = change.path
         if change.path == ("name",):
-            raise RoofcalcError(f"--set {change}: a name is no figure; copy the file to give it another")
+            raise RoofcalcError(f"--set {change}: 'name' cannot be overridden; copy the file instead")
         place: Any = value
         for depth, key in enumerate(parents):
             inner = place.get(key)
             if not isinstance(inner, dict):
                 where = ".".join(change.path[: depth + 1])
                 groups = tuple(name for name, item in place.items() if isinstance(item, dict))
-                raise RoofcalcError(f"--set {change}: there is no {where!r}{did_you_mean(key, groups)}")
-            place[key] = dict(inner)  # merged blocks share their parts: change one, not all
+                raise RoofcalcError(f"--set {change}: unknown field {where!r}{did_you_mean(key, groups)}")
+            place[key] = dict(inner)  # blocks merged in YAML share their parts: change one, not all
             place = place[key]
         if isinstance(place.get(last), (dict, list)):
-            raise RoofcalcError(f"--set {change}: {last!r} is a group; name one figure in it: {', '.join(map(str, place[last]))}")
+            raise RoofcalcError(f"--set {change}: {last!r} is a group; override one of its figures: {', '.join(map(str, place[last]))}")
         place[last] = change.value
         lines[change.path] = f"--set {str(change).split('=')[0]}"

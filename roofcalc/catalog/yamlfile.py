@@ -1,6 +1,6 @@
-"""YAML text -> plain values, with the line of every key. Knows nothing of what the keys mean.
+"""YAML files -> plain values, and the line of every key.
 
-PyYAML lets duplicate keys, cycles and exponentially nested aliases through; here each is an error.
+PyYAML accepts duplicate keys, cycles and exponentially nested aliases; here each is an error.
 """
 
 from pathlib import Path
@@ -9,19 +9,25 @@ from typing import Any
 import yaml
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs.schema import Lines, Path_
+from roofcalc.specs.schema import KeyPath, Lines
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 30
-MAX_BITS = 1000  # of a whole number; beyond it floats end, and soon what Python prints
+MAX_BITS = 1000  # of an integer; larger ones exceed the range of floats
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_text(path: Path) -> str:
-    """The file's text, or a RoofcalcError that says why there is none."""
+    """The text of a UTF-8 file of at most MAX_BYTES.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be read, is too large, or is not UTF-8.
+    """
     try:
         if path.exists() and not path.is_file():
             raise RoofcalcError(f"{path}: not a regular file")
@@ -30,7 +36,7 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise RoofcalcError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(data) > MAX_BYTES:
-        raise RoofcalcError(f"{path}: larger than {MAX_BYTES:,} bytes, the most that is read of a file")
+        raise RoofcalcError(f"{path}: larger than the limit of {MAX_BYTES:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,12 +44,12 @@ def read_text(path: Path) -> str:
 
 
 def load(path: Path) -> tuple[dict[str, Any], Lines]:
-    """One YAML mapping and, for each key's path, the place `file:line` where it stands.
+    """The mapping in a YAML file, and the `file:line` of each key path.
 
     Raises
     ------
     RoofcalcError
-        The file cannot be read, is not one YAML mapping, repeats a key, or nests without end.
+        The file cannot be read, is not a single YAML mapping, repeats a key, or nests too deeply.
     """
     loader = _LOADER(read_text(path))
     try:
@@ -62,7 +68,7 @@ def load(path: Path) -> tuple[dict[str, Any], Lines]:
 
 
 class _Nodes:
-    """Walks the node tree once, noting lines and refusing what would not end."""
+    """Converts a node tree, records lines, and rejects trees that are too deep or too large."""
 
     def __init__(self, loader: Any, file: str) -> None:
         self.loader = loader
@@ -71,42 +77,42 @@ class _Nodes:
         self.errors: list[str] = []
         self.seen = 0
 
-    def value(self, node: yaml.Node, path: Path_) -> Any:
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
         self.seen += 1
         if self.seen > MAX_NODES or len(path) > MAX_DEPTH:
-            raise RoofcalcError(f"{self.file}: nests or repeats beyond any catalog file (aliases that contain themselves?)")
+            raise RoofcalcError(f"{self.file}: nested too deeply or too large (aliases that contain themselves?)")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.item(item, (*path, str(i))) for i, item in enumerate(node.value)]
         if node.tag.endswith((":int", ":float")) and ":" in node.value:
-            return node.value  # YAML 1.1 reads 1:50:1 in base 60
+            return node.value  # YAML 1.1 would read 1:50:1 as a base-60 number
         try:
             value = self.loader.construct_object(node)
         except ValueError as error:  # a date such as 2026-13-01
             raise RoofcalcError(f"{self.place(node)}: {error}") from None
         except (AttributeError, IndexError, KeyError):  # `!!int ''`, `!!timestamp soon`, `!!bool maybe`
-            raise RoofcalcError(f"{self.place(node)}: {node.value[:60]!r} is not what its tag {node.tag.rpartition(':')[2]} says") from None
+            raise RoofcalcError(f"{self.place(node)}: {node.value[:60]!r} is not a valid {node.tag.rpartition(':')[2]}") from None
         if isinstance(value, int) and value.bit_length() > MAX_BITS:
-            raise RoofcalcError(f"{self.place(node)}: a number of {value.bit_length():,} bits is no figure")
+            raise RoofcalcError(f"{self.place(node)}: integers of {value.bit_length():,} bits are not supported (at most {MAX_BITS:,})")
         return value
 
-    def item(self, node: yaml.Node, path: Path_) -> Any:
+    def item(self, node: yaml.Node, path: KeyPath) -> Any:
         self.lines[path] = self.place(node)
         return self.value(node, path)
 
     def place(self, node: yaml.Node) -> str:
         return f"{self.file}:{node.start_mark.line + 1}"
 
-    def mapping(self, node: yaml.MappingNode, path: Path_) -> dict[str, Any]:
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
         written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for name in sorted({name for name in written if written.count(name) > 1 and name != "<<"}):
             self.errors.append(f"{self.place(node)}: {'.'.join((*path, name))}: given more than once")
-        self.loader.flatten_mapping(node)  # merges `<<`, the mapping's own keys last
+        self.loader.flatten_mapping(node)  # merges `<<`; the mapping's own keys win
         result: dict[str, Any] = {}
         for key, item in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise RoofcalcError(f"{self.place(key)}: a key must be a plain word")
+                raise RoofcalcError(f"{self.place(key)}: a key must be a plain scalar")
             here = (*path, str(key.value))
             self.lines[here] = self.place(key)
             result[str(key.value)] = self.value(item, here)

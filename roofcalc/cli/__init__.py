@@ -1,1 +1,1 @@
-"""The shell's side of `roofcalc.questions`: options, streams, exit codes. Computes nothing."""
+"""The command line: options, output, exit codes. Computes nothing."""

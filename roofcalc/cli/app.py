@@ -1,6 +1,6 @@
-"""The entry point: finds the command that was named, imports only that one, and turns every mishap into a line.
+"""Entry point of the command line: finds the command, and reports every error in one line.
 
-Exit codes: 0 answered, 2 wrong use or bad input, 3 a requirement failed, 1 the unexpected.
+Exit codes: 0 answered, 2 wrong use or bad input, 3 a check or requirement failed, 1 an unexpected error.
 """
 
 import errno
@@ -8,101 +8,75 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from importlib import import_module
-from typing import Annotated, Any, ClassVar
+from functools import partial
+from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from roofcalc import __version__
-
-COMMANDS: dict[str, tuple[str, str]] = {
-    "max-batch": ("roofcalc.cli.max_batch", "How many sequences fit and stay fast enough."),
-    "interactivity": ("roofcalc.cli.interactivity", "Tokens per second for each user, at any batch and context."),
-    "memory": ("roofcalc.cli.memory", "What fills the memory, and how far it reaches."),
-    "prefill": ("roofcalc.cli.prefill", "Time to the first token of a prompt."),
-    "frontier": ("roofcalc.cli.frontier", "Throughput per device against interactivity, over batches and layouts."),
-    "plan": ("roofcalc.cli.plan", "The least hardware, or money, that meets a demand."),
-    "flops": ("roofcalc.cli.flops", "FLOPs against context, and where they are the limit."),
-    "ops": ("roofcalc.cli.ops", "The step, operation by operation."),
-    "attention": ("roofcalc.cli.attention", "What windows, fewer heads, latent and linear layers change."),
-    "cost": ("roofcalc.cli.cost", "Money and energy per token and query."),
-    "vote": ("roofcalc.cli.vote", "Several answers to a query: what sharing their prefix saves, and what voting gains."),
-    "rollouts": ("roofcalc.cli.rollouts", "Data for reinforcement learning against pre-training: tokens, FLOPs, hours, money."),
-    "overtrain": ("roofcalc.cli.overtrain", "What a smaller model, trained longer to the same loss, costs and saves."),
-    "reliability": ("roofcalc.cli.reliability", "The chance that a generation meets a silent error or a failure."),
-    "explain": ("roofcalc.cli.explain", "The same request with its working shown: max-batch, interactivity, memory, prefill."),
-    "validate": ("roofcalc.cli.validate", "Measured points against the model."),
-    "fit": ("roofcalc.cli.fit", "The efficiencies that measured points imply."),
-    "check": ("roofcalc.cli.check", "Assertions for CI, from a YAML file."),
-    "plot": ("roofcalc.cli.plot", "The same figures as a picture: SVG, PNG or PDF."),
-    "report": ("roofcalc.cli.report", "One self-contained HTML page: charts, tables, working and sources."),
-    "hardware": ("roofcalc.cli.hardware", "The catalog of devices and systems: list, show, check."),
-    "models": ("roofcalc.cli.models", "The catalog of models: list, show, check, import."),
-}
-
+from roofcalc.cli.command import LazyGroup, build
+from roofcalc.cli.commands import COMMANDS
+from roofcalc.cli.groups import GROUPS, GroupSpec
+from roofcalc.errors import RoofcalcError, nearest, printable
+from roofcalc.report.streams import standard_output
 
 INTERRUPTED = 130
-MOST_LINES = 100  # of what is wrong with a file
+MAX_ERRORS = 100  # lines printed about one file
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # Typer exports only this subclass of it
 
 
-class LazyGroup(TyperGroup):
-    """A group that knows its commands by name and module, and imports one when it is asked for."""
+class Group(LazyGroup):
+    """`hardware`, `models`, `plot` or `explain`."""
 
-    table: ClassVar[dict[str, tuple[str, str]]] = COMMANDS
+    def __init__(self, name: str, spec: GroupSpec) -> None:
+        super().__init__(name=name, help=spec.summary, rich_markup_mode="rich", rich_help_panel=spec.panel)
+        self.spec = spec
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.table)
+    def builders(self) -> dict[str, Callable[[], Any]]:
+        return {name: partial(build, name, spec._replace(panel="Commands")) for name, spec in self.spec.commands().items()}
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.table:
-            return None
-        module, _, attribute = self.table[cmd_name][0].partition(":")
-        return getattr(import_module(module), attribute or "COMMAND")
+    def unknown_command(self, ctx: Any, name: str) -> None:
+        if name in COMMANDS or name in GROUPS:
+            has = ", ".join(self.builders())
+            raise RoofcalcError(f"`{ctx.command_path}` has no command {name!r}; commands: {has} (`roofcalc {name} --help`)")
+        super().unknown_command(ctx, name)
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name = args[0]
-        if name not in self.table and not name.startswith("-"):
-            from roofcalc.errors import RoofcalcError, did_you_mean
 
-            if name in COMMANDS:
-                raise RoofcalcError(f"`{ctx.command_path}` has no {name!r}; it has {', '.join(self.table)} (`roofcalc {name} --help`)")
-            raise RoofcalcError(f"unknown command {name!r}{did_you_mean(name, list(self.table))}; commands: {', '.join(self.table)}")
-        return super().resolve_command(ctx, args)
+class Roofcalc(LazyGroup):
+    """The root command."""
 
-    def format_commands(self, ctx: Any, formatter: Any) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, short) for name, (_, short) in self.table.items()])
+    def builders(self) -> dict[str, Callable[[], Any]]:
+        commands = {name: partial(build, name, spec) for name, spec in COMMANDS.items()}
+        return {**commands, **{name: partial(Group, name, spec) for name, spec in GROUPS.items()}}
 
     def main(self, args: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         def run() -> Any:
-            return super(LazyGroup, self).main(args, standalone_mode=False, **extra)
+            return super(Roofcalc, self).main(args, standalone_mode=False, **extra)
 
         return sys.exit(guarded(run)) if standalone_mode else run()
 
 
 def guarded(run: Callable[[], Any]) -> int:
-    """Runs, and returns the exit code; whatever goes wrong becomes one line on stderr, never a traceback."""
-    from roofcalc.errors import RoofcalcError
-
+    """Runs the command line and returns its exit code; an error is one line on stderr, never a traceback."""
     try:
         if sys.stdout is None:
             sys.stdout = _Closed()
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):  # a dash or a line that the terminal's encoding lacks becomes a question mark
+            if hasattr(stream, "reconfigure"):  # characters that the terminal's encoding lacks become question marks
                 stream.reconfigure(errors="replace")
         result = run()
-        sys.stdout.flush()
+        with standard_output():
+            sys.stdout.flush()
         if result == INTERRUPTED:
             _complain("interrupted")
         return result if isinstance(result, int) else 0
     except RoofcalcError as error:
         return _complain(*error.lines)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the interpreter's last flush is quiet
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at exit
         return 0
-    except SystemExit as ended:  # typer's own answer to a closed pipe
-        if isinstance(ended.__context__, BrokenPipeError):
+    except SystemExit as exit:  # Typer's reaction to a closed pipe
+        if isinstance(exit.__context__, BrokenPipeError):
             return 0
         raise
     except (KeyboardInterrupt, typer.Abort):
@@ -110,72 +84,68 @@ def guarded(run: Callable[[], Any]) -> int:
         return INTERRUPTED
     except MemoryError:
         return _complain("out of memory: ask for fewer rows")
-    except OSError as error:
-        return _complain(f"cannot write: {error.strerror or error}")
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        return _complain(_usage(error) + (f" (see `{context.command_path} --help`)" if context else ""))
     except Exception as error:
-        if hasattr(error, "format_message"):  # the command line's own complaint about its arguments
-            context = getattr(error, "ctx", None)
-            more = f" (`{context.command_path} --help` shows all)" if context else ""
-            return _complain(_of_arguments(error) + more)
         if os.environ.get("ROOFCALC_TRACEBACK"):
             raise
         _complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (ROOFCALC_TRACEBACK=1 shows where)")
         return 1
 
 
-def _of_arguments(error: Any) -> str:
-    """The command line's complaint in one line; of a misspelt option with the nearest, of what is missing with a line that has it."""
-    from roofcalc.errors import nearest
+def _usage(error: Any) -> str:
+    """Typer's complaint in one line that names the flag: the nearest flag to a misspelt one, an example where an argument is missing."""
+    context, parameter = error.ctx, getattr(error, "param", None)
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    if context is not None and hasattr(error, "possibilities"):
+        flags = [flag for one in context.command.params for flag in one.opts if flag.startswith("--")]
+        from roofcalc.commands.engine_flags import hint
 
-    name, context = str(getattr(error, "option_name", "")), error.ctx
-    if context is None or not hasattr(error, "possibilities"):
-        said = " ".join(str(error.format_message()).split())
-        examples = getattr(context and context.command, "examples", ()) if said.startswith("Missing argument") else ()
-        return f"{said.rstrip('.')}; for instance: {examples[0]}" if examples else said
-    near = nearest(name, [word for one in context.command.params for word in one.opts if word.startswith("--")], 2)
-    return f"No such option: {name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        if elsewhere := hint(str(error.option_name)):
+            return f"No such option: {elsewhere}"
+        near = nearest(str(error.option_name), flags, 2)
+        return f"No such option: {error.option_name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    if message.startswith("Missing argument"):
+        examples = getattr(context and context.command, "examples", ())
+        return message + (f"; for example: {examples[0]}" if examples else "")
+    if message.endswith("requires an argument"):
+        return f"{error.option_name}: a value is missing"
+    if parameter is not None and parameter.opts and error.message:
+        return f"{parameter.opts[0]}: {error.message.rstrip('.')}"
+    return message
 
 
 class _Closed(io.TextIOBase):
-    """Stands for a standard output that was closed before the start: an error only once something is written."""
+    """Replaces a standard output that was closed before the start: an error only when something is written."""
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "standard output is closed")
 
 
 def _complain(*lines: str) -> int:
-    from roofcalc.errors import printable
-
     try:
-        for line in lines[:MOST_LINES]:
+        for line in lines[:MAX_ERRORS]:
             print(f"error: {printable(line)}", file=sys.stderr)
-        if len(lines) > MOST_LINES:
-            print(f"error: and {len(lines) - MOST_LINES:,} more", file=sys.stderr)
-    except OSError:  # nobody listens; the exit code still tells
+        if len(lines) > MAX_ERRORS:
+            print(f"error: and {len(lines) - MAX_ERRORS:,} more", file=sys.stderr)
+    except OSError:  # stderr is closed; the exit code still signals the error
         pass
     return 2
 
 
 def _version(value: bool) -> None:
     if value:
-        print(f"roofcalc {__version__}")
+        with standard_output():
+            print(f"roofcalc {__version__}")
         raise typer.Exit
 
 
-def help_if_alone(ctx: typer.Context) -> None:
-    """A group without a command shows its help, and that is an answer."""
-    if ctx.invoked_subcommand is None:
-        print(ctx.get_help())
-        raise typer.Exit
-
-
-app = typer.Typer(name="roofcalc", cls=LazyGroup, rich_markup_mode=None, invoke_without_command=True)
+app = typer.Typer(name="roofcalc", cls=Roofcalc, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
 
 
 @app.callback()
 def roofcalc(
-    ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
-    """How many users fit, how fast each is served, and what runs out first: rooflines for LLM inference."""
-    help_if_alone(ctx)
+    """Roofline calculator for LLM inference: how many users fit, how fast each is served, and which resource is the limit."""

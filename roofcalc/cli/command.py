@@ -1,209 +1,238 @@
-"""Builds a command from its options, and prints what it answers."""
+"""Typer commands made from their specs: call the function, print its result, set the exit code."""
 
-import inspect
+from __future__ import annotations
+
+import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
-from roofcalc.cli.options import OUTPUT, OUTPUT_NAMES, PAGE, PICTURE, TEXT_FORMAT, Option
+from roofcalc.cli import options as o
+from roofcalc.cli.adapters import load
+from roofcalc.cli.commands import CommandSpec
+from roofcalc.cli.option import Option, given
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.report.table import Column, Table
+from roofcalc.report.streams import standard_output, write, write_bytes
 from roofcalc.solvers import progress
+
+if TYPE_CHECKING:  # NumPy is not needed for --version and --help
+    from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
 TEXT_FORMATS = ("text", "md")
-PAGES = (".html", ".htm")
-SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
-OTHERS = {  # endings of files that hold something else than what a command prints, and what to write in place of them
+PAGE_SUFFIXES = (".html", ".htm")
+FORMAT_OF_SUFFIX = {".csv": "csv", ".json": "json", ".md": "md"}
+OTHER_SUFFIXES = {  # files that are neither text nor a table, and what to do instead
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "write .csv, which spreadsheets open"),
-    **dict.fromkeys((".svg", ".png", ".pdf"), "`roofcalc plot` draws, and a browser prints a report's .html"),
+    **dict.fromkeys((".svg", ".png", ".pdf"), "`roofcalc plot` draws charts, and a browser prints a report's .html"),
 }
 
 
-class GroupedHelp(TyperCommand):
-    """A command whose options `--help` lists under their headings, as plain text."""
+class Command(TyperCommand):
+    """A command whose `--help` ends with examples that run."""
 
     examples: tuple[str, ...] = ()
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return ["[OPTIONS]", *(str(p.name).upper() for p in self.get_params(ctx) if p.param_type_name == "argument")]
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.rich_help_panel = "Output"
+        return option
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                default = "Arguments" if parameter.param_type_name == "argument" else "Other"
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or default, []).append(record)
-        for heading, records in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with standard_output():
+            leave_terminal_detection_to_rich()
+            super().format_help(ctx, formatter)
+            from rich.console import Console
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        if self.examples:
-            with formatter.section("Examples"):
-                for example in self.examples:
-                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+            console = Console(highlight=False, markup=False, emoji=False)
+            console.print("Examples:", *(f"  {example}" for example in self.examples), sep="\n", soft_wrap=True)  # one line each, to copy
 
 
-def command(
-    name: str,
-    answer: Callable[..., Table | list[str]],
-    options: tuple[Option, ...],
-    help: str,
-    examples: tuple[str, ...],
-    failed: Callable[[Table], bool] | None = None,
-    code: int = 2,
-) -> Any:
-    """The command `name`: its options' values go to `answer`, whose table is printed.
+class LazyGroup(TyperGroup):
+    """A group that builds its commands when they are looked up. Without a command it prints its help."""
 
-    Parameters
-    ----------
-    answer : callable
-        Takes the options by their API names, those not given left out; returns a Table, or lines of finished text.
-    examples : tuple of str
-        Whole command lines that run.
-    failed : callable, optional
-        Whether a table that is printed tells of an error: exit `code`.
-    """
+    def builders(self) -> dict[str, Callable[[], TyperCommand | TyperGroup]]:
+        """A function per command that builds it."""
+        return {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.builders())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        build = self.builders().get(cmd_name)
+        return build and build()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.builders() and not name.startswith("-"):
+            self.unknown_command(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def unknown_command(self, ctx: Any, name: str) -> None:
+        """Raises RoofcalcError with the nearest command."""
+        known = list(self.builders())
+        raise RoofcalcError(f"unknown command {name!r}{did_you_mean(name, known)}; commands: {', '.join(known)}")
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        with standard_output():
+            leave_terminal_detection_to_rich()
+            super().format_help(ctx, formatter)
+
+
+def leave_terminal_detection_to_rich() -> None:
+    """Typer takes GITHUB_ACTIONS and PY_COLORS to mean a terminal, and would put escape codes into a pipe; Rich does not."""
+    from typer import rich_utils
+
+    rich_utils.FORCE_TERMINAL = None
+
+
+def build(name: str, spec: CommandSpec) -> Command:
+    """The Typer command of a spec."""
+    run, output = _RUNNERS[spec.result]
 
     def callback(**values: Any) -> None:
-        progress.allow()
-        answered, output = answer(**_given(values)), {key: values[key] for key in OUTPUT_NAMES}
-        if isinstance(answered, Table):
-            emit(answered, **output)
-            if failed and failed(answered):
-                raise typer.Exit(code)
-        else:
-            emit_text(answered, **output)
+        function = load(spec.function)
+        if not gc.isenabled():  # switched off for the start, see __main__
+            gc.freeze()
+            gc.enable()
+        run(name, spec, function, values)
 
-    built = _built(name, callback, (*options, *OUTPUT), help, examples)
-    built.answer, built.options = answer, options  # `plot` asks the same
-    return built
-
-
-def text_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
-    """The command `name` whose answer is a text: it has `text()`, `markdown()`, and a table with notes."""
-
-    def callback(format: str | None, output: str | None, quiet: bool, **values: Any) -> None:
-        from roofcalc.report.writers import write
-
-        path = _path(output)
-        chosen = format if format is not None else "md" if _ending(path) == ".md" else "text"
-        if chosen not in TEXT_FORMATS:
-            raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(TEXT_FORMATS)}{did_you_mean(chosen, TEXT_FORMATS)}")
-        found = answer(**_given(values))
-        write(found.markdown() if chosen == "md" else found.text(), path)
-        _print_notes(found.table, quiet)
-
-    return _built(name, callback, (*options, TEXT_FORMAT, *(option for option in OUTPUT if option.name in ("output", "quiet"))), help, examples)
-
-
-def page_command(name: str, answer: Callable[..., Any], options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
-    """The command `name` whose answer is a page: it has `html()` and notes."""
-
-    def callback(output: str | None, quiet: bool, **values: Any) -> None:
-        from roofcalc.report.writers import write
-
-        progress.allow()
-        path = _path(output)
-        if path and path.suffix.lower() not in PAGES:
-            raise RoofcalcError(f"output: {output!r} ends in none of {', '.join(PAGES)}; a browser prints the page, to paper or .pdf")
-        page = answer(**_given(values))
-        write(page.html(), path)
-        _print_notes(page, quiet)
-
-    return _built(name, callback, (*options, PAGE, *(option for option in OUTPUT if option.name == "quiet")), help, examples)
-
-
-def drawing_command(name: str, asked: Any, title: str, example: str) -> Any:
-    """The command `plot name`: what the command `asked` answers to the same options, as a picture."""
-
-    def callback(output: str | None, quiet: bool, **values: Any) -> None:
-        from roofcalc.report.plots.kinds import need_matplotlib, plot
-        from roofcalc.report.plots.save import format_of, rendered
-        from roofcalc.report.writers import write, write_bytes
-
-        if output is None:
-            raise RoofcalcError(f"output: name a file for the picture, such as -o {name}.svg (or .png, .pdf; - prints SVG)")
-        path = _path(output)
-        format = format_of(output) if path else "svg"
-        need_matplotlib()
-        progress.allow()
-        table = asked.answer(**_given(values))
-        picture = rendered(plot(table), format)
-        if path:
-            write_bytes(picture, path)
-        else:
-            write(iter(picture.decode().splitlines()), None)
-        _print_notes(table, quiet)
-
-    options = (*asked.options, PICTURE, *(option for option in OUTPUT if option.name == "quiet"))
-    return _built(
-        name, callback, options, f"{title} The table of `roofcalc {name}` as a picture.", (f"roofcalc plot {name} {example} -o {name}.svg",)
+    command = Command(
+        name,
+        callback=callback,
+        params=[option.parameter() for option in (*spec.options, *output)],
+        help=spec.help,
+        short_help=spec.summary,
+        rich_markup_mode="rich",
+        rich_help_panel=spec.panel,
     )
+    command.examples = spec.examples
+    return command
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None and value is not False and key not in OUTPUT_NAMES}
+def _run_table(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Prints a table in the format asked for; finished lines of text as they are."""
+    from roofcalc.report.table import Table
+
+    output = {option.name: values.pop(option.name) for option in o.OUTPUT}
+    progress.enable()
+    answer = function(*spec.arguments, **given(values))
+    if not isinstance(answer, Table):
+        _print_text(answer, **output)
+        return
+    print_table(answer, **output)
+    if spec.failed and load(spec.failed)(answer):
+        raise typer.Exit(spec.failure_code)
 
 
-def _built(name: str, callback: Any, options: tuple[Option, ...], help: str, examples: tuple[str, ...]) -> Any:
-    parameters = [option.parameter for option in options]
-    callback.__signature__ = inspect.Signature(parameters)
-    callback.__annotations__ = {}
-    callback.__doc__ = help
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=GroupedHelp, context_settings={"help_option_names": ["-h", "--help"]})(callback)
-    built = typer.main.get_command(app)
-    built.examples = examples  # type: ignore[attr-defined]
-    return built
+def _run_text(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Prints an answer that has `text()`, `markdown()`, and a table with notes."""
+    format, quiet, path = values.pop("format"), values.pop("quiet"), _path(values.pop("output"))
+    chosen = _choice(format if format is not None else "md" if _suffix(path) == ".md" else "text", TEXT_FORMATS)
+    answer = function(*spec.arguments, **given(values))
+    write(answer.markdown() if chosen == "md" else answer.text(), path)
+    _print_notes(answer.table.notes, quiet)
+
+
+def _run_page(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Prints an answer that has `html()` and notes."""
+    quiet, output = values.pop("quiet"), values.pop("output")
+    progress.enable()
+    path = _path(output)
+    if path and path.suffix.lower() not in PAGE_SUFFIXES:
+        raise RoofcalcError(f"--output: {output!r} must end in {' or '.join(PAGE_SUFFIXES)}; a browser prints the page to paper or .pdf")
+    page = function(**given(values))
+    write(page.html(), path)
+    _print_notes(page.notes, quiet)
+
+
+def _run_plot(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Draws the chart of the table."""
+    from roofcalc.report.plots.kinds import need_matplotlib, plot
+    from roofcalc.report.plots.save import format_of, rendered
+
+    quiet, output = values.pop("quiet"), values.pop("output")
+    if output is None:
+        raise RoofcalcError(f"--output: name a file for the chart, such as -o {name}.svg (or .png, .pdf; - prints SVG)")
+    path = _path(output)
+    format = format_of(output) if path else "svg"
+    need_matplotlib()
+    progress.enable()
+    table = function(**given(values))
+    picture = rendered(plot(table), format)
+    if path:
+        write_bytes(picture, path)
+    else:
+        write(iter(picture.decode().splitlines()), None)
+    _print_notes(table.notes, quiet)
+
+
+def _run_yaml(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
+    """Prints a catalog file, whose name depends on the output file's."""
+    quiet, target = values.pop("quiet"), _path(values.pop("output"))
+    lines, notes = function(target=target, **values)
+    write(iter(lines), target)
+    _print_notes(notes, quiet)
+
+
+_RUNNERS: dict[str, tuple[Callable[..., None], tuple[Option, ...]]] = {
+    "table": (_run_table, o.OUTPUT),
+    "text": (_run_text, o.TEXT_OUTPUT),
+    "page": (_run_page, o.PAGE_OUTPUT),
+    "plot": (_run_plot, o.PLOT_OUTPUT),
+    "yaml": (_run_yaml, o.YAML_OUTPUT),
+}
 
 
 def _path(output: str | None) -> Path | None:
     if output == "":
-        raise RoofcalcError("output: a file's name is missing")
+        raise RoofcalcError("--output: the file name is empty")
     return Path(output) if output and output != "-" else None
 
 
-def _ending(path: Path | None) -> str:
-    """How a file's name ends, in lower case; refused where such files hold neither text nor tables."""
-    ending = path.suffix.lower() if path else ""
-    if ending in OTHERS:
-        raise RoofcalcError(f"output: no {ending} file is written here: {OTHERS[ending]}")
-    return ending
+def _suffix(path: Path | None) -> str:
+    """The suffix of an output file in lower case; refused where it promises neither text nor a table."""
+    suffix = path.suffix.lower() if path else ""
+    if suffix in OTHER_SUFFIXES:
+        raise RoofcalcError(f"--output: cannot write a {suffix} file: {OTHER_SUFFIXES[suffix]}")
+    return suffix
 
 
-def _print_notes(answered: Any, quiet: bool) -> None:
-    for note in () if quiet else answered.notes:
+def _choice(format: str, formats: Sequence[str]) -> str:
+    if format not in formats:
+        raise RoofcalcError(f"--format: invalid choice {format!r} (choose from {', '.join(formats)}){did_you_mean(format, tuple(formats))}")
+    return format
+
+
+def _print_notes(notes: Sequence[str], quiet: bool) -> None:
+    for note in () if quiet else notes:
         print(f"note: {note}", file=sys.stderr)
 
 
-def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
+def print_table(table: Table, format: str | None, output: str | None, columns: str | None, require: Sequence[str], quiet: bool) -> None:
+    """Prints a table, its notes on stderr; exit code 3 where a requirement or one of the table's own checks fails.
 
     Raises
     ------
     RoofcalcError
         An unknown format or column, a malformed requirement, or a file that cannot be written.
     """
-    from roofcalc.report.writers import write
-
     path = _path(output)
-    chosen = format if format is not None else SUFFIXES.get(_ending(path), "table")
-    if chosen not in FORMATS:
-        raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
-    unmet = _requirements(table, require) if require else ()
-    shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
-    progress.allow(path is not None or not sys.stdout.isatty())  # never amid the rows themselves
-    lines = _lines(table, chosen, shown, to_file=path is not None)
-    write(lines, path)
-    _print_notes(table, quiet)
+    chosen = _choice(format if format is not None else FORMAT_OF_SUFFIX.get(_suffix(path), "table"), FORMATS)
+    unmet = _unmet(table, require) if require else ()
+    shown = [_column(table, name.strip()) for name in columns.split(",")] if columns is not None else []
+    progress.enable(path is not None or not sys.stdout.isatty())  # never between the rows of a table on the terminal
+    write(_lines(table, chosen, shown, to_file=path is not None), path)
+    _print_notes(table.notes, quiet)
     failed = False
     for line in chain(table.failures, unmet):
         failed = True
@@ -212,36 +241,35 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
         raise typer.Exit(3)
 
 
-def _requirements(table: Table, texts: list[str]) -> Iterator[str]:
-    """What a table does not satisfy, found where it is asked for; what is asked is read at once."""
+def _column(table: Table, name: str) -> Column:
+    try:
+        return table.column(name)
+    except RoofcalcError as error:
+        raise RoofcalcError(f"--columns: {error.lines[0]}") from None
+
+
+def _unmet(table: Table, texts: Sequence[str]) -> Iterator[str]:
+    """A line per requirement and row that does not meet it; the requirements are parsed at once, the rows checked lazily."""
     from roofcalc.report import require
 
     return require.failures(table, [require.parse(text, table) for text in texts])
 
 
-def emit_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
-    """Prints finished text, which is no table.
-
-    Raises
-    ------
-    RoofcalcError
-        A table's format, columns or requirements are asked of it, or the file cannot be written.
-    """
-    from roofcalc.report.writers import write
-
-    if format is not None or columns is not None or require:
-        raise RoofcalcError("format, columns, require: they are of tables, and this is text")
+def _print_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: Sequence[str], quiet: bool) -> None:
+    for flag, value in (("--format", format), ("--columns", columns), ("--require", require)):
+        if value:
+            raise RoofcalcError(f"{flag}: applies to tables; this prints text")
     write(iter(lines), _path(output))
 
 
 def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) -> Iterator[str]:
-    """The writer of a format, imported when it is used."""
+    """The output line by line; each writer is imported only where it is used."""
     if format == "csv":
-        from roofcalc.report.writers import csv_lines
+        from roofcalc.report.csv_json import csv_lines
 
         return csv_lines(table, columns)
     if format == "json":
-        from roofcalc.report.writers import json_lines
+        from roofcalc.report.csv_json import json_lines
 
         return json_lines(table, columns)
     if format == "md":
@@ -250,4 +278,4 @@ def _lines(table: Table, format: str, columns: Sequence[Column], to_file: bool) 
         return markdown.lines(table, columns)
     from roofcalc.report import terminal
 
-    return terminal.lines(table, None if to_file else terminal.terminal_width(), columns, colour=not to_file, whole=to_file)
+    return terminal.lines(table, columns, to_file=to_file)

@@ -1,19 +1,36 @@
-"""What a shell offers on the Tab key: names of models and hardware, behind commas and counts."""
+"""Shell completion: names of models and hardware, after commas and counts, and the choices of an option."""
 
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from roofcalc.catalog import lookup
+Completer = Callable[[Any, list[str], str], list[str]]  # (context, arguments, incomplete word) -> candidates
 
 
 def models(incomplete: str) -> list[str]:
-    """Catalog names that continue the last name of a comma list."""
+    """Catalog names that complete the last name of a comma list."""
+    from roofcalc.catalog import lookup
+
     before, comma, last = incomplete.rpartition(",")
     return [f"{before}{comma}{name}" for name in sorted(lookup.entries("models")) if name.startswith(lookup.normal(last))]
 
 
 def hardware(incomplete: str) -> list[str]:
-    """The same, behind a count such as `8x`."""
+    """The same for hardware, where a count such as `8x` may come before the name."""
+    from roofcalc.catalog import lookup
+
     before, comma, last = incomplete.rpartition(",")
     match = re.fullmatch(r"(\d+[x×])?(.*)", last, re.IGNORECASE)
     count, name_ = (match.group(1) or "", match.group(2)) if match else ("", last)
     return [f"{before}{comma}{count}{name}" for name in sorted(lookup.entries("hardware")) if name.startswith(lookup.normal(name_))]
+
+
+def choices(words: Sequence[str]) -> Completer:
+    """Completes one of a few words."""
+    return lambda context, arguments, incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+COMPLETERS: dict[str, Completer] = {
+    "model": lambda context, arguments, incomplete: models(incomplete),
+    "hardware": lambda context, arguments, incomplete: hardware(incomplete),
+}

@@ -1,328 +1,307 @@
-"""Every option, declared once, under the heading where `--help` shows it."""
+"""Every command-line option, declared once, with the heading under which `--help` shows it."""
 
-import inspect
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
-
-import typer
-
+from roofcalc.cli.option import Option, named
 from roofcalc.deployment.assumptions import CHOICES
 
 
-class Option(NamedTuple):
-    """An option or argument: the name that the API gives it, and what the shell calls it.
-
-    What the command line's library needs to know of it is made when a command that has it is built.
-    """
-
-    name: str
-    heading: str
-    annotation: Callable[[], Any]
-    default: Any = None
-
-    @property
-    def parameter(self) -> inspect.Parameter:
-        return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=self.default, annotation=self.annotation())
-
-
-def _option(name: str, heading: str, flags: str, help: str, kind: Any = str, metavar: str | None = None, many: bool = False) -> Option:
-    def annotation() -> Any:
-        shown = None if kind is bool else metavar
-        offered = _COMPLETE["model"] if metavar == "MODEL" else _complete_words(metavar) if "|" in (metavar or "") else None
-        info = typer.Option(*flags.split("|"), help=help, metavar=shown, rich_help_panel=heading, show_default=False, autocompletion=offered)
-        hint = list[kind] | None if many else bool if kind is bool else kind | None
-        return Annotated[hint, info]
-
-    return Option(name, heading, annotation, False if kind is bool else None)
-
-
-def _complete(kind: str) -> Callable[[str], list[str]]:
-    """What the shell offers for a name; the catalog is imported only when it asks."""
-
-    def offered(incomplete: str) -> list[str]:
-        from roofcalc.cli import complete
-
-        found: list[str] = getattr(complete, kind)(incomplete)
-        return found
-
-    return offered
-
-
-def _complete_words(metavar: str | None) -> Callable[[str], list[str]]:
-    """The words that an option takes, as its help shows them."""
-
-    def offered(incomplete: str) -> list[str]:
-        return [word for word in (metavar or "").split("|") if word.startswith(incomplete)]
-
-    return offered
-
-
-_COMPLETE = {"model": _complete("models"), "hardware": _complete("hardware")}
-
-
-def _argument(name: str, help: str, required: bool = True, many: bool = False) -> Option:
-    def annotation() -> Any:
-        info = typer.Argument(help=help, metavar=name.upper(), show_default=False, autocompletion=_COMPLETE.get(name))
-        one: Any = list[str] if many else str
-        hint: Any = one if required else one | None
-        return Annotated[hint, info]
-
-    return Option(name, "", annotation, inspect.Parameter.empty if required else None)
-
-
-def _one_of(name: str) -> str:
+def _choices(name: str) -> str:
     return "|".join(CHOICES[name])
 
 
-MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; several with commas between.")
-HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); several with commas between.")
-OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; may be left out.", required=False)
+def _argument(name: str, help: str, default: str = "", required: bool = True, many: bool = False) -> Option:
+    return Option(name, "", "Arguments", help, default, many=many, required=required)
+
+
+MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
+HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
+ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
+OPTIONAL_HARDWARE = _argument("hardware", "[N x]device, systems or YAML files; optional.", required=False)
+DEVICES_OR_MACHINES = _argument(
+    "hardware", "Devices, used in any number, or machines (8xh100-sxm, systems), used as whole units; one or more.", many=True
+)
 
 WORKLOAD = "Workload"
-SEQ = _option(
+_SEQ = "1k:128k:x2 up to the model's context"
+SEQ = Option(
     "seq",
-    WORKLOAD,
     "--seq",
-    "Contexts in tokens: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
+    WORKLOAD,
+    "Context lengths in tokens: 7661; a list 775,7661; a range 1k:64k:x2 or 1k:8k:1k; 4k is 4000, 4Ki is 4096.",
+    _SEQ,
     metavar="TOKENS",
 )
-NEW = _option(
-    "seq",
-    WORKLOAD,
-    "--seq",
-    "New tokens of each sequence: 7661, 775,7661, 4k, 4Ki, 1k:64k:x2, 1k:8k:1k. [1k:128k:x2 up to the model's context]",
-    metavar="TOKENS",
-)
-INTERACTIVITY = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each user. [30]", metavar="TOK/S")
-BATCH = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1]", metavar="N")
-BATCHES = _option("batch", WORKLOAD, "--batch", "Sequences in flight over the whole system. [1:256:x2]", metavar="N")
-SOME_BATCHES = _option("batch", WORKLOAD, "--batch", "Constant batches of memory and speed. [1,8,64]", metavar="N")
-VARIANT = _option(
+NEW_TOKENS = SEQ._replace(help="Prompt tokens to compute per sequence: 7661; a list 775,7661; a range 1k:64k:x2 or 1k:8k:1k.")
+SEARCH_SEQ = SEQ._replace(help="Context lengths in tokens; each is a separate search.", default="8k")
+INTERACTIVITY = Option("interactivity", "--interactivity", WORKLOAD, "Minimum speed per user, in tok/s; 0: no limit.", "30", metavar="TOK/S")
+ROLLOUT_INTERACTIVITY = INTERACTIVITY._replace(help="Minimum decode speed per rollout, in tok/s.", default="none: the largest batch that fits")
+BATCH = Option("batch", "--batch", WORKLOAD, "Sequences processed concurrently by the whole system.", "1", metavar="N")
+BATCHES = BATCH._replace(default="1:256:x2")
+REPORT_BATCHES = BATCH._replace(help="Batch sizes of the memory and interactivity charts.", default="1,8,64")
+SEARCH_BATCHES = BATCH._replace(default="1, 2, 3, 4, 6, 8, 12, ... per data-parallel rank, and the largest that fits")
+VARIANT = Option(
     "variant",
-    WORKLOAD,
     "--variant",
-    "window=1024:5of6, chunk=8192:3of4, kv_heads=1, mla=512, top_k=2048, linear=lightning:7of8, shared:1of2, kv=fp8; several with commas.",
+    WORKLOAD,
+    "Change to the model's attention: window=1024:5of6, chunk=8192:3of4, kv_heads=1, mla=512, top_k=2048, linear=lightning:7of8, "
+    "shared:1of2, kv=fp8; comma-separated changes combine. Repeatable.",
     metavar="CHANGE",
     many=True,
 )
-PHASE = _option("phase", WORKLOAD, "--phase", "A decode step, or a prefill. [decode]", metavar="decode|prefill")
-PER_LAYER = _option("per_layer", WORKLOAD, "--per-layer", "One row per layer instead of equal layers together.", bool)
-LAW = _option("law", WORKLOAD, "--law", "Scaling laws of the loss. [both]", metavar="hoffmann|besiroglu")
-TRAIN_FLOP_RATIO = _option(
-    "train_flop_ratio", WORKLOAD, "--train-flop-ratio", "Training FLOPs over the compute-optimal ones: 100, 1:1k:x10. [100]", metavar="RATIO"
+PHASE = Option("phase", "--phase", WORKLOAD, "Decode step or prefill.", "decode", metavar="decode|prefill")
+PER_LAYER = Option("per_layer", "--per-layer", WORKLOAD, "One row per layer, instead of one row per group of identical layers.", kind=bool)
+LAW = Option("law", "--law", WORKLOAD, "Scaling law of the training loss.", "both", metavar="hoffmann|besiroglu")
+TRAIN_FLOP_RATIO = Option(
+    "train_flop_ratio", "--train-flop-ratio", WORKLOAD, "Training FLOPs relative to compute-optimal training: 100, 1:1k:x10.", "100", metavar="RATIO"
 )
-PARAMS_RATIO = _option("params_ratio", WORKLOAD, "--params-ratio", "Parameters over the compute-optimal ones instead: 0.125.", metavar="FRACTION")
-PARAMS = _option("params", WORKLOAD, "--params", "Parameters of the compute-optimal model: gives the break-even.", metavar="N")
-OPTIMAL_TOKENS = _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Its training tokens. [the law's optimum]", metavar="TOKENS")
-
-TTFT = _option("ttft", WORKLOAD, "--ttft", "Time to first token, in place of --interactivity.", metavar="SECONDS")
+PARAMS_RATIO = Option(
+    "params_ratio", "--params-ratio", WORKLOAD, "Instead: parameters relative to the compute-optimal model, such as 0.125.", metavar="FRACTION"
+)
+PARAMS = Option("params", "--params", WORKLOAD, "Parameters of the compute-optimal model; adds the break-even point.", metavar="N")
+OPTIMAL_TOKENS = Option(
+    "pretrain_tokens", "--pretrain-tokens", WORKLOAD, "Training tokens of the compute-optimal model.", "the law's optimum", metavar="TOKENS"
+)
+TTFT = Option("ttft", "--ttft", WORKLOAD, "Maximum time to first token, instead of --interactivity.", metavar="SECONDS")
+MAX_TTFT = Option("ttft", "--ttft", WORKLOAD, "Maximum time to first token.", metavar="SECONDS")
 GENERATION = (
-    _option("isl", WORKLOAD, "--isl", "Input tokens of whole generations, in place of --seq.", metavar="TOKENS"),
-    _option("osl", WORKLOAD, "--osl", "Output tokens of whole generations.", metavar="TOKENS"),
-    _option("kv_at", WORKLOAD, "--kv-at", "Where in a generation memory must hold its cache. [end]", metavar="end|mean"),
+    Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
+    Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
+    Option("kv_at", "--kv-at", WORKLOAD, "KV cache length that must fit: at the end of the generation, or its mean.", "end", metavar="end|mean"),
 )
-KV_AT = GENERATION[2]
-CONTEXT = _option("seq", WORKLOAD, "--seq", "Contexts in tokens, each a question of its own. [8k]", metavar="TOKENS")
-LADDER = _option(
-    "batch",
-    WORKLOAD,
-    "--batch",
-    "Sequences in flight over the whole system. [1, 2, 3, 4, 6, 8, 12, ... for each rank, and the most that fit]",
-    metavar="N",
-)
-MAX_TTFT = _option("ttft", WORKLOAD, "--ttft", "Longest time to the first token.", metavar="SECONDS")
+(KV_AT,) = named(GENERATION, "kv_at")
 LOAD = (
-    _option("mix", WORKLOAD, "--mix", "Requests of several kinds in place of --isl and --osl: lines of `isl:osl weight`.", metavar="FILE"),
-    _option("requests_per_second", WORKLOAD, "--requests-per-second", "Load of the whole system, in place of --batch.", metavar="RATE"),
+    Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
+    Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
-CHUNK = _option("chunk", WORKLOAD, "--chunk", "Largest prefill step. [the whole prompt]", metavar="TOKENS")
-CACHED = _option("cached", WORKLOAD, "--cached", "Tokens of each sequence whose cache is there already. [0]", metavar="TOKENS")
+CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
+CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
 SPECULATION = (
-    _option("draft", WORKLOAD, "--draft", "Tokens drafted per step. [with --mtp: the model's heads]", metavar="TOKENS"),
-    _option("acceptance", WORKLOAD, "--acceptance", "Rate at which each draft is accepted; never assumed.", float, "RATE"),
-    _option("draft_model", WORKLOAD, "--draft-model", "A smaller model that drafts. [none: drafts cost nothing]", metavar="MODEL"),
-    _option("mtp", WORKLOAD, "--mtp", "The model's own multi-token-prediction layer drafts.", bool),
+    Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
+    Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
-
-QUERY = _option(
-    "query", WORKLOAD, "--query", "Tokens of a query: 140:7661. Repeatable; costs are relative to the first.", metavar="PROMPT:OUTPUT", many=True
+QUERY = Option(
+    "query", "--query", WORKLOAD, "Tokens of a query, such as 140:7661. Repeatable; the first is the reference.", metavar="PROMPT:OUTPUT", many=True
 )
-STREAMS = _option("streams", WORKLOAD, "--streams", "Answers to one query. [1,5]", metavar="N")
-PREFIX = _option("prefix", WORKLOAD, "--prefix", "Tokens that the streams of a query share.", metavar="TOKENS")
-SUFFIX = _option("suffix", WORKLOAD, "--suffix", "Tokens of each stream's own.", metavar="TOKENS")
-ACCURACY = _option("accuracy", WORKLOAD, "--accuracy", "Chance that one answer is right.", metavar="CHANCE")
-VERIFIER = _option("verifier", WORKLOAD, "--verifier", "A model that reads every answer, on machines of its own of the same kind.", metavar="MODEL")
-RECALL = _option("recall", WORKLOAD, "--recall", "Chance that the verifier accepts a right answer. [1]", metavar="CHANCE")
-FALSE_POSITIVE = _option("false_positive", WORKLOAD, "--false-positive", "Chance that it accepts a wrong one. [0]", metavar="CHANCE")
+STREAMS = Option("streams", "--streams", WORKLOAD, "Answers sampled per query.", "1,5", metavar="N")
+PREFIX = Option("prefix", "--prefix", WORKLOAD, "Prompt tokens shared by the streams of a query.", metavar="TOKENS")
+SUFFIX = Option("suffix", "--suffix", WORKLOAD, "Tokens of each stream after the shared prefix.", metavar="TOKENS")
+ACCURACY = Option("accuracy", "--accuracy", WORKLOAD, "Probability that a single answer is correct.", metavar="CHANCE")
+VERIFIER = Option("verifier", "--verifier", WORKLOAD, "Model that scores every answer, on separate machines of the same kind.", metavar="MODEL")
+RECALL = Option("recall", "--recall", WORKLOAD, "Probability that the verifier accepts a correct answer.", "1", metavar="CHANCE")
+FALSE_POSITIVE = Option(
+    "false_positive", "--false-positive", WORKLOAD, "Probability that the verifier accepts a wrong answer.", "0", metavar="CHANCE"
+)
 ROLLOUTS = (
-    _option("problems", WORKLOAD, "--problems", "Different prompts. [10M]", metavar="N"),
-    _option("rollouts", WORKLOAD, "--rollouts", "Trajectories of each problem. [3000]", metavar="N"),
-    _option("tokens", WORKLOAD, "--tokens", "Of each trajectory's own. [8000]", metavar="TOKENS"),
-    _option("prefix", WORKLOAD, "--prefix", "Tokens that the rollouts of a problem share. [0]", metavar="TOKENS"),
-    _option("kept", WORKLOAD, "--kept", "Share of what was generated that is trained on. [1]", metavar="FRACTION"),
-    _option("verifier_passes", WORKLOAD, "--verifier-passes", "Passes of the model itself over all that was generated. [1]", metavar="N"),
-    _option("reward_model", WORKLOAD, "--reward-model", "A model that reads all that was generated. [none]", metavar="MODEL"),
-    _option("forwards_per_backward", WORKLOAD, "--forwards-per-backward", "Forward passes in training for each backward pass. [1]", metavar="N"),
-    _option("pretrain_tokens", WORKLOAD, "--pretrain-tokens", "Tokens of pre-training to compare with. [15.6e12, Llama 3's]", metavar="TOKENS"),
+    Option("problems", "--problems", WORKLOAD, "Number of distinct problems (prompts).", "10M", metavar="N"),
+    Option("rollouts", "--rollouts", WORKLOAD, "Trajectories per problem.", "3000", metavar="N"),
+    Option("tokens", "--tokens", WORKLOAD, "Tokens per trajectory after the shared prefix.", "8000", metavar="TOKENS"),
+    Option("prefix", "--prefix", WORKLOAD, "Prompt tokens shared by the rollouts of a problem.", "0", metavar="TOKENS"),
+    Option("kept", "--kept", WORKLOAD, "Fraction of the generated tokens that is trained on.", "1", metavar="FRACTION"),
+    Option("verifier_passes", "--verifier-passes", WORKLOAD, "Forward passes of the model over all generated tokens.", "1", metavar="N"),
+    Option("reward_model", "--reward-model", WORKLOAD, "Reward model that reads all generated tokens.", "none", metavar="MODEL"),
+    Option("forwards_per_backward", "--forwards-per-backward", WORKLOAD, "Forward passes per backward pass in training.", "1", metavar="N"),
+    Option("pretrain_tokens", "--pretrain-tokens", WORKLOAD, "Pre-training tokens to compare with.", "15.6e12, as Llama 3", metavar="TOKENS"),
 )
-FASTER = _option("interactivity", WORKLOAD, "--interactivity", "Least tok/s for each rollout. [none: as many as fit]", metavar="TOK/S")
-TOKENS = _option("tokens", WORKLOAD, "--tokens", "Of a generation. [1k:100k:x10]", metavar="TOKENS")
-ERROR_RATE = _option("error_rate", WORKLOAD, "--error-rate", "Silent errors per device-hour. [2.8e-7, of Llama 3's training]", metavar="RATE")
-FAILURE_RATE = _option("failure_rate", WORKLOAD, "--failure-rate", "Failures per device-hour. [1.9e-5, of Llama 3's training]", metavar="RATE")
-VOTES = _option("streams", WORKLOAD, "--streams", "Generations of one vote. [5]", metavar="N")
-MONEY = "Money"
-USD_PER_HOUR = _option("usd_per_hour", MONEY, "--usd-per-hour", "Of one device. [the newest on-demand price of the table]", metavar="USD")
-API = _option("api", MONEY, "--api", "APIs whose price stands beside: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
-PRICE_IN = _option("price_in", MONEY, "--price-in", "An API's price per million input tokens, or one per query.", metavar="USD")
-PRICE_OUT = _option("price_out", MONEY, "--price-out", "Per million output tokens, or one per query.", metavar="USD")
+TOKENS = Option("tokens", "--tokens", WORKLOAD, "Length of a generation.", "1k:100k:x10", metavar="TOKENS")
+ERROR_RATE = Option("error_rate", "--error-rate", WORKLOAD, "Silent data errors per device-hour.", "2.8e-7, from Llama 3's training", metavar="RATE")
+FAILURE_RATE = Option("failure_rate", "--failure-rate", WORKLOAD, "Failures per device-hour.", "1.9e-5, from Llama 3's training", metavar="RATE")
+VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.", "5", metavar="N")
 
+PRICES = "Prices"
+USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
+PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
+
+_PRECISION = "Precision"
 PRECISION = (
-    _option(
+    Option(
         "weights",
-        "Precision",
         "--weights",
-        "Dtype of every weight matrix: bf16, fp8, int4-g128, nvfp4, q4_k_m … [native: the checkpoint's]",
+        _PRECISION,
+        "Dtype of all weight matrices: bf16, fp8, int4-g128, nvfp4, q4_k_m ...",
+        "native: as in the checkpoint",
         metavar="DTYPE",
     ),
-    _option("kv", "Precision", "--kv", "Dtype of the KV cache. [the checkpoint's 16-bit type]", metavar="DTYPE"),
-    _option("compute", "Precision", "--compute", "Format of linear operations. [what weights and activations ask for]", metavar="FORMAT"),
-    _option("comm_dtype", "Precision", "--comm-dtype", "Dtype of all-reduces. [16-bit]", metavar="DTYPE"),
-    _option(
+    Option("kv", "--kv", _PRECISION, "Dtype of the KV cache.", "the checkpoint's 16-bit type", metavar="DTYPE"),
+    Option("compute", "--compute", _PRECISION, "Compute format of GEMMs.", "from the dtypes of weights and activations", metavar="FORMAT"),
+    Option("comm_dtype", "--comm-dtype", _PRECISION, "Dtype of all-reduces.", "16-bit", metavar="DTYPE"),
+    Option(
         "dispatch_dtype",
-        "Precision",
         "--dispatch-dtype",
-        "Dtype of tokens sent to experts. [fp8 where experts compute in fp8 or narrower, else 16-bit]",
+        _PRECISION,
+        "Dtype of the MoE dispatch all-to-all.",
+        "fp8 where experts compute in fp8 or less, else 16-bit",
         metavar="DTYPE",
     ),
-    _option("combine_dtype", "Precision", "--combine-dtype", "Dtype of tokens back from experts. [16-bit]", metavar="DTYPE"),
+    Option("combine_dtype", "--combine-dtype", _PRECISION, "Dtype of the MoE combine all-to-all.", "16-bit", metavar="DTYPE"),
 )
-_DEGREES = {
-    "tp": ("Tensor parallel degree.", "largest power of two that fits a domain and divides the heads"),
-    "pp": ("Pipeline stages.", "what tp leaves over; 1 with experts or a latent cache"),
-    "dp": ("Data parallel ranks.", "1; with experts or a latent cache what tp leaves over"),
-    "ep": (
-        "Expert parallel degree: 1 splits each expert over tp x dp ranks, tp x dp spreads them whole.",
-        "tp x dp, where there are as many experts",
-    ),
-    "dcp": ("Tensor ranks that share the cache entries which each would hold.", "1"),
-}
-LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [{usual}]", metavar="N") for name, (what, usual) in _DEGREES.items())
+
+_LAYOUT = "Layout"
+LAYOUT = tuple(
+    Option(name, f"--{name}", _LAYOUT, help, default, metavar="N")
+    for name, help, default in (
+        ("tp", "Tensor-parallel degree.", "largest power of two that fits a scale-up domain and divides the heads"),
+        ("pp", "Pipeline-parallel degree.", "devices / tp; 1 for MoE or MLA models"),
+        ("dp", "Data-parallel degree of attention.", "1; devices / tp for MoE or MLA models"),
+        (
+            "ep",
+            "Expert-parallel degree: 1 shards each expert over tp x dp ranks, tp x dp places whole experts.",
+            "tp x dp, if there are as many experts",
+        ),
+        ("dcp", "Decode context parallelism: tensor-parallel ranks over which otherwise replicated KV entries are sharded.", "1"),
+    )
+)
+SEARCHED_LAYOUT = tuple(option._replace(default="all valid degrees") for option in LAYOUT)
+
+_ASSUMPTIONS = "Assumptions"
 ASSUMPTIONS = (
-    _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
-    _option(
+    Option(
+        "assume", "--assume", _ASSUMPTIONS, "Assumption preset; the options below override single values.", "roofline", metavar=_choices("assume")
+    ),
+    Option(
         "engine",
-        "Assumptions",
         "--engine",
-        "Whose memory rules hold, and in typical whose times: vllm, sglang, tensorrt-llm, llama.cpp, mlx, with a release where wanted "
-        "(vllm-0.16). [none; typical: the newest vllm]",
+        _ASSUMPTIONS,
+        "Inference engine whose memory rules apply, and with typical its overheads and attention kernel: vllm, sglang, tensorrt-llm, "
+        "llama.cpp, mlx, or with a release (vllm-0.16); none.",
+        "none; typical: newest vllm's memory, overheads of all combined",
         metavar="NAME",
     ),
-    _option("max_batched_tokens", "Assumptions", "--max-batched-tokens", "Tokens of the engine's largest step. [the engine's]", metavar="TOKENS"),
-    _option("max_seqs", "Assumptions", "--max-seqs", "Sequences at once on each replica. [the engine's, and no cap on batches]", metavar="N"),
-    _option(
+    Option("max_batched_tokens", "--max-batched-tokens", _ASSUMPTIONS, "Tokens of the engine's largest step.", "the engine's", metavar="TOKENS"),
+    Option("max_seqs", "--max-seqs", _ASSUMPTIONS, "Sequences of one replica at a time; caps the batch.", "the engine's, no cap", metavar="N"),
+    Option(
         "overlap",
-        "Assumptions",
         "--overlap",
-        "What runs at the same time. [op: each operation on its own roof; bound: full]",
-        metavar=_one_of("overlap"),
+        _ASSUMPTIONS,
+        "Which of compute, memory traffic and communication overlap.",
+        "op: per operation; bound: full",
+        metavar=_choices("overlap"),
     ),
-    _option("network", "Assumptions", "--network", "Messages take their bytes' time, or none. [bandwidth]", metavar=_one_of("network")),
-    _option("mbu", "Assumptions", "--mbu", "Achieved fraction of memory bandwidth. [1; typical: as measured]", float, "FRACTION"),
-    _option("mfu", "Assumptions", "--mfu", "Achieved fraction of peak FLOP/s. [1; typical: as measured]", float, "FRACTION"),
-    _option("link", "Assumptions", "--link", "Achieved fraction of link bandwidth. [1; typical: as measured]", float, "FRACTION"),
-    _option("util", "Assumptions", "--util", "Fraction of memory that may be used. [1; with --engine its own]", float, "FRACTION"),
-    _option("reserve_gb", "Assumptions", "--reserve", "GB per device kept free. [0; typical without an engine: 2 to 6]", float, "GB"),
-    _option(
+    Option("network", "--network", _ASSUMPTIONS, "Bandwidth-limited collectives, or free ones (ideal).", "bandwidth", metavar=_choices("network")),
+    Option("mbu", "--mbu", _ASSUMPTIONS, "Achieved fraction of memory bandwidth.", "1; typical: as measured", float, "FRACTION"),
+    Option("mfu", "--mfu", _ASSUMPTIONS, "Achieved fraction of peak FLOP/s.", "1; typical: as measured", float, "FRACTION"),
+    Option("link", "--link", _ASSUMPTIONS, "Achieved fraction of link bandwidth.", "1; typical: as measured", float, "FRACTION"),
+    Option("util", "--util", _ASSUMPTIONS, "Usable fraction of device memory.", "1; with an engine: its default", float, "FRACTION"),
+    Option("reserve_gb", "--reserve", _ASSUMPTIONS, "Memory per device kept free, in GB.", "0; typical without an engine: 2 to 6", float, "GB"),
+    Option(
         "capacity",
-        "Assumptions",
         "--capacity",
-        "Reading of the memory size. [nominal; bound: largest; with an engine what its runtime reports]",
-        metavar=_one_of("capacity"),
+        _ASSUMPTIONS,
+        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime "
+        "reports it.",
+        "nominal; bound: largest; with an engine: engine",
+        metavar=_choices("capacity"),
     ),
-    _option(
+    Option(
         "kv_policy",
-        "Assumptions",
         "--kv-policy",
-        "Windowed layers hold their window, what the engine keeps, or the whole context. [engine; without one architectural; bound: minimal]",
-        metavar=_one_of("kv_policy"),
+        _ASSUMPTIONS,
+        "Sliding-window layers store their window, what the engine stores, or the whole context (full, also reserved); minimal: their "
+        "window, and keys that serve as values once.",
+        "architectural; bound: minimal; with an engine: engine",
+        metavar=_choices("kv_policy"),
     ),
-    _option("kv_block", "Assumptions", "--kv-block", "Round the context up to a multiple of N tokens for capacity. [1]", metavar="N"),
-    _option("imbalance", "Assumptions", "--imbalance", "Load of the busiest expert rank over the mean. [1]", float, "RATIO"),
-    _option("redundant_experts", "Assumptions", "--redundant-experts", "Copies of experts held beside those of each layer. [0]", metavar="N"),
-    _option("activations", "Assumptions", "--activations", "Products by weights also move their inputs and outputs. [off; typical: on]", bool),
-    _option("layer_overhead_us", "Assumptions", "--layer-overhead-us", "Exposed time of each layer. [0; typical: as calibrated]", float, "US"),
-    _option("step_overhead_us", "Assumptions", "--step-overhead-us", "Exposed time of each step. [0; typical: as calibrated]", float, "US"),
+    Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
+    Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
+    Option("redundant_experts", "--redundant-experts", _ASSUMPTIONS, "Redundant expert copies per layer.", "0", metavar="N"),
+    Option("activations", "--activations", _ASSUMPTIONS, "Count the memory traffic of GEMM inputs and outputs.", "off; typical: on", bool),
+    Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
+    Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
+    Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
 )
+
 SEARCH = "Search"
-SIZES = _option("devices", SEARCH, "--devices", "Sizes of the system to look among: 8, 1:64:1. [the hardware as named]", metavar="N")
-DISAGGREGATED = _option("disaggregated", SEARCH, "--disaggregated", "One pool reads prompts, another decodes; for --isl and --osl.", bool)
-EVERY_POINT = _option("all", SEARCH, "--all", "Every point that fits, not only those that no other beats.", bool)
-MACHINES = _argument(
-    "hardware", "Devices, of which any number may be taken, or machines (8xh100-sxm, systems), taken whole; one or several.", many=True
-)
-SEARCHED_LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [every legal one]", metavar="N") for name, (what, _) in _DEGREES.items())
-LEAST = _option("least", SEARCH, "--least", "By what machines are ordered, the best first. [devices]", metavar="devices|usd")
-HAD = _option("devices", SEARCH, "--devices", "Numbers of devices that can be had: 64, 8:64:8. [any]", metavar="N")
-SPARE = _option("spare", SEARCH, "--spare", "Devices that may be lost, each with its replica. [0]", metavar="N")
+SIZES = Option("devices", "--devices", SEARCH, "System sizes to search: 8, 1:64:1.", "the hardware as given", metavar="N")
+DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate prefill and decode pools; needs --isl and --osl.", kind=bool)
+ALL_POINTS = Option("all", "--all", SEARCH, "Include dominated points, not only the Pareto frontier.", kind=bool)
+LEAST = Option("least", "--least", SEARCH, "Objective: fewest devices, or lowest cost.", "devices", metavar="devices|usd")
+AVAILABLE = Option("devices", "--devices", SEARCH, "Available device counts: 64, 8:64:8.", "any", metavar="N")
+SPARE = Option("spare", "--spare", SEARCH, "Device failures to tolerate; each takes down its replica.", "0", metavar="N")
+
 WHAT_IF = (
-    _option(
+    Option(
         "changes",
-        "What-if",
         "--set",
-        "Override a figure: hardware.memory.bandwidth_gb_s=4000; a range sweeps. Repeatable.",
+        "What-if",
+        "Override a catalog value: hardware.memory.bandwidth_gb_s=4000; lists and ranges sweep. Repeatable.",
         metavar="PATH=VALUE",
         many=True,
     ),
 )
+
+_OUTPUT = "Output"
 OUTPUT = (
-    _option("format", "Output", "--format|-f", "How to print. [table, or what --output's name says]", metavar="table|csv|json|md"),
-    _option("output", "Output", "--output|-o", "Write to a file: whole or not at all; - is standard output.", metavar="FILE"),
-    _option("columns", "Output", "--columns", "Only these columns, in this order.", metavar="A,B"),
-    _option("require", "Output", "--require", "Exit 3 unless every row satisfies it: 'max_batch>=64'. Repeatable.", metavar="CONDITION", many=True),
-    _option("quiet", "Output", "--quiet|-q", "No notes.", bool),
+    Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
+    Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),
+    Option("columns", "--columns", _OUTPUT, "Print only these columns, in this order (`roofcalc columns COMMAND` lists them).", metavar="A,B"),
+    Option(
+        "require",
+        "--require",
+        _OUTPUT,
+        "Exit with code 3 unless every row meets the condition: 'max_batch>=64'. Repeatable.",
+        metavar="CONDITION",
+        many=True,
+    ),
+    Option("quiet", "--quiet|-q", _OUTPUT, "Suppress notes on stderr.", kind=bool),
 )
-OUTPUT_NAMES = tuple(option.name for option in OUTPUT)
-TEXT_FORMAT = _option("format", "Output", "--format|-f", "How to print. [text, or what --output's name says]", metavar="text|md")
-PICTURE = _option("output", "Output", "--output|-o", "Where to: .svg, .png or .pdf, whole or not at all; - prints SVG.", metavar="FILE")
-PAGE = _option("output", "Output", "--output|-o", "Write the page to a file: whole or not at all; - is standard output.", metavar="FILE.html")
+QUIET = named(OUTPUT, "quiet")
+TEXT_OUTPUT = (
+    Option("format", "--format|-f", _OUTPUT, "Output format.", "text, or by the suffix of --output", metavar="text|md"),
+    *named(OUTPUT, "output", "quiet"),
+)
+PLOT_OUTPUT = (
+    Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE.svg, .png or .pdf; - prints SVG.", metavar="FILE"),
+    *QUIET,
+)
+PAGE_OUTPUT = (Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE.html"), *QUIET)
+YAML_OUTPUT = (Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE.yaml"), *QUIET)
+JUNIT = Option("junit", "--junit", _OUTPUT, "Also write the results as JUnit XML, atomically.", metavar="FILE")
 
-CHECK_FILE = _argument("file", "A YAML file of checks.")
-JUNIT = _option("junit", "Output", "--junit", "Write the results as JUnit XML besides: whole or not at all.", metavar="FILE")
+CHECK_FILE = _argument("file", "YAML file of checks.")
+COLUMNS_OF = _argument("command", "Command whose columns to list.", "all", required=False)
 
-CATALOG = "Catalog"
-MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files, one or several.", many=True)
-HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), one or several.", many=True)
-FILES = _argument("files", "YAML files, or directories of them. [the built-in catalogs and those of ROOFCALC_PATH]", required=False, many=True)
-FAMILY = _option("family", CATALOG, "--family", "Only these families, as the entries name them; several with commas between.", metavar="A,B")
-SORT = _option("sort", CATALOG, "--sort", "By this column; numbers from the largest down.", metavar="COLUMN")
-YAML = _option("yaml", CATALOG, "--yaml", "One entry as a whole file, ready to copy and edit.", bool)
+FILTERS = "Filters"
+MODEL_NAMES = _argument("model", "Catalog names, aliases or YAML files; one or more.", many=True)
+HARDWARE_NAMES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); one or more.", many=True)
+FILES = _argument("files", "YAML files, or directories of them.", "the built-in catalogs and those in ROOFCALC_PATH", required=False, many=True)
+FAMILY = Option("family", "--family", FILTERS, "Only these families, as the entries name them; comma-separated.", metavar="A,B")
+SORT = Option("sort", "--sort", FILTERS, "Sort by this column; numbers descending.", metavar="COLUMN")
+YAML = Option("yaml", "--yaml", _OUTPUT, "Print one entry as a complete file, to copy and edit.", kind=bool)
 HARDWARE_FILTERS = (
-    _option("vendor", CATALOG, "--vendor", "Only by these makers, of the system or of its devices.", metavar="A,B"),
+    Option("vendor", "--vendor", FILTERS, "Only these vendors, of the system or of its devices.", metavar="A,B"),
     FAMILY,
-    _option("kind", CATALOG, "--kind", "Only devices, or only systems.", metavar="device|system"),
-    _option("dtype", CATALOG, "--dtype", "Only with peaks in all these formats.", metavar="FORMAT"),
-    _option("min_memory_gb", CATALOG, "--min-memory-gb", "Least nominal memory of all devices of an entry.", metavar="GB"),
-    _option("systems", CATALOG, "--systems", "Systems only, with their hosts: CPU packages and memory for each device.", bool),
+    Option("kind", "--kind", FILTERS, "Only devices, or only systems.", metavar="device|system"),
+    Option("dtype", "--dtype", FILTERS, "Only entries with a peak in all these formats.", metavar="FORMAT"),
+    Option("min_memory_gb", "--min-memory-gb", FILTERS, "Minimum nominal memory of an entry, over all its devices.", metavar="GB"),
+    Option("systems", "--systems", FILTERS, "Only systems, with the CPUs and memory of their hosts.", kind=bool),
     SORT,
 )
 MODEL_FILTERS = (
     FAMILY,
-    _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
-    _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),
+    Option("publisher", "--publisher|--vendor", FILTERS, "Only these publishers; comma-separated.", metavar="A,B"),
+    Option("kind", "--kind", FILTERS, "Only this kind of model.", metavar="dense|moe|hybrid|recurrent"),
     SORT,
 )
+CONFIG = _argument("path", "A Hugging Face config.json, or the folder that contains it.")
+MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the file or folder", metavar="NAME")
 
-EVIDENCE = "Evidence"
-POINTS_FILE = _argument("file", "A CSV of measured points.")
-SUMMARY = _option("summary", EVIDENCE, "--summary", "By hardware, kind of model and source instead of point by point.", bool)
-LOGGED_STARTS = _option("memory", EVIDENCE, "--memory", "The file holds logged starts: weights, caches, tokens, concurrency.", bool)
-
-FIT_NAMES = _argument("given", "A CSV of measured points; or a model and hardware, with --point.", many=True)
+MEASUREMENTS = "Measurements"
+POINTS_FILE = _argument("file", "CSV file of measured points.")
+SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by hardware, kind of model and source.", kind=bool)
+LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
+FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
 FIT = (
-    _option(
-        "point", EVIDENCE, "--point", "seq=7661,batch=72,interactivity=30, or isl and osl in place of seq. Repeatable.", metavar="FIGURES", many=True
+    Option(
+        "point",
+        "--point",
+        MEASUREMENTS,
+        "Measured point: seq=7661,batch=72,interactivity=30 (or isl and osl). Repeatable.",
+        metavar="VALUES",
+        many=True,
     ),
-    _option("fix", EVIDENCE, "--fix", "Parameters that stay: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
-    _option("by", EVIDENCE, "--by", "One fit for each of these in a file. [one for all points]", metavar="hardware|model|kind|source"),
-    _option("residuals", EVIDENCE, "--residuals", "The points beside the fit instead of what was fitted.", bool),
+    Option("fix", "--fix", MEASUREMENTS, "Hold parameters fixed: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
+    Option("by", "--by", MEASUREMENTS, "A separate fit per group.", "one fit for all points", metavar="hardware|model|kind|source"),
+    Option("residuals", "--residuals", MEASUREMENTS, "Print the points against the fit, not the parameters.", kind=bool),
 )

@@ -1,1 +1,1 @@
-"""The public functions, one module per command, and what they share."""
+"""The public functions, one module per command, and the modules that they share (request, arguments, workload, defaults, price)."""

@@ -1,23 +1,23 @@
-"""What tokens and queries cost, in money and energy."""
+"""Cost of tokens and queries, in money and energy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from roofcalc import units
 from roofcalc.catalog.api_prices import api_price
-from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, positive
-from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
+from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, number_array
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import workload
+from roofcalc.commands.serving_layout import serving
+from roofcalc.commands.workload import required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.generation import prompt_s
+from roofcalc.physics.generation import prefill_s_per_request
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -45,69 +45,67 @@ def cost(
     chunk: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """Money and energy per token and query, at the largest batch that fits and is fast enough for the query.
+    """Money and energy per token and query, at the largest batch that fits and meets the required interactivity.
 
     Parameters
     ----------
     model, hardware, kv_at, chunk, options
         As `max_batch` takes them.
     query : "PROMPT:OUTPUT", (prompt, output), or a list of them
-        Tokens in and out; costs are relative to the first.
+        Prompt and output tokens; `relative_cost` is relative to the first query.
     interactivity : tok/s/user
-        The least that each user must get (default 30).
+        Lowest acceptable speed of each user (default 30).
     usd_per_hour
-        Dollars per device-hour (default: the newest on-demand price of the table).
+        USD per device-hour (default: the newest on-demand price in the price table).
     api : str or list of str
-        An API whose price stands beside (`roofcalc.catalog.api_prices`), one for all queries or one each.
+        An API to compare with (`roofcalc.catalog.api_prices`): one for all queries, or one per query.
     price_in, price_out
-        Or its dollars per million tokens, in and out, alike.
+        Instead of `api`: its USD per million input and output tokens, one for all queries or one per query.
 
     Returns
     -------
     Table
-        One row per model, hardware, weights, KV dtype, layout, change, query and interactivity.
+        One row per model, hardware, weights, KV dtype, layout, override, query and interactivity.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, one line per problem.
 
     Notes
     -----
-    A query pays for the machine while its prompt is taken in, and for its share of the steps (`roofcalc.economics.cost`).
+    A query pays for the machine during its prefill, and for its share of the decode steps (`roofcalc.economics.cost`).
     """
     prompts, outputs = _queries(query)
-    asked = _api_prices(api, price_in, price_out, prompts.size)
+    api_prices = _api_prices(api, price_in, price_out, prompts.size)
     given = tuple(name for name, value in (("kv_at", kv_at), ("chunk", chunk)) if value is not None)
-    request = Request("cost", columns.COST + (columns.COST_API if asked else ()), model, hardware, options, given)
+    request = Request("cost", columns.COST + (columns.COST_API if api_prices else ()), model, hardware, options, given)
     for name in dict.fromkeys(_api_names(api)):
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
-    if interactivity is None:
-        request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
-    rates = positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9)
-    for deployment, changes in request.deployments():
-        number, rate = request.grid(np.arange(prompts.size), rates)
+    rates = required_interactivity(request, interactivity)
+    for default, changes in request.deployments():
+        deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
+        number, rate = request.cross(np.arange(prompts.size), rates)
         prompt, output = prompts[number], outputs[number]
-        if (prompt + output > deployment.model.context).any():
-            request.note(f"{deployment.model.name}: queries beyond the model's {deployment.model.context} tokens are computed all the same")
+        request.note_context(deployment.model, prompt + output)
         hour, watts = usd_per_device_hour(request, deployment.hardware, usd_per_hour), power_w(request, deployment.hardware)
         work = workload([prompt, output], kv_at, chunk)
-        taken, shared = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
+        prefill_s, decode_s = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
         if deployment.has_time:
-            found = solver.max_batch(deployment, work.seq, rate, work.step(deployment))
-            taken = prompt_s(deployment, prompt, work.chunk)
-            shared = money.output_seconds(found.step_s, output, found.max_batch, deployment.accepted)
+            solved = solver.max_batch(deployment, work.seq, rate, work.step(deployment))
+            prefill_s = prefill_s_per_request(deployment, prompt, work.chunk)
+            decode_s = money.output_seconds(solved.step_s, output, solved.max_batch, deployment.accepted)
         else:
-            found = solver.max_batch(deployment, work.seq, rate)
-        if not found.batch_memory.all():
-            request.note(fit_advice.what_would_fit(deployment, float(work.seq[np.argmin(found.batch_memory)])))
-        devices = deployment.hardware.count
-        own = money.usd(taken + shared, devices, hour)
+            solved = solver.max_batch(deployment, work.seq, rate)
+        if not solved.batch_memory.all():
+            request.note(fit_advice.what_would_fit(deployment, float(work.seq[np.argmin(solved.batch_memory)])))
+        devices, machine_s = deployment.hardware.count, prefill_s + decode_s
+        usd_per_query = money.usd(machine_s, devices, hour)
         values: dict[str, Any] = {}
-        if asked:
-            values["api_usd_per_query"] = money.api_usd(prompt, output, asked[0][number], asked[1][number])
-            values["margin"] = money.margin(values["api_usd_per_query"], own)
+        if api_prices:
+            values["api_usd_per_query"] = money.api_usd(prompt, output, api_prices.usd_in[number], api_prices.usd_out[number])
+            values["margin"] = money.margin(values["api_usd_per_query"], usd_per_query)
         request.add(
             deployment,
             changes,
@@ -115,12 +113,12 @@ def cost(
             prompt=prompt,
             output=output,
             min_interactivity_tok_s=rate,
-            batch=found.max_batch,
-            usd_per_mtok_in=money.per_million(money.usd(taken, devices, hour), prompt),
-            usd_per_mtok_out=money.per_million(money.usd(shared, devices, hour), output),
-            usd_per_query=own,
-            relative_cost=(taken + shared) / np.tile((taken + shared)[: rates.size], prompts.size),
-            joule_per_token=money.joule_per_token(shared, watts, output),
+            batch=solved.max_batch,
+            usd_per_mtok_in=money.per_million(money.usd(prefill_s, devices, hour), prompt),
+            usd_per_mtok_out=money.per_million(money.usd(decode_s, devices, hour), output),
+            usd_per_query=usd_per_query,
+            relative_cost=machine_s / np.tile(machine_s[: rates.size], prompts.size),
+            joule_per_token=money.joule_per_token(decode_s, watts, output),
             kv_at=work.kv_at,
             chunk=work.chunk,
             **values,
@@ -128,62 +126,66 @@ def cost(
     return request.table
 
 
-def _queries(given: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Tokens in and out of each query.
+def _queries(value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Prompt and output tokens of every query.
 
     Raises
     ------
     RoofcalcError
-        None at all, or one that is not PROMPT:OUTPUT in whole numbers.
+        No query, or one that is not PROMPT:OUTPUT in whole numbers.
     """
-    if given is None:
-        raise RoofcalcError("query: give at least one as PROMPT:OUTPUT tokens, for instance --query 1000:500")
-    several = [given] if isinstance(given, (str, tuple)) else list(given)
-    found = [pair for one in several for pair in _pairs(one)]
-    if not found:
-        raise RoofcalcError("query: give at least one as PROMPT:OUTPUT tokens, for instance --query 1000:500")
-    prompts, outputs = (np.array(side, dtype=float) for side in zip(*found, strict=True))
+    items = [] if value is None else [value] if isinstance(value, (str, tuple)) else list(value)
+    pairs = [pair for item in items for pair in _pairs(item)]
+    if not pairs:
+        raise RoofcalcError("--query: give at least one as PROMPT:OUTPUT tokens, for instance --query 1000:500")
+    prompts, outputs = (np.array(side, dtype=float) for side in zip(*pairs, strict=True))
     return prompts, outputs
 
 
-def _pairs(given: Any) -> list[tuple[float, float]]:
-    if isinstance(given, str):
-        parts = [one.split(":") for one in given.split(",")]
-        if any(len(one) != 2 for one in parts):
-            raise RoofcalcError(f"query: {given!r} is not PROMPT:OUTPUT tokens, such as 1000:500 or 4k:1k")
-        return [_pair(units.number(prompt, "query"), units.number(output, "query")) for prompt, output in parts]
+def _pairs(value: Any) -> list[tuple[float, float]]:
+    if isinstance(value, str):
+        parts = [text.split(":") for text in value.split(",")]
+        if any(len(part) != 2 for part in parts):
+            raise RoofcalcError(f"--query: {value!r} is not PROMPT:OUTPUT tokens, such as 1000:500 or 4k:1k")
+        return [_pair(units.number(prompt, "--query"), units.number(output, "--query")) for prompt, output in parts]
     try:
-        prompt, output = (float(one) for one in given)
+        prompt, output = (float(tokens) for tokens in value)
     except (TypeError, ValueError):
-        raise RoofcalcError(f"query: {given!r} is not (prompt, output) tokens") from None
+        raise RoofcalcError(f"--query: {value!r} is not (prompt, output) tokens") from None
     return [_pair(prompt, output)]
 
 
 def _pair(prompt: float, output: float) -> tuple[float, float]:
     if not (0 <= prompt <= MAX_TOKENS and 1 <= output <= MAX_TOKENS and prompt == int(prompt) and output == int(output)):
         shown = f"{units.plain(prompt)}:{units.plain(output)}"
-        raise RoofcalcError(f"query: {shown}: expected whole numbers, a prompt from 0 and an output from 1 to {MAX_TOKENS} tokens")
+        raise RoofcalcError(f"--query: {shown}: expected whole numbers, a prompt from 0 and an output from 1 to {MAX_TOKENS} tokens")
     return prompt, output
 
 
-def _api_prices(api: Names | None, price_in: Numbers | None, price_out: Numbers | None, queries: int) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Dollars per million tokens in and out for each query; None where no API is asked for."""
+class ApiPrices(NamedTuple):
+    """USD per million input and output tokens, for each query."""
+
+    usd_in: NDArray[Any]
+    usd_out: NDArray[Any]
+
+
+def _api_prices(api: Names | None, price_in: Numbers | None, price_out: Numbers | None, queries: int) -> ApiPrices | None:
+    """The API prices to compare with; None if no API was given."""
     if api is None and price_in is None and price_out is None:
         return None
     if api is not None:
         if price_in is not None or price_out is not None:
             raise RoofcalcError("--api: give names, or their --price-in and --price-out, not both")
-        found = [api_price(name) for name in _api_names(api)]
-        sides = [np.array([one.price_in for one in found]), np.array([one.price_out for one in found])]
+        listed = [api_price(name) for name in _api_names(api)]
+        sides = [("--api", np.array([price.price_in for price in listed])), ("--api", np.array([price.price_out for price in listed]))]
     elif price_in is None or price_out is None:
-        raise RoofcalcError("--price-in, --price-out: an API has both, in USD per million tokens")
+        raise RoofcalcError("--price-in, --price-out: give both, in USD per million tokens")
     else:
-        sides = [positive(price_in, "price_in", 0, 1e9), positive(price_out, "price_out", 0, 1e9)]
-    for side, name in zip(sides, ("api", "api") if api is not None else ("price_in", "price_out"), strict=True):
+        sides = [(label, number_array(value, label, 0, 1e9)) for label, value in (("--price-in", price_in), ("--price-out", price_out))]
+    for label, side in sides:
         if side.size not in (1, queries):
-            raise RoofcalcError(f"{name}: expected one for all queries or one for each of the {queries}, got {side.size}")
-    first, second = (np.broadcast_to(side, (queries,)) for side in sides)
-    return first, second
+            raise RoofcalcError(f"{label}: expected one for all queries or one for each of the {queries}, got {side.size}")
+    return ApiPrices(*(np.broadcast_to(side, (queries,)) for _, side in sides))
 
 
 def _api_names(api: Names | None) -> list[str]:

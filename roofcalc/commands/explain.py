@@ -1,4 +1,4 @@
-"""The working behind an answer: every formula with this request's numbers put in."""
+"""Show every formula behind an answer with the numbers of this request filled in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from roofcalc.commands.options import Options
 from roofcalc.commands.prefill import prefill
 from roofcalc.commands.request import Request
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.physics.generation import decode_tok_s, interactivity_tok_s
 from roofcalc.report.explain import inputs, render
 from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.memory import memory as memory_sections
@@ -28,12 +29,18 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 
 MAX_ROWS = 100
+NO_PEAK = Line("no time", "the catalog lists no peak FLOP/s for the formats of these operations")
 
 
 class Explanation(NamedTuple):
-    """A table's rows, and for each the sections of its working.
+    """The rows of a table, each with the sections that derive it; `text` and `markdown` yield lines.
 
-    `text` and `markdown` yield lines; the table has the notes, and the answers that the working arrives at.
+    Attributes
+    ----------
+    table : Table
+        The answer, with its notes.
+    rows : list of list of Section
+        The derivation of each row.
     """
 
     table: Table
@@ -41,19 +48,19 @@ class Explanation(NamedTuple):
 
     def text(self) -> Iterator[str]:
         """Plain text."""
-        for place, sections in enumerate(self.rows):
-            yield from ([""] if place else [])
+        for number, sections in enumerate(self.rows):
+            yield from ([""] if number else [])
             yield from render.text(sections)
 
     def markdown(self) -> Iterator[str]:
         """Markdown."""
-        for place, sections in enumerate(self.rows):
-            yield from (["", "---", ""] if place else [])
+        for number, sections in enumerate(self.rows):
+            yield from (["", "---", ""] if number else [])
             yield from render.markdown(sections)
 
 
 def explain(command: str, model: Names | Model, hardware: Names | Hardware, **options: Any) -> Explanation:
-    """The same request as `max_batch`, `interactivity`, `memory` or `prefill`, with its working.
+    """The answer of `max_batch`, `interactivity`, `memory` or `prefill`, with its derivation.
 
     Parameters
     ----------
@@ -64,28 +71,28 @@ def explain(command: str, model: Names | Model, hardware: Names | Hardware, **op
     Raises
     ------
     RoofcalcError
-        What the command would refuse, another command, or more rows than anyone reads.
+        Another command, arguments that the command rejects, speculative decoding, generations, or more than MAX_ROWS rows.
     """
-    if command not in _ANSWERS:
-        raise RoofcalcError(f"explain: {command!r} is none of {', '.join(_ANSWERS)}{did_you_mean(command, tuple(_ANSWERS))}")
-    question, rows_of = _ANSWERS[command]
-    table = question(model, hardware, **options)
+    if command not in _EXPLAINED:
+        raise invalid_choice("explain", command, _EXPLAINED)
+    answer, derivation = _EXPLAINED[command]
+    table = answer(model, hardware, **options)
     if len(table) > MAX_ROWS:
-        raise RoofcalcError(f"explain: {len(table):,} rows; name one context and batch, at most {MAX_ROWS} rows are explained at once")
-    kept: Options = {name: value for name, value in options.items() if name in Options.__annotations__}  # type: ignore[assignment]
-    deployments = [one for one, _ in _request(command, model, hardware, **kept).deployments()]
+        raise RoofcalcError(f"explain: {len(table):,} rows; at most {MAX_ROWS} are explained at once, so give a single context and batch")
+    shared: Options = {name: value for name, value in options.items() if name in Options.__annotations__}  # type: ignore[assignment]
+    deployments = [deployment for deployment, _ in _request(command, model, hardware, **shared).deployments()]
     if any(deployment.draft for deployment in deployments) or _is_generation(options):
-        raise RoofcalcError("explain: it shows plain steps at one context; leave drafts and generations out")
+        raise RoofcalcError("explain: speculative decoding and generations are not explained; leave out the draft options, --isl and --osl")
     rows = []
     for deployment, block in zip(deployments, table.computed(), strict=True):
-        for place in range(block.size):
-            row = {name: value[place] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
-            rows.append([_title(command, row), *inputs.sections(deployment), *rows_of(deployment, row)])
+        for number in range(block.size):
+            row = {name: value[number] if isinstance(value, np.ndarray) else value for name, value in block.values.items()}
+            rows.append([_title(command, row), *inputs.sections(deployment), *derivation(deployment, row)])
     return Explanation(table, rows)
 
 
 def _is_generation(options: dict[str, Any]) -> bool:
-    """Whether a request is about whole generations."""
+    """Whether a request asks about whole generations."""
     return options.get("isl") is not None or options.get("osl") is not None
 
 
@@ -100,31 +107,20 @@ def _title(command: str, row: dict[str, Any]) -> Section:
 def _interactivity(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     seq, batch = float(row["seq"]), float(row["batch"])
     if not deployment.has_time:
-        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
+        return [Section("Step", (NO_PEAK,))]
     sections, seconds = step_sections(deployment, seq, batch)
     return [*sections, _speed(seconds, batch, deployment.hardware.count, row["limited_by"])]
 
 
 def _speed(seconds: float, batch: float, devices: int, limited_by: str) -> Section:
-    letters = {"A": 1.0, "T_step": seconds, "B": batch, "devices": devices}
-    speed = work(speeds, "interactivity", letters)
-    letters["interactivity"] = speed.value
+    values = {"A": 1.0, "T_step": seconds, "B": batch, "devices": devices}
+    speed = work(interactivity_tok_s, "interactivity", values)
+    values["interactivity"] = speed.value
     lines = [render.line(speed, "tok/s/user")]
-    throughput = work(speeds, "throughput", letters)
-    letters["throughput"] = throughput.value
-    lines += [render.line(throughput, "tok/s"), render.line(work(speeds, "throughput per device", letters), "tok/s")]
-    return Section("Speed", (*lines, Line("limited_by", str(limited_by), "takes the largest part of the step")))
-
-
-def speeds() -> None:
-    """What a step's time means to a user and to the system; A tokens are accepted per step.
-
-    Formulas
-    --------
-    interactivity = A/T_step
-    throughput = B·interactivity
-    throughput per device = throughput/devices
-    """
+    throughput = work(decode_tok_s, "throughput", values)
+    values["throughput"] = throughput.value
+    lines += [render.line(throughput, "tok/s"), render.line(work(decode_tok_s, "throughput per device", values), "tok/s")]
+    return Section("Speed", (*lines, Line("limited_by", str(limited_by), "the largest part of the step")))
 
 
 def _memory(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
@@ -134,34 +130,34 @@ def _memory(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
 def _max_batch(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     seq, rate = float(row["seq"]), float(row["min_interactivity_tok_s"])
     sections = memory_sections(deployment, seq)
-    most = float(row["batch_interactivity"])
-    if not np.isfinite(most):
-        return [*sections, Section("Batch by time", (Line("no time", "the device has no peak that these operations could run at"),))]
-    allowed = work(solver.batch_interactivity, "T_allowed", {"r": rate, "A": deployment.accepted})
+    largest = float(row["batch_interactivity"])
+    if not np.isfinite(largest):
+        return [*sections, Section("Batch by time", (NO_PEAK,))]
+    allowed = work(solver.batch_interactivity, "T_allowed", {"interactivity": rate, "A": deployment.accepted})
     lines = [render.line(allowed, "s")]
-    if most > 0:
-        steps, seconds = step_sections(deployment, seq, most)
+    if largest > 0:
+        steps, seconds = step_sections(deployment, seq, largest)
         sections += steps
-        lines.append(Line(f"T_step at {most:.0f}", seconds, "s, not longer"))
-    _, above = step_sections(deployment, seq, most + 1)
-    lines += [Line(f"T_step at {most + 1:.0f}", above, "s, longer"), Line("batch_interactivity", most, "sequences")]
+        lines.append(Line(f"T_step at {largest:.0f}", seconds, "s, within the limit"))
+    _, above = step_sections(deployment, seq, largest + 1)
+    lines += [Line(f"T_step at {largest + 1:.0f}", above, "s, above the limit"), Line("batch_interactivity", largest, "sequences")]
     sections.append(Section("Batch by time", tuple(lines)))
-    answer = (Line("max_batch", float(row["max_batch"]), "sequences, the smaller of both"), Line("limited_by", str(row["limited_by"])))
+    answer = (Line("max_batch", float(row["max_batch"]), "sequences, the smaller of the two"), Line("limited_by", str(row["limited_by"])))
     return [*sections, Section("Answer", answer)]
 
 
 def _prefill(deployment: Deployment, row: dict[str, Any]) -> list[Section]:
     if row.get("chunk") is not None:
-        raise RoofcalcError("chunk: explain shows a prefill in one step; leave --chunk out, or give each chunk with --seq and --cached")
+        raise RoofcalcError("--chunk: explain shows a prefill in one step; leave it out, or give each chunk with --seq and --cached")
     if not deployment.has_time:
-        return [Section("Step", (Line("no time", "the device has no peak that these operations could run at"),))]
-    new, many = float(row["seq"]), float(row["batch"])
-    sections, seconds = prefill_sections(deployment, new, float(row["cached"]), many)
-    answer = [Line("TTFT", seconds, "s"), Line("limited_by", str(row["limited_by"]), "takes the largest part")]
+        return [Section("Step", (NO_PEAK,))]
+    new, batch = float(row["seq"]), float(row["batch"])
+    sections, seconds = prefill_sections(deployment, new, float(row["cached"]), batch)
+    answer = [Line("TTFT", seconds, "s"), Line("limited_by", str(row["limited_by"]), "the largest part")]
     return [*sections, Section("Answer", tuple(answer))]
 
 
-_ANSWERS: dict[str, tuple[Callable[..., Table], Callable[[Deployment, dict[str, Any]], list[Section]]]] = {
+_EXPLAINED: dict[str, tuple[Callable[..., Table], Callable[[Deployment, dict[str, Any]], list[Section]]]] = {
     "max-batch": (max_batch, _max_batch),
     "interactivity": (interactivity, _interactivity),
     "memory": (memory, _memory),

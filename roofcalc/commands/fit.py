@@ -1,4 +1,4 @@
-"""The efficiencies that measured points imply: of a file, or of a few points of one deployment."""
+"""Fit efficiencies to measured points: those of a CSV file, or a few points of one deployment."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 
 from roofcalc import units
-from roofcalc.commands.arguments import MAX_TOKENS, Names, positive, whole
+from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, single_integer, single_number
 from roofcalc.commands.catalog_list.models import kind_of
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import DEGREES, Request
+from roofcalc.commands.request import DEGREES, Request, stated_assumptions
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, did_you_mean, flag, invalid_choice
 from roofcalc.measurements.cases import Case, cases
-from roofcalc.measurements.compare import usual
+from roofcalc.measurements.compare import most_likely_run
 from roofcalc.measurements.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.measurements.fit import fit as fit_observations
 from roofcalc.measurements.metrics import METRICS, Work
@@ -29,13 +29,14 @@ from roofcalc.solvers.max_batch import MAX_BATCH
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 
-BY = ("hardware", "model", "kind", "source")
-OF_POINT = ("seq", "isl", "osl", "batch", "interactivity")
-OF_FILE = ("overlap", "network", "imbalance", "activations")  # the file says the rest
+GROUPINGS = ("hardware", "model", "kind", "source")
+POINT_FIELDS = ("seq", "isl", "osl", "batch", "interactivity")
+FILE_OPTIONS = ("overlap", "network", "imbalance", "activations")  # options that apply to a file; its columns give the others
+EXAMPLE = "seq=7661,batch=72,interactivity=30"
 
 
 class _Entry(NamedTuple):
-    """An observation, and how it reads in a row."""
+    """An observation, its columns in the residuals table, and the names of its groups."""
 
     observation: Observation
     row: dict[str, Any]
@@ -53,95 +54,99 @@ def fit(
     residuals: bool = False,
     **options: Unpack[Options],
 ) -> Table:
-    """Least squares for mbu, mfu, link, latency per collective, time per layer and per stage.
+    """Least-squares fit of mbu, mfu, link, latency per collective, and overhead per layer and per stage.
 
     Parameters
     ----------
     given, hardware
-        A CSV of measured points; or a model and hardware, whose `point`s are fitted.
+        A CSV file of measured points; or a model and hardware, together with `point`.
     point : str or list of str
-        Such as "seq=7661,batch=72,interactivity=30"; isl and osl may stand for seq.
+        Such as "seq=7661,batch=72,interactivity=30"; isl and osl may replace seq.
     fix : str or list of str
-        Parameters that stay, such as "mbu=0.8".
+        Parameters with a fixed value, such as "mbu=0.8".
     by : "hardware", "model", "kind" or "source"
-        In a file, a fit for each.
+        For a file: one fit per group.
     residuals : bool
-        The points beside the fit, instead of the fit.
+        Return the points with their fitted values instead of the parameters.
     options
-        As `max_batch` takes them, but mbu, mfu and link, which are sought; of a file only overlap, network, imbalance and
+        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance and
         activations.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request or the file, in one sentence each.
+        Invalid arguments, or problems in the file, one line each.
     """
-    fixed = _figures(fix, "fix", PARAMETERS)
-    if sought := [name for name in ("mbu", "mfu", "link") if options.get(name) is not None]:
-        raise RoofcalcError(f"fit: {', '.join(sought)} is what is sought; --fix {sought[0]}=… holds it")
+    fixed = _figures(fix, "--fix", PARAMETERS)
+    if by is not None and by not in GROUPINGS:
+        raise invalid_choice("--by", by, GROUPINGS)
+    if fitted := [name for name in ("mbu", "mfu", "link") if options.get(name) is not None]:
+        raise RoofcalcError(f"fit: {', '.join(map(flag, fitted))}: fitted here; hold it at a value with --fix {fitted[0]}=…")
+    stated = stated_assumptions(options)
     group = columns.FIT_GROUP if by else ()
-    fitted = (*columns.CASE, *columns.FIT, *columns.FIT_ASSUMED, *columns.FIT_ERRORS, *group)
-    table = Table("fit", columns.FIT_RESIDUALS if residuals else fitted)
+    shown = columns.FIT_RESIDUALS if residuals else (*columns.CASE, *columns.FIT, *columns.FIT_ASSUMED, *columns.FIT_ERRORS, *group)
+    table = Table("fit", (*shown, *stated))
     if hardware is None:
         if point is not None:
-            raise RoofcalcError("fit: points need a model and hardware before them")
-        entries = _of_file(str(given), options, table)
+            raise RoofcalcError("fit: --point needs a model and hardware")
+        entries = _file_entries(str(given), options, table)
         for name, some in _grouped(entries, by).items():
             _add(table, some, fixed, residuals, {"by": by, "name": name})
         return table
     if point is None:
-        raise RoofcalcError("fit: a model and hardware need --point, such as --point seq=7661,batch=72,interactivity=30")
+        raise RoofcalcError(f"fit: a model and hardware need --point, such as --point {EXAMPLE}")
     if by is not None:
-        raise RoofcalcError("fit: --by is for a file")
+        raise RoofcalcError("--by: only for a file of points")
     request = Request("fit", (), given, hardware, options)
-    some_points = [_figures(one, "point", OF_POINT) for one in ([point] if isinstance(point, str) else point)]
+    points = [_figures(text, "--point", POINT_FIELDS) for text in ([point] if isinstance(point, str) else point)]
     for deployment, _ in request.deployments():
         if not deployment.has_time:
-            raise RoofcalcError(f"fit: {deployment.hardware.device.name} has no peak that these weights compute at")
-        _add(table, [_of_point(deployment, number, figures) for number, figures in enumerate(some_points, 1)], fixed, residuals, {})
+            raise RoofcalcError(f"fit: the catalog lists no peak FLOP/s of {deployment.hardware.device.name} for these weights")
+        _add(table, [_point_entry(deployment, number, figures) for number, figures in enumerate(points, 1)], fixed, residuals, {})
     table.notes[:0], table.catalog = request.table.notes, request.table.catalog
     return table
 
 
-def _of_file(file: str, options: Options, table: Table) -> list[_Entry]:
-    if wrong := [name for name in options if name not in OF_FILE and options.get(name)]:
-        raise RoofcalcError(f"fit: {', '.join(wrong)} is what the file says; of the options a file leaves open {', '.join(OF_FILE)}")
+def _file_entries(file: str, options: Options, table: Table) -> list[_Entry]:
+    """The points of a file that the model can compute; a note says how many."""
+    if wrong := [flag(name) for name in options if name not in FILE_OPTIONS and options.get(name)]:
+        raise RoofcalcError(f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, FILE_OPTIONS))} apply to a file")
     points = read(file)
-    found = [case for case in cases(points) if isinstance(case, Case)]
-    table.notes.append(f"{len(found)} of {len(points)} points are fitted (`roofcalc validate` says why not)")
-    if not found:
+    comparable = [case for case in cases(points) if isinstance(case, Case)]
+    table.notes.append(f"{len(comparable)} of {len(points)} points are fitted (`roofcalc validate` says why not)")
+    if not comparable:
         raise RoofcalcError(f"{file}: none of its {len(points)} points can be compared; `roofcalc validate {file}` says why")
-    assumed = assumptions("roofline", **{name: options.get(name) for name in OF_FILE})
-    return [_of_case(case, assumed) for case in found]
+    assumed = assumptions("roofline", **{name: options.get(name) for name in FILE_OPTIONS})
+    return [_case_entry(case, assumed) for case in comparable]
 
 
-def _of_case(case: Case, assumed: Assumptions) -> _Entry:
-    deployment, run = usual(case, assumed)
-    observation = Observation(deployment, run.seconds(run.point.value), lambda one: run.seconds(run.value(one)), run.passes(deployment))
+def _case_entry(case: Case, assumed: Assumptions) -> _Entry:
+    deployment, run = most_likely_run(case, assumed)
+    observation = Observation(deployment, run.seconds(run.point.value), lambda moved: run.seconds(run.value(moved)), run.passes(deployment))
     row = {name: getattr(run.point, name) for name in ("id", "isl", "osl", "metric")}
     row |= {"batch": run.work.batch * run.share, "measured": run.point.value}
     groups = {"hardware": run.hardware.device.name, "model": run.model.name, "kind": kind_of(run.model), "source": run.point.source or ""}
     return _Entry(observation, row, run.metric.is_time, groups)
 
 
-def _of_point(deployment: Deployment, number: int, figures: dict[str, float]) -> _Entry:
+def _point_entry(deployment: Deployment, number: int, figures: dict[str, float]) -> _Entry:
     where = f"point {number}"
     generation = {"isl", "osl"} & set(figures)
     if missing := [name for name in (("isl", "osl") if generation else ("seq",)) + ("batch", "interactivity") if name not in figures]:
-        raise RoofcalcError(f"{where}: {', '.join(missing)} is missing; write it as seq=7661,batch=72,interactivity=30")
+        raise RoofcalcError(f"{where}: {', '.join(missing)} is missing; write it as {EXAMPLE}")
     if generation and "seq" in figures:
-        raise RoofcalcError(f"{where}: either seq, or isl and osl")
-    tokens: dict[str, int] = {name: int(whole(figures[name], f"{where}: {name}", MAX_TOKENS)[0]) for name in ("seq", "isl", "osl") if name in figures}
-    batch = float(whole(figures["batch"], f"{where}: batch", MAX_BATCH)[0])
-    rate = float(positive(figures["interactivity"], f"{where}: interactivity", 1e-6, 1e9)[0])
+        raise RoofcalcError(f"{where}: give either seq, or isl and osl")
+    tokens: dict[str, int] = {
+        name: single_integer(figures[name], f"{where}: {name}", MAX_TOKENS) for name in ("seq", "isl", "osl") if name in figures
+    }
+    batch = float(single_integer(figures["batch"], f"{where}: batch", MAX_BATCH))
+    rate = single_number(figures["interactivity"], f"{where}: interactivity", MIN_RATE, MAX_RATE)
     work, metric = Work(tokens.get("seq", tokens.get("isl", 0)), tokens.get("osl"), batch), METRICS["tok_s_user"]
-    observation = Observation(deployment, 1 / rate, lambda one: 1 / metric.of(one, work), metric.passes(deployment, work))
+    observation = Observation(deployment, 1 / rate, lambda moved: 1 / metric.of(moved, work), metric.passes(deployment, work))
     return _Entry(observation, {"id": where, **tokens, "batch": batch, "metric": "tok_s_user", "measured": rate}, metric.is_time, {})
 
 
 def _grouped(entries: list[_Entry], by: str | None) -> dict[str | None, list[_Entry]]:
-    if by is not None and by not in BY:
-        raise RoofcalcError(f"by: {by!r} is none of {', '.join(BY)}{did_you_mean(by, BY)}")
     groups: dict[str | None, list[_Entry]] = {}
     for entry in entries:
         groups.setdefault(entry.groups[by] if by else None, []).append(entry)
@@ -149,60 +154,68 @@ def _grouped(entries: list[_Entry], by: str | None) -> dict[str | None, list[_En
 
 
 def _add(table: Table, entries: list[_Entry], fixed: dict[str, float], residuals: bool, group: dict[str, Any]) -> None:
-    found = fit_observations([entry.observation for entry in entries], fixed)
-    name = f"{group['name']}: " if group.get("name") else ""
-    table.notes += [name + text for text in _told(found, len(entries), fixed)]
+    fitted = fit_observations([entry.observation for entry in entries], fixed)
+    prefix = f"{group['name']}: " if group.get("name") else ""
+    table.notes += [prefix + text for text in _fit_notes(fitted, len(entries))]
     if residuals:
-        for entry, error in zip(entries, found.log_errors.tolist(), strict=True):
+        for entry, error in zip(entries, fitted.log_errors.tolist(), strict=True):
             ratio = float(np.exp(-error))
             measured = entry.row["measured"]
             figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": ratio}
             table.blocks.append(Block(1, {**entry.row, **_case([entry]), **figures}))
         return
-    errors = np.abs(found.log_errors)
-    values = {one: value for one, value in found.values.items() if one not in found.left_out}
+    errors = np.abs(fitted.log_errors)
+    values = {name: value for name, value in fitted.values.items() if name not in fitted.left_out}
     summed = {"points": len(entries), "median_error": float(np.median(errors)), "worst_error": float(errors.max())}
-    spread = {f"{one}_error": error for one, error in found.errors.items()}
+    spread = {f"{name}_error": error for name, error in fitted.errors.items()}
     table.blocks.append(Block(1, {**_case(entries), **values, **summed, **spread, **group}))
 
 
-def _told(found: Fitted, points: int, fixed: dict[str, float]) -> Iterable[str]:
-    """Sentences on what was free, what was not, and what the points cannot tell."""
-    if found.left_out:
-        at = ", ".join(f"{name} {0 if name in TIMES else 1}" for name in found.left_out)
-        yield f"{points} point{'s' * (points > 1)} cannot tell all parameters: {at}"
-    if found.held:
-        yield f"ended at a bound: {', '.join(f'{name} {found.values[name]:.4g}' for name in found.held)}"
-    if len(found.free) - len(found.held) >= points:
-        yield "as many parameters as points: nothing is left to tell their uncertainty"
+def _fit_notes(fitted: Fitted, points: int) -> Iterable[str]:
+    """Notes on parameters that the points do not determine, that ended at a bound, or that leave no degrees of freedom."""
+    if fitted.left_out:
+        at = ", ".join(f"{name} {0 if name in TIMES else 1}" for name in fitted.left_out)
+        yield f"{points} point{'s' * (points > 1)} cannot determine all parameters; assumed: {at}"
+    if fitted.held:
+        yield f"ended at a bound: {', '.join(f'{name} {fitted.values[name]:.4g}' for name in fitted.held)}"
+    if len(fitted.free) - len(fitted.held) >= points:
+        yield "as many parameters as points: no degrees of freedom are left for their uncertainties"
 
 
 def _case(entries: list[_Entry]) -> dict[str, Any]:
-    """What the deployments of these share; a cell in which they differ is left empty."""
+    """Columns that the deployments of these entries share; cells in which they differ are left out."""
     deployments = [entry.observation.deployment for entry in entries]
-    sides = [
+    described = [
         {
-            "model": one.model.name,
-            "hardware": one.hardware.name,
-            "weights": one.weights_label,
-            "kv": one.kv.name,
-            "compute": one.compute_label,
-            **{name: getattr(one.assumptions, name) for name in ASSUMPTION_NAMES if name not in PARAMETERS},
-            **{name: getattr(one.layout, name) for name in DEGREES},
+            "model": deployment.model.name,
+            "hardware": deployment.hardware.name,
+            "weights": deployment.weights_label,
+            "kv": deployment.kv.name,
+            "compute": deployment.compute_label,
+            **{name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES if name not in PARAMETERS},
+            **{name: getattr(deployment.layout, name) for name in DEGREES},
         }
-        for one in deployments
+        for deployment in deployments
     ]
-    return {name: value for name, value in sides[0].items() if all(side[name] == value for side in sides)}
+    return {name: value for name, value in described[0].items() if all(other[name] == value for other in described)}
 
 
-def _figures(given: str | Sequence[str] | None, what: str, names: tuple[str, ...]) -> dict[str, float]:
-    """`mbu=0.8,link=1` -> figures by name."""
-    found: dict[str, float] = {}
+def _figures(given: str | Sequence[str] | None, label: str, names: tuple[str, ...]) -> dict[str, float]:
+    """`mbu=0.8,link=1` as a dict of numbers.
+
+    Raises
+    ------
+    RoofcalcError
+        Not of that form, an unknown name, or a name given twice.
+    """
+    figures: dict[str, float] = {}
     for part in ",".join([given] if isinstance(given, str) else given or []).split(",") if given else []:
         name, sign, value = (word.strip() for word in part.partition("="))
         if not sign or name not in names:
-            raise RoofcalcError(f"{what}: cannot read {part.strip()!r}{did_you_mean(name, names)}; write NAME=VALUE of {', '.join(names)}")
-        if name in found:
-            raise RoofcalcError(f"{what}: {name} stands twice")
-        found[name] = units.number(value, f"{what}: {name}")
-    return found
+            raise RoofcalcError(
+                f"{label}: cannot read {part.strip()!r}{did_you_mean(name, names)}; write NAME=VALUE, with NAME of {', '.join(names)}"
+            )
+        if name in figures:
+            raise RoofcalcError(f"{label}: {name} is given twice")
+        figures[name] = units.number(value, f"{label}: {name}")
+    return figures

@@ -1,4 +1,4 @@
-"""Tokens per second for each user at every batch and context."""
+"""Speed of each user, and throughput, at every batch and context."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.commands.arguments import Names, Numbers, whole
+from roofcalc.commands import defaults
+from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import axes, workload
+from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DEFAULT_BATCHES = "1:256:x2"
 
 
 def interactivity(
@@ -38,39 +37,38 @@ def interactivity(
     chunk: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """Tokens per second for each user at every context and batch (default batches 1 to 256), whether or not they fit.
+    """Tokens per second for each user at every context and batch (default batches 1 to 256), including batches that do not fit.
 
     Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system.
     """
-    generations = isl is not None or osl is not None
-    given = (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
-    request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, columns.GENERATION if generations else ())
-    batches = whole(DEFAULT_BATCHES if batch is None else batch, "batch", solver.MAX_BATCH)
+    given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
+    request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, more)
+    batches = batch_sizes(batch, defaults.BATCH_SWEEP)
     for deployment, changes in request.deployments():
-        of_points = axes(request, deployment.model, seq, isl, osl)
-        shared = workload([axis[:1] for axis in of_points], kv_at, chunk).shared
-        request.fill(deployment, changes, (*of_points, batches), partial(_rows, deployment, kv_at, chunk), **shared)
+        points = axes(request, deployment.model, seq, isl, osl)
+        shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
+        request.fill(deployment, changes, (*points, batches), partial(_rows, deployment, kv_at, chunk), **shared)
     return request.answer()
 
 
 def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
-    *of_work, size = points
+    *of_work, batch = points
     work = workload(of_work, kv_at, chunk)
-    seconds = throughput = np.full(size.shape, np.nan)
-    limit, more = np.full(size.shape, ""), {}
+    seconds = throughput = np.full(batch.shape, np.nan)
+    limit, more = np.full(batch.shape, UNKNOWN), work.more(deployment, throughput)
     if deployment.has_time:
         step = work.step(deployment)
-        seconds, limit = step.seconds(size), limited_by(step, size)
-        throughput = work.throughput(deployment, step, size, seconds)
+        seconds, limit = step.seconds(batch), limited_by(step, batch)
+        throughput = work.throughput(deployment, step, batch, seconds)
         more = work.more(deployment, throughput)
     return {
         "seq": work.seq,
-        "batch": size,
+        "batch": batch,
         "interactivity_tok_s": deployment.accepted / seconds,
         "limited_by": limit,
         "step_ms": seconds * 1e3,
         "throughput_tok_s": throughput,
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
-        "fits_memory": memory.batch_memory(deployment, work.seq) >= size,
+        "fits_memory": memory.batch_memory(deployment, work.seq) >= batch,
         **more,
     }

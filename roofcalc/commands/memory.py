@@ -1,4 +1,4 @@
-"""What fills the memory, and how far it reaches."""
+"""Memory use by weights and KV cache, and the longest context that fits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.commands.arguments import Names, Numbers, whole
+from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kv_bytes, system_overhead_bytes, system_weight_bytes
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
-from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.max_context import max_context
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
@@ -32,40 +33,42 @@ def memory(
     batch: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """What fills the memory at every context and batch (default 1), and how far it reaches.
+    """Memory use at every context and batch (default 1), and the longest context that fits.
 
-    Parameters and errors are those of `max_batch`. Weights + KV + activations + runtime + free = capacity, sums over all devices.
+    Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache, activations,
+    runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
     request = Request("memory", columns.MEMORY, model, hardware, options)
-    batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
+    batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
-        fitting = batch_memory(deployment, contexts)
-        if not fitting.all():
-            request.note(fit_advice.what_would_fit(deployment, float(contexts[np.argmin(fitting)])))
-        longest = max_context(deployment, batches)
-        if (np.isfinite(longest) & (longest > deployment.model.context)).any():
-            request.note(f"{deployment.model.name}: max_context is what memory allows; the model itself ends at {deployment.model.context} tokens")
-        request.fill(deployment, changes, (contexts, batches), partial(_rows, deployment))
+        for placed, part in placements(request, deployment, contexts):
+            fits = batch_memory(placed, contexts[part])
+            if not fits.all():
+                request.note(fit_advice.what_would_fit(placed, float(contexts[part][np.argmin(fits)])))
+            longest = max_context(placed, batches)
+            if (np.isfinite(longest) & (longest > placed.model.context)).any():
+                request.note(f"{placed.model.name}: max_context is limited by memory only; the model supports {placed.model.context} tokens")
+            request.fill(placed, changes, (contexts[part], batches), partial(rows, placed))
     return request.answer()
 
 
-def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights = system_weight_bytes(deployment)
-    activations, runtime, room = system_overhead_bytes(deployment, seq)
+    activations, runtime, capacity = system_overhead_bytes(deployment, seq)
     kv = system_kv_bytes(deployment, seq) * batch
-    fitting = batch_memory(deployment, seq)
-    sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import masked arrays
+    fits = batch_memory(deployment, seq)
+    sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
     return {
         "seq": seq,
         "batch": batch,
         "weights_gb": weights / 1e9,
         "kv_gb": kv / 1e9,
-        "free_gb": (room - weights - activations - runtime - kv) / 1e9,
-        "capacity_gb": room / 1e9,
-        "fits_memory": fitting >= batch,
+        "free_gb": (capacity - weights - activations - runtime - kv) / 1e9,
+        "capacity_gb": capacity / 1e9,
+        "fits_memory": fits >= batch,
         "max_context": max_context(deployment, sizes)[np.searchsorted(sizes, batch)],
-        "batch_memory": fitting,
+        "batch_memory": fits,
         "activations_gb": activations / 1e9,
         "runtime_gb": runtime / 1e9,
         "kv_tokens": kv_tokens(deployment, seq),

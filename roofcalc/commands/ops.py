@@ -1,24 +1,28 @@
-"""A step, operation by operation."""
+"""Breakdown of a decode step or a prefill into operations and collectives."""
 
 from __future__ import annotations
 
-from typing import Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from roofcalc import units
-from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, one_whole, whole
+from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.physics.breakdown import lines, prefill_lines
+from roofcalc.commands.workload import batch_sizes, chunk_tokens
+from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.physics.breakdown import Line, lines, prefill_lines
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import decode
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 PHASES = ("decode", "prefill")
 
@@ -35,76 +39,84 @@ def ops(
     per_layer: bool = False,
     **options: Unpack[Options],
 ) -> Table:
-    """A step, operation by operation, on one device; equal layers together, or apart with `per_layer`.
+    """The operations of one decode step or one prefill on one device: FLOPs, bytes and time of each.
 
     Parameters
     ----------
     phase : "decode" or "prefill"
-        The step whose times add up to that of `interactivity`, or to the time to first token of `prefill`.
+        A decode step, whose times add up to `step_ms` of `interactivity`; or a prefill, whose times add up to `ttft_ms` of `prefill`.
     cached, chunk : tokens
-        Of a prefill, as `prefill` takes them.
+        As `prefill` takes them; only for a prefill.
+    per_layer : bool
+        One row per layer; by default identical layers share a row.
     model, hardware, seq, batch, options
         As `interactivity` and `prefill` take them.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, one line per problem.
     """
     if phase not in PHASES:
-        raise RoofcalcError(f"phase: {phase!r} is none of {', '.join(PHASES)}{did_you_mean(phase, PHASES)}")
+        raise invalid_choice("--phase", phase, PHASES)
     if phase == "decode" and (cached is not None or chunk is not None):
-        raise RoofcalcError("cached, chunk: they are of a prefill; give --phase prefill")
+        raise RoofcalcError("--cached, --chunk: only for a prefill; give --phase prefill")
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
     shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
-    waits = options.get("assume") == "typical" or options.get("layer_overhead_us") or options.get("step_overhead_us")
-    more = (*more, *((columns.OVERHEAD_US,) if waits else ()), columns.FORMAT)
+    has_overhead = options.get("assume") == "typical" or options.get("layer_overhead_us") or options.get("step_overhead_us")
+    more = (*more, *((columns.OVERHEAD_US,) if has_overhead else ()), columns.FORMAT)
     request = Request("ops", shown, model, hardware, options, given, more)
-    batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
-    before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
-    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
+    batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
+    before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
     for deployment, changes in request.deployments():
         if deployment.draft:
-            raise RoofcalcError("draft: ops shows plain steps; leave drafts out")
+            raise RoofcalcError("--draft: ops shows steps without speculative decoding; leave the draft options out")
         if not deployment.has_time:
             continue
-        grid, many, there = request.grid(request.contexts(deployment.model, seq), batches, before)
-        request.beyond(deployment.model, grid + there)
+        contexts, sequences, before_each = request.cross(request.contexts(deployment.model, seq), batches, before)
+        request.note_context(deployment.model, contexts + before_each)
         if phase == "decode":
-            step = decode(deployment, grid)
-            found, total = lines(step, grid, many, per_layer), np.asarray(step.seconds(many)) * np.ones(grid.shape)
+            step = decode(deployment, contexts)
+            operations = lines(step, contexts, sequences, per_layer)
+            total = np.asarray(step.seconds(sequences)) * np.ones(contexts.shape)
         else:
-            found = prefill_lines(deployment, grid, there, many, size, per_layer)
-            total = prefill(deployment, grid, there, many, size).ttft_s
-        request.grid(grid, np.arange(len(found)))  # refuses what is too long
-        rows = [(point, line) for point in range(grid.size) for line in found if line.layers[point]]
-        points = np.array([point for point, _ in rows])
-        layers, flops, moved, compute, memory, network, time, overhead = np.array([[value[point] for value in line[2:]] for point, line in rows]).T
+            operations = prefill_lines(deployment, contexts, before_each, sequences, chunk_size, per_layer)
+            total = prefill(deployment, contexts, before_each, sequences, chunk_size).ttft_s
+        request.cross(contexts, np.arange(len(operations)))  # refuses tables that are too long
+        executed = np.array([line.layers for line in operations]) > 0  # (operations, points)
+        points, which = np.nonzero(executed.T)
+        figures = partial(_figures, operations, contexts.shape, which, points)
+        flops, moved, time = figures("flops"), figures("bytes"), figures("time_s")
         with np.errstate(divide="ignore", invalid="ignore"):
             intensity = flops / moved
         request.add(
             deployment,
             changes,
-            seq=grid[points],
-            batch=many[points],
-            op=np.array([line.op for _, line in rows]),
-            layers=layers,
+            seq=contexts[points],
+            batch=sequences[points],
+            op=figures("op"),
+            layers=figures("layers"),
             gflop=flops / 1e9,
             mb=moved / 1e6,
             intensity_flop_per_byte=intensity,
-            compute_us=compute * 1e6,
-            memory_us=memory * 1e6,
-            network_us=network * 1e6,
+            compute_us=figures("compute_s") * 1e6,
+            memory_us=figures("memory_s") * 1e6,
+            network_us=figures("network_s") * 1e6,
             time_us=time * 1e6,
             share=time / total[points],
-            limited_by=np.array([line.limited_by[point] for point, line in rows]),
-            cached=there[points],
-            overhead_us=overhead * 1e6,
-            chunk=size,
-            format=np.array([line.format for _, line in rows]),
+            limited_by=figures("limited_by"),
+            cached=before_each[points],
+            overhead_us=figures("overhead_s") * 1e6,
+            chunk=chunk_size,
+            format=figures("format"),
         )
-        if grid.size == 1:
-            sums = (units.significant(flops.sum() / 1e9), units.significant(moved.sum() / 1e6), units.significant(time.sum() * 1e6))
-            whose = "the step of `roofcalc interactivity`" if phase == "decode" else "the first token of `roofcalc prefill`"
-            request.table.sums.append(f"sum: {sums[0]} GFLOP, {sums[1]} MB, {sums[2]} us: {whose}")
+        if contexts.size == 1:
+            gflop, mb, us = (units.significant(value) for value in (flops.sum() / 1e9, moved.sum() / 1e6, time.sum() * 1e6))
+            whole_step = "the step of `roofcalc interactivity`" if phase == "decode" else "the first token of `roofcalc prefill`"
+            request.table.sums.append(f"sum: {gflop} GFLOP, {mb} MB, {us} us: {whole_step}")
     return request.table
+
+
+def _figures(operations: list[Line], shape: tuple[int, ...], which: NDArray[np.intp], points: NDArray[np.intp], name: str) -> NDArray[Any]:
+    """One attribute of every operation at the points where it runs, as a flat array: a column of the table."""
+    return np.array([np.broadcast_to(getattr(operation, name), shape) for operation in operations])[which, points]

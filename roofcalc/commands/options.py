@@ -1,4 +1,4 @@
-"""The options that every question takes, for type checkers and readers."""
+"""The options that every command shares, as a typed dictionary for type checkers and readers."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """What every question takes; each is optional.
+    """The options that every command shares; all are optional.
 
     Attributes
     ----------
     weights, kv : str or list of str
-        Dtypes of weights (default "native", the checkpoint's own) and of the KV cache (default: the checkpoint's
+        Dtypes of the weights (default "native", as in the checkpoint) and of the KV cache (default: the checkpoint's
         16-bit type).
     compute : str
-        Format of linear operations (default: what the weights ask for).
+        Format in which GEMMs compute (default: determined by the weights).
     comm_dtype, dispatch_dtype, combine_dtype : str
-        Dtypes on the wire: of all-reduces (default: 16-bit), of tokens to experts (fp8 where these compute in fp8 or
-        narrower, else 16-bit) and back (16-bit).
+        Dtypes of messages: all-reduces (default: 16-bit), dispatch of tokens to experts (fp8 if the experts compute in fp8 or
+        narrower, otherwise 16-bit) and combine (16-bit).
     tp, pp, dp, ep, dcp : int or list of int
-        Tensor, pipeline, data, expert and decode context parallel degrees; what is left out is filled in.
+        Tensor, pipeline, data, expert and decode-context parallel degrees; degrees that are not given are chosen.
     assume : "roofline", "bound" or "typical"
-        The preset that the following override one by one.
+        The preset; the options below override its values one by one.
     engine : str
-        vllm, sglang, tensorrt-llm, llama.cpp, mlx, each with a release where wanted (vllm-0.16), or none: whose memory rules
-        hold in any preset, and in `typical` whose timings, where it has measurements of its own.
+        vllm, sglang, tensorrt-llm, llama.cpp or mlx, with a release where wanted (vllm-0.16), or none: the engine whose memory
+        rules apply, in any preset, and in `typical` whose measurements are used, where there are any.
     max_batched_tokens, max_seqs : int
-        The engine's largest step: tokens, and sequences, which cap batches too.
+        Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
     overlap, network, capacity, kv_policy : str
-        See `roofcalc.assumptions.Assumptions`, also for the next two lines.
+        See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
     layer_overhead_us, step_overhead_us : float
     draft, acceptance, draft_model, mtp
-        Speculation: tokens drafted per step, the rate at which each is accepted (never assumed), and a smaller model, or the
-        model's own multi-token-prediction layer, that drafts; without either, drafts cost nothing.
+        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
+        drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
     changes : str or list of str
-        Overrides such as "hardware.memory.bandwidth_gb_s=4000"; a range sweeps.
+        Overrides such as "hardware.memory.bandwidth_gb_s=4000" (`--set`); a range sweeps over its values.
     executor : concurrent.futures.Executor
-        What computes the rows: a pool of processes or threads, or any other (`roofcalc.solvers.parallel`); default: this process.
+        Computes the rows: a pool of processes or threads, or any other executor (`roofcalc.solvers.parallel`); default: this process.
     """
 
     weights: Names

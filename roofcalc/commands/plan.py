@@ -1,4 +1,4 @@
-"""The least hardware, or the least money, that meets a demand."""
+"""Capacity planning: the smallest or cheapest hardware that meets a demand."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc import units
+from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
-from roofcalc.commands.arguments import Names, Numbers, positive, single, whole
-from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
+from roofcalc.commands import defaults
+from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
-from roofcalc.commands.workload import SEARCHED_SEQ, axes, workload
+from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
 from roofcalc.economics.cost import MILLION, usd
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.physics.generation import limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Market
-from roofcalc.solvers.planner.messages import LEAST_GAIN, what_binds, what_idles, why_not
-from roofcalc.solvers.planner.replica import ability, least_batch, reading, requests_per_s
+from roofcalc.solvers.planner.inventory import Inventory
+from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_failure, describe_idle_devices, describe_limit
+from roofcalc.solvers.planner.replica import least_batch, max_load, prefill_times, requests_per_s
 from roofcalc.solvers.planner.select import Plan, plans
-from roofcalc.solvers.planner.sensitivity import relief
+from roofcalc.solvers.planner.sensitivity import sensitivity
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
@@ -40,10 +40,9 @@ from roofcalc.specs.record import replace
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEAST = ("devices", "usd")
-MAX_DEVICES = 10**6
-MAX_PLANS = 2000  # each a search of its own: about 10 ms
-MOST_SAID = 8  # plans whose limits are put into a sentence each
+OBJECTIVES = ("devices", "usd")
+MAX_PLANS = 2000  # each takes a layout search of about 10 ms
+MAX_EXPLAINED = 8  # with more plans, no note per plan on its limit
 
 
 def plan(
@@ -66,109 +65,106 @@ def plan(
     usd_per_hour: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """The fewest devices, as replicas of one layout, that hold and serve a demand; or the least money among machines.
+    """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
 
-    Every number of devices of a replica and every legal layout is looked at, since more devices do not always do what fewer
-    did. A replica of a model without experts has one data-parallel rank: more ranks are more replicas. Of layouts that take as many
-    devices, the one that is fastest for each user at the sequences that are asked, and thus decodes for the least money per token;
-    for requests per second the one that could carry the most. Where that is equal too, fewer devices that work, fewer stages, then
-    more tensor ranks. Devices that must be taken, such as the rest of a machine, work as further replicas where there are enough for
-    one and sequences for it.
+    Every replica size and every legal layout is evaluated, because a larger replica does not always meet what a smaller one does.
+    A replica of a model without experts has one data-parallel rank; further ranks count as further replicas. Among layouts that
+    need the same number of devices, the plan is the one with the highest interactivity at the requested batch, which also decodes
+    at the lowest cost per token; for requests per second, the one with the highest capacity. Ties go to fewer active devices, then
+    fewer pipeline stages, then more tensor-parallel ranks. Devices that come with a whole machine but are not needed run further
+    replicas, as far as there are enough devices for one and sequences for it.
 
     Parameters
     ----------
     model : names
     hardware : names
-        Devices, of which any number may be taken; or machines (`8xh100-sxm`, systems), of which whole ones are.
+        Devices, in any number; or machines (`8xh100-sxm`, systems), in multiples of a whole machine.
     seq, isl, osl, kv_at, chunk
-        As `max_batch` takes them (default contexts of 8k).
+        As `max_batch` takes them (default: contexts of 8k).
     mix : path
-        Requests of several kinds in place of isl and osl (`roofcalc.commands.request_mix`).
+        A file of several kinds of requests, instead of isl and osl (`roofcalc.commands.request_mix`).
     interactivity : tok/s/user
-        The least that each user must get (default 30).
+        Lowest acceptable speed of each user (default 30).
     ttft : seconds
-        Longest time to the first token, of a prompt by itself on its rank; with contexts, of a prompt that fills one.
+        Longest acceptable time to first token of a prompt that has its rank to itself; with `seq`, of a prompt of that length.
     batch : sequences
-        In flight over all replicas (default 1).
+        Sequences in flight over all replicas (default 1).
     requests_per_second
-        In place of a batch; for isl and osl, or a mix.
+        Load instead of `batch`; needs isl and osl, or a mix.
     devices : int or list of int
-        Numbers of devices that can be had.
+        Available numbers of devices (default: any).
     spare : int
-        Devices that may be lost while the demand is met; each takes its replica with it.
+        Number of devices that may fail while the demand is still met; a failed device takes its replica down.
     least : "devices" or "usd"
-        By what machines are ordered, the best first (default "devices").
+        Objective by which plans are ranked, best first (default "devices").
     usd_per_hour
-        Dollars per device-hour (default: the newest on-demand price of the table).
+        USD per device-hour (default: the newest on-demand price in the price table).
 
     Returns
     -------
     Table
-        A row per model, change and demand for each machine, weights and KV dtype, the best first. One that cannot do it has no
-        devices and says what is in the way.
+        One row per model, override, demand, machine, weights and KV dtype, best plans first. Where no plan meets the demand,
+        `devices` is missing and `limited_by` names the obstacle.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, one line per problem.
     """
-    if least is not None and least not in LEAST:
-        raise RoofcalcError(f"least: {least!r} is none of {', '.join(LEAST)}{did_you_mean(least, LEAST)}")
+    if least is not None and least not in OBJECTIVES:
+        raise invalid_choice("--least", least, OBJECTIVES)
     generations = mix is not None or isl is not None or osl is not None
     if requests_per_second is not None and not generations:
-        raise RoofcalcError("requests_per_second: requests need their tokens: give isl and osl, or a mix")
+        raise RoofcalcError("--requests-per-second: give the tokens of a request too: --isl and --osl, or --mix")
     if requests_per_second is not None and batch is not None:
-        raise RoofcalcError("batch, requests_per_second: either is a load; give one")
+        raise RoofcalcError("--batch, --requests-per-second: give one of them")
     given = ("isl", "osl", "kv_at") if generations else ()
     more = (
-        *columns.PLAN_ASKED,
-        *((columns.RATE_ASKED,) if requests_per_second is not None else ()),
-        *((columns.TTFT_ASKED,) if ttft is not None else ()),
+        *columns.PLAN_LIMITS,
+        *((columns.REQUESTS_PER_S,) if requests_per_second is not None else ()),
+        *((columns.MAX_TTFT_S,) if ttft is not None else ()),
         *((columns.SPARE,) if spare is not None else ()),
         *columns.PLAN_MORE,
     )
     also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
-    request = Request("plan", columns.PLAN, model, _apart(hardware), options, (*given, *also), more)
-    if interactivity is None:
-        request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
+    request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
+    loads = {"interactivity": required_interactivity(request, interactivity)}
+    loads["ttft_s"] = np.array([np.inf]) if ttft is None else number_array(ttft, "--ttft", MIN_RATE, MAX_RATE)
     if not generations and seq is None:
-        request.note(f"seq: contexts of {SEARCHED_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
-    loads = {
-        "interactivity": positive(DEFAULT_INTERACTIVITY if interactivity is None else interactivity, "interactivity", 1e-6, 1e9),
-        "ttft_s": np.array([np.inf]) if ttft is None else positive(ttft, "ttft", 1e-6, 1e9),
-    }
+        request.note(f"seq: contexts of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
     if requests_per_second is None:
-        loads["batch"] = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
+        loads["batch"] = batch_sizes(batch)
     else:
-        loads["rate"] = positive(requests_per_second, "requests_per_second", 1e-9, 1e9)
-    had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
-    lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
-    found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    searches, precisions = list(request.searches()), request.precisions()
-    for own, machine, changes in searches:
-        context = min(SEARCHED_SEQ, own.context) if seq is None and not generations else seq
-        demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
+        loads["rate"] = number_array(requests_per_second, "--requests-per-second", 1e-9, 1e9)
+    available = None if devices is None else np.sort(integer_array(devices, "--devices", MAX_DEVICES))
+    spares = 0 if spare is None else single_integer(spare, "--spare", MAX_DEVICES, 0)
+    by_model: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
+    searches = list(request.searches())
+    for resolved, machine, changes, precisions in searches:
+        context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
+        demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
         if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
-            raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
-        market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
+            raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
+        inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
-            alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
-    shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
-    say = sum(map(len, found.values())) <= MOST_SAID
-    ordered = [(one, changes) for (_, changes), some in found.items() for one in _ordered(some, least or LEAST[0])]
-    with closing(mapped(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
-        deque(each, maxlen=0)
-    if not say:
-        request.note("limited_by is what a replica would run out of first; relief is what would let it carry the most more")
+            single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
+            made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor)
+            by_model.setdefault((resolved.name, changes), []).extend(made)
+    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
+    explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
+    ranked = [(each, changes) for (_, changes), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
+    with closing(map_in_order(None, lambda pair: _add_plan(request, *pair, shared, explain), ranked)) as added:
+        deque(added, maxlen=0)
+    if not explain:
+        request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
     return request.answer()
 
 
-def _apart(hardware: Any) -> Any:
+def _split_lists(hardware: Any) -> Any:
     """Several arguments, each of which may be a comma list, as one list."""
-    if not isinstance(hardware, list) or not all(isinstance(one, str) for one in hardware):
+    if not isinstance(hardware, list) or not all(isinstance(text, str) for text in hardware):
         return hardware
-    return [name for one in hardware for name in ([one] if os.path.isfile(one) else one.split(","))]
+    return [name for text in hardware for name in ([text] if os.path.isfile(text) else text.split(","))]
 
 
 def _demand(
@@ -182,44 +178,51 @@ def _demand(
     chunk: Any,
     loads: dict[str, NDArray[Any]],
 ) -> Demand:
-    """Every combination of what was asked, the requests first."""
+    """Every combination of requests (or contexts) and loads; the requests vary slowest."""
     if mix is not None:
         if isl is not None or osl is not None or seq is not None:
-            raise RoofcalcError("mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
+            raise RoofcalcError("--mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
         kinds = mix_of(mix)
-        request.beyond(model, kinds.isl + kinds.osl)
+        request.note_context(model, kinds.isl + kinds.osl)
         work, parts, number = workload([kinds.isl, kinds.osl], kv_at, chunk), kinds.parts, [np.zeros(1, dtype=np.intp)]
         of_work = work.at(np.arange(parts.size)[np.newaxis])
     else:
-        points = request.grid(*axes(request, model, seq, isl, osl))
+        points = request.cross(*axes(request, model, seq, isl, osl))
         work, parts, number = workload(points, kv_at, chunk), np.ones(1), [np.arange(points[0].size)]
         of_work = work.at(np.arange(points[0].size)[:, np.newaxis])
-    which, *each = request.grid(*number, *loads.values())
+    which, *each = request.cross(*number, *loads.values())
     chosen = of_work.at(which.astype(np.intp))
     prompts = chosen.seq if chosen.isl is None else chosen.isl
-    asked: dict[str, Any] = {"batch": None, "rate": None, **dict(zip(loads, each, strict=True))}
-    return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **asked)
+    load: dict[str, Any] = {"batch": None, "rate": None, **dict(zip(loads, each, strict=True))}
+    return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **load)
 
 
-def _ordered(some: list[Plan], least: str) -> Iterator[Plan]:
-    """The plans of one model, need by need, the best first."""
-    needs: dict[tuple[float, ...], list[Plan]] = {}
-    for one in some:
-        asked = tuple(float(np.asarray(values).ravel()[0]) for values in (*one.need[:3], *one.need[4:8]) if values is not None)
-        needs.setdefault(asked, []).append(one)
+def _ranked(some: list[Plan], objective: str) -> Iterator[Plan]:
+    """The plans of one model, grouped by demand; within a demand the best first."""
 
-    def order(one: Plan) -> float:
-        figure = one.devices if least == LEAST[0] else one.devices * one.market.usd_per_hour
+    def value(plan: Plan) -> float:
+        figure = plan.devices if objective == OBJECTIVES[0] else plan.devices * plan.inventory.usd_per_hour
         return math.inf if math.isnan(figure) else figure
 
-    for alike in needs.values():
-        yield from sorted(alike, key=order)
+    by_demand: dict[tuple[float, ...], list[Plan]] = {}
+    for each in some:
+        by_demand.setdefault(_demand_key(each.need), []).append(each)
+    for competing in by_demand.values():
+        yield from sorted(competing, key=value)
 
 
-def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: dict[str, Any], say: bool) -> None:
-    need, deployment, market = one.need, one.deployment, one.market
+def _demand_key(need: Demand) -> tuple[float, ...]:
+    """What tells a single demand of a call from the others: its tokens and its load. The mix and the chunk are the same for all."""
+    fields = (need.isl, need.osl, need.held, need.interactivity, need.ttft_s, need.batch, need.rate)
+    return tuple(float(values.ravel()[0]) for values in fields if values is not None)
+
+
+def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
+    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
+    for text in boxes.joined(replace(inventory.machine, count=deployment.hardware.count))[1]:
+        request.note(text)
     values: dict[str, Any] = {
-        "seq": np.ceil((need.held * need.shares).sum(axis=-1)),
+        "seq": np.ceil((need.held * need.shares).sum(axis=-1) * (1 - 1e-12)),  # a mean of 4100.000000000001 is 4100, not 4101
         "min_interactivity_tok_s": need.interactivity,
         "max_ttft_s": need.ttft_s,
         "requests_per_s": need.rate,
@@ -227,50 +230,50 @@ def _add_plan(request: Request, one: Plan, changes: tuple[Change, ...], shared: 
     }
     if need.osl is not None:
         values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
-    if math.isfinite(one.devices):
-        values |= _figures(request, one, say)
-        note = what_idles(one)
+    if math.isfinite(plan.devices):
+        values |= _figures(request, plan, explain)
+        note = describe_idle_devices(plan)
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": market.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": one.reason}
-        note = why_not(one)
+        values |= {**none, "hardware": inventory.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": plan.reason}
+        note = describe_failure(plan)
     if note:
         request.note(note)
     request.add(deployment, changes, **values)
 
 
-def _figures(request: Request, one: Plan, say: bool) -> dict[str, Any]:
-    """What the replicas of a plan do at the load that is asked."""
-    need, deployment, market = one.need, one.deployment, one.market
-    step, fitting = need.step(deployment), need.fitting(deployment)
-    fast = solver.batch_interactivity(step, need.interactivity, fitting.shape)
-    most, prompts = np.minimum(fitting, fast), reading(need, deployment)
+def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
+    """Result columns of a plan that meets its demand, at the requested load."""
+    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
+    step, fits = need.step(deployment), need.fitting(deployment)
+    fast = solver.batch_interactivity(step, need.interactivity, fits.shape)
+    most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
-        each = least_batch(need, step, need.rate / one.replicas, most, prompts)
-        batch, per_s = each * one.replicas, need.rate * need.answer
+        each = least_batch(need, step, need.rate / plan.replicas, most, prompts)
+        batch, per_s = each * plan.replicas, need.rate * need.answer
     else:
         assert need.batch is not None
-        batch, each = need.batch, np.ceil(need.batch / one.replicas)
+        batch, each = need.batch, np.ceil(need.batch / plan.replicas)
         per_s = batch * deployment.accepted / step.seconds(each)
         if need.osl is not None:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
-    limit = str(limited_by(step, most)[0]) if fast[0] < fitting[0] else "capacity"
-    if need.rate is not None and (most * prompts.prompt_s > need.answer / deployment.accepted * step.seconds(most))[0]:
+    limit = str(limited_by(step, most)[0]) if fast[0] < fits[0] else "capacity"
+    if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    carried = float(ability(need, deployment).most[0])
-    gains = relief(need, deployment, carried)
-    name = max(gains, key=lambda one: gains[one])
-    if say:
-        request.note(what_binds(one, limit, carried, gains))
+    carried = float(max_load(need, deployment).most[0])
+    gains = sensitivity(need, deployment, carried)
+    best = max(gains, key=lambda change: gains[change])
+    if explain:
+        request.note(describe_limit(plan, limit, carried, gains))
     return {
-        "devices": one.devices,
-        "replicas": one.replicas + market.lost,
+        "devices": plan.devices,
+        "replicas": plan.replicas + inventory.spares,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
         "ttft_ms": prompts.first_s * 1e3,
-        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(one.devices), market.usd_per_hour),
+        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
         "limited_by": limit,
-        "usd_per_hour": one.devices * market.usd_per_hour,
-        "relief": name if gains[name] >= LEAST_GAIN else None,
-        "relief_gain": max(gains[name], 0.0),
+        "usd_per_hour": plan.devices * inventory.usd_per_hour,
+        "relief": best if gains[best] >= LEAST_GAIN else None,
+        "relief_gain": max(gains[best], 0.0),
     }

@@ -1,4 +1,4 @@
-"""Time to first token: what a prompt takes to be read in."""
+"""Prefill time: time to first token and prefill throughput."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, one_whole, whole
+from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.workload import batch_sizes, chunk_tokens
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import MAX_STEPS
-from roofcalc.physics.prefill import prefill as times_of
+from roofcalc.physics.prefill import prefill as prefill_times
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
-from roofcalc.report.table import STRETCH, Table
+from roofcalc.report.table import CHUNK_ROWS, Table
 from roofcalc.solvers import fit_advice
-from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 
@@ -37,57 +38,57 @@ def prefill(
     chunk: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """Time to the first token of `seq` new tokens after `cached` ones, for every batch, whole or in chunks.
+    """Time to first token of prompts with `seq` new tokens after `cached` ones, at every batch, in one step or in chunks.
 
     Parameters
     ----------
     seq : tokens
-        New ones of each sequence (default 1k to 128k, up to the model's context).
+        New tokens of each sequence (default 1k to 128k, up to the model's maximum context).
     cached : tokens
-        Whose cache is there already (default 0).
+        Tokens of each sequence that are already in the KV cache (default 0).
     batch : sequences
-        Over the whole system (default 1).
+        Prompts processed together, over the whole system (default 1).
     chunk : tokens
-        Largest step; one chunk reads the weights and what came before it anew.
+        Largest prefill step; every chunk reads the weights and the cache of the preceding chunks again.
     model, hardware, options
         As `max_batch` takes them.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, or more prefill steps than are computed at once.
     """
     request = Request("prefill", columns.PREFILL, model, hardware, options, ("chunk",) if chunk is not None else ())
-    before = whole(0 if cached is None else cached, "cached", MAX_TOKENS, 0)
-    batches = whole(1 if batch is None else batch, "batch", solver.MAX_BATCH)
-    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
+    before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
+    batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
-        steps = 1 if size is None else math.ceil(contexts.max() / size)
-        if min(contexts.size * before.size * batches.size, STRETCH) * steps > MAX_STEPS:
-            raise RoofcalcError(f"chunk: {steps:,} steps of {size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
+        steps = 1 if chunk_size is None else math.ceil(contexts.max() / chunk_size)
+        if min(contexts.size * before.size * batches.size, CHUNK_ROWS) * steps > MAX_STEPS:
+            raise RoofcalcError(f"--chunk: {steps:,} steps of {chunk_size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
         held = contexts[:, np.newaxis] + before
-        request.beyond(deployment.model, held)
-        fitting = memory.batch_memory(deployment, held)
-        if not fitting.all():
-            request.note(fit_advice.what_would_fit(deployment, float(held.ravel()[np.argmin(fitting)])))
-        elif fitting.min() < batches.max():
-            which = f"{deployment.model.name} on {deployment.hardware.name}"
-            request.note(f"{which}: not every batch fits the memory; times are computed all the same")
-        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, size), chunk=size)
+        request.note_context(deployment.model, held)
+        fits = memory.batch_memory(deployment, held)
+        if not fits.all():
+            request.note(fit_advice.what_would_fit(deployment, float(held.ravel()[np.argmin(fits)])))
+        elif fits.min() < batches.max():
+            where = f"{deployment.model.name} on {deployment.hardware.name}"
+            request.note(f"{where}: some batches do not fit in memory; their times are computed as if they did")
+        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, chunk_size), chunk=chunk_size)
     return request.answer()
 
 
-def _rows(deployment: Deployment, size: float | None, new: NDArray[Any], there: NDArray[Any], many: NDArray[Any]) -> dict[str, Any]:
-    ttft = pace = np.full(new.shape, np.nan)
-    limit = np.full(new.shape, "")
+def _rows(deployment: Deployment, chunk_size: float | None, new: NDArray[Any], cached: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+    ttft = batch_s = np.full(new.shape, np.nan)
+    limit = np.full(new.shape, UNKNOWN)
     if deployment.has_time:
-        ttft, pace, limit = times_of(deployment, new, there, many, size)
+        times = prefill_times(deployment, new, cached, batch, chunk_size)
+        ttft, batch_s, limit = times.ttft_s, times.batch_prefill_s, times.limited_by
     return {
         "seq": new,
-        "cached": there,
-        "batch": many,
+        "cached": cached,
+        "batch": batch,
         "ttft_ms": ttft * 1e3,
-        "prefill_tok_s": many * new / pace,
+        "prefill_tok_s": batch * new / batch_s,
         "limited_by": limit,
     }

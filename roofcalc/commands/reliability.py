@@ -1,16 +1,17 @@
-"""The chance that a generation meets a silent error or a failure of its devices."""
+"""Probability that a generation meets a silent error or a failure of its devices."""
 
 from __future__ import annotations
 
+import math
 from typing import Unpack
 
 import numpy as np
 
-from roofcalc import units
-from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, single, whole
-from roofcalc.commands.max_batch import DEFAULT_INTERACTIVITY
+from roofcalc.commands import defaults
+from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers, integer_array, single_integer, single_number
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.workload import required_speed
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import expert_counts
 from roofcalc.economics import reliability as events
@@ -22,10 +23,6 @@ from roofcalc.solvers import fit_advice
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
-
-DEFAULT_TOKENS = "1k:100k:x10"
-DEFAULT_STREAMS = 5
-MAX_STREAMS = 1_000_000
 
 
 def reliability(
@@ -39,48 +36,47 @@ def reliability(
     interactivity: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
-    """The chance that a generation is hit, the tokens that failures cost, and what a vote makes of the chance.
+    """Probability that a generation is hit, expected tokens lost to failures, and the probability that a majority vote is hit.
 
     Parameters
     ----------
     model, hardware, options
         As `max_batch` takes them.
     tokens
-        Of a generation (default 1k to 100k), at the speed of the largest batch that fits and is fast enough.
+        Length of a generation (default 1k to 100k), at the speed of the largest batch that fits and meets the interactivity.
     error_rate, failure_rate
-        Silent errors, and failures that end the generation, per device-hour (default those of Llama 3's pre-training).
+        Silent errors, and failures that end the generation, per device-hour (default: the rates of Llama 3's pre-training).
     streams
-        Generations of one vote, hit independently: the majority must stay unhit (default 5).
+        Generations per vote, hit independently; the vote is hit if most of them are (default 5).
     interactivity : tok/s/user
-        The least that each user must get (default 30).
+        Lowest acceptable speed of each user (default 30).
 
     Returns
     -------
     Table
-        One row per model, hardware, weights, KV dtype, layout, change and number of tokens.
+        One row per model, hardware, weights, KV dtype, layout, override and number of tokens.
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, one line per problem.
     """
     request = Request("reliability", columns.RELIABILITY, model, hardware, options)
-    counts = whole(DEFAULT_TOKENS if tokens is None else tokens, "tokens", MAX_TOKENS)
-    errors = events.ERROR_RATE if error_rate is None else single(error_rate, "error_rate", 0, 1e6)
-    failures = events.FAILURE_RATE if failure_rate is None else single(failure_rate, "failure_rate", 0, 1e6)
-    votes = int(whole(DEFAULT_STREAMS if streams is None else single(streams, "streams", 1, MAX_STREAMS), "streams", MAX_STREAMS)[0])
-    rate = DEFAULT_INTERACTIVITY if interactivity is None else single(interactivity, "interactivity", 1e-6, 1e9)
-    _say(request, tokens, error_rate, failure_rate, streams, interactivity)
+    counts = integer_array(defaults.RELIABILITY_TOKENS if tokens is None else tokens, "--tokens", MAX_TOKENS)
+    errors = events.ERROR_RATE if error_rate is None else single_number(error_rate, "--error-rate", 0, 1e6)
+    failures = events.FAILURE_RATE if failure_rate is None else single_number(failure_rate, "--failure-rate", 0, 1e6)
+    votes = single_integer(defaults.RELIABILITY_STREAMS if streams is None else streams, "--streams", MAX_STREAMS)
+    _note_defaults(request, tokens, error_rate, failure_rate, streams)
+    rate = required_speed(request, interactivity)
     for deployment, changes in request.deployments():
-        if (counts > deployment.model.context).any():
-            request.note(f"{deployment.model.name}: generations beyond the model's {deployment.model.context} tokens are computed all the same")
-        devices = devices_of_one(deployment)
+        request.note_context(deployment.model, counts)
+        devices = exposed_devices(deployment)
         speed = np.full(counts.shape, np.nan)
         if deployment.has_time:
-            found = solver.max_batch(deployment, counts, rate, mean_step(deployment, 0.0, counts))
-            speed = deployment.accepted / found.step_s
-            if not found.batch_memory.all():
-                request.note(fit_advice.what_would_fit(deployment, float(counts[np.argmin(found.batch_memory)])))
+            solved = solver.max_batch(deployment, counts, rate, mean_step(deployment, 0.0, counts))
+            speed = deployment.accepted / solved.step_s
+            if not solved.batch_memory.all():
+                request.note(fit_advice.what_would_fit(deployment, float(counts[np.argmin(solved.batch_memory)])))
         hours = events.device_hours(devices, counts, speed)
         hit = events.hit_probability(errors + failures, hours)
         request.add(
@@ -91,21 +87,21 @@ def reliability(
             tokens=counts,
             hit_probability=hit,
             expected_lost_tokens=events.expected_lost_tokens(failures, hours, counts),
-            with_votes=np.array([majority_accuracy(one, votes) if one == one else np.nan for one in hit.tolist()]),  # that most are hit
+            with_votes=np.array([np.nan if math.isnan(chance) else majority_accuracy(chance, votes) for chance in hit.tolist()]),
         )
     return request.table
 
 
-def devices_of_one(deployment: Deployment) -> int:
-    """Devices whose errors meet a generation: those of its data-parallel rank, all of them where experts are spread over ranks."""
+def exposed_devices(deployment: Deployment) -> int:
+    """Devices whose errors affect one generation: its data-parallel rank, or all devices if experts are spread over the ranks."""
     layout = deployment.layout
     return layout.devices if expert_counts(deployment.model) else layout.tp * layout.pp
 
 
-def _say(request: Request, tokens: object, error_rate: object, failure_rate: object, streams: object, interactivity: object) -> None:
-    """Notes on what was assumed."""
+def _note_defaults(request: Request, tokens: object, error_rate: object, failure_rate: object, streams: object) -> None:
+    """Notes on the defaults that apply."""
     if tokens is None:
-        request.note(f"tokens: {DEFAULT_TOKENS} (--tokens)")
+        request.note(f"tokens: {defaults.RELIABILITY_TOKENS} (--tokens)")
     if error_rate is None or failure_rate is None:
         request.note(
             f"per device-hour: {events.ERROR_RATE:.2g} silent errors and {events.FAILURE_RATE:.2g} other failures (--error-rate, --failure-rate): "
@@ -113,6 +109,4 @@ def _say(request: Request, tokens: object, error_rate: object, failure_rate: obj
             f"16,384 H100 ({events.SOURCE})"
         )
     if streams is None:
-        request.note(f"with_votes: majority of {DEFAULT_STREAMS} streams, hit independently (--streams)")
-    if interactivity is None:
-        request.note(f"interactivity: at least {units.plain(DEFAULT_INTERACTIVITY)} tok/s for each user (--interactivity)")
+        request.note(f"with_votes: majority of {defaults.RELIABILITY_STREAMS} streams, hit independently (--streams)")

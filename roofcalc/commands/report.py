@@ -1,4 +1,4 @@
-"""Everything about some models on some hardware, gathered for one page."""
+"""The HTML report: the main tables and charts of models on hardware, on one page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
+from roofcalc.commands import defaults
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.catalog_list.hardware import hardware_show
 from roofcalc.commands.catalog_list.models import models_show
@@ -20,15 +21,14 @@ from roofcalc.commands.ops import ops
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.html.page import Page, Part
 from roofcalc.report.plots.kinds import need_matplotlib
 from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.table import Table
 from roofcalc.units import tokens
 
-DEFAULT_BATCHES = "1,8,64"
-MOST_WORKINGS = 24
+MAX_EXPLAINED = 24  # with more rows, only one context is explained
 
 
 def report(
@@ -40,7 +40,7 @@ def report(
     interactivity: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Page:
-    """A page about models on hardware: `page.html()` yields its lines.
+    """A self-contained page about models on hardware; `page.html()` yields its lines.
 
     Parameters
     ----------
@@ -48,49 +48,49 @@ def report(
     seq, interactivity, options
         As `max_batch` takes them.
     batch : sequences
-        For memory and speed at constant batches (default 1, 8 and 64).
+        Batches of the memory and interactivity tables (default 1, 8 and 64).
 
     Raises
     ------
     RoofcalcError
-        Anything wrong in the request, in one sentence each.
+        Invalid arguments, one line per problem.
     """
     names = Request("report", (), model, hardware, options)
     if not all(isinstance(name, str) for name in (*names.models, *names.machines)):
-        raise RoofcalcError("report: it shows what catalogs and files say; give names, not records")
-    batches = DEFAULT_BATCHES if batch is None else batch
+        raise RoofcalcError("report: give names of catalog entries or files, not records")
+    batches = defaults.REPORT_BATCHES if batch is None else batch
     largest = max_batch(model, hardware, seq=seq, interactivity=interactivity, **options)
-    one, many, rate = _one_point(largest)
+    context, size, rate = _representative_point(largest)
     parts = (
         Part("Largest batch", largest),
         Part("Memory", memory(model, hardware, seq=seq, batch=batches, **options)),
         Part("Speed of each user", interactivity_of(model, hardware, seq=seq, batch=batches, **options)),
-        Part("FLOPs", flops(model, hardware, seq=seq, batch=many, interactivity=rate, **options), listed=False),
-        Part(f"Operations of a step, {tokens(one)} tokens, batch {many:,.0f}", ops(model, hardware, seq=one, batch=many, **options)),
-        Part(f"Every layout, {tokens(one)} tokens", frontier(model, hardware, seq=one, **options)),
+        Part("FLOPs", flops(model, hardware, seq=seq, batch=size, interactivity=rate, **options), listed=False),
+        Part(f"Operations of a step, {tokens(context)} tokens, batch {size:,.0f}", ops(model, hardware, seq=context, batch=size, **options)),
+        Part(f"Every layout, {tokens(context)} tokens", frontier(model, hardware, seq=context, **options)),
     )
-    contexts = list(dict.fromkeys(largest["seq"].tolist())) if len(largest) <= MOST_WORKINGS else one
-    working = explain("max-batch", model, hardware, seq=contexts, interactivity=interactivity, **options)
+    contexts = list(dict.fromkeys(largest["seq"].tolist())) if len(largest) <= MAX_EXPLAINED else context
+    explained = explain("max-batch", model, hardware, seq=contexts, interactivity=interactivity, **options)
     entries = [(f"Model {name}", models_show(name)) for name in names.models] + [(f"Hardware {name}", hardware_show(name)) for name in names.machines]
     notes = [note for part in parts for note in part.table.notes]
-    notes += [f"batch: {DEFAULT_BATCHES} (--batch)"] if batch is None else []
-    lacking = _lacking()
-    notes += [lacking] if lacking else []
-    worked = tuple((_named(row), sections[1:]) for row, sections in zip(working.table.rows(), working.rows, strict=True))
-    return Page(_title(largest), tuple(_answers(largest)), parts, not lacking, worked, tuple(entries), tuple(dict.fromkeys(notes)))
+    notes += [f"batch: {defaults.REPORT_BATCHES} (--batch)"] if batch is None else []
+    no_charts = _why_no_charts()
+    notes += [no_charts] if no_charts else []
+    derivations = tuple((_heading(row), sections[1:]) for row, sections in zip(explained.table.rows(), explained.rows, strict=True))
+    return Page(_title(largest), tuple(_answers(largest)), parts, not no_charts, derivations, tuple(entries), tuple(dict.fromkeys(notes)))
 
 
-def _one_point(largest: Table) -> tuple[float, float, float]:
-    """A context in the middle, a batch that all cases can serve there, and the interactivity asked for first."""
+def _representative_point(largest: Table) -> tuple[float, float, float]:
+    """The median context, the largest batch that every case can serve at it, and the first interactivity."""
     contexts = np.unique(largest["seq"])
     middle = float(contexts[contexts.size // 2])
-    there = largest["max_batch"][largest["seq"] == middle]
-    served = there[np.isfinite(there) & (there > 0)]
+    batches = largest["max_batch"][largest["seq"] == middle]
+    served = batches[np.isfinite(batches) & (batches > 0)]
     return middle, float(served.min()) if served.size else 1.0, float(largest["min_interactivity_tok_s"][0])
 
 
-def _lacking() -> str:
-    """Why there are no charts; empty where there are."""
+def _why_no_charts() -> str:
+    """Why the page has no charts; empty if it has them."""
     try:
         need_matplotlib()
     except RoofcalcError as error:
@@ -103,16 +103,16 @@ def _title(largest: Table) -> str:
     return f"{models} on {machines}"
 
 
-def _named(row: Row) -> str:
-    """What a piece of working is about."""
+def _heading(row: Row) -> str:
+    """Heading of the derivation of one row."""
     case = f"{row['model']} on {row['hardware']}, {row['weights']} weights, {row['kv']} KV"
-    return f"{readable(row['seq'])} tokens, at least {short(row['min_interactivity_tok_s'])} tok/s: {case}"
+    return f"{format_cell(row['seq'])} tokens, at least {short(row['min_interactivity_tok_s'])} tok/s: {case}"
 
 
 def _answers(largest: Table) -> Iterator[str]:
-    """The largest batch of each case at its shortest, middle and longest context."""
+    """A sentence per case: the largest batch at its shortest, middle and longest context."""
     found, shared = cases(largest, ("min_interactivity_tok_s",))
     for name, rows in found:
-        chosen = [rows[place] for place in dict.fromkeys((0, len(rows) // 2, len(rows) - 1))]
-        parts = [f"{readable(row['max_batch'])} at {tokens(float(row['seq'] or 0))} tokens (limit: {row['limited_by']})" for row in chosen]
+        chosen = [rows[number] for number in dict.fromkeys((0, len(rows) // 2, len(rows) - 1))]
+        parts = [f"{format_cell(row['max_batch'])} at {tokens(float(row['seq'] or 0))} tokens (limit: {row['limited_by']})" for row in chosen]
         yield f"{', '.join(part for part in (name, shared) if part)}: the largest batch is {', '.join(parts)}."

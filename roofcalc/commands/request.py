@@ -1,4 +1,4 @@
-"""A question under way: its lists crossed into deployments, its numbers checked, its rows and notes kept."""
+"""Expands list arguments into deployments, validates options, and collects result rows and notes."""
 
 from __future__ import annotations
 
@@ -13,35 +13,54 @@ import numpy as np
 from roofcalc import units
 from roofcalc.catalog import lookup
 from roofcalc.catalog.overrides import Change, combinations
-from roofcalc.commands.arguments import MAX_TOKENS, Numbers, degrees_of, names, one_whole, whole, word, words
-from roofcalc.commands.grid import stretch
+from roofcalc.commands import defaults
+from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
+from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
-from roofcalc.deployment.assumptions import assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, cache_dtype, deploy, notes
-from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.physics.ops.types import Place
+from roofcalc.deployment.assumptions import Assumptions, assumptions
+from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
+from roofcalc.errors import RoofcalcError, did_you_mean, flag
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
-from roofcalc.report.table import Block, Column, Promise, Table
-from roofcalc.solvers.parallel import checked
+from roofcalc.report.table import Block, Column, LazyBlock, Table
+from roofcalc.solvers.parallel import checked_executor
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
+from roofcalc.specs.weight_recipes import NATIVE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DEFAULT_SEQ = "1k:128k:x2"
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
+DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
 MAX_ROWS = 10_000_000
-MAX_KEPT = 50_000  # rows that are computed before anyone reads them
+MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
 
 class Request:
-    """One question under way: crosses its lists, keeps notes and rows.
+    """The arguments of one call: the lists of models, machines, precisions, layouts and overrides, and the table being filled.
 
-    `given` names the assumptions of `columns.WHERE_GIVEN` that this question was given besides its options; `more` are
-    results that stand behind all else.
+    Parameters
+    ----------
+    command : str
+        Name of the command, for the table and for messages.
+    results : tuple of Column
+        Columns of the command's results.
+    model, hardware
+        Names, lists of names, or records; hardware may be None for commands that need none.
+    options : Options
+        The options that every command shares.
+    given : tuple of str
+        Further assumptions (columns of `columns.WHERE_GIVEN`) that this command was given, such as `chunk`.
+    more : tuple of Column
+        Result columns appended after the assumption columns.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown option, an invalid choice, or a number outside its range.
     """
 
     def __init__(
@@ -59,173 +78,192 @@ class Request:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
         self.models, self.machines = names(model, "model"), [] if hardware is None else names(hardware, "hardware")
         self.options = options
-        asked = {*given, *(name for name in options if options.get(name))}
-        asked |= {name for name in ("layer_overhead_us", "step_overhead_us") if options.get(name) is not None}
-        asked |= {"draft", "acceptance"} if asked & {"draft", "acceptance", "draft_model", "mtp"} else set()
-        asked |= {"engine", "memory_rules", "timings"} if "engine" in asked or options.get("assume") == "typical" else set()
-        optional = [column for column in columns.WHERE_GIVEN if column.name in asked]
         self.sweeps = combinations(options.get("changes") or ())
-        shown = {column.name for column in results}
-        assumed = [column for column in columns.ASSUMED if column.name not in shown]
-        self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
-        self.table.catalog = {"models": {}, "hardware": {}}
-        self.table.executor, self.table.shortens = checked(options.get("executor")), True
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
         for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs"):
             if isinstance(chosen[name], str):
-                number = units.number(chosen[name], name)
+                number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
         self.assumptions = assumptions(options.get("assume") or "roofline", **chosen)
+        shown = {column.name for column in results}
+        assumed = [column for column in columns.ASSUMED if column.name not in shown]
+        optional = stated_assumptions(options, given, self.assumptions if self.machines else None)
+        self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
+        self.table.catalog = {"models": {}, "hardware": {}}
+        self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
         if text not in self.table.notes:
             self.table.notes.append(text)
 
     def deployments(self) -> Iterator[tuple[Deployment, tuple[Change, ...]]]:
-        """Every combination, in the order in which the lists were given."""
-        degrees = list(product(*(degrees_of(self.options.get(name), name) for name in DEGREES)))
+        """Every combination of models, machines, precisions, layouts and overrides; the last list varies fastest."""
+        degrees = list(product(*(parallel_degrees(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for (weights, kv), layout, changes in product(self.precisions(), degrees, self.sweeps):
-                model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
-                yield self.deployed(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
+            for (weights, kv), layout, changes in product(self.precisions(model_name), degrees, self.sweeps):
+                model, machine = self.model(model_name, changes), self.machine(machine_name, changes)
+                yield self.deploy(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
 
-    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...]]]:
-        """Every model, machine and change, for questions that look for the layout themselves, among precisions too."""
+    def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...], list[tuple[str, str]]]]:
+        """Every combination of model, machine and overrides, with the precisions, for commands that search over these and layouts themselves."""
         for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
-            yield self._model(model_name, changes), self._machine(machine_name, changes), changes
+            yield self.model(model_name, changes), self.machine(machine_name, changes), changes, self.precisions(model_name)
 
-    def precisions(self) -> list[tuple[str, str]]:
-        """Dtypes of weights and of the cache, every combination."""
-        return list(product(words(self.options.get("weights"), "weights"), words(self.options.get("kv"), "kv")))
+    def precisions(self, model: str | Model) -> list[tuple[str, str]]:
+        """Every combination of weight recipe and KV-cache dtype; where no recipe is given, the one that the model's name gives."""
+        given = self.options.get("weights")
+        if given is None and isinstance(model, str) and (recipe := lookup.weights(model)) is not None:
+            given = [recipe]
+            self.note(f"{model.strip()}: --weights {recipe if ' ' not in recipe else repr(recipe)}, as the name says")
+        return list(product(dtype_names(given, "--weights"), dtype_names(self.options.get("kv"), "--kv")))
 
-    def degrees(self) -> dict[str, set[int]]:
-        """The degrees that a search is held to, by name."""
-        return {name: {int(one) for one in degrees_of(self.options[name], name) if one} for name in DEGREES if self.options.get(name) is not None}  # type: ignore[literal-required]
+    def fixed_degrees(self) -> dict[str, set[int]]:
+        """The parallel degrees that a layout search is restricted to, by name; degrees that were not given are free."""
+        given = {name: parallel_degrees(self.options.get(name), name) for name in DEGREES}
+        return {name: {degree for degree in degrees if degree} for name, degrees in given.items() if self.options.get(name) is not None}
 
-    def deployed(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
-        """One deployment, its drafts included; what had to give is noted."""
+    def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
+        """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
         deployment = deploy(
             model,
             machine,
             weights=weights,
             kv=None if kv == NATIVE else kv,
-            compute=word(self.options.get("compute"), "compute"),
-            comm=word(self.options.get("comm_dtype"), "comm_dtype"),
-            dispatch=word(self.options.get("dispatch_dtype"), "dispatch_dtype"),
-            combine=word(self.options.get("combine_dtype"), "combine_dtype"),
+            compute=optional_name(self.options.get("compute"), flag("compute")),
+            comm=optional_name(self.options.get("comm_dtype"), flag("comm_dtype")),
+            dispatch=optional_name(self.options.get("dispatch_dtype"), flag("dispatch_dtype")),
+            combine=optional_name(self.options.get("combine_dtype"), flag("combine_dtype")),
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._drafted(deployment)
+        deployment = self._with_drafts(deployment)
         for text in notes(deployment):
             self.note(text)
         return deployment
 
-    def _drafted(self, deployment: Deployment) -> Deployment:
+    def _with_drafts(self, deployment: Deployment) -> Deployment:
+        """The deployment with speculative decoding, where an option asks for it."""
         drafts, acceptance = self.options.get("draft"), self.options.get("acceptance")
-        named, own_layer = self.options.get("draft_model"), bool(self.options.get("mtp"))
-        if drafts is None and acceptance is None and named is None and not own_layer:
+        draft_model, mtp = self.options.get("draft_model"), bool(self.options.get("mtp"))
+        if drafts is None and acceptance is None and draft_model is None and not mtp:
             return deployment
         from roofcalc.deployment.speculative import with_drafts
 
-        drafter = self._model(named, ()) if named is not None else None
-        tokens = None if drafts is None else int(one_whole(drafts, "draft", 1000))
-        found = with_drafts(deployment, tokens, acceptance, drafter, own_layer)
-        if found.draft and found.draft.deployment is None:
-            self.note(f"drafts cost nothing here ({found.draft.tokens} per step, looked up); --draft-model or --mtp lets one draft")
-        return found
+        drafter = self.model(draft_model) if draft_model is not None else None
+        tokens = None if drafts is None else single_integer(drafts, "--draft", 1000)
+        drafted = with_drafts(deployment, tokens, acceptance, drafter, mtp)
+        if drafted.draft and drafted.draft.deployment is None:
+            self.note(
+                f"{drafted.draft.tokens} draft tokens per step are assumed free (n-gram or prompt lookup); "
+                "use --draft-model or --mtp to include drafting cost"
+            )
+        return drafted
 
-    def models_alone(self) -> Iterator[tuple[Model, str | None, tuple[Change, ...]]]:
-        """Every model, KV dtype and change, for questions that need no machine."""
-        caches = words(self.options.get("kv"), "kv")
-        for name, kv, changes in product(self.models, caches, self.sweeps):
-            yield self._model(name, changes), None if kv == NATIVE else kv, changes
+    def models_without_hardware(self) -> Iterator[tuple[Model, str | None, tuple[Change, ...]]]:
+        """Every combination of model, KV dtype (None: the checkpoint's) and overrides, for commands that need no machine."""
+        for name, kv, changes in product(self.models, dtype_names(self.options.get("kv"), "--kv"), self.sweeps):
+            yield self.model(name, changes), None if kv == NATIVE else kv, changes
 
     def cache_dtype(self, model: Model, kv: str | None) -> Dtype:
-        """The dtype of a model's cache: the one asked for, or the checkpoint's."""
+        """Dtype of a model's KV cache: the one requested, otherwise the checkpoint's."""
         return cache_dtype(model, kv)
 
-    def whole_place(self, model: Model, kv: str | None) -> Place:
-        """A model on one place that holds all of it."""
+    def single_device_sharding(self, model: Model, kv: str | None) -> Sharding:
+        """The sharding in which one device holds the whole model."""
         dtype = cache_dtype(model, kv)
         policy = self.assumptions.kv_policy
-        return Place(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=policy == "full", one_vector=policy == "minimal")
+        return Sharding(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=policy == "full", one_vector=policy == "minimal")
 
-    def add_alone(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
-        """Adds a block of rows of a question without a machine: only what moved it is said to be assumed."""
+    def add_without_hardware(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
+        """Adds a block of rows for a model alone; only assumptions that affect the result are listed."""
         case = {"model": model.name, "kv_policy": self.assumptions.kv_policy, "changes": "; ".join(map(str, changes))}
         self.table.blocks.append(Block(int(values["seq"].size), {**case, **values}))
 
-    def _model(self, name: str | Model, changes: tuple[Change, ...]) -> Model:
+    def model(self, name: str | Model, changes: tuple[Change, ...] = ()) -> Model:
+        """The model of that name, or the record itself; lookup notes and the entry's sources are kept for the table."""
         if isinstance(name, Model):
             _refuse_changes(changes, "models")
             return name
-        model, found = lookup.model(name, changes)
-        for text in found:
+        model, notes_found = lookup.model(name, changes)
+        for text in notes_found:
             self.note(text)
         self.table.catalog["models"][model.name] = list(model.sources)
         return model
 
-    def _machine(self, name: str | Hardware, changes: tuple[Change, ...]) -> Hardware:
+    def machine(self, name: str | Hardware, changes: tuple[Change, ...] = ()) -> Hardware:
+        """The hardware of that name, or the record itself; lookup notes and the entry's sources are kept for the table."""
         if isinstance(name, Hardware):
             _refuse_changes(changes, "hardware")
             return name
-        machine, found = lookup.hardware(name, changes)
-        for text in found:
+        machine, notes_found = lookup.hardware(name, changes)
+        for text in notes_found:
             self.note(text)
         sources = (*(machine.system.sources if machine.system else ()), *machine.device.sources)
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
         return machine
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
-        """The contexts asked for, or the default ones up to the model's own; a note where they go beyond it."""
-        own = model.context
+        """Context lengths in tokens: those requested, by default powers of two up to the model's maximum."""
+        longest = model.context
         if seq is None:
-            some = np.array([n for n in units.numbers(DEFAULT_SEQ) if n <= own])
-            return some if some.size else np.array([float(own)])
-        asked = whole(seq, "seq", MAX_TOKENS)
-        self.beyond(model, asked)
-        return asked
+            most_likely_run = np.array([n for n in units.numbers(defaults.SEQ) if n <= longest])
+            return most_likely_run if most_likely_run.size else np.array([float(longest)])
+        requested = integer_array(seq, "--seq", MAX_TOKENS)
+        self.note_context(model, requested)
+        return requested
 
-    def beyond(self, model: Model, seq: NDArray[Any]) -> None:
-        """A note where contexts go beyond the model's own."""
+    def note_context(self, model: Model, seq: NDArray[Any]) -> None:
+        """A note if any sequence is longer than the model supports."""
         if (seq > model.context).any():
-            self.note(f"{model.name}: contexts beyond the model's {model.context} tokens are computed all the same")
+            self.note(f"{model.name}: context exceeds the model's maximum of {model.context} tokens; results are extrapolated")
 
-    def grid(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:
-        """Every combination of the axes' values, the first axis slowest."""
+    def cross(self, *axes: NDArray[Any]) -> list[NDArray[Any]]:
+        """The Cartesian product of the axes as flat arrays; the first axis varies slowest.
+
+        Raises
+        ------
+        RoofcalcError
+            More than MAX_ROWS combinations.
+        """
         rows = math.prod(axis.size for axis in axes)
         if rows > MAX_ROWS:
             raise RoofcalcError(f"{rows:,} rows of one model on one machine; at most {MAX_ROWS:,} are computed at once")
         return [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
 
     def add(self, deployment: Deployment, changes: tuple[Change, ...], **values: Any) -> None:
-        """Adds a block of rows, with what they assumed."""
+        """Adds a block of computed rows, together with their assumptions."""
         self.table.blocks.append(Block(int(values["seq"].size), {**self.case(deployment, changes), **values}))
 
     def fill(
         self, deployment: Deployment, changes: tuple[Change, ...], axes: Sequence[NDArray[Any]], rows: Callable[..., dict[str, Any]], **shared: Any
     ) -> None:
-        """Adds a row for every combination of the axes' values, the first axis slowest, computed in stretches where they are read.
+        """Adds a row for every point of the axes' Cartesian product (first axis slowest), evaluated in chunks when the rows are read.
 
-        `rows` takes a stretch of each axis, in one shape, and gives their columns; `shared` are columns that are alike in all.
-        It is a function of a module, or `partial` of one: it may travel to another process.
+        Parameters
+        ----------
+        axes : sequence of array
+            One-dimensional arrays.
+        rows : callable
+            Takes one flat array per axis, all of one length, and returns the result columns. It must be a module-level function,
+            or a `partial` of one, because it may be sent to another process.
+        shared
+            Columns with one value for all rows.
         """
-        alike = {**self.case(deployment, changes), **shared}
+        common = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
-        self.table.blocks.append(Promise(size, alike, partial(stretch, tuple(axes), alike, rows)))
+        self.table.blocks.append(LazyBlock(size, common, partial(compute_chunk, tuple(axes), common, rows)))
 
     def answer(self) -> Table:
-        """The table, with its rows unless they are too many to keep before anyone reads them."""
+        """The finished table; rows of very large tables stay unevaluated until they are read."""
         if len(self.table) <= MAX_KEPT:
-            self.table.settle()
+            self.table.materialise()
         return self.table
 
     def case(self, deployment: Deployment, changes: tuple[Change, ...]) -> dict[str, Any]:
-        """What all rows of a deployment share: what it is, and what it assumes."""
+        """Columns that all rows of a deployment share: what is deployed, and under which assumptions."""
         assumed = {name: getattr(deployment.assumptions, name) for name in ASSUMPTION_NAMES}
         layout = {name: getattr(deployment.layout, name) for name in DEGREES}
-        wires = {"comm_dtype": deployment.comm, "dispatch_dtype": deployment.dispatch, "combine_dtype": deployment.combine}
+        messages = {"comm_dtype": deployment.comm, "dispatch_dtype": deployment.dispatch, "combine_dtype": deployment.combine}
         case: dict[str, Any] = {
             "model": deployment.model.name,
             "hardware": deployment.hardware.name,
@@ -234,7 +272,7 @@ class Request:
             "compute": deployment.compute_label,
             "memory_rules": deployment.rules.name if deployment.rules else "none",
             "timings": deployment.profile.engine if deployment.profile else None,
-            **{name: wire.name for name, wire in wires.items() if wire},
+            **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
         }
         if deployment.draft:
@@ -244,7 +282,38 @@ class Request:
         return {**case, **assumed, **layout}
 
 
+def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective: Assumptions | None = None) -> list[Column]:
+    """The optional assumption columns that rows must show.
+
+    These are the assumptions that were given, even as False or 0, and those whose effective value is not the default of the
+    roofline preset, for instance because another preset switches them on.
+
+    Parameters
+    ----------
+    options : Options
+        As the command was called.
+    given : tuple of str
+        Further columns that the command itself was given, such as `chunk`.
+    effective : Assumptions, optional
+        The assumptions in force; None for commands whose results do not depend on them.
+    """
+    stated = {*given, *(name for name in ASSUMPTION_NAMES if options.get(name) is not None)}
+    stated |= {name for name, value in options.items() if not _is_absent(value)}
+    if stated & set(DRAFTING):
+        stated |= {"draft", "acceptance"}
+    if effective is not None:
+        stated |= {"engine", "memory_rules", "timings"} if effective.engine is not None else set()
+        default = Assumptions()
+        stated |= {name for name in ASSUMPTION_NAMES if getattr(effective, name) != getattr(default, name)}
+    return [column for column in columns.WHERE_GIVEN if column.name in stated]
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether an option's value means that it was not given: None, a flag that is off, or an empty text or list."""
+    return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
+
+
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
     for change in changes:
         if change.target == target:
-            raise RoofcalcError(f"--set {change}: only entries that are named can be changed, not records")
+            raise RoofcalcError(f"--set {change}: only named catalog entries can be overridden, not records")

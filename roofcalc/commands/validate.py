@@ -1,4 +1,4 @@
-"""Measured points beside the model: how near each comes to the roofline, and that none is faster than the bound."""
+"""Compare measured points with predictions: how close each is to the roofline, and that none is faster than the bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, bound, typical, usual
+from roofcalc.measurements.compare import ROOFLINE, bound, most_likely_run, typical
 from roofcalc.measurements.points import Point, read
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
@@ -24,25 +24,25 @@ Row = dict[str, Any]
 
 
 def validate(file: str | Path, *, summary: bool = False, memory: bool = False) -> Table:
-    """Each measured point of a CSV beside `bound`, `roofline` and, calibrated, `typical`.
+    """Compares every measured point of a CSV file with the presets `bound`, `roofline` and `typical`.
 
-    What a point's source does not say is taken at its cheapest for the bound, over all legal layouts and cache dtypes, and
-    as it is most usual for the others. A point that is faster than the bound shows an error of the point, the catalog or the
-    bound (`broken`).
+    Settings that a point's source does not report are chosen as favourably as possible for `bound` (over all legal layouts and KV
+    dtypes) and as the most common choice for the other presets. A point that is faster than the bound reveals an error in the
+    point, in the catalog or in the bound (see `broken`).
 
     Parameters
     ----------
     file : path
-        A CSV with the columns of `roofcalc.measurements.points.COLUMNS`.
+        A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`.
     summary : bool
-        Instead of the points, how far off they are by hardware, kind of model and source.
+        Return error statistics by hardware, kind of model and source instead of the points.
     memory : bool
-        The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): what they had for weights and caches.
+        The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): their weights and caches are compared.
 
     Raises
     ------
     RoofcalcError
-        Everything that is wrong in the file, one line each.
+        Problems in the file, one line each.
     """
     if memory:
         return validate_memory(file, summary=summary)
@@ -97,22 +97,22 @@ def _row(point: Point, case: Case | str) -> Row:
 
 
 def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
-    deployment, run = usual(case, assumed)
+    deployment, run = most_likely_run(case, assumed)
     return deployment, run.value(deployment)
 
 
 def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
-    """One row for each group of points, and one for all."""
+    """One row for all points, and one for each group."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for point, row in zip(points, rows, strict=True):
         sides = {"all": "", "hardware": row.get("device") or point.hardware, "kind": row.get("kind") or "unknown", "source": point.source or ""}
         for by, name in sides.items():
             groups.setdefault((by, name), []).append(row)
     order = ("all", "hardware", "kind", "source")
-    return [_of_group(by, name, groups[by, name]) for by, name in sorted(groups, key=lambda key: order.index(key[0]))]
+    return [_group_row(by, name, groups[by, name]) for by, name in sorted(groups, key=lambda key: order.index(key[0]))]
 
 
-def _of_group(by: str, name: str, rows: list[Row]) -> Row:
+def _group_row(by: str, name: str, rows: list[Row]) -> Row:
     compared = [row for row in rows if "why_not" not in row]
     errors = [abs(math.log(row["ratio"])) for row in compared if row["ratio"]]
 
@@ -138,14 +138,16 @@ def _notes(rows: list[Row]) -> list[str]:
     compared = [row for row in rows if "why_not" not in row]
     notes = [f"{len(compared)} of {len(rows)} points are compared"]
     counted = Counter(row["why_not"] for row in rows if "why_not" in row)
-    notes += [f"{count} not: {reason} ({REASONS[reason]})" for reason, count in counted.items()]
+    notes += [f"{count} skipped: {reason} ({REASONS[reason]})" for reason, count in counted.items()]
     for row in compared:
         if row["bound_ratio"] > 1:
-            skewed = "; with all tokens routed alike it is not" if (row["bound_skewed_ratio"] or 2) <= 1 else ""
+            skewed = " (but not if all tokens are routed to the same experts)" if (row["bound_skewed_ratio"] or 2) <= 1 else ""
             notes.append(
                 f"{row['id']}: {row['metric']} {row['measured']:g} is faster than the bound of {row['bound']:.4g}{skewed}: "
                 "the point, the catalog or the bound is wrong"
             )
         if not row["fits_memory"]:
-            notes.append(f"{row['id']}: {row['batch']:.0f} sequences do not fit {row['hardware']}: some waited, or the point or the catalog is wrong")
+            notes.append(
+                f"{row['id']}: {row['batch']:.0f} sequences do not fit on {row['hardware']}: some were queued, or the point or the catalog is wrong"
+            )
     return notes

@@ -1,4 +1,4 @@
-"""What the sequences of a request are: held at one context, or whole generations from a prompt to its answer."""
+"""Workload arguments that several commands share: contexts or whole generations, and the required interactivity."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from roofcalc.commands.arguments import MAX_TOKENS, Numbers, one_whole, whole
+from roofcalc import units
+from roofcalc.commands import defaults
+from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, Numbers, integer_array, number_array, single_integer, single_number
 from roofcalc.commands.request import Request
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.solvers.max_batch import MAX_BATCH
 from roofcalc.solvers.workload import Workload
 from roofcalc.specs.model import Model
 
@@ -16,45 +19,76 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KV_AT = ("end", "mean")
-SEARCHED_SEQ = 8000  # the context of a search, where none is given
 
 
 def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | None, osl: Numbers | None) -> list[NDArray[Any]]:
-    """The axes of a request's grid: contexts, or prompts and answers.
+    """The axes of a request's grid in tokens: one of contexts, or one of prompt lengths and one of output lengths.
 
     Raises
     ------
     RoofcalcError
-        A prompt without an answer, an answer without a prompt, or both beside contexts.
+        Only one of isl and osl, or either of them together with seq.
     """
     if isl is None and osl is None:
         return [request.contexts(model, seq)]
     if isl is None or osl is None:
-        raise RoofcalcError("isl, osl: a generation needs both, the input and the output tokens")
+        raise RoofcalcError("--isl, --osl: a generation needs both, the input and the output tokens")
     if seq is not None:
-        raise RoofcalcError("seq: give either contexts (--seq) or generations (--isl and --osl)")
-    prompts, answers = whole(isl, "isl", MAX_TOKENS, 0), whole(osl, "osl", MAX_TOKENS)
-    if prompts.max() + answers.max() > model.context:
-        request.note(f"{model.name}: generations beyond the model's {model.context} tokens are computed all the same")
-    return [prompts, answers]
+        raise RoofcalcError("--seq: give either contexts (--seq) or generations (--isl and --osl)")
+    prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0), integer_array(osl, "--osl", MAX_TOKENS)
+    request.note_context(model, prompts.max() + outputs.max())
+    return [prompts, outputs]
 
 
 def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workload:
-    """The workload of a grid whose first axes are those of `axes`.
+    """The workload at the points of a grid: `grid` holds contexts, or prompt and output lengths, as flat arrays.
 
     Raises
     ------
     RoofcalcError
-        No such place, no such chunk, or either without generations.
+        An invalid kv_at or chunk, or either of them for contexts.
     """
     chosen = kv_at or "end"
     if chosen not in KV_AT:
-        raise RoofcalcError(f"kv_at: {chosen!r} is none of {', '.join(KV_AT)}{did_you_mean(chosen, KV_AT)}")
-    size = None if chunk is None else one_whole(chunk, "chunk", MAX_TOKENS)
+        raise invalid_choice("--kv-at", chosen, KV_AT)
+    tokens = chunk_tokens(chunk)
     if len(grid) == 1:
-        if kv_at is not None or size is not None:
-            raise RoofcalcError("kv_at, chunk: they are of generations; give --isl and --osl")
+        if kv_at is not None or tokens is not None:
+            raise RoofcalcError("--kv-at, --chunk: only for generations; give --isl and --osl")
         return Workload(grid[0])
-    prompts, answers = grid
-    held = prompts + answers if chosen == "end" else prompts + np.ceil((answers + 1) / 2)
-    return Workload(held, prompts, answers, chosen, size)
+    prompts, outputs = grid
+    held = prompts + outputs if chosen == "end" else prompts + np.ceil((outputs + 1) / 2)
+    return Workload(held, prompts, outputs, chosen, tokens)
+
+
+def chunk_tokens(value: Any) -> float | None:
+    """Tokens of the largest prefill step; None if a prompt is processed in one step."""
+    return None if value is None else float(single_integer(value, "--chunk", MAX_TOKENS))
+
+
+def batch_sizes(value: Numbers | None, default: Numbers = defaults.BATCH) -> NDArray[Any]:
+    """Numbers of sequences in flight over the whole system."""
+    return integer_array(default if value is None else value, "--batch", MAX_BATCH)
+
+
+def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
+    """The generation options that were given, as names of assumption columns."""
+    generations = isl is not None or osl is not None
+    return (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
+
+
+def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:
+    """The lowest acceptable speeds in tok/s/user; a note if the default applies."""
+    _note_default(request, value, "user")
+    return number_array(defaults.INTERACTIVITY if value is None else value, "--interactivity", 0, MAX_RATE)
+
+
+def required_speed(request: Request, value: Numbers | None, receiver: str = "user") -> float:
+    """The lowest acceptable speed in tok/s, for commands that take a single one; a note if the default applies."""
+    _note_default(request, value, receiver)
+    return single_number(defaults.INTERACTIVITY if value is None else value, "--interactivity", 0, MAX_RATE)
+
+
+def _note_default(request: Request, value: Numbers | None, receiver: str) -> None:
+    if value is None:
+        request.note(f"interactivity: at least {units.plain(defaults.INTERACTIVITY)} tok/s for each {receiver} (--interactivity)")

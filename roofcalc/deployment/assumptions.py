@@ -1,11 +1,11 @@
-"""What a calculation takes for granted: presets, and the single choices that override them."""
+"""Assumptions of a calculation: presets, and options that override single values."""
 
 import math
 import numbers
 from typing import Any
 
 from roofcalc.deployment import engines
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.specs.record import Record
 
 LEAST_FRACTION = 1e-6
@@ -24,44 +24,45 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 
 class Assumptions(Record):
-    """Everything that moves an answer besides model, hardware, precision and layout.
+    """Everything that affects an answer besides model, hardware, precision and layout.
 
     Attributes
     ----------
     assume : "roofline", "bound" or "typical"
-        The preset; `bound` is a floor on time for any engine, `typical` what engines reach (`roofcalc.deployment.efficiency`).
+        The preset: ideal efficiency; a lower bound on time for any engine; measured efficiencies (`roofcalc.deployment.efficiency`).
     engine : str, optional
-        The engine, or release of one, whose memory rules hold (`roofcalc.deployment.engines`), and in `typical` whose exposed
-        time and attention kernel. `none`, or None outside `typical`: a machine that holds weights and caches and nothing else.
+        The engine, or a release of it (`vllm-0.16`), whose memory rules apply (`roofcalc.deployment.engines`) and in `typical`
+        whose overhead and attention kernel are assumed. `none`, or None outside `typical`: the memory holds weights and caches alone.
     overlap : "full", "net", "op" or "none"
         What runs at the same time (`roofcalc.physics.roofline`).
     network : "bandwidth" or "ideal"
-        Messages take their bytes' time, or none.
+        Collectives limited by bandwidth, or free.
     mbu, mfu, link : float or None
-        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: what the profile says of each
-        operation and message.
-    util : float
+        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: the device profile's, for each operation and
+        message.
+    util : float or None
         Fraction of the memory that may be used.
     reserve_gb : float or None
-        GB per device kept free besides; None: what the profile says of the device.
+        GB per device kept free in addition; None: the device profile's, or 0 under an engine's memory rules.
     capacity : "nominal", "visible", "binary", "largest", "engine" or None
-        Reading of the device's memory size; "engine": what an engine's runtime reports; None: that where an engine has memory
-        rules, else visible where it is known, else nominal.
+        Which capacity figure to use: the vendor's, the driver's, the vendor's number in GiB, the largest, or the one that an
+        engine's runtime reports; None: the engine's where it has memory rules, else visible where it is known, else nominal.
     kv_policy : "architectural", "engine", "full", "minimal" or None
-        Windowed layers hold their window; what the engine's rules say; the whole context; or their window, with one vector
-        where keys serve as values. None: the engine's where it has rules, else the architecture's. "reserved" is "full".
+        Windowed and chunked layers store their window; what the engine's memory rules say; or the whole context. "minimal": their
+        window, and one vector where keys serve as values. None: the engine's where it has rules, else the architecture's.
+        "reserved" is another name of "full".
     max_batched_tokens, max_seqs : int or None
-        The largest step of an engine: tokens, and sequences, which also cap a batch on each replica; None: the engine's default.
+        Tokens of the engine's largest step, and sequences of one replica, which also cap the batch; None: the engine's default.
     kv_block : int
-        The context is rounded up to a multiple of this for capacity.
+        Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
     imbalance : float
         Load of the busiest expert rank over the mean; 1 is uniform routing.
     redundant_experts : int
-        Copies of experts held beside a layer's experts.
+        Redundant copies of experts in each layer.
     activations : bool
-        Products by weights also move what goes in and comes out of them.
+        Count the activation traffic of GEMMs.
     layer_overhead_us, step_overhead_us : float or None
-        Exposed time of each layer and of each pass through a stage, that no work accounts for; None: the profile's, or none.
+        Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
     """
 
     assume: str = "roofline"
@@ -103,24 +104,22 @@ _PRESETS: dict[str, dict[str, Any]] = {
 
 
 def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
-    """The preset `assume` with every choice in `given` that is not None in its place.
+    """The preset `assume`, overridden by the values in `given` that are not None.
 
     Raises
     ------
     RoofcalcError
-        An unknown choice, or a figure outside its range.
+        An unknown choice, or a value out of range.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     for name, value in (("assume", assume), *chosen.items()):
         if name in CHOICES and value not in CHOICES[name]:
-            hint = did_you_mean(str(value), CHOICES[name])
-            raise RoofcalcError(f"{name}: {value!r} is none of {', '.join(CHOICES[name])}{hint}")
+            raise invalid_choice(flag(name), value, CHOICES[name])
     if chosen.get("kv_policy") == "reserved":
         chosen["kv_policy"] = "full"
     merged = {**_PRESETS[assume], **chosen}
     if engines.rules(merged.get("engine")):
-        merged = {**dict.fromkeys(_OF_ENGINE), **merged}
-        merged |= {name: chosen.get(name) for name in _OF_ENGINE}
+        merged = {**merged, **{name: chosen.get(name) for name in _OF_ENGINE}}
     elif merged.get("kv_policy") in (None, "engine"):
         merged["kv_policy"] = "architectural"
     built = Assumptions(assume=assume, **merged)
@@ -128,35 +127,35 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         value = getattr(built, name)
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
             percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
-            raise RoofcalcError(f"{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
+            raise RoofcalcError(f"--{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
     for name in ("layer_overhead_us", "step_overhead_us"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
-            raise RoofcalcError(f"{name}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
+            raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
     if "engine" in chosen:
         _check_engine(chosen["engine"])
     for name in ("max_batched_tokens", "max_seqs"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and value == int(value) and 1 <= value <= MAX_STEP_TOKENS):
-            raise RoofcalcError(f"{name}: {value!r} is not a whole number from 1 to {MAX_STEP_TOKENS:,}")
+            raise RoofcalcError(f"{flag(name)}: {value!r} is not a whole number from 1 to {MAX_STEP_TOKENS:,}")
     if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
-        raise RoofcalcError(f"reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
+        raise RoofcalcError(f"--reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
-        raise RoofcalcError(f"kv_block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
+        raise RoofcalcError(f"--kv-block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
     if not (is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
-        raise RoofcalcError(f"imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
+        raise RoofcalcError(f"--imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")
     copies = built.redundant_experts
     if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
-        raise RoofcalcError(f"redundant_experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+        raise RoofcalcError(f"--redundant-experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
     if not isinstance(built.activations, bool):
-        raise RoofcalcError(f"activations: {built.activations!r} is neither true nor false")
+        raise RoofcalcError(f"--activations: expected true or false, got {built.activations!r}")
     return built
 
 
 def _check_engine(name: Any) -> None:
     """Refuses an engine that has neither memory rules nor timings."""
     if not isinstance(name, str):
-        raise RoofcalcError(f"engine: {name!r} is no name of an engine")
+        raise RoofcalcError(f"--engine: {name!r} is not the name of an engine")
     if engines.split(name)[0] not in (*engines.engines(), engines.NONE):
         from roofcalc.deployment import calibrated  # reads another file, for engines that have timings alone
 
@@ -164,7 +163,7 @@ def _check_engine(name: Any) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """A finite number, and not true or false."""
+    """Whether a value is a finite number; True and False are none."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 

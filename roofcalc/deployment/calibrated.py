@@ -1,7 +1,6 @@
-"""The profiles behind the preset `typical`: `typical.yaml`, and which device lends its figures to which.
+"""The device profiles of the preset `typical`: reads `typical.yaml`, and picks the fallback device for what was not measured.
 
-Knows the file and how figures are borrowed; what they mean stands in `roofcalc.deployment.efficiency`, how they came about in
-`tools.calibrate.calibrate`, which writes the file.
+`roofcalc.deployment.efficiency` defines the figures; `tools.calibrate.calibrate` fits them and writes the file.
 """
 
 from functools import lru_cache
@@ -9,62 +8,65 @@ from pathlib import Path
 from typing import Any
 
 from roofcalc.catalog import yamlfile
-from roofcalc.deployment.efficiency import Exchange, Profile, Wires
+from roofcalc.deployment.efficiency import AllToAll, InterconnectProfile, Profile
 from roofcalc.deployment.engines import split
 from roofcalc.specs.device import Device
 from roofcalc.specs.record import Record, replace
 from roofcalc.specs.schema import build
 
 PATH = Path(__file__).with_name("typical.yaml")
-OTHERS = "each_source_left_out"  # the estimate for runs that are like no other
-ANY = "any"  # whose relative every device may be
+SOURCE_LEFT_OUT = "each_source_left_out"  # error estimate for runs of a source that the fit did not see
+DEFAULT_DEVICE = "any"  # key of the fallback of last resort
 
 
-class Entry(Record):
-    """What was measured on one device; what is left out it borrows from `like`, as it does its letters' meaning from `Profile`."""
+class DeviceProfile(Record):
+    """What was measured on one device; the fields are those of `Profile` and `InterconnectProfile`.
+
+    Fields that are left out come from the device in `like`.
+    """
 
     like: str | None = None
-    products: dict[str, float] | None = None
-    reads: dict[str, float] | None = None
-    decode: dict[str, tuple[float, ...]] | None = None
-    prompt: dict[str, float] | None = None
-    reduce: dict[str, tuple[float, ...]] | None = None
-    gather_us: dict[str, float] | None = None
-    gather: float | None = None
-    exchange: Exchange | None = None
+    gemm: dict[str, float] | None = None
+    weight_read: dict[str, float] | None = None
+    decode_attention: dict[str, tuple[float, ...]] | None = None
+    prefill_attention: dict[str, float] | None = None
+    all_reduce: dict[str, tuple[float, ...]] | None = None
+    all_gather_us: dict[str, float] | None = None
+    all_gather: float | None = None
+    all_to_all: AllToAll | None = None
 
 
 class Run(Record):
-    """What whole runs take beyond their kernels, in `Profile`'s words."""
+    """Figures fitted to end-to-end runs, the same for all devices; the fields are those of `Profile`."""
 
-    within: float
-    narrow: dict[str, float]
-    exposed_us: dict[str, float]
-    step_us: float
-    prompt_factor: float
-    packed_tokens: float
-    repeats: float
+    in_model_efficiency: float
+    dequant_bandwidth_factor: dict[str, float]
+    layer_overhead_us: dict[str, float]
+    step_overhead_us: float
+    prefill_overhead_factor: float
+    packed_prefill_tokens: float
+    kv_reload_fraction: float
 
 
 class Engine(Record):
-    """What is an engine's own: a factor on exposed time, and whether its attention shares heads, in `Profile`'s words."""
+    """Figures of one engine: a factor on the overhead, and whether its decode attention shares loads among query heads."""
 
-    exposed: float = 1.0
-    shares_heads: bool = True
+    overhead_factor: float = 1.0
+    shares_kv_loads: bool = True
 
 
-class Between(Record):
-    """Messages that leave a domain, and sends, in `Wires`' words."""
+class Network(Record):
+    """Sends, and collectives between domains, the same for all devices; the fields are those of `InterconnectProfile`."""
 
     send_us: float
     send: float
-    out_us: float
-    out: float
-    exchange_out: Exchange
+    scale_out_us: float
+    scale_out: float
+    scale_out_all_to_all: AllToAll
 
 
 class Reserve(Record):
-    """Memory kept free: a share of the device's, within two figures in GB, and never more than another share."""
+    """Memory kept free: a share of the device's memory, clamped to [least_gb, most_gb], and at most the share `most_share`."""
 
     share: float
     least_gb: float
@@ -73,18 +75,18 @@ class Reserve(Record):
 
 
 class Typical(Record):
-    """The file.
+    """The contents of `typical.yaml`.
 
     Attributes
     ----------
     kernels : dict
-        By kind of kernel: how many were timed, median and 90th percentile of |ln(predicted/measured)| at their device's fractions.
+        By kind of kernel: number of timed kernels, median and 90th percentile of |ln(predicted/measured)| at the device's efficiencies.
     errors : dict
-        By estimate: points, median and 90th percentile of the absolute relative error of points that a fit did not see.
+        By estimate: number of points, median and 90th percentile of the absolute relative error of points that a fit did not see.
     engines : dict
-        By an engine's name, with its release where that tells generations of kernels apart.
-    relatives : dict
-        By device, family, vendor or `any`: the entry that stands for it.
+        By name of the engine, with its release where releases differ in their attention kernels.
+    fallback_device : dict
+        By device, family, vendor or `any`: the device whose profile is used where the device itself was not measured.
     """
 
     date: str
@@ -92,105 +94,104 @@ class Typical(Record):
     errors: dict[str, tuple[float, ...]]
     run: Run
     engines: dict[str, Engine]
-    between: Between
+    network: Network
     reserve: Reserve
-    devices: dict[str, Entry]
-    relatives: dict[str, str]
+    devices: dict[str, DeviceProfile]
+    fallback_device: dict[str, str]
 
 
 @lru_cache(maxsize=1)
 def read() -> Typical:
-    """The file's figures."""
+    """The contents of the file."""
     value, lines = yamlfile.load(PATH)
     return build(Typical, value, lines, str(PATH))
 
 
 def profile(device: Device, engine: str | None = None) -> Profile:
-    """The profile of a device, of an engine where one is named.
+    """The profile of a device, adjusted to an engine where one is named.
 
     """
     return resolved(read(), device, engine)
 
 
+# How notes name what another device's measurements are used for.
+_WHAT = {
+    "gemm": "GEMM",
+    "weight_read": "weight-read",
+    "decode_attention": "decode-attention",
+    "prefill_attention": "prefill-attention",
+    "all_reduce": "all-reduce",
+    "all_gather_us": "all-gather",
+    "all_gather": "all-gather",
+    "all_to_all": "all-to-all",
+}
+
+
 def resolved(file: Typical, device: Device, engine: str | None = None) -> Profile:
-    """The profile of a device by the figures of a file."""
-    chain = lenders(file, device)
-    own = Engine()
+    """The profile of a device from the figures in `file`, fallbacks filled in."""
+    chain = fallback_chain(file, device)
+    chosen = Engine()
     timed = timed_engine(file, engine)
     if timed is not None:
-        own = file.engines[timed]
-
-    def of(field: str) -> tuple[str, Any]:
-        """A figure, and the entry that has it."""
-        return next((name, value) for name in chain if (value := getattr(file.devices[name], field)) is not None)
-
-    fields = ("products", "reads", "decode", "prompt", "reduce", "gather_us", "gather", "exchange")
-    found: dict[str, tuple[str, Any]] = {field: of(field) for field in fields}
-    borrowed: dict[str, list[str]] = {}
-    for field, (name, _) in found.items():
+        chosen = file.engines[timed]
+    figures: dict[str, Any] = {}
+    fallbacks: dict[str, list[str]] = {}
+    for field, what in _WHAT.items():
+        name, figures[field] = next((name, value) for name in chain if (value := getattr(file.devices[name], field)) is not None)
         if name != device.name:
-            borrowed.setdefault(name, []).append(_WORDS[field])
-    figures = {field: value for field, (_, value) in found.items()}
-    run, between = file.run, file.between
-    wires = Wires(
-        reduce=figures["reduce"],
-        gather_us=figures["gather_us"],
-        gather=figures["gather"],
-        exchange=figures["exchange"],
-        **{name: getattr(between, name) for name in ("send_us", "send", "out_us", "out", "exchange_out")},
-    )
+            fallbacks.setdefault(name, []).append(what)
+    run, network = file.run, file.network
     return Profile(
         accuracy=accuracy(file),
-        borrowed=tuple((name, tuple(dict.fromkeys(words))) for name, words in borrowed.items()),
-        products=figures["products"],
-        reads=figures["reads"],
-        decode=figures["decode"],
-        prompt=figures["prompt"],
-        within=run.within,
-        narrow=run.narrow,
-        exposed_us={name: own.exposed * value for name, value in run.exposed_us.items()},
-        step_us=own.exposed * run.step_us,
-        prompt_factor=run.prompt_factor,
-        packed_tokens=run.packed_tokens,
-        shares_heads=own.shares_heads,
-        repeats=run.repeats,
+        fallbacks=tuple((name, tuple(dict.fromkeys(whats))) for name, whats in fallbacks.items()),
+        gemm=figures["gemm"],
+        weight_read=figures["weight_read"],
+        decode_attention=figures["decode_attention"],
+        prefill_attention=figures["prefill_attention"],
+        in_model_efficiency=run.in_model_efficiency,
+        dequant_bandwidth_factor=run.dequant_bandwidth_factor,
+        layer_overhead_us={kind: chosen.overhead_factor * value for kind, value in run.layer_overhead_us.items()},
+        step_overhead_us=chosen.overhead_factor * run.step_overhead_us,
+        prefill_overhead_factor=run.prefill_overhead_factor,
+        packed_prefill_tokens=run.packed_prefill_tokens,
+        shares_kv_loads=chosen.shares_kv_loads,
+        kv_reload_fraction=run.kv_reload_fraction,
         reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
-        wires=wires,
+        interconnect=InterconnectProfile(
+            all_reduce=figures["all_reduce"],
+            all_gather_us=figures["all_gather_us"],
+            all_gather=figures["all_gather"],
+            send_us=network.send_us,
+            send=network.send,
+            all_to_all=figures["all_to_all"],
+            scale_out_us=network.scale_out_us,
+            scale_out=network.scale_out,
+            scale_out_all_to_all=network.scale_out_all_to_all,
+        ),
         engine=timed or "pooled",
     )
 
 
-_WORDS = {
-    "products": "products",
-    "reads": "reading of weights",
-    "decode": "attention",
-    "prompt": "attention of prompts",
-    "reduce": "all-reduces",
-    "gather_us": "gathers",
-    "gather": "gathers",
-    "exchange": "exchanges",
-}
-
-
 def timed_engine(file: Typical, engine: str | None) -> str | None:
-    """The entry whose timings an engine's release takes: its own, or its engine's; None where they are those of all together."""
+    """The entry of the file whose overhead an engine's release takes: its own, or its engine's; None: that of all engines together."""
     names = (engine, split(engine)[0]) if engine is not None else ()
     return next((name for name in names if name in file.engines), None)
 
 
 def accuracy(file: Typical) -> str:
-    """A sentence on the errors of points of a source that a fit did not see."""
-    if OTHERS not in file.errors:
+    """One sentence on the date of the calibration and its leave-one-source-out error."""
+    if SOURCE_LEFT_OUT not in file.errors:
         return f"calibrated {file.date}"
-    count, median, most = file.errors[OTHERS]
-    shown = f"half were within {median:.0%}, nine tenths within {most:.0%}"
-    return f"calibrated {file.date}; of {count:.0f} measured speeds, each foreseen from other sources, {shown}"
+    count, median, p90 = file.errors[SOURCE_LEFT_OUT]
+    return f"calibrated {file.date}; leave-one-source-out error over {count:.0f} measured runs: median {median:.0%}, p90 {p90:.0%}"
 
 
-def lenders(file: Typical, device: Device) -> list[str]:
-    """The entries that a device's figures come from, its own or nearest relative's first."""
-    keys = (device.name, device.family, device.vendor, ANY)
-    name: str | None = device.name if device.name in file.devices else next(file.relatives[key] for key in keys if key in file.relatives)
+def fallback_chain(file: Typical, device: Device) -> list[str]:
+    """The entries of `file.devices` to search for a device's figures, in this order: its own or its fallback's, then each `like`."""
+    keys = (device.name, device.family, device.vendor, DEFAULT_DEVICE)
+    name: str | None = device.name
+    if device.name not in file.devices:
+        name = next(file.fallback_device[key] for key in keys if key in file.fallback_device)
     chain: list[str] = []
     while name is not None and name not in chain:
         chain.append(name)
@@ -199,10 +200,10 @@ def lenders(file: Typical, device: Device) -> list[str]:
 
 
 def reserve_gb(rule: Reserve, capacity_gb: float) -> float:
-    """GB that an engine keeps free on a device of that memory."""
+    """GB that an engine keeps free on a device with `capacity_gb` of memory."""
     return min(max(rule.least_gb, rule.share * capacity_gb), rule.most_gb, rule.most_share * capacity_gb)
 
 
 def with_run(profile: Profile, run: Run) -> Profile:
-    """The same device under other figures of whole runs."""
+    """A copy of the profile with other figures of end-to-end runs."""
     return replace(profile, **{field.name: getattr(run, field.name) for field in run.fields_})

@@ -1,10 +1,9 @@
-"""A model on a machine: which tensor is stored how, what each operation's roofs are, and what had to give.
+"""A model placed on hardware: storage dtypes, achievable peaks per operation, and the fallbacks taken.
 
-Everything below (operations, time, memory, solvers) takes a Deployment and arrays; nothing below reads files.
+The physics and the solvers take a Deployment and arrays, and read no files.
 """
 
-from functools import cached_property, lru_cache
-from typing import Any, Self
+from functools import cached_property
 
 from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
@@ -12,27 +11,26 @@ from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.specs import dtypes
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs import dtypes, weight_recipes
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
-from roofcalc.specs.model import Dtypes, Model
+from roofcalc.specs.formula import formula
+from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
-
-SIXTEEN_BIT_CLASSES = ("router", "index", "norm")  # whatever --weights says, these stay 16-bit
-LINEAR_CLASSES = ("attention", "mlp", "experts", "shared", "state", "head")
-NATIVE = "native"
+from roofcalc.specs.stored_weights import WeightDtypes, sixteen_bit, weight_dtypes
+from roofcalc.specs.weight_recipes import LINEAR_CLASSES, NATIVE, SIXTEEN_BIT_CLASSES
 
 
 class Draft(Record):
-    """Speculation: `tokens` drafted per step, each accepted with a given probability, by a drafter or at no cost.
+    """Speculative decoding: `tokens` drafted per step, each accepted with probability `acceptance`.
 
     Attributes
     ----------
     deployment : Deployment or None
-        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer.
+        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer; None: drafting is free.
     copies : int
-        Such drafters that take turns, one draft each: a model's several multi-token-prediction layers.
+        Drafters that take turns, one draft each: the several multi-token-prediction layers of a model.
     """
 
     tokens: int
@@ -41,38 +39,34 @@ class Draft(Record):
     copies: int = 1
 
     @property
+    @formula("A = (1 − α^q)/(1 − α)")
     def accepted(self) -> float:
-        """Tokens that a step yields on average: the accepted drafts and one of its own.
-
-        Formulas
-        --------
-        A = (1 − α^q)/(1 − α)
-        """
+        """Expected tokens per step: the accepted drafts, and one that the target model adds (arXiv 2211.17192, equation 1)."""
         q = self.tokens + 1
         return float(q) if self.acceptance == 1 else (1 - self.acceptance**q) / (1 - self.acceptance)
 
 
 class Deployment(Record):
-    """One model on one machine, in one precision and layout, under one set of assumptions.
+    """One model on one system, in one precision and layout, under one set of assumptions.
 
-    Build it with `deploy`, which checks that the parts fit together.
+    Build it with `deploy`, which validates the combination.
 
     Attributes
     ----------
     weights : str
-        A dtype for every matrix, or "native" for the checkpoint's own mix.
+        A recipe (`roofcalc.specs.weight_recipes`) in canonical words, or "native" for the checkpoint's dtypes.
     kv : Dtype
-        The KV cache's dtype.
+        Of the KV cache.
     compute : str or None
-        The format asked for in linear operations; None follows the weights (`linear_format`).
+        Requested format of GEMMs; None follows the weights (`linear_format`).
     comm, dispatch, combine : Dtype or None
-        Elements of all-reduces, and of tokens to and from experts; None as `wire_bytes` says.
+        Of the elements of all-reduces, and of MoE dispatch and combine; None: the defaults of `wire_bytes`.
     draft : Draft or None
-        Speculation.
+        Speculative decoding.
     profile : Profile or None
-        In `typical`: what the device and its libraries achieve.
+        In `typical`: the measured efficiencies of the device.
     rules : Rules or None
-        How the engine uses memory, where it has rules.
+        The memory rules of the engine, where it has some.
     """
 
     model: Model
@@ -91,44 +85,49 @@ class Deployment(Record):
 
     @property
     def accepted(self) -> float:
-        """Tokens per step and sequence: 1, or with drafts as many as are accepted on average."""
+        """Tokens accepted per step and sequence: 1, or with drafts their expected number."""
         return self.draft.accepted if self.draft else 1.0
 
+    @cached_property
+    def stored(self) -> WeightDtypes:
+        """Storage dtypes of the weights by tensor class."""
+        return weight_dtypes(self.model, self.weights)
+
     def weight_dtype(self, tensor: str) -> Dtype:
-        """How tensors of a class are stored: under `native` as in the checkpoint, else as `weights` says."""
-        return stored(self.model.dtypes, self.weights, tensor)
+        """Storage dtype of a tensor class."""
+        return self.stored.of(tensor)
 
     def linear_format(self, tensor: str) -> str | None:
-        """The format that products by weights of a class run at; None where the device has none for it."""
+        """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
         device, stored = self.hardware.device, self.weight_dtype(tensor)
         if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
-            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.usable(device, "bf16")
+            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
         if self.compute is not None:
             return self.compute
         if self.assumptions.is_bound:
             return dtypes.fastest(device, stored.bits)
-        return dtypes.usable(device, stored.compute)
+        return dtypes.arithmetic_format(device, stored.compute)
 
     @property
     def attention_format(self) -> str | None:
-        """The format of products with the KV cache: bf16, or fp8 where cache and device are."""
+        """The format in which attention computes: bf16, or fp8 where both the cache and the device are fp8."""
         if self.assumptions.is_bound:
             return dtypes.fastest(self.hardware.device, 8)
         eight_bit = self.kv.is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
-        return dtypes.usable(self.hardware.device, "fp8" if eight_bit else "bf16")
+        return dtypes.arithmetic_format(self.hardware.device, "fp8" if eight_bit else "bf16")
 
     @property
     def index_format(self) -> str | None:
-        """The format that indexers score at: fp8 where the device has it."""
-        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.usable(self.hardware.device, "fp8")
+        """The format in which indexers score: fp8 where the device has it."""
+        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
 
     @property
     def state_format(self) -> str | None:
-        """The format of recurrent updates: bf16."""
-        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.usable(self.hardware.device, "bf16")
+        """The format in which recurrent states are updated: bf16."""
+        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
 
     def format_of(self, role: str, tensor: str) -> str | None:
-        """The format that an operation of a role runs at; None where the device has none for it."""
+        """The format in which an operation of a role computes; None where the device lists no peak for it."""
         if role == "linear":
             return self.linear_format(tensor)
         if role == "attention":
@@ -136,7 +135,7 @@ class Deployment(Record):
         return {"index": self.index_format, "state": self.state_format}[role]
 
     def flop_per_s(self, name: str | None) -> float | None:
-        """Peak of one device in a format."""
+        """Peak FLOP/s of one device in a format; None where there is no format."""
         if name is None:
             return None
         clock = self.hardware.device.best.clock if self.assumptions.is_bound else 1.0
@@ -145,24 +144,27 @@ class Deployment(Record):
     def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
         """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
 
-        Those given by hand, else the profile's for its role and dtype, of a decode step or of a prompt.
+        `--mfu` and `--mbu` where they are given, else the device profile's for the role, the dtype, and decode or prefill.
         """
         mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
         if self.profile and (mfu is None or mbu is None):
-            form = self.format_of(role, tensor) or "bf16"
-            own = self.profile.product(self.weight_dtype(tensor), form) if role == "linear" else self.profile.attention(form, prompt)
-            mfu, mbu = own[0] if mfu is None else mfu, own[1] if mbu is None else mbu
+            fmt = self.format_of(role, tensor) or "bf16"
+            if role == "linear":
+                measured = self.profile.gemm_efficiency(self.weight_dtype(tensor), fmt)
+            else:
+                measured = self.profile.attention_efficiency(fmt, prompt)
+            mfu, mbu = measured[0] if mfu is None else mfu, measured[1] if mbu is None else mbu
         return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu
 
     @cached_property
     def linear_classes(self) -> tuple[str, ...]:
-        """Classes of the weight matrices that a step multiplies by, routers and indexers aside."""
+        """Classes of weight matrices that a step multiplies by, without routers and indexers."""
         used = {matrix.tensor for name in self.model.groups for one in self.model.blocks[name].parts for matrix in one.matrices(self.model.hidden)}
-        return tuple(name for name in LINEAR_CLASSES if name in used or name == "head")
+        return (*(name for name in LINEAR_CLASSES if name in used), "head")
 
     @property
     def has_time(self) -> bool:
-        """Whether every operation has a peak to run at."""
+        """Whether the device lists a peak for every operation; without one there are memory answers but no times."""
         blocks = [self.model.blocks[name] for name in self.model.groups]
         needed = [self.linear_format(name) for name in self.linear_classes]
         needed += [self.attention_format] if any(block.attention for block in blocks) else []
@@ -171,30 +173,32 @@ class Deployment(Record):
 
     @property
     def compute_label(self) -> str | None:
-        """Formats of the linear operations, as a row prints them."""
+        """Formats of the GEMMs, as rows print them."""
         used = dict.fromkeys(self.linear_format(name) for name in self.linear_classes)
         return None if None in used else "+".join(str(name) for name in used)
 
     @property
     def weights_label(self) -> str:
-        """The one dtype of all matrices, or `native` for a mix."""
+        """The dtype of all weight matrices, or `native` for a mix."""
+        if self.weights != NATIVE:
+            return self.weights
         used = {self.weight_dtype(name).name for name in (*self.linear_classes, "embed")}
         return used.pop() if len(used) == 1 else NATIVE
 
     @property
     def memory_bytes_per_s(self) -> float:
-        """Peak bandwidth of one device."""
+        """Peak memory bandwidth of one device, in bytes per second."""
         memory, best = self.hardware.device.memory, self.hardware.device.best
         gb_s = max(memory.bandwidth_gb_s, best.bandwidth_gb_s or 0) if self.assumptions.is_bound else memory.bandwidth_gb_s
         return gb_s * 1e9
 
     @property
     def cache_bytes(self) -> float:
-        """What the last-level cache may spare the memory in one step: nothing, but in `bound`."""
+        """Bytes per step that the last-level cache can save the memory: its size in `bound`, else 0."""
         return (self.hardware.device.cache_mb or 0) * 1e6 if self.assumptions.is_bound else 0.0
 
     def wire_bytes(self, message: str) -> float:
-        """Bytes per element on the wire: 16-bit, 1 to experts that compute in fp8 or narrower; half a byte in `bound`."""
+        """Bytes per element of a message: 2, or 1 for dispatch to experts that compute in fp8 or narrower; 0.5 in `bound`."""
         given = {"comm": self.comm, "dispatch": self.dispatch, "combine": self.combine}[message]
         if given is not None:
             return given.bytes_per_element
@@ -205,7 +209,7 @@ class Deployment(Record):
 
     @property
     def capacity_bytes(self) -> float:
-        """Memory of one device in the reading asked for."""
+        """Memory of one device, in bytes, by the capacity figure in force (`--capacity`)."""
         readings = self.hardware.device.memory.readings()
         name = self.assumptions.capacity or "nominal"
         if name == "engine":
@@ -214,7 +218,7 @@ class Deployment(Record):
 
     @property
     def usable_bytes(self) -> float:
-        """Memory of one device that weights and caches may fill; under an engine's rules its activations and runtime too."""
+        """Memory of one device for weights and caches, in bytes; under an engine's rules for its activations and runtime too."""
         kept = (self.assumptions.reserve_gb or 0.0) * 1e9
         if self.rules is not None and self.rules.share_of == "rest":
             return self.capacity_bytes - kept
@@ -226,38 +230,11 @@ class Deployment(Record):
     def stages(self) -> list[Stage]:
         return stages(self.model, self.layout, self.hardware.domain)
 
-    @cached_property
-    def known_rates(self) -> dict[tuple[str, str, bool], tuple[float, float]]:
-        """FLOPs and bytes per second by role, tensor and whether of a prompt, as they are met (`roofcalc.physics.roofline.rates`)."""
-        return {}
-
-    def moved(self, hardware: Hardware, layout: Layout) -> Self:
-        """The same on other hardware and in another layout; on the same kind of device it reaches the same rates."""
-        there = replace(self, hardware=hardware, layout=layout)
-        if hardware.device is self.hardware.device:
-            there.__dict__["known_rates"] = self.known_rates
-        return there
-
-
-@lru_cache(maxsize=1024)
-def stored(checkpoint: Dtypes, weights: str, tensor: str) -> Dtype:
-    """Storage dtype of a class of tensors: the checkpoint's under `native`, else what `weights` names."""
-    if weights != NATIVE:
-        return dtypes.dtype(sixteen_bit(checkpoint) if tensor in SIXTEEN_BIT_CLASSES else weights)
-    given = getattr(checkpoint, tensor)
-    if given is None and tensor in SIXTEEN_BIT_CLASSES and dtypes.dtype(checkpoint.default).bytes_per_element < 2:
-        return dtypes.dtype(sixteen_bit(checkpoint))
-    return dtypes.dtype(given or checkpoint.default)
-
-
-def sixteen_bit(dtypes: Dtypes) -> str:
-    """A checkpoint's own 16-bit type."""
-    return "fp16" if dtypes.default == "fp16" else "bf16"
-
 
 def cache_dtype(model: Model, kv: str | None) -> Dtype:
-    """The dtype of a KV cache: the one asked for, the checkpoint's own, or its 16-bit type."""
-    return dtypes.dtype(kv or model.dtypes.kv or sixteen_bit(model.dtypes))
+    """The dtype of a KV cache: the one asked for, or by default (also "native" and "auto") the checkpoint's, or its 16-bit type."""
+    asked = None if kv is None or kv.strip().lower() in (NATIVE, "auto") else kv
+    return dtypes.dtype(asked or model.dtypes.kv or sixteen_bit(model.dtypes))
 
 
 def deploy(
@@ -277,42 +254,42 @@ def deploy(
     dcp: int | None = None,
     assumptions: Assumptions | None = None,
 ) -> Deployment:
-    """A checked Deployment; whatever is left out follows the checkpoint, and `roofcalc.deployment.parallelism.choose`.
+    """A validated Deployment; dtypes that are left out follow the checkpoint, degrees `roofcalc.deployment.parallelism.choose`.
 
     Raises
     ------
     RoofcalcError
-        Unknown dtype, a compute format or capacity reading that the device lacks, or an impossible layout.
+        Unknown dtype or recipe, a compute format or capacity reading that the device lacks, or an impossible layout.
     """
     assumed, profile = assumptions or Assumptions(), None
     device = hardware.device
-    if weights != NATIVE:
-        dtypes.dtype(weights)
+    weights = weight_recipes.parse(weights).label
     compute = compute.strip().lower() if compute is not None else None
-    if compute is not None and compute not in (known := dtypes.widest_known(device)):
-        raise RoofcalcError(f"compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
+    if compute is not None and compute not in (known := dtypes.known_formats(device)):
+        raise RoofcalcError(f"--compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
     layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     rules = engines.rules(assumed.engine)
     if rules is not None:
         assumed = _by_engine(assumed, rules, model, device, layout)
     elif assumed.capacity == "engine":
-        raise RoofcalcError("capacity: 'engine' is what an engine's runtime reports; name one (--engine vllm)")
+        raise RoofcalcError("--capacity: 'engine' is the figure of an engine's runtime; name one (--engine vllm)")
     if assumed.is_typical:
         assumed, profile = _typical(assumed, device)
     if assumed.capacity not in (*readings, "largest", "engine"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
-        raise RoofcalcError(f"capacity: {device.name} has no {assumed.capacity!r} reading; it has {sizes}")
+        raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
     built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
     if built.usable_bytes <= 0:
-        raise RoofcalcError(f"reserve: nothing of {device.name}'s {built.capacity_bytes / 1e9:g} GB is left")
+        raise RoofcalcError(f"--reserve: it leaves nothing of the {built.capacity_bytes / 1e9:g} GB of {device.name}")
     return built
 
 
 def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device, layout: Layout) -> Assumptions:
-    """What an engine's rules say where nothing was asked for: its share of memory, of what, and its layout of caches."""
-    latent = any(isinstance(model.blocks[name].attention, (MLA, Pooled)) for name in model.groups)
+    """The assumptions with what an engine's rules fill in where nothing was given: its share of the memory and its layout of caches."""
+    attentions = [attention for name in model.groups if (attention := model.blocks[name].attention) is not None]
+    latent = any(not attention.tp_divides_cache for attention in attentions)
     return replace(
         assumed,
         util=rules.default_util(device, layout.tp * layout.pp) if assumed.util is None else assumed.util,
@@ -324,8 +301,8 @@ def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device,
 
 
 def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:
-    """The preset's figures of a device: its profile, and with it the reserve and the reading of its memory."""
-    from roofcalc.deployment import calibrated  # reads a file, for this preset alone
+    """The profile of a device in `typical`, and the assumptions with the reserve and the capacity figure filled in."""
+    from roofcalc.deployment import calibrated  # reads a file that only `typical` needs
 
     profile = calibrated.profile(device, assumed.engine)
     reading = assumed.capacity or ("visible" if "visible" in device.memory.readings() else "nominal")
@@ -334,34 +311,40 @@ def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile
 
 
 def notes(deployment: Deployment) -> list[str]:
-    """Assumptions that bit: formats that the device lacks, replicated KV heads, devices without any peak or measurement."""
+    """Notes on fallbacks and replication that affect the result."""
     model, device = deployment.model, deployment.hardware.device
     found = []
     found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
-    for other, what in deployment.profile.borrowed if deployment.profile else ():
-        found.append(f"typical: {device.name} borrows what {other} achieves in {', '.join(what)}")
+    for other, what in deployment.profile.fallbacks if deployment.profile else ():
+        found.append(f"typical: no {', '.join(what)} measurements for {device.name}; using those of {other}")
+    found += _sixteen_bit_ends(deployment)
     for name in deployment.linear_classes:
         stored = deployment.weight_dtype(name)
         used = deployment.linear_format(name)
         if used is None:
-            found.append(f"{device.name} has no peak that {stored.name} weights could compute at: no times")
+            found.append(f"{device.name}: the catalog lists no peak FLOP/s for {stored.compute} or wider; latency cannot be computed")
         elif not deployment.assumptions.is_bound and deployment.compute is None and used != stored.compute:
-            found.append(f"{device.name} has no {stored.compute}: {stored.name} weights compute at {used}")
+            found.append(f"{device.name} has no {stored.compute} peak: GEMMs with {stored.name} weights compute in {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
-        found.append(f"{device.name} has no fp8: attention over the {deployment.kv.name} cache computes at {deployment.attention_format}")
-    found += [_replicated(deployment, name, model.blocks[name].attention) for name in model.groups]
+        found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
+    found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
     return [text for text in dict.fromkeys(found) if text]
 
 
-def _replicated(deployment: Deployment, name: str, attention: Any) -> str:
+def _sixteen_bit_ends(deployment: Deployment) -> list[str]:
+    """A sentence on what a narrow recipe leaves in 16 bits."""
+    if not weight_recipes.parse(deployment.weights).linear_only:
+        return []
+    ends = deployment.weight_dtype("embed").name
+    every = deployment.weight_dtype(next(iter(deployment.linear_classes))).name
+    recipe = deployment.weights
+    return [f"weights {recipe}: the blocks' linear layers; embedding and LM head stay {ends} as in published checkpoints (all={every}: every matrix)"]
+
+
+def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
     """A sentence on cache entries that several tensor ranks hold."""
     layout, model = deployment.layout, deployment.model
     if attention is None or layout.tp == 1:
         return ""
-    if isinstance(attention, GQA):
-        copies = layout.tp * attention.kv_heads_on_device(layout.tp) // attention.kv_heads // layout.dcp
-        what = f"{attention.kv_heads} KV heads on {layout.tp} tensor ranks: each is held {copies} times"
-    else:
-        copies = layout.tp // layout.dcp
-        what = f"the {'latent' if isinstance(attention, MLA) else 'pooled'} cache is whole on each tensor rank: held {copies} times"
-    return f"{model.name}: {what} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+    copies = attention.kv_copies(layout.tp) // layout.dcp
+    return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""

@@ -1,6 +1,6 @@
-"""What a device and its libraries achieve, as measured: fractions of the peaks, latencies, exposed time.
+"""Measured efficiencies of a device and its libraries: fractions of the peaks, collective latencies, overhead.
 
-Plain figures for the preset `typical`; where they come from and which device lends them: `roofcalc.deployment.calibrated`.
+Plain figures for the preset `typical`. `roofcalc.deployment.calibrated` reads them from `typical.yaml`.
 """
 
 from typing import TypeVar
@@ -10,134 +10,139 @@ from roofcalc.specs.record import Record
 
 T = TypeVar("T")
 
-# Whose figures serve arithmetic in a format where the weights' own dtype was not measured.
-_SERVES = {"fp4": "nvfp4", "fp6": "fp8", "fp8": "fp8", "int8": "fp8", "int4": "fp8"}
+# GEMM efficiency to use where the weights' own dtype was not measured, by format of the arithmetic; bf16 otherwise.
+_GEMM_FALLBACK = {"fp4": "nvfp4", "fp6": "fp8", "fp8": "fp8", "int8": "fp8", "int4": "fp8"}
 
 
-class Exchange(Record):
-    """Tokens to experts and back: kernels that send each copy at once, and kernels that merge those for one rank.
+class AllToAll(Record):
+    """MoE dispatch or combine: kernels that send each copy of a token at once, and kernels that merge the copies for one rank.
 
     Attributes
     ----------
-    each_us, merged_us : float
+    per_copy_us, merged_us : float
         Latency of one dispatch or combine.
-    each, merged : float
-        Fraction of the link's bandwidth.
+    per_copy, merged : float
+        Fraction of the link bandwidth.
     """
 
-    each_us: float
-    each: float
+    per_copy_us: float
+    per_copy: float
     merged_us: float
     merged: float
 
 
-class Wires(Record):
-    """How messages fare on a device's links.
+class InterconnectProfile(Record):
+    """Latency and bandwidth efficiency of collectives.
 
     Attributes
     ----------
-    reduce : dict
-        By ranks (as text): latency in microseconds and fraction of the link of the one-shot all-reduce, and of the two-shot
-        or in-switch one.
-    gather_us : dict
+    all_reduce : dict
+        By ranks (as text): latency in microseconds and fraction of the link bandwidth of the one-shot algorithm, then the same two
+        of the two-shot or in-switch algorithm.
+    all_gather_us : dict
         By ranks: latency of an all-gather or reduce-scatter.
-    gather, send_us, send : float
-        Fraction of the link of a gather; latency and fraction of a send.
-    exchange : Exchange
-        Inside a scale-up domain.
-    out_us, out : float
-        Between domains: latency of one doubling of the domains, and fraction of the scale-out link.
-    exchange_out : Exchange
-        Between domains.
+    all_gather, send_us, send : float
+        Fraction of the link bandwidth of an all-gather; latency and fraction of a send to the next stage.
+    all_to_all : AllToAll
+        Dispatch and combine inside a scale-up domain.
+    scale_out_us, scale_out : float
+        Between domains: latency each time the number of domains reached doubles, and fraction of the scale-out bandwidth.
+    scale_out_all_to_all : AllToAll
+        Dispatch and combine between domains.
     """
 
-    reduce: dict[str, tuple[float, ...]]
-    gather_us: dict[str, float]
-    gather: float
+    all_reduce: dict[str, tuple[float, ...]]
+    all_gather_us: dict[str, float]
+    all_gather: float
     send_us: float
     send: float
-    exchange: Exchange
-    out_us: float
-    out: float
-    exchange_out: Exchange
+    all_to_all: AllToAll
+    scale_out_us: float
+    scale_out: float
+    scale_out_all_to_all: AllToAll
 
 
 class Profile(Record):
-    """Figures of one device, or those that it borrows.
+    """Measured efficiencies of one device; those that were not measured come from a fallback device.
 
     Attributes
     ----------
     accuracy : str
-        When it was calibrated, and how far off points were that no fit saw.
-    borrowed : tuple of (device, what)
-        Which other device's measurements stand for what.
-    products : dict
-        By dtype of the weights: fraction of the peak FLOP/s that a large product reaches as a kernel by itself.
-    reads : dict
-        By dtype of the weights: fraction of the memory bandwidth at which a product of few tokens reads them.
-    decode : dict
-        By format of the arithmetic: fractions of FLOP/s and of bandwidth that attention of single tokens reaches.
-    prompt : dict
-        By format of the arithmetic: fraction of FLOP/s that attention of a prompt reaches.
-    within : float
-        Fraction of its kernel's compute rate that a product keeps within a model.
-    narrow : dict
-        By bits of an element (8 or 4): fraction of the 16-bit rate at which weights are read that are widened before arithmetic.
-    exposed_us : dict
-        By kind of a layer's part: time of each layer that no work accounts for.
-    step_us : float
-        The same of each pass through a stage.
-    prompt_factor : float
-        Exposed time in a prefill over that in a decode step.
-    packed_tokens : float
-        Tokens of the prompts that an engine takes in together.
-    shares_heads : bool
-        Attention of single tokens loads a KV head's entries once for all query heads of its group.
+        When the figures were calibrated, and the error of predictions for measured runs that the fit did not see.
+    fallbacks : tuple of (device, what)
+        Other devices whose measurements are used, and for what.
+    gemm : dict
+        By dtype of the weights: fraction of the peak FLOP/s that a large GEMM kernel reaches.
+    weight_read : dict
+        By dtype of the weights: fraction of the memory bandwidth at which a GEMM of few tokens reads them.
+    decode_attention : dict
+        By format of the arithmetic: fractions of peak FLOP/s and of memory bandwidth that decode attention reaches.
+    prefill_attention : dict
+        By format of the arithmetic: fraction of the peak FLOP/s that prefill attention reaches.
+    in_model_efficiency : float
+        Compute rate of a GEMM inside a model over that of the same kernel by itself.
+    dequant_bandwidth_factor : dict
+        By bits of a weight (8 or 4): rate at which weights that are dequantised before the arithmetic are read, over that of 16-bit
+        weights.
+    layer_overhead_us : dict
+        By kind of a layer's part: fixed time of each layer beyond its operations and messages.
+    step_overhead_us : float
+        The same of each pass through a pipeline stage.
+    prefill_overhead_factor : float
+        Overhead in a prefill over that in a decode step.
+    packed_prefill_tokens : float
+        Tokens of short prompts that an engine prefills together.
+    shares_kv_loads : bool
+        Decode attention loads a KV head's entries once for all query heads of its group.
+    kv_reload_fraction : float
+        Where it does not: fraction of the further loads, one per query head, that take time.
+    reserve_gb : float
+        Memory of one device that engines keep free.
+    interconnect : InterconnectProfile
+        Collectives.
     engine : str
-        Whose exposed time it has: an engine's, or `pooled`.
-    repeats : float
-        Where it does not: how many of the further loads, one per query head, take time.
+        The engine whose overhead was measured, or "pooled": all engines together.
     """
 
     accuracy: str
-    borrowed: tuple[tuple[str, tuple[str, ...]], ...]
-    products: dict[str, float]
-    reads: dict[str, float]
-    decode: dict[str, tuple[float, ...]]
-    prompt: dict[str, float]
-    within: float
-    narrow: dict[str, float]
-    exposed_us: dict[str, float]
-    step_us: float
-    prompt_factor: float
-    packed_tokens: float
-    shares_heads: bool
-    repeats: float
+    fallbacks: tuple[tuple[str, tuple[str, ...]], ...]
+    gemm: dict[str, float]
+    weight_read: dict[str, float]
+    decode_attention: dict[str, tuple[float, ...]]
+    prefill_attention: dict[str, float]
+    in_model_efficiency: float
+    dequant_bandwidth_factor: dict[str, float]
+    layer_overhead_us: dict[str, float]
+    step_overhead_us: float
+    prefill_overhead_factor: float
+    packed_prefill_tokens: float
+    shares_kv_loads: bool
+    kv_reload_fraction: float
     reserve_gb: float
-    wires: Wires
+    interconnect: InterconnectProfile
     engine: str = "pooled"
 
     @property
     def repeated(self) -> float:
-        """The share of a group's further loads that takes time in this engine."""
-        return 0.0 if self.shares_heads else self.repeats
+        """Fraction of repeated loads of a KV head's entries that takes time: 0 where a group's query heads share one load."""
+        return 0.0 if self.shares_kv_loads else self.kv_reload_fraction
 
-    def product(self, weights: Dtype, form: str) -> tuple[float, float]:
-        """Fractions of peak FLOP/s and bandwidth of a product whose arithmetic is in the format `form`.
+    def gemm_efficiency(self, weights: Dtype, fmt: str) -> tuple[float, float]:
+        """Fractions of peak FLOP/s and of memory bandwidth of a GEMM that computes in the format `fmt`.
 
-        Weights that are narrower than the arithmetic, or whole numbers, are widened first.
+        Weights narrower than the arithmetic, or in an integer dtype, are dequantised first.
         """
-        serves = _SERVES.get(form, "bf16")
-        widened = weights.bits < WIDTH_BITS[form] or "int" in weights.name
-        compute = _first(self.products, *(() if widened else (weights.name,)), serves)
-        if widened:
-            return compute * self.within, _first(self.reads) * self.narrow["8" if weights.bits > 4 else "4"]
-        return compute * self.within, _first(self.reads, weights.name, serves)
+        fallback = _GEMM_FALLBACK.get(fmt, "bf16")
+        dequantised = weights.bits < WIDTH_BITS[fmt] or "int" in weights.name
+        compute = _first(self.gemm, *(() if dequantised else (weights.name,)), fallback)
+        if dequantised:
+            return compute * self.in_model_efficiency, _first(self.weight_read) * self.dequant_bandwidth_factor["8" if weights.bits > 4 else "4"]
+        return compute * self.in_model_efficiency, _first(self.weight_read, weights.name, fallback)
 
-    def attention(self, form: str, prompt: bool) -> tuple[float, float]:
-        """Fractions of attention, indexers and recurrent updates whose arithmetic is in the format `form`."""
-        compute, memory = _first(self.decode, form)
-        return _first(self.prompt, form) if prompt else compute, memory
+    def attention_efficiency(self, fmt: str, prompt: bool) -> tuple[float, float]:
+        """Fractions of peak FLOP/s and of memory bandwidth of attention, indexers and recurrent updates that compute in `fmt`."""
+        compute, memory = _first(self.decode_attention, fmt)
+        return _first(self.prefill_attention, fmt) if prompt else compute, memory
 
 
 def _first(figures: dict[str, T], *names: str) -> T:

@@ -235,7 +235,7 @@ def check(name: str, timed: tuple[str, ...]) -> None:
     known = tuple(dict.fromkeys((*engines(), *timed, NONE)))
     if name not in known and split(name)[0] not in known:
         hint = did_you_mean(name, known)
-        raise RoofcalcError(f"engine: {name!r} is not known{hint}; known: {', '.join(known)}, with a release where wanted (vllm-0.16)")
+        raise RoofcalcError(f"--engine: {name!r} is not known{hint}; known: {', '.join(known)}, with a release where wanted (vllm-0.16)")
 
 
 def visible_bytes(device: Device) -> float:

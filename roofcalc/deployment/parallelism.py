@@ -1,4 +1,4 @@
-"""How a model spreads over devices: tensor, pipeline, data, expert and context degrees, and the stages of a pipeline.
+"""Parallelism: tensor, pipeline, data, expert and decode context degrees, and the stages of a pipeline.
 
 Ranks are laid out tensor innermost, then data, then pipeline.
 """
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.layer_pattern import Runs
@@ -19,8 +18,8 @@ from roofcalc.specs.record import Record
 class Layout(Record):
     """Degrees of parallelism; tensor × pipeline × data = devices.
 
-    Experts are split over all tensor and data ranks of a stage (ep 1), or spread over them (ep = tp·dp). Decode context
-    parallel ranks, within the tensor group, share the cache entries that they would all hold.
+    Each expert is split over all tensor and data ranks of a stage (ep 1), or whole experts are distributed over them (ep = tp·dp).
+    Decode context parallel ranks are tensor ranks over which replicated KV entries are sharded.
     """
 
     tp: int = 1
@@ -35,7 +34,7 @@ class Layout(Record):
 
 
 class Stage(Record):
-    """A pipeline stage, and how many equal ones there are.
+    """A pipeline stage, and the number of identical stages.
 
     Attributes
     ----------
@@ -43,9 +42,9 @@ class Stage(Record):
     first, last : bool
         Holds the embedding; holds the head.
     sends : "", "link" or "scale_out"
-        Over which wire it passes its output on.
+        The link over which it sends its output to the next stage; "" for the last stage.
     count : int
-        Stages that are alike.
+        Identical stages.
     """
 
     groups: tuple[tuple[str, int], ...]
@@ -56,25 +55,21 @@ class Stage(Record):
 
 
 def head_counts(model: Model) -> tuple[int, ...]:
-    """The different numbers of query heads among the layers in use."""
+    """The distinct numbers of query heads in the layers of the model, ascending."""
     found = {model.blocks[name].attention for name in model.groups}
     return tuple(sorted({attention.heads for attention in found if attention is not None}))
 
 
 def expert_counts(model: Model) -> tuple[int, ...]:
-    """The different numbers of experts that compute among the layers in use."""
+    """The distinct numbers of computing experts in the layers of the model, ascending."""
     parts = (model.blocks[name].mlp for name in model.groups)
     return tuple(sorted({part.experts for part in parts if isinstance(part, Experts)}))
 
 
 def copies_of_entries(model: Model, tp: int) -> int:
     """How many of `tp` tensor ranks hold each cache entry: all of them for latents, t/n_kv for heads; the fewest among the layers."""
-    found = []
-    for name in model.groups:
-        attention = model.blocks[name].attention
-        if attention is not None:
-            found.append(max(1, tp // attention.kv_heads) if isinstance(attention, GQA) else tp)
-    return min(found, default=1)
+    attentions = (model.blocks[name].attention for name in model.groups)
+    return min((attention.kv_copies(tp) for attention in attentions if attention is not None), default=1)
 
 
 def legal_tp(model: Model, devices: int) -> list[int]:
@@ -84,13 +79,13 @@ def legal_tp(model: Model, devices: int) -> list[int]:
 
 
 def legal_ep(model: Model, tp: int, dp: int) -> list[int]:
-    """Expert parallel degrees: 1, or all tensor and data ranks of a stage where each gets an expert."""
+    """Expert parallel degrees: 1, or all tensor and data ranks of a stage if there are enough experts."""
     experts = expert_counts(model)
     return [1, tp * dp] if experts and 1 < tp * dp <= min(experts) else [1]
 
 
 def legal_dcp(model: Model, tp: int) -> list[int]:
-    """Decode context parallel degrees: what divides both tp and the copies that its ranks hold of each entry."""
+    """Decode context parallel degrees: common divisors of tp and of the copies of each KV entry."""
     copies = copies_of_entries(model, tp)
     return [c for c in range(1, copies + 1) if copies % c == 0 and tp % c == 0]
 
@@ -104,28 +99,28 @@ def choose(
     ep: int | None = None,
     dcp: int | None = None,
 ) -> Layout:
-    """The layout asked for; what is left open is filled in.
+    """The layout with the given degrees; the others are chosen.
 
-    Tensor parallel takes the largest power of two within the domain that divides the devices and the heads; the rest
-    goes to data parallel for models with experts or a latent cache, else to the pipeline. Experts spread over all ranks of
-    a stage where there are enough of them.
+    The default tp is the largest power of two within the domain that divides the devices and the heads; the remaining devices go to
+    dp for models with experts or a latent cache, else to pp. Whole experts are distributed over all ranks of a stage if there are
+    enough of them.
 
     Raises
     ------
     RoofcalcError
-        The degrees do not multiply to the devices, tensor parallel does not divide the heads, there are more stages than
-        layers, or expert or context parallel degrees that cannot be; names the nearest that can.
+        The product of the degrees is not the number of devices, tp does not divide the heads, pp exceeds the layers, or ep or dcp
+        is not possible; names the nearest possible values.
     """
     tp, pp, dp = _degrees(model, hardware, tp, pp, dp)
     if pp > model.depth:
-        raise RoofcalcError(f"pp {pp}: {model.name} has only {model.depth} layers; give --tp, --pp, --dp so that tp × pp × dp = {hardware.count}")
+        raise RoofcalcError(f"--pp: {model.name} has only {model.depth} layers, not {pp}; choose tp × pp × dp = {hardware.count}")
     experts = legal_ep(model, tp, dp)
     if ep is not None and ep not in experts:
-        raise RoofcalcError(f"ep {ep} is not possible for {model.name} with tp {tp}, dp {dp}: {_experts_reason(model, tp, dp, experts)}")
+        raise RoofcalcError(f"--ep: {ep} is not possible for {model.name} with tp {tp}, dp {dp}: {_experts_reason(model, tp, dp, experts)}")
     contexts = legal_dcp(model, tp)
     if dcp is not None and dcp not in contexts:
-        held = "each cache entry is held once" if contexts == [1] else f"each cache entry is held {copies_of_entries(model, tp)} times"
-        raise RoofcalcError(f"dcp {dcp} is not possible for {model.name} with tp {tp}, where {held}; possible: {_listed(contexts)}")
+        held = "each KV entry is stored once" if contexts == [1] else f"each KV entry is stored {copies_of_entries(model, tp)} times"
+        raise RoofcalcError(f"--dcp: {dcp} is not possible for {model.name} with tp {tp}, where {held}; possible: {_listed(contexts)}")
     return Layout(tp, pp, dp, experts[-1] if ep is None else ep, dcp or 1)
 
 
@@ -135,7 +130,7 @@ def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, d
     if count % fixed or (tp and pp and dp and fixed != count):
         asked = " × ".join(f"{name} {value}" for name, value in (("tp", tp), ("pp", pp), ("dp", dp)) if value)
         raise RoofcalcError(
-            f"{asked} does not make up the {count} devices of {hardware.name}: tp × pp × dp must be {count}{_nearest(model, count, tp, pp, dp)}"
+            f"{asked} does not match the {count} devices of {hardware.name}: tp × pp × dp must be {count}{_nearest(model, count, tp, pp, dp)}"
         )
     if tp is None:
         rest = count // fixed
@@ -143,7 +138,7 @@ def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, d
         tp = rest if pp and dp else max(fits)
     if any(h % tp for h in heads):
         raise RoofcalcError(
-            f"tp {tp} does not divide the {' and '.join(map(str, heads))} query heads of {model.name}; "
+            f"--tp: {tp} does not divide the {' and '.join(map(str, heads))} query heads of {model.name}; "
             f"possible on {hardware.name}: {_listed(legal_tp(model, count))}"
         )
     left = count // (tp * (pp or 1) * (dp or 1))
@@ -153,7 +148,7 @@ def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, d
 
 
 def _nearest(model: Model, count: int, tp: int | None, pp: int | None, dp: int | None) -> str:
-    """The possible layouts that change the degrees asked for the least, in words."""
+    """The possible layouts nearest to the requested degrees, as flags."""
     asked = [(value, place) for place, value in enumerate((tp, pp, dp)) if value]
     possible = [(t, p, count // t // p) for t in legal_tp(model, count) for p in range(1, min(count // t, model.depth) + 1) if count // t % p == 0]
     possible.sort(key=lambda one: (sum(abs(math.log(one[place] / value)) for value, place in asked), one[1], one[2]))
@@ -165,8 +160,8 @@ def _experts_reason(model: Model, tp: int, dp: int, legal: list[int]) -> str:
     if not experts:
         return "it has no experts; possible: 1"
     if legal == [1] and tp * dp > 1:
-        return f"its {experts[0]} experts do not reach {tp * dp} ranks; possible: 1"
-    return f"experts are split over all ranks (1) or spread over them (tp × dp); possible: {_listed(legal)}"
+        return f"{experts[0]} experts are too few for {tp * dp} ranks; possible: 1"
+    return f"each expert is split over all ranks (1), or whole experts are distributed over them (tp × dp); possible: {_listed(legal)}"
 
 
 def _listed(numbers: list[int]) -> str:
@@ -174,13 +169,13 @@ def _listed(numbers: list[int]) -> str:
 
 
 def prefers_data(model: Model) -> bool:
-    """Whether devices beyond the tensor group serve better as data ranks: models with experts or a latent cache."""
+    """Whether devices beyond the tensor group become data ranks by default: for models with experts or a latent cache."""
     blocks = [model.blocks[name] for name in model.groups]
-    return any(isinstance(b.mlp, Experts) or (b.attention is not None and not isinstance(b.attention, GQA)) for b in blocks)
+    return any(isinstance(b.mlp, Experts) or (b.attention is not None and not b.attention.tp_divides_cache) for b in blocks)
 
 
 def stages(model: Model, layout: Layout, domain: int) -> list[Stage]:
-    """The pipeline's stages, equal ones merged: consecutive layers, the first L mod p stages one more."""
+    """The stages of the pipeline, identical ones merged: consecutive layers, one more in each of the first L mod p stages."""
     return list(_merged(model.runs, layout.pp, layout.tp * layout.dp, domain))
 
 
@@ -193,12 +188,12 @@ def _merged(runs: Runs, depth: int, width: int, domain: int) -> tuple[Stage, ...
 
 
 def each_stage(model: Model, layout: Layout, domain: int) -> Iterator[Stage]:
-    """Every stage in order, one by one."""
+    """Every stage in order, identical ones not merged."""
     return _each(model.runs, layout.pp, layout.tp * layout.dp, domain)
 
 
 def _each(runs: Runs, depth: int, width: int, domain: int) -> Iterator[Stage]:
-    """The same for `depth` stages of `width` devices each."""
+    """The stages of a pipeline of `depth` stages of `width` devices each."""
     names, lefts = [name for name, _ in runs], [count for _, count in runs]
     base, longer = divmod(sum(lefts), depth)
     at = 0
@@ -217,6 +212,6 @@ def _each(runs: Runs, depth: int, width: int, domain: int) -> Iterator[Stage]:
 
 
 def _crosses(width: int, number: int, domain: int) -> bool:
-    """Whether any rank of stage `number` sits in another scale-up domain than its successor."""
+    """Whether any rank of stage `number` is in another scale-up domain than its peer in the next stage."""
     ranks = range(number * width, (number + 1) * width)
     return width >= domain or any(rank // domain != (rank + width) // domain for rank in ranks)

@@ -1,6 +1,6 @@
-"""Drafts: a deployment with a smaller model, or with its own multi-token-prediction layer, beside it on the same devices.
+"""Speculative decoding: a deployment with a drafter on the same devices, a smaller model or the model's multi-token-prediction layer.
 
-The drafter shares the tensor and data ranks of its target. Sources: speculative decoding arXiv 2211.17192; multi-token
+The drafter uses the tensor and data ranks of its target. Sources: speculative decoding arXiv 2211.17192; multi-token
 prediction arXiv 2412.19437, section 2.2.
 """
 
@@ -15,58 +15,58 @@ from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix
 
 MAX_DRAFTS = 1000
-JOIN = "join"  # the projection before a multi-token-prediction layer
+JOIN = "join"  # block name of the projection before a multi-token-prediction layer
 
 
 def with_drafts(
     deployment: Deployment, tokens: int | None, acceptance: float | None, drafter: Model | None = None, own_layers: bool = False
 ) -> Deployment:
-    """The deployment with drafts; unchanged where none are asked for.
+    """The deployment with speculative decoding; unchanged where none is requested.
 
     Parameters
     ----------
     tokens : int, optional
-        Drafted per step; by default as many as the model has multi-token-prediction heads.
+        Drafted per step; default: the number of multi-token-prediction heads of the model.
     acceptance : float
-        Probability that one draft is accepted, given that those before it were: never assumed.
+        Probability that a draft token is accepted, given that those before it were; there is no default.
     drafter : Model, optional
-        A smaller model; without it, and without `own_layers`, drafts cost nothing (looked up in the prompt).
+        A smaller model; without it, and without `own_layers`, drafting is free (n-gram or prompt lookup).
     own_layers : bool
-        The model's own multi-token-prediction layer drafts.
+        Draft with the model's multi-token-prediction layer.
 
     Raises
     ------
     RoofcalcError
-        No acceptance, a model without such layers, two drafters, or a pipeline.
+        No acceptance rate, a model without multi-token-prediction layers, two drafters, or a pipeline.
     """
     if tokens is None and acceptance is None and drafter is None and not own_layers:
         return deployment
     model = deployment.model
     if own_layers and drafter:
-        raise RoofcalcError("draft: either a draft model or --mtp, not both")
+        raise RoofcalcError("--draft-model, --mtp: give one drafter, not both")
     if own_layers and model.mtp is None:
-        raise RoofcalcError(f"mtp: {model.name} has no multi-token-prediction layers")
+        raise RoofcalcError(f"--mtp: {model.name} has no multi-token-prediction layers")
     if tokens is None and own_layers and model.mtp:
         tokens = model.mtp.heads
     if tokens is None:
-        raise RoofcalcError("draft: give the tokens drafted per step too (--draft 4)")
+        raise RoofcalcError("--draft: give the number of tokens drafted per step too (--draft 4)")
     if not (is_number(tokens) and tokens == int(tokens) and 1 <= tokens <= MAX_DRAFTS):
-        raise RoofcalcError(f"draft: expected 1 to {MAX_DRAFTS} tokens per step, got {tokens}")
+        raise RoofcalcError(f"--draft: expected 1 to {MAX_DRAFTS} tokens per step, got {tokens}")
     if acceptance is None:
-        raise RoofcalcError("acceptance: the rate at which drafts are accepted is never assumed; give it too (--acceptance 0.7)")
+        raise RoofcalcError("--acceptance: there is no default acceptance rate; give it too (--acceptance 0.7)")
     if not (is_number(acceptance) and 0 <= acceptance <= 1):
-        raise RoofcalcError(f"acceptance: expected a rate from 0 to 1, got {acceptance}")
+        raise RoofcalcError(f"--acceptance: expected a rate from 0 to 1, got {acceptance}")
     if deployment.layout.pp > 1:
-        raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
-    drafting = _own_layer(model) if own_layers else drafter
+        raise RoofcalcError(f"--draft: speculative decoding is not modelled with pipeline parallelism (pp {deployment.layout.pp}); give --pp 1")
+    drafting = mtp_layer_model(model) if own_layers else drafter
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(deployment, drafting) if drafting else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(deployment, drafting) if drafting else None, copies))
 
 
-def beside(deployment: Deployment, drafter: Model) -> Deployment:
-    """The drafter in its target's layout, as far as it can be divided so: experts and entries too."""
-    layout, wires = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)
-    comm, dispatch, combine = (dtype.name if dtype else None for dtype in wires)
+def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
+    """The drafter in the layout of its target; expert and context parallel degrees fall back to defaults where they do not fit it."""
+    layout, dtypes = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)
+    comm, dispatch, combine = (dtype.name if dtype else None for dtype in dtypes)
     return deploy(
         drafter,
         deployment.hardware,
@@ -85,33 +85,35 @@ def beside(deployment: Deployment, drafter: Model) -> Deployment:
     )
 
 
-def moved(deployment: Deployment, hardware: Hardware, layout: Layout) -> Deployment:
-    """The same on other devices and in another layout, whatever drafts beside it too."""
-    there = deployment.moved(hardware, layout)
+def with_layout(deployment: Deployment, hardware: Hardware, layout: Layout) -> Deployment:
+    """The deployment on other hardware in another layout, its drafter included."""
+    placed = replace(deployment, hardware=hardware, layout=layout)
     draft = deployment.draft
-    return replace(there, draft=replace(draft, deployment=beside(there, draft.deployment.model))) if draft and draft.deployment else there
+    if draft is None or draft.deployment is None:
+        return placed
+    return replace(placed, draft=replace(draft, deployment=draft_deployment(placed, draft.deployment.model)))
 
 
-class OwnLayer(Model):
-    """A multi-token-prediction layer as a model that holds no tables: embedding and head are its target's.
+class MTPLayer(Model):
+    """A multi-token-prediction layer as a model of its own, without embedding: embedding and head are those of its target.
 
-    Its projection of two hidden states to one has as many weights as a plain network of the hidden width.
+    Its projection of two hidden states to one has as many weights as an ungated feed-forward part of the hidden width.
     """
 
     def embedding(self, tp: int = 1) -> Matrix:
-        """Nothing is held."""
+        """No weights: the table of the target is used."""
         return Matrix("embed", 0, self.hidden, "embed")
 
     def norm_vectors(self, block: Block) -> int:
-        """Two norms before the projection, which is no part of the residual streams."""
+        """Two norms before the projection, which lies outside the residual stream."""
         return 2 * self.hidden if block == self.blocks[JOIN] else super().norm_vectors(block)
 
 
-def _own_layer(model: Model) -> Model:
+def mtp_layer_model(model: Model) -> Model:
     assert model.mtp is not None
     name = model.mtp.layers
     blocks = {JOIN: Block(mlp=Dense(model.hidden, plain=True)), name: model.blocks[name]}
     given = {field.name: getattr(model, field.name) for field in model.fields_}
-    return OwnLayer(
+    return MTPLayer(
         **{**given, "blocks": blocks, "layers": f"{JOIN} {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
     )

@@ -1,1 +1,1 @@
-"""What answers cost: money, votes, training data, training itself, errors. Pure functions of records and NumPy arrays."""
+"""Cost of tokens and queries, voting, RL rollouts, overtraining and reliability. Pure functions of records and NumPy arrays."""

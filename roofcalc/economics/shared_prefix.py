@@ -1,6 +1,6 @@
-"""Queries that several streams answer: how many fit, and the seconds of the machine and of waiting that each takes.
+"""Queries answered by several parallel streams: batch size, machine time and latency of each query.
 
-The streams of a query run together on one rank. Sources: attention that reads a shared prefix once arXiv 2402.05099;
+All streams of a query run on one rank and share its prefix. Sources: attention with a shared prefix arXiv 2402.05099;
 self-consistency arXiv 2203.11171.
 """
 
@@ -12,28 +12,29 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
-from roofcalc.physics.generation import limited_by, mean_step, prompt_s
-from roofcalc.physics.ops.types import Branches
+from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers import max_batch as solver
+from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Case(NamedTuple):
-    """Queries of so many streams at their largest batch, each array in the shape of the prefixes and suffixes.
+    """Queries at the largest batch; all arrays have the shape of prefixes and suffixes.
 
     Attributes
     ----------
     queries : array
-        In flight: what fits and stays fast enough.
+        Largest number in flight that fits in memory and meets the rate.
     machine_s : array
-        Seconds of the whole machine per query; nan where none fits.
+        Machine time per query; nan where no query fits. [s]
     latency_s : array
-        Seconds from the query to its last token.
+        Time from the query to its last token. [s]
     limited_by : array of str
-        The resource that takes the largest part of the step; "" where the device has no time.
+        Resource with the largest share of the step; "" where the device has no peak for the weights.
     """
 
     queries: NDArray[Any]
@@ -42,47 +43,37 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
+@formula("machine_s = T_prompt + suffix/A·T_step/queries", "latency_s = TTFT + suffix/A·T_step")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
-    """Queries of `streams` that share their prefix, each stream at `rate` tokens per second or more.
-
-    Formulas
-    --------
-    machine_s = prompt + suffix/A·T/queries
-    latency_s = T_prefill + suffix/A·T
-    """
+    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more."""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
-    branches = Branches(streams, prefix)
+    shared_prefix = SharedPrefix(streams, prefix)
     if not deployment.has_time:
-        fitting = solver.max_batch(deployment, prefix + suffix, rate, branches=branches).max_batch
+        fitting = solver.max_batch(deployment, prefix + suffix, rate, shared_prefix=shared_prefix).max_batch
         unknown = np.full(fitting.shape, np.nan)
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
     step = mean_step(deployment, prefix, suffix, streams)
-    found = solver.max_batch(deployment, prefix + suffix, rate, step, branches)
-    machine = prompt_s(deployment, prefix, chunk) + output_seconds(found.step_s, suffix, found.max_batch, deployment.accepted)
+    largest = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
+    machine = prefill_s_per_request(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
     first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
-    latency = first + suffix / deployment.accepted * found.step_s
-    return Case(found.max_batch, machine, latency, limited_by(step, np.maximum(found.max_batch, 1)))
+    latency = first + suffix / deployment.accepted * largest.step_s
+    return Case(largest.max_batch, machine, latency, limited_by(step, np.maximum(largest.max_batch, 1)))
 
 
-def unshared_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
-    """Seconds of the machine per query where each stream is a sequence by itself and takes in the prefix again.
-
-    Formulas
-    --------
-    queries = floor(max_batch/n)
-    machine_s = n·prompt + suffix/A·T/queries
-    """
+@formula("queries = floor(max_batch/streams)", "machine_s = streams·T_prompt + suffix/A·T_step/queries")
+def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
+    """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]"""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     if not deployment.has_time:
         return np.full(prefix.shape, np.nan)
     step = mean_step(deployment, prefix, suffix)
     queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, step).max_batch / streams)
     seconds = np.where(queries > 0, step.seconds(np.maximum(queries, 1) * streams), np.nan)
-    return np.asarray(streams * prompt_s(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
+    return np.asarray(streams * prefill_s_per_request(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Seconds of a verifier's machine per query, and of waiting for it: the prefix once, then every answer after it."""
-    machine = prompt_s(reader, prefix, chunk) + streams * prompt_s(reader, suffix, chunk, prefix)
+    """Machine time and latency of a verifier per query: prefill of the prefix, then of all answers after it. [s]"""
+    machine = prefill_s_per_request(reader, prefix, chunk) + streams * prefill_s_per_request(reader, suffix, chunk, prefix)
     waited = prefill(reader, prefix, 0.0, float(reader.layout.dp), chunk).ttft_s + prefill(reader, suffix, prefix, streams, chunk).ttft_s
     return machine, waited

@@ -1,6 +1,6 @@
-"""Several answers to one question: the chance that one of them, the majority's, or a verifier's choice is right.
+"""Accuracy of several answers to one question: pass@k, majority vote, and selection by a verifier.
 
-Knows chances alone: what answers cost is in `roofcalc.economics.cost` and the steps that they share.
+The cost of the answers is computed in `roofcalc.economics.cost` and `roofcalc.economics.shared_prefix`.
 """
 
 from __future__ import annotations
@@ -10,30 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("pass_at_k = 1 − (1 − accuracy)^answers")
 def pass_at_k(accuracy: Any, answers: Any) -> NDArray[Any]:
-    """Chance that at least one of `answers` independent answers is right (arXiv 2107.03374, section 2.1).
-
-    Formulas
-    --------
-    pass_at_k = 1 − (1 − p)^k
-    """
+    """Probability that at least one of k independent answers is right (arXiv 2107.03374, section 2.1)."""
     accuracy = np.asarray(accuracy, dtype=float)
     with np.errstate(divide="ignore"):
         return np.asarray(-np.expm1(np.asarray(answers, dtype=float) * np.log1p(-accuracy)))
 
 
 def majority_accuracy(accuracy: float, answers: int) -> float:
-    """Chance that more than half of `answers` are right, where all the wrong ones agree; a tie counts half.
+    """Probability that a majority vote of n answers is right when all wrong answers agree; a tie counts half.
 
-    That wrong answers agree is the worst case of a vote (arXiv 2203.11171 lets them scatter over many).
-
-    Formulas
-    --------
-    majority = Σ over i > n/2 of C(n, i)·p^i·(1 − p)^(n − i), and half the term i = n/2
+    Agreement of the wrong answers is the worst case (in arXiv 2203.11171 they are spread over many values).
     """
     if accuracy in (0.0, 1.0):
         return accuracy
@@ -49,20 +43,17 @@ def _log_factorials(numbers: NDArray[Any]) -> NDArray[Any]:
     return np.array([math.lgamma(n + 1) for n in numbers.tolist()])
 
 
+@formula(
+    "accepted = accuracy·recall + (1 − accuracy)·false_positive",
+    "verifier = (1 − (1 − accepted)^answers)·accuracy·recall/accepted + (1 − accepted)^answers·accuracy·(1 − recall)/(1 − accepted)",
+)
 def verifier_accuracy(accuracy: Any, answers: Any, recall: Any, false_positive: Any) -> NDArray[Any]:
-    """Chance that the answer given is right when a verifier takes one at random of those that it accepts.
-
-    Where it accepts none, one of the rejected is taken at random.
+    """Probability that a random one of the answers accepted by a verifier is right; of all answers where it accepts none.
 
     Parameters
     ----------
     recall, false_positive
-        Chance that it accepts a right answer, and a wrong one.
-
-    Formulas
-    --------
-    accepted = p·recall + (1 − p)·false_positive
-    verifier = (1 − (1 − accepted)^n)·p·recall/accepted + (1 − accepted)^n·p·(1 − recall)/(1 − accepted)
+        Probability that the verifier accepts a right answer, and a wrong one.
     """
     p, n, recall = (np.asarray(one, dtype=float) for one in (accuracy, answers, recall))
     accepted = p * recall + (1 - p) * np.asarray(false_positive, dtype=float)

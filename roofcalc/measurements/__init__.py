@@ -1,1 +1,1 @@
-"""Measured points beside the calculation: reading, comparing, fitting."""
+"""Published measurements: reading them, comparing them with predictions, fitting efficiencies."""

@@ -1,54 +1,55 @@
-"""What a measured point asks of the calculator: model, machine, precision, layout and workload; or why it cannot be compared."""
+"""Measured points as calculator inputs: model, machine, precision, layout and workload; or the reason why a point is skipped."""
 
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import NATIVE, Deployment, deploy
+from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.deployment.parallelism import choose, legal_ep
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.metrics import METRICS, Metric, Work
 from roofcalc.measurements.points import Point
-from roofcalc.specs import dtypes
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
+from roofcalc.specs.stored_weights import weight_dtypes
+from roofcalc.specs.weight_recipes import NATIVE
 
 REASONS = {
-    "not comparable": "the file says that the run does what the row does not tell",
-    "repeated": "the same figure of the same run stands above it",
-    "unknown metric": f"none of {', '.join(METRICS)}",
+    "not comparable": "the file says that the run uses features that the row does not describe",
+    "repeated": "the same figure of the same run appears earlier in the file",
+    "unknown metric": f"not one of {', '.join(METRICS)}",
     "unknown model": "the catalog has no model of that name",
     "unknown hardware": "the catalog has no device or system of that name",
-    "unknown dtype": "no number format of that name",
-    "no context": "the context, or the input and output tokens, are not given",
+    "unknown dtype": "there is no number format of that name",
+    "no context": "the context, or input and output tokens, are not given",
     "no batch": "the batch is not given",
-    "not joined": "the catalog knows no link that joins so many devices",
-    "impossible layout": "tensor, pipeline and data parallel degrees do not make up the devices, or do not divide the model",
-    "no peak": "the device has no arithmetic for these weights",
+    "not joined": "the catalog has no link that connects that many devices",
+    "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
+    "no peak": "the device has no peak for these weights",
 }
 
 
-# An engine's releases whose kernels are a generation of their own. Before XQA, TensorRT-LLM's attention of single tokens did not share what the
-# query heads of a group read: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput after).
+# Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
+# of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
 GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
 
 
 class Case(Record):
-    """A comparable point in the calculator's terms.
+    """A comparable point as calculator input.
 
     Attributes
     ----------
     hardware : Hardware
-        All devices that work together; `share` of them, and of their batch, is what the point is of.
+        All devices that run the model together; the point's value and batch refer to the fraction `share` of them.
     weights : str
-        A dtype, or "native" for the model's own mix.
+        A recipe (`roofcalc.specs.weight_recipes`), or "native" for the dtypes of the checkpoint.
     kv, compute : str or None
-        None where the source does not say.
+        None where the source does not give it.
     tp, pp, dp, ep : int or None
-        As far as they are known.
+        Degrees that the source gives.
     """
 
     point: Point
@@ -66,56 +67,56 @@ class Case(Record):
     work: Work
 
     def deployment(self, assumed: Assumptions, kv: str | None = None, layout: dict[str, Any] | None = None) -> Deployment:
-        """The case deployed under assumptions: in the layout given, else in the one that `roofcalc.deployment.parallelism.choose` completes."""
+        """The deployment under assumptions, in the given layout or that of `roofcalc.deployment.parallelism.choose`."""
         degrees = layout or self.degrees
         compute = None if assumed.is_bound else self.compute
         return deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumed, **degrees)
 
     @property
     def engine(self) -> str:
-        """The engine's name without its version or back-end; empty where the source names none."""
+        """The engine's name without version and back-end; empty where the source gives none."""
         return (self.point.engine or "").split("(")[0].strip().lower().replace(" ", "-")
 
     @property
     def generation(self) -> str | None:
-        """What `typical` calls the engine's release, where its kernels are a generation of their own."""
+        """Name in `typical` of an engine release with its own generation of kernels; None for other engines."""
         return GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
 
     @property
     def degrees(self) -> dict[str, Any]:
-        """The degrees that are known; an expert degree between 1 and all ranks is left open."""
+        """Degrees that the source gives; an expert-parallel degree that is not legal here is left open."""
         known = {"tp": self.tp, "pp": self.pp, "dp": self.dp}
         layout = choose(self.model, self.hardware, **known)
         return {**known, "ep": self.ep if self.ep in legal_ep(self.model, layout.tp, layout.dp) else None}
 
     def value(self, deployment: Deployment) -> float:
-        """The point's figure as a deployment of the case would give it, in its unit."""
+        """The prediction of a deployment for the point's metric, in its unit."""
         whole = self.metric.of(deployment, self.work)
         return whole * self.share if self.metric.of_system else whole
 
     def speed(self, value: float) -> float:
-        """A figure as a speed, whose ratio to another is above 1 where it is faster."""
+        """A value of the metric as a speed: larger is faster."""
         return 1 / value if self.metric.is_time else value
 
     def seconds(self, value: float) -> float:
-        """A figure as the seconds of one token, or of the one thing that was timed."""
+        """A value of the metric as seconds per token, or of the timed event."""
         return (1e-3 if self.metric.is_time else 1.0) / self.speed(value)
 
     def passes(self, deployment: Deployment) -> float:
-        """Passes of the model in these seconds."""
+        """Forward passes of the model in these seconds."""
         whole = self.metric.passes(deployment, self.work)
         return whole / self.share if self.metric.of_system else whole
 
 
 def cases(points: Iterable[Point]) -> list[Case | str]:
-    """For each point its case, or the reason (of `REASONS`) why it has none."""
+    """For each point its case, or the key of `REASONS` for which it is skipped."""
     model, hardware = cache(spellings.model), cache(spellings.hardware)
-    found: list[Case | str] = []
+    results: list[Case | str] = []
     for point in points:
         one = _case(point, model, hardware)
-        earlier = [other for other in found if isinstance(other, Case)]
-        found.append("repeated" if isinstance(one, Case) and any(_same(one, other) for other in earlier) else one)
-    return found
+        earlier = [other for other in results if isinstance(other, Case)]
+        results.append("repeated" if isinstance(one, Case) and any(_same(one, other) for other in earlier) else one)
+    return results
 
 
 def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
@@ -131,8 +132,8 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
         return "unknown hardware"
     try:
         kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
-        model, weights = spellings.weights(point.weights_dtype, model) if point.weights_dtype else (model, NATIVE)
-        compute = _compute(point, weights)
+        weights = spellings.weights(point.weights_dtype, model) if point.weights_dtype else NATIVE
+        compute = _compute(point, model, weights)
     except RoofcalcError:
         return "unknown dtype"
     if reason := metric.lacks(point):
@@ -153,19 +154,20 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     return built if _has_time(built) else "no peak"
 
 
-def _compute(point: Point, weights: str) -> str | None:
-    """The format of linear operations where it is not the one that the weights ask for."""
+def _compute(point: Point, model: Model, weights: str) -> str | None:
+    """The compute format of GEMMs where it differs from that of the weights."""
     if point.compute_dtype is None:
         return None
     asked = spellings.dtype(point.compute_dtype).compute
-    return None if weights == NATIVE or dtypes.dtype(weights).compute == asked else asked
+    by_class = weights == NATIVE or "=" in weights.removeprefix("all=")
+    return None if by_class or weight_dtypes(model, weights).mlp.compute == asked else asked
 
 
 def _unit(point: Point, devices: int) -> tuple[int | None, int]:
-    """The tensor parallel degree of attention, and the devices that work together.
+    """The tensor-parallel degree of attention, and the number of devices that run the model together.
 
-    Attention that is data-parallel within a tensor group of the whole machine is written with both degrees (tp 8, dp 8 on 8
-    devices). Otherwise more ranks than devices mean a figure of a share of a larger unit (8 devices of dp 144).
+    Data-parallel attention within a tensor-parallel group is written with both degrees (tp 8, dp 8 on 8 devices). Otherwise
+    more ranks than devices mean that the figure refers to a fraction of a larger unit (8 devices of dp 144).
     """
     t, p, d = point.tp or 1, point.pp or 1, point.dp or 1
     if t > 1 and t == d and p * d == devices:
@@ -174,10 +176,10 @@ def _unit(point: Point, devices: int) -> tuple[int | None, int]:
 
 
 def _batch(point: Point, unit: int, share: float) -> float:
-    """Sequences in flight over all devices that work together."""
+    """Sequences in flight on all devices of the unit."""
     if point.batch is not None:
         return point.batch / share
-    assert point.tokens_per_device is not None and point.isl  # a metric lacks its batch otherwise
+    assert point.tokens_per_device is not None and point.isl  # checked by Metric.lacks
     return point.tokens_per_device * unit / point.isl
 
 
@@ -186,7 +188,7 @@ def _has_time(case: Case) -> bool:
 
 
 def _same(one: Case, other: Case) -> bool:
-    """Whether two points are one measurement, printed with more or fewer digits."""
+    """Whether two points are the same measurement, possibly rounded to different digits."""
     a, b = one.point, other.point
     of_run = ("metric", "model", "hardware", "weights", "kv", "compute", "tp", "pp", "dp", "ep", "share", "work")
     if any(getattr(one, name) != getattr(other, name) for name in of_run) or a.engine != b.engine:
@@ -195,6 +197,6 @@ def _same(one: Case, other: Case) -> bool:
 
 
 def _half_a_digit(value: float) -> float:
-    """Half a unit of the last decimal that a figure is printed with; nothing for whole numbers of 100 and more, which are exact."""
+    """Half a unit of the last printed decimal; 0 for whole numbers from 100, which are taken as exact."""
     decimals = len(repr(value).partition(".")[2]) if value != int(value) else 0
     return 0.5 * 10.0**-decimals if decimals or value < 100 else 0.0

@@ -1,10 +1,10 @@
-"""A case beside the calculation: the bound over all that the source leaves open, and the most usual run under a preset."""
+"""Predictions for a measured case: the bound over everything that the source leaves open, and the most likely run under a preset."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from roofcalc.deployment.assumptions import CHOICES, Assumptions, assumptions
-from roofcalc.deployment.deployment import Deployment, sixteen_bit
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import NONE
 from roofcalc.deployment.parallelism import legal_ep, legal_tp
 from roofcalc.measurements.cases import Case
@@ -13,23 +13,24 @@ from roofcalc.specs import dtypes
 from roofcalc.specs.device import Device
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Model
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import replace
+from roofcalc.specs.stored_weights import sixteen_bit
 
 BOUND = assumptions("bound")
 ROOFLINE = assumptions("roofline")
 
 
-class Bound(Record):
-    """The fastest that a case can be.
+class Bound(NamedTuple):
+    """The fastest possible result of a case.
 
     Attributes
     ----------
     value : float
-        In the metric's unit.
+        In the unit of the metric.
     skewed : float or None
-        Where experts are routed to: the same if every token went to the same ones, over a network that costs nothing.
+        For models with routed experts: the bound if all tokens used the same experts, with a free network.
     fits : bool
-        Whether the batch fits the memory in any layout that the source leaves open.
+        Whether the batch fits in memory in any layout that is compatible with the source.
     """
 
     value: float
@@ -38,28 +39,29 @@ class Bound(Record):
 
 
 def bound(case: Case) -> Bound:
-    """The cheapest of the legal layouts, with the narrowest cache, where the source does not say."""
+    """The bound of a case: the fastest legal layout and the narrowest KV cache where the source does not give them."""
     kv = case.kv or narrowest_cache(case.hardware.device)
     values, skewed, fits = [], [], False
     for layout in layouts(case):
         deployment = case.deployment(BOUND, kv, layout)
         values.append(case.value(deployment))
-        fits = fits or holds(deployment, case)
-        if routes(case.model):
-            skewed.append(case.value(one_sided(deployment)))
+        fits = fits or fits_memory(deployment, case)
+        if has_routed_experts(case.model):
+            skewed.append(case.value(identically_routed(deployment)))
     return Bound(max(values, key=case.speed), max(skewed, key=case.speed, default=None), fits)
 
 
-def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
-    """A case as it is most likely run, and deployed so: the default layout, a 16-bit cache where the batch fits with one.
+def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
+    """The most likely deployment of a case, and the case with its batch adjusted to it.
 
-    Of prompts that a prefill step cuts at its tokens, a rank takes whole ones. In `typical` the kernels are those of the engine's release.
+    Uses the default layout and a 16-bit KV cache if the batch fits with one. A batch given in tokens per device is rounded down
+    to whole prompts per rank. `typical` uses the kernels of the engine's release.
     """
     if assumed.is_typical and assumed.engine == NONE and case.generation:
         assumed = replace(assumed, engine=case.generation, util=None, kv_policy=None)
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
-    fitting = (name for name in names if holds(case.deployment(roomy, name), case))
+    fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
     deployment = case.deployment(assumed, next(fitting, names[-1]))
     if case.point.batch is None:
         ranks = deployment.layout.dp
@@ -68,28 +70,28 @@ def usual(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
 
 
 def typical() -> Assumptions | None:
-    """The calibrated preset, all of the memory for weights and caches: what ran, fitted. None where this version has none."""
+    """The preset `typical` without an engine's memory rules, since what was measured did fit; None where this version does not have it."""
     return assumptions("typical", engine=NONE) if "typical" in CHOICES["assume"] else None
 
 
 def caches(device: Device) -> list[str]:
-    """Dtypes narrower than 16 bits that engines keep a cache in on a device, widest first."""
+    """KV cache dtypes below 16 bits that engines support on a device, widest first."""
     peaks = device.peak_tflop_s
     return ["fp8" if "fp8" in peaks else "int8", *(["nvfp4"] if "fp4" in peaks else [])]
 
 
 def narrowest_cache(device: Device) -> str:
-    """The dtype of the fewest bytes that engines keep a cache in on a device."""
+    """The KV cache dtype with the fewest bytes that engines support on a device."""
     return min(caches(device), key=lambda name: dtypes.dtype(name).bytes_per_element)
 
 
-def holds(deployment: Deployment, case: Case) -> bool:
-    """Whether the whole batch fits at the end of its generations."""
+def fits_memory(deployment: Deployment, case: Case) -> bool:
+    """Whether the batch fits in memory at the end of its generations."""
     return bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
 
 
 def layouts(case: Case) -> Iterator[dict[str, Any]]:
-    """Every legal layout of the case's devices that has the degrees which the source gives."""
+    """Every legal layout of the case's devices with the degrees that the source gives."""
     model, count = case.model, case.hardware.count
     for tp in legal_tp(model, count):
         for pp in range(1, min(count // tp, model.depth) + 1):
@@ -101,13 +103,13 @@ def layouts(case: Case) -> Iterator[dict[str, Any]]:
                 yield {"tp": tp, "pp": pp, "dp": dp, "ep": ep}
 
 
-def routes(model: Model) -> bool:
-    """Whether any layer routes tokens to experts."""
+def has_routed_experts(model: Model) -> bool:
+    """Whether a layer has routed experts."""
     return any(isinstance(model.blocks[name].mlp, Experts) for name in model.groups)
 
 
-def one_sided(deployment: Deployment) -> Deployment:
-    """The deployment if all tokens took the same experts: no more of them are read than one token meets."""
+def identically_routed(deployment: Deployment) -> Deployment:
+    """The deployment if all tokens used the same experts, so that only top_k of them are read, with a free network."""
     blocks = {
         name: replace(block, mlp=replace(block.mlp, experts=min(block.mlp.experts, block.mlp.top_k))) if isinstance(block.mlp, Experts) else block
         for name, block in deployment.model.blocks.items()

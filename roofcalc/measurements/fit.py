@@ -1,14 +1,15 @@
-"""The efficiencies that measured times imply: achieved fractions of the peaks, and times that no roof accounts for.
+"""Efficiencies fitted to measured times: achieved fractions of the peaks, and fixed overheads.
 
-A run's time is the roofline's at the fractions mbu, mfu and link, and for each pass of the model a latency per collective, a
-time per layer and a time per stage. Residuals are logarithms of modelled over measured time, so that all points weigh alike.
+The modelled time of a run is the roofline at the fractions mbu, mfu and link, plus for each forward pass a latency per
+collective, an overhead per layer and an overhead per pipeline stage. Residuals are logarithms of modelled over measured time,
+so that relative errors of all points have equal weight.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.measurements.least_squares import Minimum, derivative, independent, minimise
 from roofcalc.physics.decode_ops import messages
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,25 +26,25 @@ if TYPE_CHECKING:
 FRACTIONS = ("mbu", "mfu", "link")
 TIMES = ("latency_us", "layer_us", "step_us")
 PARAMETERS = (*FRACTIONS, *TIMES)
-FIRST = ("mbu", "mfu", "layer_us", "link", "latency_us", "step_us")  # where the points cannot tell all apart, the later ones are left out
+FIRST = ("mbu", "mfu", "layer_us", "link", "latency_us", "step_us")  # order of preference where the points do not determine all parameters
 NEUTRAL = {"mbu": 1.0, "mfu": 1.0, "link": 1.0, "latency_us": 0.0, "layer_us": 0.0, "step_us": 0.0}
-USUAL_US = {"latency_us": 10.0, "layer_us": 50.0, "step_us": 500.0}  # the solver's units, so that parameters are of about the size of 1
+USUAL_US = {"latency_us": 10.0, "layer_us": 50.0, "step_us": 500.0}  # units of the solver, so that parameters are of order 1
 MOST_US = 1e7
-LEAST_SHARE = 0.003  # of the times, in root mean square, that a parameter of about its usual size must move by itself
+LEAST_SHARE = 0.003  # least independent effect of a parameter of usual size on the times (root mean square of ln)
 START = 0.7
 
 
-class Observation(Record):
-    """One measured time and what models it.
+class Observation(NamedTuple):
+    """A measured time and its model.
 
     Attributes
     ----------
     seconds : float
-        Measured, per unit of whatever was counted.
+        Measured time per token or per timed event.
     modelled : callable
-        The same of a deployment.
+        Predicted time of a deployment for the same. [s]
     passes : float
-        Passes of the model that it takes.
+        Forward passes of the model in that time.
     """
 
     deployment: Deployment
@@ -52,17 +53,17 @@ class Observation(Record):
     passes: float
 
 
-class Fitted(Record):
-    """What a fit found.
+class Fitted(NamedTuple):
+    """Result of a fit.
 
     Attributes
     ----------
     values, errors : dict
-        By parameter: its value, and its standard deviation (nan where it was not free, or cannot be told).
+        Value and standard deviation by parameter; nan for parameters that were not free or have no defined deviation.
     free : tuple of str
-        Parameters that the points determine.
+        Fitted parameters.
     left_out : tuple of str
-        Parameters that the points cannot tell from those before them, or do not depend on; at their neutral values.
+        Parameters without an effect on the points, or not distinguishable from earlier ones; at their neutral values.
     held : tuple of str
         Free parameters that ended at a bound.
     log_errors : array
@@ -78,9 +79,9 @@ class Fitted(Record):
 
 
 def fit(observations: Sequence[Observation], fixed: Mapping[str, float] | None = None) -> Fitted:
-    """The parameters with the least sum of squared logarithms; those in `fixed` stay.
+    """Least-squares fit of the parameters to log times; those in `fixed` keep their values.
 
-    At most as many parameters as there are observations are free, and none that hardly moves them by itself.
+    The number of free parameters is at most the number of observations, and each has a distinguishable effect.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def fit(observations: Sequence[Observation], fixed: Mapping[str, float] | None =
         No observation, or a fixed value out of its range.
     """
     if not observations:
-        raise RoofcalcError("fit: there is no point to fit")
+        raise RoofcalcError("fit: there are no points to fit")
     given = {name: _checked(name, value) for name, value in (fixed or {}).items()}
     times, counts = np.array([one.seconds for one in observations]), np.stack([_counts(one) for one in observations])
 
@@ -114,16 +115,16 @@ def fit(observations: Sequence[Observation], fixed: Mapping[str, float] | None =
     free = tuple(possible[i] for i in chosen)
     left_out = tuple(name for name in possible if name not in free)
     others = {**start, **{name: NEUTRAL[name] for name in left_out}}
-    found = minimise(of(free, others), np.array([_inward(name, start[name]) for name in free]), *_bounds(free))
-    values = {**others, **{name: _outward(name, one) for name, one in zip(free, found.x.tolist(), strict=True)}}
-    held = tuple(name for name, one in zip(free, found.held.tolist(), strict=True) if one)
-    return Fitted({name: values[name] for name in PARAMETERS}, _errors(found, free, values), free, left_out, held, found.residuals)
+    minimum = minimise(of(free, others), np.array([_inward(name, start[name]) for name in free]), *_bounds(free))
+    values = {**others, **{name: _outward(name, one) for name, one in zip(free, minimum.x.tolist(), strict=True)}}
+    held = tuple(name for name, one in zip(free, minimum.held.tolist(), strict=True) if one)
+    return Fitted({name: values[name] for name in PARAMETERS}, _errors(minimum, free, values), free, left_out, held, minimum.residuals)
 
 
-def _errors(found: Minimum, free: tuple[str, ...], values: Mapping[str, float]) -> dict[str, float]:
-    """Standard deviations in the parameters' own units."""
-    own = dict(zip(free, found.errors.tolist(), strict=True))
-    return {name: own.get(name, np.nan) * USUAL_US.get(name, values[name]) for name in PARAMETERS}
+def _errors(minimum: Minimum, free: tuple[str, ...], values: Mapping[str, float]) -> dict[str, float]:
+    """Standard deviations in the units of the parameters."""
+    deviations = dict(zip(free, minimum.errors.tolist(), strict=True))
+    return {name: deviations.get(name, np.nan) * USUAL_US.get(name, values[name]) for name in PARAMETERS}
 
 
 def _inward(name: str, value: float) -> float:
@@ -145,7 +146,7 @@ def _achieving(deployment: Deployment, fractions: Mapping[str, float]) -> Deploy
 
 
 def _counts(one: Observation) -> NDArray[Any]:
-    """Collectives, layers and stages that an observation passes."""
+    """Collectives, layers and pipeline stages in the time of an observation."""
     stages = one.deployment.stages
     free = one.deployment.assumptions.network == "ideal"
     collectives = 0 if free else sum(stage.count * message.layers for stage in stages for message in messages(one.deployment, stage))

@@ -1,6 +1,6 @@
-"""Least squares within bounds: Gauss-Newton steps, damped where they would not descend (Levenberg and Marquardt).
+"""Bounded nonlinear least squares by the Levenberg-Marquardt method (doi.org/10.1137/0111030).
 
-Knows residuals and numbers; not what they mean. Source of the damping: doi.org/10.1137/0111030.
+A small replacement for scipy.optimize.least_squares, which the package does not depend on.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEPS = 200
-NUDGE = 1e-6  # of a parameter, for its derivative
-SMALLEST = 1e-13  # relative descent at which it ends
+NUDGE = 1e-6  # step of the finite differences
+SMALLEST = 1e-13  # relative decrease of the sum of squares at which iteration stops
 
 
 class Minimum(NamedTuple):
-    """Where the sum of squares is least.
+    """A local minimum of the sum of squares.
 
     Attributes
     ----------
     x, residuals : array
-    jacobian : array
-        Derivative of each residual (row) by each parameter (column).
+        Parameters, and residuals at the minimum.
+    jacobian : array, shape (residuals, parameters)
+        Derivatives of the residuals.
     held : array of bool
-        Parameters that a bound holds: the sum would fall further beyond it.
+        Parameters at a bound beyond which the sum would decrease further.
     """
 
     x: NDArray[Any]
@@ -37,23 +38,23 @@ class Minimum(NamedTuple):
 
     @property
     def errors(self) -> NDArray[Any]:
-        """Standard deviation of each parameter, from the residuals' scatter; nan where held, or with as many parameters as residuals."""
-        found, free = np.full(self.x.shape, np.nan), ~self.held
+        """Standard deviations from the residual variance; nan for held parameters, or without degrees of freedom."""
+        deviations, free = np.full(self.x.shape, np.nan), ~self.held
         spare = self.residuals.size - int(free.sum())
         if spare > 0 and free.any():
             variance = float(self.residuals @ self.residuals) / spare
             inverse = np.linalg.pinv(self.jacobian[:, free].T @ self.jacobian[:, free])
-            found[free] = np.sqrt(variance * np.diag(inverse))
-        return found
+            deviations[free] = np.sqrt(variance * np.diag(inverse))
+        return deviations
 
 
 def minimise(function: Callable[[NDArray[Any]], NDArray[Any]], start: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> Minimum:
-    """The x within low … high with the least sum of squares of `function(x)`, from `start` downhill.
+    """A local minimum of the sum of squares of `function(x)` within low ≤ x ≤ high, starting from `start`.
 
     Parameters
     ----------
     function : callable
-        Takes parameters of about the size of 1, returns the residuals.
+        Residuals as a function of the parameters, which should be of order 1.
     """
     x = np.clip(start, low, high)
     residuals, damping = function(x), 1e-3
@@ -64,9 +65,9 @@ def minimise(function: Callable[[NDArray[Any]], NDArray[Any]], start: NDArray[An
             break
         trial, new = x, residuals
         while damping < 1e12:
-            own = jacobian[:, free]
-            weighed = np.vstack([own, np.sqrt(damping) * np.diag(np.linalg.norm(own, axis=0) + 1e-12)])
-            step = np.linalg.lstsq(weighed, -np.concatenate([residuals, np.zeros(own.shape[1])]), rcond=None)[0]
+            active = jacobian[:, free]
+            augmented = np.vstack([active, np.sqrt(damping) * np.diag(np.linalg.norm(active, axis=0) + 1e-12)])
+            step = np.linalg.lstsq(augmented, -np.concatenate([residuals, np.zeros(active.shape[1])]), rcond=None)[0]
             trial = x.copy()
             trial[free] = np.clip(x[free] + step, low[free], high[free])
             new = function(trial)
@@ -84,7 +85,7 @@ def minimise(function: Callable[[NDArray[Any]], NDArray[Any]], start: NDArray[An
 
 
 def derivative(function: Callable[[NDArray[Any]], NDArray[Any]], x: NDArray[Any], at: NDArray[Any], high: NDArray[Any]) -> NDArray[Any]:
-    """The Jacobian by differences, each taken away from the upper bound."""
+    """The Jacobian by forward differences, backward at the upper bound; `at` is `function(x)`."""
     columns = []
     for i in range(x.size):
         nudge = np.zeros(x.shape)
@@ -98,7 +99,7 @@ def _held(x: NDArray[Any], gradient: NDArray[Any], low: NDArray[Any], high: NDAr
 
 
 def independent(jacobian: NDArray[Any], least: float) -> list[int]:
-    """Columns in their order that add something: what the ones before leave of each has a root mean square of at least `least`."""
+    """Linearly independent columns, chosen in order: the part orthogonal to earlier ones has a root mean square of at least `least`."""
     chosen: list[int] = []
     basis: list[NDArray[Any]] = []
     for i in range(jacobian.shape[1]):

@@ -1,4 +1,4 @@
-"""What is measured of a run, each metric computed as its publishers define it."""
+"""Measured metrics, each computed by the definition of its publishers."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Work(Record):
-    """A run's sequences: input tokens, or the context where there is no `osl`; output tokens; sequences in flight on all devices."""
+    """Workload of a run: input tokens (the context where `osl` is None), output tokens, and sequences in flight on all devices."""
 
     isl: int
     osl: int | None
@@ -21,25 +21,25 @@ class Work(Record):
 
     @property
     def held(self) -> float:
-        """Tokens whose cache a sequence holds at its end."""
+        """Tokens in the KV cache of a sequence at its end."""
         return float(max(1, self.isl + (self.osl or 0)))
 
 
 class Metric(Record):
-    """How a metric is computed.
+    """Definition of a metric.
 
     Attributes
     ----------
     of : callable
-        The figure of all devices, in `unit`.
+        Value for all devices, in `unit`.
     passes : callable
-        Passes of the model that one token, or one of the times, takes.
+        Forward passes of the model per token, or per timed event.
     needs : tuple of str
-        Which of isl, osl, batch it cannot do without.
+        Required fields: isl, osl, prompt (isl above 0), batch.
     of_system : bool
-        It grows with the devices; else it is each user's.
+        Scales with the number of devices; else per user.
     is_time : bool
-        Less is faster.
+        A time: smaller is faster.
     """
 
     unit: str
@@ -51,7 +51,7 @@ class Metric(Record):
     is_time: bool = False
 
     def lacks(self, point: "Point") -> str | None:
-        """Why a point of this metric cannot be computed, None where it can."""
+        """The key of `REASONS` for which a point lacks an input of this metric; None where it has all."""
         if point.isl is None or ("osl" in self.needs and point.osl is None) or ("prompt" in self.needs and not point.isl):
             return "no context"
         if point.batch is None and not (point.tokens_per_device and point.isl):
@@ -60,7 +60,7 @@ class Metric(Record):
 
 
 def step(deployment: Deployment, work: Work) -> Timed:
-    """The mean step of the generations, or the step at the context."""
+    """The mean decode step of the generations, or the step at the context."""
     return step_at(deployment, float(max(1, work.isl))) if work.osl is None else mean_step(deployment, work.isl, work.osl)
 
 
@@ -73,7 +73,7 @@ def _output_tok_s(deployment: Deployment, work: Work) -> float:
 
 
 def _prefill_tok_s(deployment: Deployment, work: Work) -> float:
-    return float(work.batch * work.isl / prefill(deployment, work.isl, 0.0, work.batch).pace_s)
+    return float(work.batch * work.isl / prefill(deployment, work.isl, 0.0, work.batch).batch_prefill_s)
 
 
 def _ttft_ms(deployment: Deployment, work: Work) -> float:
@@ -93,7 +93,7 @@ def _per_batch(deployment: Deployment, work: Work) -> float:
 
 
 def _per_output(deployment: Deployment, work: Work) -> float:
-    """Of each of B·osl tokens: the decode steps, and a prefill of each rank's prompts at the pace of the stages."""
+    """Per output token: decode steps, and the prefill of the prompts, one per DP rank and pipeline stage at a time."""
     layout, tokens = deployment.layout, float(work.osl or 1)
     return (tokens / deployment.accepted + work.batch / (layout.dp * layout.pp)) / (work.batch * tokens)
 
@@ -103,14 +103,14 @@ def _per_prompt_token(deployment: Deployment, work: Work) -> float:
 
 
 METRICS = {
-    "tok_s_user": Metric("tok/s/user", "tokens per second of each sequence while it decodes", lambda d, w: d.accepted / _step_s(d, w), _per_token),
+    "tok_s_user": Metric("tok/s/user", "tokens per second of each sequence during decode", lambda d, w: d.accepted / _step_s(d, w), _per_token),
     "tpot_ms": Metric("ms", "time per output token of each sequence", lambda d, w: 1e3 * _step_s(d, w) / d.accepted, _per_token, is_time=True),
     "decode_tok_s_total": Metric(
-        "tok/s", "tokens of devices that decode alone", lambda d, w: w.batch * d.accepted / _step_s(d, w), _per_batch, of_system=True
+        "tok/s", "output tokens of devices that only decode", lambda d, w: w.batch * d.accepted / _step_s(d, w), _per_batch, of_system=True
     ),
     "output_tok_s_total": Metric(
-        "tok/s", "output tokens of devices that also take in the prompts", _output_tok_s, _per_output, ("isl", "osl", "batch"), of_system=True
+        "tok/s", "output tokens of devices that also run prefill", _output_tok_s, _per_output, ("isl", "osl", "batch"), of_system=True
     ),
-    "prefill_tok_s": Metric("tok/s", "prompt tokens computed", _prefill_tok_s, _per_prompt_token, ("prompt", "batch"), of_system=True),
+    "prefill_tok_s": Metric("tok/s", "prompt tokens processed", _prefill_tok_s, _per_prompt_token, ("prompt", "batch"), of_system=True),
     "ttft_ms": Metric("ms", "time to the first token of the batch", _ttft_ms, _once, ("prompt", "batch"), is_time=True),
 }

@@ -1,6 +1,7 @@
-"""Measured points: rows of a CSV as frozen records. Knows the file's form; not what models, devices or metrics there are.
+"""Measured points: rows of a CSV file as frozen records.
 
-An empty cell is unknown. `COLUMNS` is the file's format; columns may be left out (but `NEEDED`) and stand in any order.
+`COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown. Names of
+models, devices and metrics are resolved in `roofcalc.measurements.cases`.
 """
 
 import csv
@@ -19,29 +20,30 @@ _TOKENS_PER_DEVICE = re.compile(r"([0-9.]+)\s*tokens?/(?:gpu|device)", re.IGNORE
 
 
 class Point(Record):
-    """One measured figure, and the run that it was measured in. None is unknown.
+    """A measured figure and its run. None is unknown.
 
     Attributes
     ----------
     place : str
-        File and line.
+        `file:line`.
     id : str
-        The row's own name; `line N` where it has none.
+        Name of the row; `line N` where it has none.
     model, hardware, weights_dtype, kv_dtype, compute_dtype : str
-        As the source spells them.
+        In the spelling of the source.
     n_devices : int
-        Devices that `value` and the batch are of; fewer than tp × pp × dp where they are a share of a larger unit.
+        Devices that `value` and the batch refer to; fewer than tp × pp × dp for a fraction of a larger unit.
     tp, pp, ep, dp : int
+        Parallel degrees.
     isl, osl : int
-        Input and output tokens of each request; `isl` alone is a context.
+        Input and output tokens per request; `isl` without `osl` is a context.
     batch : float
         Sequences in flight on these devices.
     tokens_per_device : float
-        In place of the batch: tokens of one prefill step on each device.
+        Instead of the batch: tokens per device in one prefill step.
     metric, value
         One of `roofcalc.measurements.metrics.METRICS`, in its unit.
     comparable : bool
-        False where the file says that the run does something that the row does not tell (speculation, cached prompts).
+        False if the run uses features that the row does not describe (speculation, prefix caching).
     """
 
     place: str
@@ -77,7 +79,7 @@ def _text(cell: str) -> dict[str, Any]:
 
 def _count(cell: str, low: int = 1) -> dict[str, Any]:
     if not re.fullmatch(r"[0-9]{1,9}(\.0)?", cell) or float(cell) < low:
-        raise ValueError(f"expected a whole number from {low} up, or nothing, got {cell!r}")
+        raise ValueError(f"expected a whole number of at least {low} or an empty cell, got {cell!r}")
     return {"": int(float(cell))}
 
 
@@ -87,12 +89,12 @@ def _tokens(cell: str) -> dict[str, Any]:
 
 def _above_zero(cell: str) -> float:
     try:
-        found = float(cell)
+        number = float(cell)
     except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
+        number = math.nan
+    if not 0 < number < math.inf:
         raise ValueError(f"expected a number above 0, got {cell!r}")
-    return found
+    return number
 
 
 def _value(cell: str) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def read(path: str | Path) -> list[Point]:
     Raises
     ------
     RoofcalcError
-        A file that cannot be read, or everything that is wrong in it, one line each with file and line.
+        The file cannot be read, or all its problems, each with file and line.
     """
     lines = csv.reader(yamlfile.read_text(Path(path)).splitlines(keepends=True), strict=True)
     errors: list[str] = []
@@ -163,9 +165,9 @@ def read(path: str | Path) -> list[Point]:
     first: dict[str, str] = {}
     for point in points:
         if first.setdefault(point.id, point.place) != point.place:
-            errors.append(f"{point.place}: id: {point.id!r} stands in line {first[point.id].rsplit(':', 1)[1]} too")
+            errors.append(f"{point.place}: id: {point.id!r} is already used in line {first[point.id].rsplit(':', 1)[1]}")
     if not (points or errors):
-        errors.append(f"{path}: no points in it")
+        errors.append(f"{path}: contains no points")
     if errors:
         raise RoofcalcError(*errors)
     return points
@@ -176,13 +178,13 @@ def _header_problems(header: list[str]) -> Iterator[str]:
         if name not in _READ:
             yield f"unknown column {name!r}{did_you_mean(name, COLUMNS)}; columns: {', '.join(COLUMNS)}"
         elif header.count(name) > 1:
-            yield f"column {name!r} stands more than once"
+            yield f"column {name!r} occurs more than once"
     if missing := [name for name in NEEDED if name not in header]:
-        yield f"no column {', '.join(missing)}"
+        yield f"missing columns: {', '.join(missing)}"
 
 
 def _point(cells: list[str], header: list[str], place: str, errors: list[str]) -> list[Point]:
-    """The point that a row makes, or none; its problems are added to `errors`."""
+    """The point of a row, or an empty list after appending its problems to `errors`."""
     if len(cells) != len(header):
         errors.append(f"{place}: expected {len(header)} cells, got {len(cells)}")
         return []

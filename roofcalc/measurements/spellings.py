@@ -1,6 +1,6 @@
-"""How sources spell models, devices and dtypes -> the names of the catalogs and of `roofcalc.specs.dtypes`.
+"""Names of models, devices and dtypes in published sources -> names of the catalogs and of `roofcalc.specs.dtypes`.
 
-`spellings.csv` lists what differs from every name and alias, each with the page that spells it so.
+`spellings.csv` lists spellings that are neither names nor aliases, with the page that uses them.
 """
 
 import csv
@@ -10,10 +10,11 @@ from typing import Literal
 
 from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs import dtypes
+from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.device import Hardware
-from roofcalc.specs.model import Dtypes, Model
+from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.stored_weights import weight_dtypes
 
 Kind = Literal["models", "hardware", "dtypes"]
 HEADER = ("kind", "spelling", "name", "why", "source")
@@ -27,36 +28,36 @@ def table() -> tuple[dict[str, str], ...]:
 
 
 def plain(kind: Kind, text: str) -> str:
-    """The project's name for a source's spelling; the spelling itself where the table has none."""
+    """The catalog name for a spelling of a source; the spelling itself where the table does not list it."""
     same = lookup.normal(text)
     return next((row["name"] for row in table() if row["kind"] == kind and lookup.normal(row["spelling"]) == same), text)
 
 
 def model(text: str) -> Model | None:
-    """The catalog's model for a spelling, None where there is none."""
+    """The catalog's model for a spelling; None where there is none."""
     name = plain("models", text)
     return lookup.model(name)[0] if _is_known("models", name) else None
 
 
 def hardware(text: str, count: int | None = None) -> Hardware | None:
-    """`count` devices of the kind that a spelling names, joined as the catalog says; None where the catalog has none.
+    """`count` devices of the kind that a spelling names, with the catalog's links; None where the catalog has none.
 
-    Without a count, as many as the spelling or the system says. Part of a system keeps the system's links.
+    The default count is that of the spelling or of the system. Part of a system keeps the links of the system.
 
     Raises
     ------
     RoofcalcError
-        Devices that cannot reach one another.
+        The devices have no link that connects all of them.
     """
     name = plain("hardware", text)
     if not _is_known("hardware", name.partition("x")[2] if name[:1].isdigit() else name):
         return None
-    found = lookup.hardware(name)[0]
-    if count is None or count == found.count:
-        return found
-    if count > found.domain and found.scale_out_bytes_per_s is None:
-        raise RoofcalcError(f"{count}x{found.device.name}: the catalog has no link that joins so many")
-    return replace(found, name=found.device.name if count == 1 else f"{count}x{found.device.name}", count=count)
+    machine = lookup.hardware(name)[0]
+    if count is None or count == machine.count:
+        return machine
+    if count > machine.domain and machine.scale_out_bytes_per_s is None:
+        raise RoofcalcError(f"{count}x{machine.device.name}: the catalog has no link that connects {count} devices")
+    return replace(machine, name=machine.device.name if count == 1 else f"{count}x{machine.device.name}", count=count)
 
 
 def _is_known(kind: Literal["models", "hardware"], name: str) -> bool:
@@ -66,30 +67,33 @@ def _is_known(kind: Literal["models", "hardware"], name: str) -> bool:
         return False
 
 
-def weights(text: str, given: Model) -> tuple[Model, str]:
-    """A model with the weights that a spelling names, and the dtype to deploy it in.
+def weights(text: str, given: Model) -> str:
+    """The weight recipe for a spelling.
 
-    `bf16 mlp=nvfp4 experts=nvfp4` is a mix by class of tensor, the first for all others; the format that the checkpoint
-    is published in stands for its own mix.
+    `bf16 mlp=nvfp4 experts=nvfp4` gives dtypes by tensor class. The default dtype of the published checkpoint means all its dtypes
+    ("native"). A source that says no more than `fp8` may have quantised every matrix: `all=fp8`, so that `bound` stays a bound.
 
     Raises
     ------
     RoofcalcError
-        Unknown dtype or class of tensor.
+        Unknown dtype, recipe or tensor class.
     """
-    first, *classes = plain("dtypes", text).split()
-    default = dtypes.dtype(first)
-    if not classes:
-        own = dtypes.dtype(given.dtypes.default)
-        return given, "native" if (own.compute, own.bits) == (default.compute, default.bits) else default.name
-    named = dict(word.partition("=")[::2] for word in classes)
-    known = {field.name for field in Dtypes.fields_}
-    if not set(named) <= known:
-        raise RoofcalcError(f"weights {text!r}: classes of tensors are {', '.join(sorted(known))}")
-    mix = {name: dtypes.dtype(one).name for name, one in named.items()}
-    return replace(given, dtype=Dtypes(default.name, **mix)), "native"
+    named = plain("dtypes", text)
+    if not dtypes.is_dtype(named):
+        weight_dtypes(given, named)  # refuses matrices that the model does not have
+        return weight_recipes.parse(named).label
+    default, published = dtypes.dtype(named), dtypes.dtype(given.dtypes.default)
+    if (published.compute, published.bits) == (default.compute, default.bits):
+        return weight_recipes.NATIVE
+    return f"all={default.name}" if default.bits < 16 else default.name
 
 
 def dtype(text: str) -> dtypes.Dtype:
-    """The dtype for a spelling; raises RoofcalcError where there is none."""
+    """The dtype for a spelling.
+
+    Raises
+    ------
+    RoofcalcError
+        There is none.
+    """
     return dtypes.dtype(plain("dtypes", text))

@@ -8,12 +8,12 @@ compressed-tensors and ModelOpt checkpoints keep them. GGUF files mix block type
 import re
 from collections.abc import Iterator
 
-from roofcalc.deployment.deployment import sixteen_bit
 from roofcalc.specs import dtypes
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.model import Dtypes, Model
 from roofcalc.specs.parameter_count import count
 from roofcalc.specs.record import replace
+from roofcalc.specs.stored_weights import sixteen_bit
 
 LINEAR = ("attention", "mlp", "experts", "shared", "state")
 _RECIPES: dict[str, tuple[str, tuple[str, ...]]] = {

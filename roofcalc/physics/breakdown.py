@@ -1,7 +1,7 @@
-"""A step taken apart: what each operation and message computes, moves and takes, adding up to the step's own time.
+"""Breakdown of a step: FLOPs, bytes and time of each operation and message, which add up to the time of the step.
 
-Each row is an operation in all the layers that have it, on one device of the stages that a token passes: with as many
-sequences as stages, the slowest stage as often as there are stages, since that one sets the pace.
+Each row is an operation in all its layers, on one device of the stages that a token passes: with at least as many sequences as
+stages, the slowest stage counts once for each stage, since it sets the pace.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import Message, Operation
 from roofcalc.physics.prefill import chunks, prefill_messages, stage_work
-from roofcalc.physics.roofline import RESOURCES, Step, operation_seconds, spared_seconds
+from roofcalc.physics.roofline import RESOURCES, Step, cache_savings_s, operation_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,26 +25,28 @@ if TYPE_CHECKING:
 CACHE = "kept in cache"
 OVERHEAD = "overhead"
 
+FIGURES = ("layers", "flops", "bytes", "compute_s", "memory_s", "network_s", "time_s", "overhead_s")  # arrays of a line
+
 
 class Line(NamedTuple):
-    """One operation or message. Arrays in the shape of the grid; figures of all its layers together.
+    """One operation or message; arrays in the shape of the grid, summed over its layers.
 
     Attributes
     ----------
     op : str
         `block.operation`, or `layer.block.operation`.
     format : str
-        Of its arithmetic; empty where there is none.
+        In which it computes; empty for messages and overhead.
     layers : array
-        How often it runs on a token's way.
+        Number of executions per step.
     flops, bytes : array
-        Of one device; a message's bytes are not counted here.
+        Of one device; the bytes of messages are not included.
     compute_s, memory_s, network_s : array
-        What it takes of each resource.
+        Seconds on each resource.
     time_s : array
-        What it adds to the step.
+        Seconds that it adds to the step.
     overhead_s : array
-        Latency, or exposed time, in that.
+        Latency or fixed overhead, included in `time_s`.
     """
 
     op: str
@@ -60,43 +62,60 @@ class Line(NamedTuple):
 
     @property
     def limited_by(self) -> NDArray[np.str_]:
-        """The resource that takes the most of it."""
+        """The resource with the most seconds."""
         taken = np.stack([self.memory_s, self.compute_s, self.network_s, self.overhead_s])
         return np.asarray(np.array(RESOURCES)[np.argmax(np.abs(taken), axis=0)])
 
 
-def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
-    """The operations of a decode step at contexts and batches of one shape, block by block.
+class _Row(NamedTuple):
+    """One operation or message of one stage, before overlaps are applied; numbers or arrays that broadcast with the grid."""
 
-    The context must be the one that the step was built for.
-    """
+    op: str
+    format: str
+    layers: int
+    flops: Array = 0.0
+    bytes: Array = 0.0
+    compute_s: Array = 0.0
+    memory_s: Array = 0.0
+    link_s: Array = 0.0
+    scale_out_s: Array = 0.0
+    overhead_s: Array = 0.0
+
+
+def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
+    """The operations of a decode step, block by block. `seq` must be the contexts that the step was built for; `batch` broadcasts."""
     seq, batch = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(batch, dtype=float))
     deployment = step.deployment
     each = []
     for stage in deployment.stages:
-        share, sequences = work.share_of(deployment, batch, step.tokens)
-        operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, share)]
-        operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at(seq), step.tokens)]
-        tokens = share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+        load, sequences = work.token_load(deployment, batch, step.tokens)
+        operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, load)]
+        operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at_context(seq), step.tokens)]
+        tokens = load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
         each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False))
     return _of_all(deployment, each, step.passes(batch), per_layer)
 
 
 def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chunk: float | None = None, per_layer: bool = False) -> list[Line]:
-    """The operations of a prefill of P tokens after C, its chunks together; times add up to the time to first token."""
+    """The operations of a prefill of P tokens after C, chunks summed; the times add up to the time to first token."""
     new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
     steps = chunks(new, cached, chunk)
     runs, shape = steps.new > 0, np.broadcast_shapes(steps.new.shape)
     fills_pipeline = deployment.assumptions.is_bound and deployment.layout.pp > 1
-    pieces = np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) if fills_pipeline else 1.0  # of a prompt, in as many stages at once
+    pieces = np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) if fills_pipeline else 1.0  # of one prompt, processed by different stages at once
     each = []
     for index, stage in enumerate(deployment.stages):
         operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
         found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True)
-        whole = ((one, [np.where(runs, value, 0.0).sum(axis=-1) / pieces for value in one[3:]]) for one in found)
-        each.append([Line(*one[:2], one.layers.max(axis=-1), *values) for one, values in whole])
+        each.append([_over_chunks(line, runs, pieces) for line in found])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
     return _of_all(deployment, each, passes, per_layer)
+
+
+def _over_chunks(line: Line, runs: NDArray[Any], pieces: Any) -> Line:
+    """A line summed over the chunks that run, with its time divided by the pieces that are processed at once."""
+    sums = {name: np.where(runs, getattr(line, name), 0.0).sum(axis=-1) / pieces for name in FIGURES}
+    return line._replace(**{**sums, "layers": line.layers.max(axis=-1)})
 
 
 def _of_all(deployment: Deployment, each: list[list[Line]], passes: list[NDArray[Any]], per_layer: bool) -> list[Line]:
@@ -119,71 +138,61 @@ def _of_stage(
     shape: tuple[int, ...],
     prompt: bool,
 ) -> list[Line]:
-    """One pass through one stage: operations as often as they come, messages of so many tokens of a rank, exposed time."""
-    zero = np.zeros(shape)
-    rows: list[tuple[str, str, int, Array, Array, Array, Array, Array, Array, Array]] = []
-    order = {name: place for place, (name, _) in enumerate(stage.groups)}
+    """One pass through one stage: operations, repeated as given, messages for `tokens` tokens of a rank, and overhead."""
+    rows: list[_Row] = []
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)
         n = operation.layers * times
         runs_at = deployment.format_of(operation.role, operation.tensor) or ""
-        work_ = (operation.flops * n, operation.bytes * n, compute * n, memory * n)
-        rows.append((operation.name, runs_at, operation.layers, *work_, zero, zero, zero))
+        rows.append(_Row(operation.name, runs_at, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n))
     for message in messages if deployment.assumptions.network != "ideal" else ():
-        wire = collectives.seconds(deployment, message, tokens)
-        n = message.layers
-        rows.append((message.name, "", n, zero, zero, zero, zero, wire.link * n, wire.scale_out * n, wire.latency * n))
-    if spared := spared_seconds(deployment):
-        rows.append((CACHE, "", 1, zero, zero - deployment.cache_bytes, zero, zero - spared, zero, zero, zero))
+        time, n = collectives.seconds(deployment, message, tokens), message.layers
+        rows.append(_Row(message.name, "", n, link_s=time.link * n, scale_out_s=time.scale_out * n, overhead_s=time.latency * n))
+    if saved := cache_savings_s(deployment):
+        rows.append(_Row(CACHE, "", 1, bytes=-deployment.cache_bytes, memory_s=-saved))
     for name, layers in stage.groups:
-        if waited := overhead.layer_seconds(deployment, name, prompt) * layers:
-            rows.append((f"{name}.{OVERHEAD}", "", layers, zero, zero, zero, zero, zero, zero, waited))
-    if waited := overhead.pass_seconds(deployment, prompt):
-        rows.append((OVERHEAD, "", 1, zero, zero, zero, zero, zero, zero, waited))
-    rows.sort(key=lambda row: order.get(row[0].split(".")[0], len(order)))
-    computes, memories, links, outs, overheads = (np.stack([np.broadcast_to(row[i], shape) for row in rows]) for i in (5, 6, 7, 8, 9))
-    times_s = _attributed(deployment.assumptions.overlap, deployment.assumptions.is_bound, computes, memories, links, outs) + overheads
-    network = np.maximum(links, outs) if deployment.assumptions.is_bound else links + outs
-    return [
-        Line(
-            row[0],
-            row[1],
-            np.full(shape, float(row[2])),
-            np.broadcast_to(row[3], shape),
-            np.broadcast_to(row[4], shape),
-            computes[i],
-            memories[i],
-            network[i],
-            times_s[i],
-            overheads[i],
-        )
-        for i, row in enumerate(rows)
-    ]
+        if seconds := overhead.layer_seconds(deployment, name, prompt) * layers:
+            rows.append(_Row(f"{name}.{OVERHEAD}", "", layers, overhead_s=seconds))
+    if seconds := overhead.pass_seconds(deployment, prompt):
+        rows.append(_Row(OVERHEAD, "", 1, overhead_s=seconds))
+    order = {name: place for place, (name, _) in enumerate(stage.groups)}
+    rows.sort(key=lambda row: order.get(row.op.split(".")[0], len(order)))
+
+    def stacked(name: str) -> NDArray[Any]:
+        return np.stack([np.broadcast_to(np.asarray(getattr(row, name), dtype=float), shape) for row in rows])
+
+    layers_, flops, moved, compute_s, memory_s = map(stacked, ("layers", "flops", "bytes", "compute_s", "memory_s"))
+    link_s, scale_out_s, overhead_s = map(stacked, ("link_s", "scale_out_s", "overhead_s"))
+    is_bound = deployment.assumptions.is_bound
+    time_s = _attributed(deployment.assumptions.overlap, is_bound, compute_s, memory_s, link_s, scale_out_s) + overhead_s
+    network_s = np.maximum(link_s, scale_out_s) if is_bound else link_s + scale_out_s
+    figures = zip(layers_, flops, moved, compute_s, memory_s, network_s, time_s, overhead_s, strict=True)
+    return [Line(row.op, row.format, *values) for row, values in zip(rows, figures, strict=True)]
 
 
 def _attributed(overlap: str, bound: bool, compute: NDArray[Any], memory: NDArray[Any], link: NDArray[Any], scale_out: NDArray[Any]) -> NDArray[Any]:
-    """What each row adds to the stage's time: where resources overlap, its part of the one that outlasts the others."""
-    wires = link + scale_out
+    """The seconds that each row adds to the stage: where resources overlap, its part of the slowest one."""
+    links = link + scale_out
     if overlap == "op":
-        return np.asarray(np.maximum(compute, memory) + wires)
+        return np.asarray(np.maximum(compute, memory) + links)
     if overlap == "none":
-        return np.asarray(compute + memory + wires)
+        return np.asarray(compute + memory + links)
     work_time = np.maximum(compute, memory)
-    resources = [work_time, wires] if overlap == "net" else [memory, compute, link, scale_out] if bound else [memory, compute, wires]
+    resources = [work_time, links] if overlap == "net" else [memory, compute, link, scale_out] if bound else [memory, compute, links]
     longest = np.argmax(np.stack([one.sum(axis=0) for one in resources]), axis=0)
     return np.asarray(np.choose(longest[np.newaxis], np.stack(resources)))
 
 
 def _scaled(line: Line, times: NDArray[Any]) -> Line:
-    return Line(line.op, line.format, *(value * times for value in line[2:]))
+    return line._replace(**{name: getattr(line, name) * times for name in FIGURES})
 
 
 def _added(one: Line, other: Line) -> Line:
-    return Line(one.op, one.format, *(a + b for a, b in zip(one[2:], other[2:], strict=True)))
+    return one._replace(**{name: getattr(one, name) + getattr(other, name) for name in FIGURES})
 
 
 def _by_layer(deployment: Deployment, each: list[list[Line]], passes: list[NDArray[Any]]) -> list[Line]:
-    """One row per layer and operation. Of stages that are alike, the first stands for a pace that all share."""
+    """One row per layer and operation. Of identical stages the first gets the whole time where the slowest stage sets the pace."""
     model, layout, stages = deployment.model, deployment.layout, deployment.stages
     names = [name for name, count in model.runs for _ in range(count)]
     kinds = [(stage.groups, stage.first, stage.last, stage.sends) for stage in stages]
@@ -205,5 +214,5 @@ def _by_layer(deployment: Deployment, each: list[list[Line]], passes: list[NDArr
 
 
 def _one(line: Line, name: str, layers: int) -> Line:
-    """A layer's part of a line."""
-    return Line(name, line.format, *(value / layers for value in line[2:]))
+    """The part of one layer in a line."""
+    return line._replace(op=name, **{figure: getattr(line, figure) / layers for figure in FIGURES})

@@ -1,7 +1,7 @@
-"""Message sizes -> seconds on the links of a machine: bandwidth alone, or in `typical` the ways of `roofcalc.physics.collective_algorithms`.
+"""Time of collectives and sends: bytes over link bandwidth, or in `typical` the models of `roofcalc.physics.collective_algorithms`.
 
-Sources: bytes that each collective moves (NVIDIA/nccl-tests, doc/PERFORMANCE.md); a switch that sums in the network moves a
-message up once and down once (NVIDIA SHARP, docs.nvidia.com/networking); tori: jax-ml/scaling-book, sharding.md.
+Sources: bytes that each collective moves, NVIDIA/nccl-tests, doc/PERFORMANCE.md; a switch that reduces in the network moves a message
+up once and down once, NVIDIA SHARP (docs.nvidia.com/networking); tori, jax-ml/scaling-book, sharding.md.
 """
 
 from __future__ import annotations
@@ -13,165 +13,164 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import interconnect
+from roofcalc.physics.interconnect import ring_factor
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.types import Message
+from roofcalc.specs.formula import formula
 
 
-class WireTime(NamedTuple):
-    """Seconds on each physical wire, and before the first byte arrives."""
+class LinkTime(NamedTuple):
+    """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes."""
 
     link: Array
     scale_out: Array
     latency: Array = 0.0
 
 
-def seconds(deployment: Deployment, message: Message, tokens: Array) -> WireTime:
-    """Time of one message for `tokens` tokens of a rank: e elements each, at the wire's bytes per element.
-
-    Formulas
-    --------
-    M = T·e·a
-    """
+@formula("M = T·width·a")
+def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime:
+    """Time of one message of a rank with `tokens` tokens."""
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
-    return _cheapest(deployment, message, size) if deployment.profile else _KINDS[message.kind](deployment, message, size)
+    return _fastest(deployment, message, size) if deployment.profile else _BY_KIND[message.kind](deployment, message, size)
 
 
-def _cheapest(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """The way that takes the least time, size by size."""
-    from roofcalc.physics import collective_algorithms  # for this preset alone
+def _fastest(deployment: Deployment, message: Message, size: Array) -> LinkTime:
+    """The time of the fastest calibrated algorithm, for each size."""
+    from roofcalc.physics import collective_algorithms  # only `typical` needs it
 
-    found: WireTime | None = None
-    for way in collective_algorithms.ways(deployment, message):
-        one = WireTime(size * way.per_byte("link"), size * way.per_byte("scale_out"), way.latency_s)
-        if found is not None:
-            less = np.less(one.link + one.scale_out + one.latency, found.link + found.scale_out + found.latency)
-            one = WireTime(*(np.where(less, new, old) for new, old in zip(one, found, strict=True)))
-        found = one
-    assert found is not None
-    return found
+    best: LinkTime | None = None
+    for algorithm in collective_algorithms.algorithms(deployment, message):
+        time = LinkTime(size * algorithm.per_byte("link"), size * algorithm.per_byte("scale_out"), algorithm.latency_s)
+        if best is not None:
+            faster = np.less(time.link + time.scale_out + time.latency, best.link + best.scale_out + best.latency)
+            time = LinkTime(*(np.where(faster, new, old) for new, old in zip(time, best, strict=True)))
+        best = time
+    assert best is not None
+    return best
 
 
-def all_reduce(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """All-reduce of `size` bytes held by each of a group of g devices.
+@formula(
+    "ring = 2·M·(g − 1)/(g·λ)",
+    "in the switch = M·(1 + 1/g)/λ",
+    "in the switch, bound = M·min(1, 2·(g − 1)/g)/λ",
+    "inside each domain = 2·M·(D_s − 1)/(D_s·λ)",
+    "inside each domain, bound = M·min(1, 2·(D_s − 1)/D_s)/λ",
+    "across domains = 2·M/D_s·(domains − 1)/(domains·λ_out)",
+)
+def all_reduce(deployment: Deployment, message: Message, size: Array) -> LinkTime:
+    """All-reduce of `size` bytes held by each device of a group.
 
-    Within one domain a ring moves 2·M·(g−1)/g over the link; a switch that sums in the network moves M·(1+1/g) where
-    that is less (M·min(1, 2(g−1)/g) in `bound`). Wider groups reduce-scatter and all-gather inside each domain of D_s
-    devices and all-reduce M/D_s across the domains; in `bound` switches that sum do so on the way there and back.
-
-    Formulas
-    --------
-    ring = 2·M·(g − 1)/(g·λ)
-    in the switch = M·(1 + 1/g)/λ
-    in the switch, bound = M·min(1, 2·(g − 1)/g)/λ
-    inside each domain = 2·M·(D_s − 1)/(D_s·λ)
-    inside each domain, bound = M·min(1, 2·(D_s − 1)/D_s)/λ
-    across domains = 2·M/D_s·(m − 1)/(m·λ_out)
+    Within one domain a ring, or a switch that reduces in the network where that is faster. Wider groups reduce-scatter and all-gather
+    inside each domain and all-reduce 1/D_s of the message across the domains; in `bound` switches that reduce do the inner part.
     """
     group, domain = message.group, deployment.hardware.domain
     inside = min(group, domain)
     if group <= domain:
-        return WireTime(size * (_factor(deployment, group) / _rate(deployment, group)), 0.0)
-    across = -(-group // domain)
+        return LinkTime(size * (_all_reduce_factor(deployment, group) / _rate(deployment, group)), 0.0)
+    domains = -(-group // domain)
     link = 0.0 * size
     if inside > 1:
-        factor = _factor(deployment, inside) if deployment.assumptions.is_bound else 2 * (inside - 1) / inside
+        factor = _all_reduce_factor(deployment, inside) if deployment.assumptions.is_bound else ring_factor(inside)
         link = size * (factor / _rate(deployment, inside))
-    return WireTime(link, size * (2 * (across - 1) / across / inside / _scale_out(deployment)))
+    return LinkTime(link, size * (ring_factor(domains) / inside / _scale_out_rate(deployment)))
 
 
-def exchange(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """Tokens to the ranks that need them, or back: `copies` of `size` bytes over the links, `across` to other domains.
-
-    Formulas
-    --------
-    inside the domain = copies·M/λ
-    inside the domain, torus = M·min(copies/λ_x, (g − m)/λ)
-    across domains = across·M/λ_out
-    """
-    out = size * message.across / _scale_out(deployment) if message.across else 0.0
+@formula(
+    "inside the domain = copies·M/λ",
+    "inside the domain, torus = M·min(copies/λ_a2a, (g − domains)/λ)",
+    "across domains = across·M/λ_out",
+)
+def all_to_all(deployment: Deployment, message: Message, size: Array) -> LinkTime:
+    """MoE dispatch or combine: `copies` of `size` bytes over the scale-up link, `across` over the scale-out link."""
+    out = size * message.across / _scale_out_rate(deployment) if message.across else 0.0
     inside = min(message.group, deployment.hardware.domain)
     if inside == 1:
-        return WireTime(0.0, out)
-    if interconnect.scale_up(deployment).shape == "torus":
-        rate = interconnect.exchange_rate(deployment, inside) * interconnect.achieved(deployment)
+        return LinkTime(0.0, out)
+    if interconnect.scale_up(deployment).shape == "torus":  # all-to-all, or all-gather of everything along the rings
+        rate = interconnect.all_to_all_rate(deployment, inside) * interconnect.achieved(deployment)
         gathered = message.group - -(-message.group // inside)
-        return WireTime(size * min(message.copies / rate, gathered / _rate(deployment, inside)), out)
-    return WireTime(size * (message.copies / _rate(deployment, inside)), out)
+        return LinkTime(size * min(message.copies / rate, gathered / _rate(deployment, inside)), out)
+    return LinkTime(size * (message.copies / _rate(deployment, inside)), out)
 
 
-def gather(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """All-gather, or reduce-scatter, of `size` bytes from each of g devices: each receives those of the others.
+@formula("inside the domain = (g − domains)·M/λ", "across domains = (domains − 1)·M/λ_out")
+def all_gather(deployment: Deployment, message: Message, size: Array) -> LinkTime:
+    """All-gather, or reduce-scatter, of `size` bytes from each device of a group: each receives those of all others.
 
-    One of each other domain comes over the scale-out link, the rest over the links.
-
-    Formulas
-    --------
-    inside the domain = (g − m)·M/λ
-    across domains = (m − 1)·M/λ_out
+    One message of each other domain comes over the scale-out link, the rest over the scale-up link.
     """
     inside = min(message.group, deployment.hardware.domain)
-    across = -(-message.group // inside)
-    link = size * ((message.group - across) / _rate(deployment, inside)) if inside > 1 else 0.0
-    return WireTime(link, size * ((across - 1) / _scale_out(deployment)) if across > 1 else 0.0)
+    domains = -(-message.group // inside)
+    link = size * ((message.group - domains) / _rate(deployment, inside)) if inside > 1 else 0.0
+    return LinkTime(link, size * ((domains - 1) / _scale_out_rate(deployment)) if domains > 1 else 0.0)
 
 
-def send(deployment: Deployment, message: Message, size: Array) -> WireTime:
-    """One message to the next stage.
-
-    Formulas
-    --------
-    to the next stage = M/λ
-    to the next stage, scale-out = M/λ_out
-    """
+@formula("to the next stage = M/λ", "to the next stage, scale-out = M/λ_out")
+def send(deployment: Deployment, message: Message, size: Array) -> LinkTime:
+    """A point-to-point send to the next pipeline stage."""
     if message.wire == "scale_out":
-        return WireTime(0.0, size / _scale_out(deployment))
-    return WireTime(size / (interconnect.send_rate(deployment) * interconnect.achieved(deployment)), 0.0)
+        return LinkTime(0.0, size / _scale_out_rate(deployment))
+    return LinkTime(size / (interconnect.send_rate(deployment) * interconnect.achieved(deployment)), 0.0)
 
 
-_KINDS: dict[str, Callable[[Deployment, Message, Array], WireTime]] = {
+_BY_KIND: dict[str, Callable[[Deployment, Message, Array], LinkTime]] = {
     "all_reduce": all_reduce,
-    "exchange": exchange,
-    "gather": gather,
+    "all_to_all": all_to_all,
+    "all_gather": all_gather,
     "send": send,
 }
 
 
-def worked_by(deployment: Deployment, message: Message) -> list[tuple[Callable[..., WireTime], str, dict[str, float]]]:
-    """The formulas that a message's time follows, one per wire: function, name, and the letters that it takes."""
+class AppliedFormula(NamedTuple):
+    """A formula that gives a message's time on one link: its function, its name, and the values of its symbols, M aside."""
+
+    function: Callable[..., LinkTime]
+    name: str
+    symbols: dict[str, float]
+    link: str
+
+
+def applied_formulas(deployment: Deployment, message: Message) -> list[AppliedFormula]:
+    """The formulas behind the time of a message, one for each link that it crosses."""
     hardware, group = deployment.hardware, message.group
     inside = min(group, hardware.domain)
     domains = -(-group // hardware.domain)
-    letters = {"g": group, "D_s": hardware.domain, "m": domains, "copies": message.copies, "across": message.across}
+    symbols = {"g": group, "D_s": hardware.domain, "domains": domains, "copies": message.copies, "across": message.across}
     if hardware.scale_out_bytes_per_s is not None:
-        letters["λ_out"] = _scale_out(deployment)
-    function = _KINDS[message.kind]
+        symbols["λ_out"] = _scale_out_rate(deployment)
+    function = _BY_KIND[message.kind]
     if message.kind == "send":
         if message.wire == "scale_out":
-            return [(function, "to the next stage, scale-out", letters)]
-        return [(function, "to the next stage", {**letters, "λ": interconnect.send_rate(deployment) * interconnect.achieved(deployment)})]
+            return [AppliedFormula(function, "to the next stage, scale-out", symbols, "scale_out")]
+        symbols["λ"] = interconnect.send_rate(deployment) * interconnect.achieved(deployment)
+        return [AppliedFormula(function, "to the next stage", symbols, "link")]
     found = []
     if inside > 1:
-        name = "inside the domain"
-        letters["λ"] = _rate(deployment, inside)
-        if message.kind == "all_reduce":
-            ring = 2 * (group - 1) / group
-            bound = ", bound" if deployment.assumptions.is_bound else ""
-            if group > inside:
-                name = "inside each domain" + (bound if interconnect.scale_up(deployment).reduce else "")
-            else:
-                name = f"in the switch{bound}" if _factor(deployment, group) < ring else "ring"
-        elif message.kind == "exchange" and interconnect.scale_up(deployment).shape == "torus":
-            name = "inside the domain, torus"
-            letters["λ_x"] = interconnect.exchange_rate(deployment, inside) * interconnect.achieved(deployment)
-        found.append((function, name, letters))
+        symbols["λ"] = _rate(deployment, inside)
+        if message.kind == "all_to_all" and interconnect.scale_up(deployment).shape == "torus":
+            symbols["λ_a2a"] = interconnect.all_to_all_rate(deployment, inside) * interconnect.achieved(deployment)
+        found.append(AppliedFormula(function, _name_inside(deployment, message, inside), symbols, "link"))
     if domains > 1:
-        found.append((function, "across domains", letters))
+        found.append(AppliedFormula(function, "across domains", symbols, "scale_out"))
     return found
 
 
-def _factor(deployment: Deployment, group: int) -> float:
+def _name_inside(deployment: Deployment, message: Message, inside: int) -> str:
+    """The name of the formula for a message's time on the scale-up link."""
+    link = interconnect.scale_up(deployment)
+    if message.kind == "all_to_all":
+        return "inside the domain, torus" if link.shape == "torus" else "inside the domain"
+    if message.kind == "all_gather":
+        return "inside the domain"
+    bound = ", bound" if deployment.assumptions.is_bound else ""
+    if message.group > inside:
+        return "inside each domain" + (bound if link.reduce else "")
+    return f"in the switch{bound}" if _all_reduce_factor(deployment, inside) < ring_factor(inside) else "ring"
+
+
+def _all_reduce_factor(deployment: Deployment, group: int) -> float:
     """Bytes over one device's link per byte reduced."""
-    ring = 2 * (group - 1) / group
+    ring = ring_factor(group)
     if not interconnect.scale_up(deployment).reduce:
         return ring
     return min(ring, 1.0 if deployment.assumptions.is_bound else 1 + 1 / group)
@@ -181,5 +180,5 @@ def _rate(deployment: Deployment, group: int) -> float:
     return interconnect.rate(deployment, group) * interconnect.achieved(deployment)
 
 
-def _scale_out(deployment: Deployment) -> float:
-    return interconnect.out_rate(deployment) * interconnect.achieved(deployment)
+def _scale_out_rate(deployment: Deployment) -> float:
+    return interconnect.scale_out_rate(deployment) * interconnect.achieved(deployment)

@@ -17,14 +17,15 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import GIB, Rules
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics.decode_ops import held_place
-from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Reserved, Span, Top, Window
+from roofcalc.physics.decode_ops import storage_sharding
+from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import ALONE, Branches, Cache, Place
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.physics.ops.types import NO_SHARING, Cache, Sharding, SharedPrefix
+from roofcalc.specs.attention import GQA, MLA, Pooled
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block, Model
-from roofcalc.specs.weights import part
+from roofcalc.specs.weights import shard_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,10 +45,7 @@ class Largest(NamedTuple):
 def largest_step(deployment: Deployment, seq: Any) -> Largest:
     """The step that is profiled for sequences of up to `seq` tokens: what was asked for, else the release's default on the device.
 
-    Formulas
-    --------
-    tokens = max_batched_tokens, or S where whole prompts are profiled
-    seqs = min(max_seqs, tokens)
+    Engines that profile whole prompts take at least S tokens. Sequences that are sampled: min(max_seqs, tokens).
     """
     rules, assumed = _rules(deployment), deployment.assumptions
     default, seq = rules.step(deployment.hardware.device), np.asarray(seq, dtype=float)
@@ -62,18 +60,13 @@ def _rules(deployment: Deployment) -> Rules:
     return deployment.rules
 
 
+@formula("forward = tokens·2·(widest + vectors·h)", "sampler = seqs·V·sampler_bytes + tokens·2·h")
 def activation_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
-    """Bytes that the largest step keeps alive at its peak on one device of a stage, in the shape of the context.
+    """Bytes of activations that the largest step keeps alive at its peak on one device of a stage, in the shape of the context.
 
     The forward pass and the sampler follow one another: the larger counts. Engines whose share leaves room for them
-    outside (SGLang) need none of it here.
-
-    Formulas
-    --------
-    forward = tokens·2·(widest + vectors·h)
-    sampler = seqs·V·b + tokens·2·h
-    images = tower·b_t·(1 + 1/t)/2
-    activations = max(forward, images) on the first stages, max(forward, images, sampler) on the last
+    outside (SGLang) need none of it here. On a vision model's first stage the encoder's images count where they are larger: half of
+    their bytes, `tower_bytes` per parameter, divides over the tensor ranks. The sampler counts on the last stage alone.
     """
     if deployment.rules is None or deployment.rules.outside:
         return np.zeros(np.shape(seq))
@@ -101,28 +94,23 @@ def _widest(block: Block, hidden: int, tp: int, ep: int) -> float:
     found = [0.0]
     attention, network = block.attention, block.mlp
     if isinstance(attention, GQA):
-        queries = part(attention.heads, tp) * attention.head_dim
-        found.append(queries + attention.entry_elements(tp) + part(attention.heads, tp) * attention.value_dim)
+        queries = shard_size(attention.heads, tp) * attention.head_dim
+        found.append(queries + attention.entry_elements(tp) + shard_size(attention.heads, tp) * attention.value_dim)
     elif isinstance(attention, MLA):
-        found.append(part(attention.heads, tp) * (2 * (attention.nope_dim + attention.rope_dim) + 2 * attention.v_dim) + attention.kv_rank)
+        found.append(shard_size(attention.heads, tp) * (2 * (attention.nope_dim + attention.rope_dim) + 2 * attention.v_dim) + attention.kv_rank)
     if isinstance(network, Dense):
-        found.append((2 if network.plain else 3) * part(network.width, tp))
+        found.append((2 if network.plain else 3) * shard_size(network.width, tp))
     elif isinstance(network, Experts):
-        width = network.width if ep > 1 else part(network.width, tp)
+        width = network.width if ep > 1 else shard_size(network.width, tp)
         choices = max(1.0, network.top_k / ep)
         up = width if network.plain else 2 * width
         work = network.latent or hidden
-        found.append(choices * (max(up, work) + width) + (2 if network.plain else 3) * part(network.shared, tp))
+        found.append(choices * (max(up, work) + width) + (2 if network.plain else 3) * shard_size(network.shared, tp))
     return max(found)
 
 
 def runtime_bytes(deployment: Deployment) -> float:
-    """Bytes of context, graphs and buffers of collectives on one device.
-
-    Formulas
-    --------
-    runtime = fixed + (buffers where t > 1)
-    """
+    """Bytes of context, graphs and, with tensor parallelism, buffers of collectives on one device."""
     rules = deployment.rules
     if rules is None:
         return 0.0
@@ -148,8 +136,8 @@ def padding_bytes(deployment: Deployment, stage: Stage) -> float:
         network = model.blocks[name].mlp
         stored = deployment.weight_dtype("experts")
         if isinstance(network, Experts) and stored.name == "mxfp4":
-            total += layers * _mxfp4_padding(network, model.hidden, held_place(deployment), rules) * stored.bytes_per_element
-    rows = rounded(model.vocab, rules.vocab_to * layout.tp) // layout.tp - part(model.vocab, layout.tp)
+            total += layers * _mxfp4_padding(network, model.hidden, storage_sharding(deployment), rules) * stored.bytes_per_element
+    rows = rounded(model.vocab, rules.vocab_to * layout.tp) // layout.tp - shard_size(model.vocab, layout.tp)
     if stage.first and model.embedding().elements:
         total += rows * model.hidden * deployment.weight_dtype("embed").bytes_per_element
     if stage.last and not (model.tied and stage.first):
@@ -164,24 +152,24 @@ def _copied_bytes(deployment: Deployment, stage: Stage, rules: Rules) -> float:
         block = model.blocks[name]
         if rules.absorbed and isinstance(block.attention, MLA):
             up = block.attention
-            total += layers * ELEMENT * up.kv_rank * part(up.heads, layout.tp) * (up.nope_dim + up.v_dim)
+            total += layers * ELEMENT * up.kv_rank * shard_size(up.heads, layout.tp) * (up.nope_dim + up.v_dim)
         if rules.whole_with_dp and layout.dp > 1 and block.mlp is not None:
             network = block.mlp
             width, tensor = (network.width, "mlp") if isinstance(network, Dense) else (network.shared, "shared")
             matrices = 2 if network.plain else 3
-            more = matrices * model.hidden * (width - part(width, layout.tp))
+            more = matrices * model.hidden * (width - shard_size(width, layout.tp))
             total += layers * more * deployment.weight_dtype(tensor).bytes_per_element
     if rules.whole_with_dp and layout.dp > 1 and stage.last:
-        total += (model.vocab - part(model.vocab, layout.tp)) * model.hidden * deployment.weight_dtype("head").bytes_per_element
+        total += (model.vocab - shard_size(model.vocab, layout.tp)) * model.hidden * deployment.weight_dtype("head").bytes_per_element
     return total
 
 
-def _mxfp4_padding(network: Experts, hidden: int, place: Place, rules: Rules) -> float:
+def _mxfp4_padding(network: Experts, hidden: int, sharding: Sharding, rules: Rules) -> float:
     """Elements of one layer's experts on one device that are only padding."""
-    copies = network.experts + place.redundant
-    whole = place.ep > 1
-    held, shares = (-(-copies // place.ep), 1) if whole else (copies, place.group)
-    width = rounded(part(network.width, shares), rules.mxfp4_width_to)
+    copies = network.experts + sharding.redundant
+    whole = sharding.ep > 1
+    held, shares = (-(-copies // sharding.ep), 1) if whole else (copies, sharding.group)
+    width = rounded(shard_size(network.width, shares), rules.mxfp4_width_to)
     matrices = 2 if network.plain else 3
     real = matrices * network.width / shares * (network.latent or hidden)
     return float(held * (matrices * width * rounded(network.latent or hidden, rules.mxfp4_hidden_to) - real))
@@ -189,7 +177,8 @@ def _mxfp4_padding(network: Experts, hidden: int, place: Place, rules: Rules) ->
 
 def _rotary_bytes(model: Model) -> float:
     """A table of sines and cosines: one number per position and rotary dimension, in 16 bits."""
-    widths = [a.head_dim if isinstance(a, GQA) else a.rope_dim for name in model.groups if (a := model.blocks[name].attention) is not None]
+    attentions = [model.blocks[name].attention for name in model.groups]
+    widths = [one.head_dim if isinstance(one, GQA) else one.rope_dim for one in attentions if isinstance(one, (GQA, MLA, Pooled))]
     return ELEMENT * model.context * max(widths, default=0)
 
 
@@ -293,9 +282,9 @@ def _with_drafters(deployment: Deployment, stage: Stage) -> Iterator[tuple[Deplo
 def _kinds(deployment: Deployment, name: str) -> Iterator[Kind | None]:
     """The kinds of cache that one layer of a block keeps; None for one that pages do not describe."""
     model = deployment.model
-    for one in parts(model.blocks[name], model.hidden, held_place(deployment)):
+    for one in parts(model.blocks[name], model.hidden, storage_sharding(deployment)):
         if one.recurrence is not None:
-            yield Kind(one.kept_bytes + one.recurrence.elements * one.recurrence.bytes_per_element, 0.0)
+            yield Kind(one.fixed_bytes + one.recurrence.elements * one.recurrence.bytes_per_element, 0.0)
         for cache in one.caches:
             window = _window(cache, _rules(deployment))
             if window != 0.0:
@@ -305,7 +294,7 @@ def _kinds(deployment: Deployment, name: str) -> Iterator[Kind | None]:
 def _window(cache: Cache, rules: Rules) -> float | None:
     """Tokens of a cache's window: inf for all, 0 where nothing is kept, None for entries that are not single tokens."""
     span: Span = cache.span
-    if isinstance(span, Borrowed):
+    if isinstance(span, SharedKV):
         return 0.0
     if isinstance(span, Window):
         return span.size
@@ -316,26 +305,20 @@ def _window(cache: Cache, rules: Rules) -> float | None:
     return None
 
 
-def blocks(deployment: Deployment, page: Page, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
-    """Pages of all groups that one sequence of `seq` tokens takes, or several streams of one query together.
-
-    Formulas
-    --------
-    whole context = ceil(S/b)
-    window = ceil(min(W − 1 + batched_tokens, S)/b) + 1
-    state = states + drafts
-    """
+@formula("whole context = ceil(S/block)", "window = ceil(min(W − 1 + tokens, S)/block) + 1", "state = states + drafts")
+def blocks(deployment: Deployment, page: Page, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
+    """Pages of all groups that one sequence of `seq` tokens takes, or several streams of one query together."""
     seq = np.asarray(seq, dtype=float)
     step = largest_step(deployment, seq).tokens
     total = np.zeros(seq.shape)
     for groups, kind, tokens in page.groups:
         if kind.window == 0.0:
-            total = total + groups * branches.count * states_per_sequence(deployment)
+            total = total + groups * shared_prefix.count * states_per_sequence(deployment)
         elif math.isinf(kind.window):
-            shared = (branches.count - 1) * np.floor(branches.prefix / tokens) if branches.count > 1 else 0.0
-            total = total + groups * (branches.count * np.ceil(seq / tokens) - shared)
+            shared = (shared_prefix.count - 1) * np.floor(shared_prefix.prefix / tokens) if shared_prefix.count > 1 else 0.0
+            total = total + groups * (shared_prefix.count * np.ceil(seq / tokens) - shared)
         else:
-            total = total + groups * branches.count * (np.ceil(np.minimum(kind.window - 1 + step, seq) / tokens) + 1)
+            total = total + groups * shared_prefix.count * (np.ceil(np.minimum(kind.window - 1 + step, seq) / tokens) + 1)
     return total
 
 
@@ -345,17 +328,17 @@ def states_per_sequence(deployment: Deployment) -> float:
     return float(kept) + (deployment.draft.tokens if deployment.draft else 0)
 
 
-def held(deployment: Deployment, span: Span, seq: Any, branches: Branches) -> NDArray[Any]:
+def entries_stored(deployment: Deployment, span: Span, seq: Any, shared_prefix: SharedPrefix) -> NDArray[Any]:
     """Entries that a sequence of `seq` tokens (whole blocks of them) keeps of a span, by the engine's rule for windows."""
     rules = deployment.rules
-    if rules is None or deployment.assumptions.kv_policy != "engine" or isinstance(span, (Borrowed, Reserved)):
-        return np.asarray(branches.of(span).holds(seq))
+    if rules is None or deployment.assumptions.kv_policy != "engine" or isinstance(span, (SharedKV, Reserved)):
+        return np.asarray(shared_prefix.of(span).entries_stored(seq))
     whole = isinstance(span, Chunk) and rules.chunks_whole
     if not isinstance(span, (Window, Chunk)) or (rules.windows in ("window", "grouped") and not whole):
-        return np.asarray(branches.of(span).holds(seq))
+        return np.asarray(shared_prefix.of(span).entries_stored(seq))
     if whole or rules.windows == "whole":
-        return np.asarray(branches.of(Reserved(span)).holds(seq))
+        return np.asarray(shared_prefix.of(Reserved(span)).entries_stored(seq))
     if rules.windows == "share":
-        return np.asarray(branches.count * np.maximum(np.minimum(seq, span.size), rules.window_share * np.asarray(seq)))
+        return np.asarray(shared_prefix.count * np.maximum(np.minimum(seq, span.size), rules.window_share * np.asarray(seq)))
     step = largest_step(deployment, seq).tokens
-    return np.asarray(branches.count * np.minimum(seq, np.ceil((span.size + step) / rules.window_to) * rules.window_to))
+    return np.asarray(shared_prefix.count * np.minimum(seq, np.ceil((span.size + step) / rules.window_to) * rules.window_to))

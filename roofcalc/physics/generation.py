@@ -1,8 +1,8 @@
-"""Whole generations: the mean step from isl+1 to isl+osl tokens, speculation, and the prompt's own work beside it.
+"""Averages over a generation: mean decode step from isl+1 to isl+osl tokens, speculative decoding, and prefill interference.
 
-A step's attention grows with the context along closed-form sums (`roofcalc.physics.kv_span`), so that the mean is exact
-wherever operations run one after another; where they overlap, the mean of 64 pieces, each exact, decides piece by piece what
-is hidden. Sources: accepted tokens of speculative decoding arXiv 2211.17192, equation 1; Little's law doi.org/10.1287/opre.9.3.383.
+Attention reads are summed over contexts in closed form (`roofcalc.physics.kv_span`), so that the mean is exact where operations run
+one after another. Where they overlap, the generation is divided into 64 pieces, each with its exact mean, and the overlap is applied
+to each. Sources: accepted tokens of speculative decoding arXiv 2211.17192, equation 1; Little's law doi.org/10.1287/opre.9.3.383.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
-from roofcalc.physics.ops.types import Branches
-from roofcalc.physics.prefill import beside, prefill
+from roofcalc.physics.ops.types import SharedPrefix
+from roofcalc.physics.prefill import piggybacked_prefill, prefill
 from roofcalc.physics.roofline import RESOURCES, Step, limit_of, step_of
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
 
 if TYPE_CHECKING:
@@ -27,21 +28,21 @@ MAX_POINTS = 20_000_000
 
 
 class Timed(Protocol):
-    """What the solvers ask of a step: `decode`, a mean over a generation, or either with drafts."""
+    """The time of a step as solvers use it: of one context, the mean over a generation, or either with speculative decoding."""
 
     @property
     def deployment(self) -> Deployment:
-        """What the step runs on."""
+        """The deployment that runs the step."""
 
     def seconds(self, batch: Any) -> Any:
         """Seconds of one step for global batches that broadcast with the context."""
 
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
-        """Seconds by the resource that takes them."""
+        """Seconds attributed to each resource."""
 
 
-class Mean(Record):
-    """The mean step over a generation: `step` has a last axis of pieces, `weights` how long each is."""
+class MeanStep(Record):
+    """The mean step over a generation: the last axis of `step` holds pieces, `weights` the fraction of the tokens in each."""
 
     step: Step
     weights: Any
@@ -55,19 +56,14 @@ class Mean(Record):
         return np.asarray((self.step.seconds(np.asarray(batch, dtype=float)[..., np.newaxis]) * self.weights).sum(axis=-1))
 
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
-        """Mean seconds by resource."""
+        """Mean seconds attributed to each resource."""
         found = self.step.resources(np.asarray(batch, dtype=float)[..., np.newaxis])
         return {name: np.asarray((value * self.weights).sum(axis=-1)) for name, value in found.items()}
 
 
-class Drafted(Record):
-    """Steps that verify drafts: the target's step on q tokens and γ steps of whatever drafts.
-
-    Formulas
-    --------
-    q = γ + 1
-    T_step = T_verify + γ·T_draft
-    """
+@formula("q = γ + 1", "T_step = T_verify + γ·T_draft")
+class SpeculativeStep(Record):
+    """A step of speculative decoding: the target model verifies q tokens, and the drafter, if it takes time, runs γ steps."""
 
     verify: Timed
     draft: Timed | None
@@ -83,7 +79,7 @@ class Drafted(Record):
         return own if self.draft is None else np.asarray(own + self.tokens * self.draft.seconds(batch))
 
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
-        """Seconds by resource."""
+        """Seconds attributed to each resource."""
         own = self.verify.resources(batch)
         if self.draft is None:
             return own
@@ -92,24 +88,33 @@ class Drafted(Record):
 
 
 def limited_by(step: Timed, batch: Any) -> NDArray[np.str_]:
-    """The resource that takes the largest part of a step."""
+    """The resource with the largest part of a step."""
     return limit_of(step.deployment, step.resources(batch))
 
 
+@formula("interactivity = A/T_step")
+def interactivity_tok_s(deployment: Deployment, step_s: Any) -> NDArray[Any]:
+    """Output tokens per second of each user, from the seconds of a step; A tokens are accepted per step."""
+    return np.asarray(deployment.accepted / np.asarray(step_s, dtype=float))
+
+
+@formula("throughput = B·interactivity", "throughput per device = throughput/devices")
+def decode_tok_s(deployment: Deployment, batch: Any, step_s: Any) -> NDArray[Any]:
+    """Output tokens per second of the whole system while it only decodes: `batch` sequences, steps of `step_s` seconds."""
+    return np.asarray(batch * deployment.accepted / np.asarray(step_s, dtype=float))
+
+
 def step_at(deployment: Deployment, seq: Any) -> Timed:
-    """The step at a context of `seq` tokens, drafts included where the deployment has them."""
-    return _timed(deployment, lambda one, tokens: step_of(one, work.at(np.asarray(seq, dtype=float)), tokens))
+    """The step at a context of `seq` tokens, with speculative decoding if the deployment has drafts."""
+    return _timed(deployment, lambda one, tokens: step_of(one, work.at_context(np.asarray(seq, dtype=float)), tokens))
 
 
+@formula("mean step = T_generation/osl")
 def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, shares: Any = None) -> Timed:
-    """The mean step of generations of `osl` tokens after prompts of `isl`; arrays that broadcast.
+    """The mean step of generations of `osl` tokens after prompts of `isl` tokens; the arguments broadcast.
 
-    With several `streams`, each of `osl` tokens, after one prompt, its batch counts prompts. With `shares` the last axis
-    holds kinds of generations, and its batch has those shares of each.
-
-    Formulas
-    --------
-    mean T = ΣT_step/osl
+    With several `streams` of `osl` tokens after each prompt, the batch counts prompts. With `shares`, the last axis of `isl` and `osl`
+    holds kinds of generations, and the batch is a mix of them in these shares.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, 
     """
     isl, osl = np.broadcast_arrays(np.asarray(isl, dtype=float), np.asarray(osl, dtype=float))
     if isl.size * PIECES > MAX_POINTS:
-        raise RoofcalcError(f"isl, osl: {isl.size:,} generations of one model on one machine; at most {MAX_POINTS // PIECES:,} are computed at once")
+        raise RoofcalcError(f"--isl, --osl: {isl.size:,} generations per model and system; at most {MAX_POINTS // PIECES:,} are computed at once")
     edges = np.round(osl[..., np.newaxis] * np.linspace(0.0, 1.0, PIECES + 1))
     lengths, begins = np.diff(edges, axis=-1), isl[..., np.newaxis] + edges[..., :-1]
     weights, prefix = lengths / osl[..., np.newaxis], isl[..., np.newaxis]
@@ -127,16 +132,16 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, 
         weights, lengths, begins, prefix = (
             np.broadcast_to(one, weights.shape).reshape(*weights.shape[:-2], -1) for one in (weights, lengths, begins, prefix)
         )
-    reads = work.over(begins, np.maximum(lengths, 1.0))
-    branches = Branches(streams, prefix)
-    return _timed(deployment, lambda one, tokens: averaged(step_of(one, reads, tokens, branches), weights))
+    entries_read = work.averaged_over(begins, np.maximum(lengths, 1.0))
+    shared_prefix = SharedPrefix(streams, prefix)
+    return _timed(deployment, lambda one, tokens: averaged(step_of(one, entries_read, tokens, shared_prefix), weights))
 
 
 def averaged(step: Step, weights: NDArray[Any]) -> Timed:
-    """The mean of a step over the pieces of its last axis: where each piece only adds its own, a step at their mean."""
+    """The mean of a step over the pieces on its last axis; a single step at mean reads where times only add up."""
     stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
     if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1:
-        return Mean(step, weights)
+        return MeanStep(step, weights)
     (terms,) = step.per_sequence
     return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
@@ -146,76 +151,63 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
     if draft is None:
         return build(deployment, 1.0)  # type: ignore[no-any-return]
     drafter = draft.deployment
-    return Drafted(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
+    return SpeculativeStep(build(deployment, draft.tokens + 1.0), build(drafter, 1.0) if drafter else None, draft.tokens)
 
 
-def prompt_s(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0, batch: Any = 1.0) -> NDArray[Any]:
-    """Seconds of the whole system that one prompt takes: every rank takes in another, with stages at their pace.
+@formula("T_prompt = T_prefill/d")
+def prefill_s_per_request(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0, batch: Any = 1.0) -> NDArray[Any]:
+    """System seconds per prefill with all data-parallel ranks busy and the pipeline full.
 
-    `cached` tokens before it are there already. A drafter takes in the prompt as well. In `typical` a rank takes in several short
-    prompts of a batch together.
-
-    Formulas
-    --------
-    prompt = T_prefill/d
+    `cached` tokens before the prompt need no work. A drafter prefills the prompt too. In `typical` each rank prefills several short
+    prompts of the batch together.
     """
     layout, draft = deployment.layout, deployment.draft
     together = _together(deployment, isl, batch)
-    pace = prefill(deployment, isl, cached, layout.dp * layout.pp * together, chunk).pace_s
+    pace = prefill(deployment, isl, cached, layout.dp * layout.pp * together, chunk).batch_prefill_s
     own = np.asarray(pace / (layout.pp * layout.dp * together))
-    return own + draft.copies * prompt_s(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own
+    return own + draft.copies * prefill_s_per_request(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own
 
 
 def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
-    """Prompts that a rank of a stage takes in at a time: as many of its batch as the profile's tokens hold."""
+    """Prompts that a rank prefills together: in `typical` as many as fit into the token budget of a step, else 1."""
     if deployment.profile is None:
         return 1.0
-    fitting = np.floor(deployment.profile.packed_tokens / np.maximum(isl, 1.0))
+    fitting = np.floor(deployment.profile.packed_prefill_tokens / np.maximum(isl, 1.0))
     return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 
+@formula("throughput = B·osl/(osl/A·T_step + max(TTFT, B·T_prompt))")
 def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: Timed, chunk: float | None = None, parts: Any = None) -> NDArray[Any]:
-    """Output tokens per second of the whole system where the same devices also take in each request's prompt.
+    """Output tokens per second of the whole system where the same devices also prefill each request's prompt.
 
-    Each sequence's decoding waits while its rank takes in the prompts of the others, with stages at their pace; and at least
-    for its own prompt, where there are fewer sequences than ranks or stages. In `bound` prompts ride along with steps, as
-    `fewest_seconds` says, and in `typical` ranks may wait for one another's (`_in_step_s`). With `parts` the last axis of `isl` and
-    `osl` holds kinds of requests, of which each is so large a part, and `mean` is the step of their mix.
-
-    Formulas
-    --------
-    throughput = B·osl/(osl/A·T + max(T_first, B/d·T_prefill))
+    Decoding of a sequence stops while its rank prefills the prompts of other sequences, and at least for its own prompt where there are
+    fewer sequences than ranks or stages. In `bound` prefill is fused with decode steps (`fewest_seconds`); in `typical`, data-parallel
+    ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`). With `parts`, the last axis of `isl` and
+    `osl` holds kinds of requests, `parts` is the fraction of each, and `mean` is the step of their mix.
     """
     batch = np.asarray(batch, dtype=float)
     of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
     if deployment.assumptions.is_bound:
         return np.asarray(batch * tokens / fewest_seconds(deployment, isl, osl, batch, parts))
     decoding = tokens / deployment.accepted * mean.seconds(batch)
-    prompts = batch * _over_kinds(prompt_s(deployment, isl, chunk, batch=of_kind), parts)
-    if deployment.profile is not None and work.exchanges(deployment):
-        prompts = np.maximum(prompts, _in_step_s(deployment, isl, tokens, batch, chunk, parts))
-    first = _over_kinds(_first_s(deployment, isl, of_kind, chunk), parts)
+    prompts = batch * _over_kinds(prefill_s_per_request(deployment, isl, chunk, batch=of_kind), parts)
+    if deployment.profile is not None and work.has_all_to_all(deployment):
+        prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
+    first = _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts)
     return np.asarray(batch * tokens / (decoding + np.maximum(first, prompts)))
 
 
 def _over_kinds(values: Any, parts: Any) -> Any:
-    """The mean over kinds of requests, on the last axis; the values themselves where there are no kinds."""
+    """The mean over kinds of requests on the last axis, weighted by `parts`; the values themselves where there are no kinds."""
     return values if parts is None else np.asarray((values * parts).sum(axis=-1))
 
 
-def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None, parts: Any = None) -> NDArray[Any]:
-    """Seconds that prompts take where all ranks wait in each step in which any of them takes one in.
+@formula("μ = B·A/(p·osl)", "p_any = 1 − exp(−μ)", "prompts_met = μ/p_any", "prompts = osl/A·p_any·T_prefill_met")
+def _dp_sync_prefill_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None, parts: Any = None) -> NDArray[Any]:
+    """Prefill seconds of a batch where data-parallel ranks synchronise in every layer, and so all wait for any rank's prefill.
 
-    Data-parallel ranks that exchange tokens in every layer step together. Requests come as others end, on each rank by itself, so
-    that a step meets the μ prompts of all ranks by chance, k of them where it meets any. Source: "DP attention imbalance", lmsys.org/blog,
-    2025-05-05. A drafter takes the prompt in as well.
-
-    Formulas
-    --------
-    μ = B·A/(p·osl)
-    met = 1 − e^−μ
-    k = μ/met
-    prompts = osl/A·met·T_prefill(k)
+    Requests start as others end, independently on each rank: a step meets μ new prompts on average, and μ/p_any of them if it meets
+    any (p_any is the probability of that). Source: "DP attention imbalance", lmsys.org/blog, 2025-05-05. A drafter prefills too.
     """
     steps, depth = osl / deployment.accepted, deployment.layout.pp
     mean = batch / (depth * steps)
@@ -223,25 +215,23 @@ def _in_step_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], 
     together = mean / met * depth
     if parts is not None:
         together = together[..., np.newaxis]
-    pace, draft = prefill(deployment, isl, 0.0, together, chunk).pace_s, deployment.draft
+    pace, draft = prefill(deployment, isl, 0.0, together, chunk).batch_prefill_s, deployment.draft
     if draft and draft.deployment:
-        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, together, chunk).pace_s
+        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, together, chunk).batch_prefill_s
     return np.asarray(steps * met * _over_kinds(pace, parts))
 
 
+@formula(
+    "T_compute = (osl − 1)/A·compute + prefill_compute",
+    "T_memory = (osl − 1)/A·memory + prefill_kv",
+    "T_decode = (osl − 1)/A·T_step",
+    "time = max(T_compute, T_memory, T_decode, T_prefill_all)",
+)
 def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
-    """The least time in which `batch` requests can pass, for `bound`: each resource is busy for the work of all of them.
+    """A lower bound on the time of `batch` requests, for `bound`: each resource is busy with the work of all of them.
 
-    An engine may take in prompts piece by piece beside its decode steps, whose reading of the weights serves both. The first
-    output token comes with the prompt. Source of such mixed steps: arXiv 2308.16369. `parts` are as `output_tok_s` takes them;
-    that prompts alone take as long as they do is then no floor of its own.
-
-    Formulas
-    --------
-    T ≥ (osl − 1)/A·compute + prompts' compute
-    T ≥ (osl − 1)/A·memory + prompts' cache
-    T ≥ (osl − 1)/A·T_step
-    T ≥ T_prefill of all prompts at once
+    Chunked prefill fused with decode steps reads the weights once for both (arXiv 2308.16369). The first output token comes from the
+    prefill. `parts` is as in `output_tok_s`; with several kinds of requests the time of the prompts alone is not a bound of its own.
     """
     batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
     left = _over_kinds(after, parts)
@@ -252,17 +242,17 @@ def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts
         mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), shares=shares), batch[..., np.newaxis]
     steps = left / deployment.accepted
     decode = mean.resources(batch)
-    prompts = {name: _over_kinds(seconds, parts) for name, seconds in beside(deployment, isl, of_kind).items()}
-    if deployment.hardware.count > deployment.hardware.domain:  # the one may wait for the link, the other for the scale-out
+    prompts = {name: _over_kinds(seconds, parts) for name, seconds in piggybacked_prefill(deployment, isl, of_kind).items()}
+    if deployment.hardware.count > deployment.hardware.domain:  # decode may be limited by one link and prefill by the other
         prompts["network"] = np.zeros_like(prompts["network"])
     floors = [steps * decode[name] + prompts[name] for name in RESOURCES] + [steps * mean.seconds(batch)]
     if parts is None:
-        floors.append(prefill(deployment, isl, 0.0, batch).pace_s)
+        floors.append(prefill(deployment, isl, 0.0, batch).batch_prefill_s)
     return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors)))
 
 
-def _first_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
-    """Seconds that a prompt takes itself, others beside it on other ranks; a drafter takes it in as well."""
+def _prefill_latency_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
+    """Seconds to prefill a sequence's own prompt, with prompts on all ranks at once; a drafter prefills too."""
     draft = deployment.draft
     own = prefill(deployment, isl, 0.0, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
-    return own + draft.copies * _first_s(draft.deployment, isl, batch, chunk) if draft and draft.deployment else own
+    return own + draft.copies * _prefill_latency_s(draft.deployment, isl, batch, chunk) if draft and draft.deployment else own

@@ -1,9 +1,10 @@
-"""Spans: which cache entries a token may look at; how many a sequence holds, reads in a step, and pairs up in prefill.
+"""Attention spans: KV entries stored per sequence, read per decode step, and query-key pairs in prefill.
 
-Knows counts of entries alone: no bytes, no FLOPs. Every function takes and returns arrays of any shape. Sources: sliding
-windows arXiv 2310.06825 and 2004.05150; chunks: the Llama 4 configs; compressed pools: DeepSeek V4; top-k arXiv 2512.02556.
+Counts entries only: no bytes and no FLOPs. All functions take and return arrays of any shape. Sources: sliding windows
+arXiv 2310.06825 and 2004.05150; chunks: the Llama 4 configs; compressed pools: DeepSeek V4; top-k arXiv 2512.02556.
 
-S is a sequence's context, the token being produced included; C tokens are cached before P new ones are computed.
+S is the context of a sequence, including the token being produced; C tokens are cached before P new ones are computed; a
+prefix of tokens may be shared by several streams of one query.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -20,358 +22,335 @@ if TYPE_CHECKING:
 Array: TypeAlias = "NDArray[np.floating[Any]] | float"
 
 
-def triangle(x: Array) -> Array:
+def triangular(x: Array) -> Array:
     """tri(x) = x·(x+1)/2 = 1 + 2 + … + x."""
     return x * (x + 1) / 2
 
 
-def falling(begin: Array, x: Array) -> Array:
-    """Σ max(0, begin − u) for u = 1 … x."""
+def clipped_ramp_sum(begin: Array, x: Array) -> Array:
+    """Σ max(0, begin − u) for u = 1 … x, in closed form."""
     counted = np.minimum(x, np.maximum(begin - 1, 0.0))
-    return counted * begin - triangle(counted)
+    return counted * begin - triangular(counted)
 
 
 class Span(Record):
-    """Base: what a span must answer."""
+    """Base of all spans. `seq` is a context S, `cached` and `new` are C and P, `prefix` and `own` tokens before and after a fork."""
 
-    def reads(self, seq: Array) -> Array:
-        """Entries that the newest token of a context of `seq` attends to."""
+    @property
+    def symbols(self) -> dict[str, float]:
+        """Values of the symbols in this span's formulas, apart from S, P, C and x."""
+        return {}
+
+    @property
+    def reads_formula(self) -> str:
+        """Name of the formula for `entries_read`."""
+        return "reads"
+
+    def entries_read(self, seq: Array) -> Array:
+        """Entries that the newest token of a context of `seq` tokens attends to."""
         raise NotImplementedError
 
-    def holds(self, seq: Array) -> Array:
-        """Entries that a sequence of `seq` tokens keeps."""
-        return self.reads(seq)
+    def entries_stored(self, seq: Array) -> Array:
+        """Entries that a sequence of `seq` tokens stores."""
+        return self.entries_read(seq)
 
-    def together(self, tokens: float) -> Span:
-        """What `tokens` newest tokens read together: each entry is loaded once per sequence."""
+    def read_by_tokens(self, tokens: float) -> Span:
+        """The span of all entries that the `tokens` newest tokens attend to, each counted once."""
         return self
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        """What `count` streams read, or hold, together that share the first `prefix` tokens: shared entries once."""
-        return Branched(self, count, prefix)
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        """The span of all entries that `count` streams with a common prefix read or store, shared entries counted once."""
+        return SharedPrefixSpan(self, count, prefix)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
-        """Entries of a prefix that each of its streams still attends to when it has `own` tokens after it."""
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
+        """Entries of a prefix that a stream still attends to after `own` tokens of its own."""
         raise NotImplementedError
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
-        """Σ shared(P, u) for u = 1 … x, in closed form."""
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
+        """Σ prefix_reads(prefix, u) for u = 1 … x, in closed form."""
         raise NotImplementedError
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        """Entries loaded and written when P tokens are computed after C: those of C once, and those held of P."""
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        """Entries loaded and written in a prefill of P tokens after C: those of C loaded once, those stored of P written."""
         raise NotImplementedError
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x, in closed form."""
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x, in closed form."""
         raise NotImplementedError
 
-    def first_with(self, entries: Array) -> Array:
-        """The shortest context that has at least so many entries."""
+    def context_with(self, entries: Array) -> Array:
+        """The shortest context in which at least `entries` entries are read."""
         raise NotImplementedError
 
+    @formula("pairs = sum_C_P − sum_C")
     def pairs(self, cached: Array, new: Array) -> Array:
-        """Σ reads(C+i) for i = 1 … P: pairs of a query and an entry when P tokens are computed after C.
-
-        Formulas
-        --------
-        pairs = sum_C_P − sum_C
-        """
-        return self.summed(cached + new) - self.summed(cached)
+        """Query-key pairs in a prefill of P tokens after C: Σ entries_read(C + i) for i = 1 … P."""
+        return self.cumulative_reads(cached + new) - self.cumulative_reads(cached)
 
 
+@formula("reads = S")
 class Full(Span):
-    """Every token before.
+    """All tokens of the context."""
 
-    Formulas
-    --------
-    reads = S
-    """
-
-    def reads(self, seq: Array) -> Array:
+    def entries_read(self, seq: Array) -> Array:
         return seq
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached + new
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+    @formula("sum = tri(x)")
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x."""
+        return triangular(x)
 
-        Formulas
-        --------
-        sum = tri(x)
-        """
-        return triangle(x)
-
-    def shared(self, prefix: Array, own: Array) -> Array:
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
         return prefix + 0.0 * own
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         return prefix * x
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         return entries
 
 
+@formula("reads = min(S, W)")
 class Window(Span):
-    """The last `size` tokens.
-
-    Formulas
-    --------
-    reads = min(S, W)
-    """
+    """The last `size` tokens."""
 
     size: float
 
-    def reads(self, seq: Array) -> Array:
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"W": self.size}
+
+    def entries_read(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
-    def together(self, tokens: float) -> Span:
+    def read_by_tokens(self, tokens: float) -> Span:
         return Window(self.size + tokens - 1)
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return np.minimum(cached, self.size - 1) + np.minimum(new, self.size)
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+    @formula("sum = tri(min(x, W)) + W·max(0, x − W)")
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x."""
+        return triangular(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
 
-        Formulas
-        --------
-        sum = tri(min(x, W)) + W·max(0, x − W)
-        """
-        return triangle(np.minimum(x, self.size)) + self.size * np.maximum(0.0, x - self.size)
-
-    def shared(self, prefix: Array, own: Array) -> Array:
-        """min(P, max(0, W − U))."""
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
+        """min(prefix, max(0, W − own))."""
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
-        """What falls out of the window one by one: Σ max(0, W − u), less what the prefix lacks, Σ max(0, W − P − u)."""
-        return falling(self.size, x) - falling(self.size - prefix, x)
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
+        """Σ max(0, W − u) for a prefix that fills the window, minus Σ max(0, W − prefix − u) for the tokens that it lacks."""
+        return clipped_ramp_sum(self.size, x) - clipped_ramp_sum(self.size - prefix, x)
 
 
+@formula("reads = min(S, Q)", "reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1")
 class Chunk(Span):
-    """The tokens of the same chunk of `size` (Llama 4): in decode the fullest step, or with `exact` the step's own.
-
-    Formulas
-    --------
-    reads = min(S, Q)
-    reads exactly = S − 1 − floor((S − 1)/Q)·Q + 1
-    """
+    """The tokens of the same chunk of `size` tokens (Llama 4): in decode a full chunk, or with `exact` the step's own position."""
 
     size: int
     exact: bool = False
 
-    def reads(self, seq: Array) -> Array:
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"Q": self.size}
+
+    @property
+    def reads_formula(self) -> str:
+        return "reads exactly" if self.exact else "reads"
+
+    def entries_read(self, seq: Array) -> Array:
         return (seq - 1) % self.size + 1 if self.exact else np.minimum(seq, self.size)
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return np.minimum(seq, self.size)
 
-    def moved(self, cached: Array, new: Array) -> Array:
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
         return cached % self.size + np.minimum(new, self.size)
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
+    @formula("sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)")
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x."""
+        return np.floor(x / self.size) * triangular(float(self.size)) + triangular(x % self.size)
 
-        Formulas
-        --------
-        sum = floor(x/Q)·tri(Q) + tri(x − floor(x/Q)·Q)
-        """
-        return np.floor(x / self.size) * triangle(float(self.size)) + triangle(x % self.size)
-
-    def shared(self, prefix: Array, own: Array) -> Array:
-        """The prefix's part of the chunk: in the fullest step min(P, max(0, Q − U)), exactly P mod Q until the chunk is full."""
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
+        """The prefix's part of the chunk: min(prefix, max(0, Q − own)); with `exact`, prefix mod Q until the chunk is full."""
         if self.exact:
             return np.where(own <= self.size - prefix % self.size, prefix % self.size, 0.0)
         return np.minimum(prefix, np.maximum(0.0, self.size - own))
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
-        """As in `summed`, every step at its own position: P mod Q, until the chunk is full."""
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
+        """As in `cumulative_reads` with every step at its own position: prefix mod Q, until the chunk is full."""
         return prefix % self.size * np.minimum(x, self.size - prefix % self.size)
 
 
+@formula("reads = floor(S/r)")
 class Pool(Span):
-    """Entries that stand for `ratio` tokens each.
-
-    Formulas
-    --------
-    reads = floor(S/r)
-    """
+    """Compressed entries, one for every `ratio` tokens."""
 
     ratio: int
 
-    def reads(self, seq: Array) -> Array:
+    @property
+    def symbols(self) -> dict[str, float]:
+        return {"r": self.ratio}
+
+    def entries_read(self, seq: Array) -> Array:
         return np.floor(seq / self.ratio)
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return self.reads(cached + new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return self.entries_read(cached + new)
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)
-        """
+    @formula("sum = r·tri(floor(x/r) − 1) + floor(x/r)·(x − floor(x/r)·r + 1)")
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x."""
         blocks = np.floor(x / self.ratio)
-        return self.ratio * triangle(blocks - 1) + blocks * (x % self.ratio + 1)
+        return self.ratio * triangular(blocks - 1) + blocks * (x % self.ratio + 1)
 
-    def shared(self, prefix: Array, own: Array) -> Array:
-        """floor(P/r): an entry that stands for tokens of both belongs to the stream."""
+    def prefix_reads(self, prefix: Array, own: Array) -> Array:
+        """floor(prefix/r): an entry that compresses tokens on both sides of the fork belongs to the stream."""
         return np.floor(prefix / self.ratio) + 0.0 * own
 
-    def shared_summed(self, prefix: Array, x: Array) -> Array:
+    def cumulative_prefix_reads(self, prefix: Array, x: Array) -> Array:
         return np.floor(prefix / self.ratio) * x
 
-    def first_with(self, entries: Array) -> Array:
+    def context_with(self, entries: Array) -> Array:
         return entries * self.ratio
 
 
+@formula("reads = min(candidates, k)")
 class Top(Span):
-    """The `count` best of the candidates of `among`, picked by an indexer; all are held.
-
-    Formulas
-    --------
-    reads = min(candidates, k)
-    """
+    """The `count` best entries of `among`, selected by an indexer; all candidates are stored."""
 
     among: Span
     count: float
 
-    def reads(self, seq: Array) -> Array:
-        return np.minimum(self.among.reads(seq), self.count)
+    def entries_read(self, seq: Array) -> Array:
+        return np.minimum(self.among.entries_read(seq), self.count)
 
-    def holds(self, seq: Array) -> Array:
-        return self.among.holds(seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self.among.entries_stored(seq)
 
-    def together(self, tokens: float) -> Span:
+    def read_by_tokens(self, tokens: float) -> Span:
         return Top(self.among, self.count * tokens)
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        """Each stream picks for itself: together at most all candidates, and at most `count` times k."""
-        return Top(self.among.branched(count, prefix), self.count * count)
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        """Each stream selects for itself: at most all candidates, and at most `count` times k."""
+        return Top(self.among.with_shared_prefix(count, prefix), self.count * count)
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return np.minimum(self.among.moved(cached, new), new * self.count)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return np.minimum(self.among.prefill_traffic(cached, new), new * self.count)
 
-    def summed(self, x: Array) -> Array:
-        """Σ reads(i) for i = 1 … x.
-
-        Formulas
-        --------
-        sum = sum_below + k·max(0, x − x_full + 1)
-        """
-        full = self.among.first_with(self.count)
-        return self.among.summed(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
+    @formula("sum = sum_below + k·max(0, x − x_full + 1)")
+    def cumulative_reads(self, x: Array) -> Array:
+        """Σ entries_read(i) for i = 1 … x."""
+        full = self.among.context_with(self.count)
+        return self.among.cumulative_reads(np.minimum(x, full - 1)) + self.count * np.maximum(0.0, x - (full - 1))
 
     @property
-    def first_full(self) -> float:
+    def first_full_context(self) -> float:
         """The shortest context of one sequence that has k candidates."""
-        return float(self.among.first_with(self.count))
+        return float(self.among.context_with(self.count))
 
 
 class Sum(Span):
-    """Several spans of one cache: a pool beside a raw window."""
+    """Several spans of one cache, such as a compressed pool and a window of raw entries."""
 
     parts: tuple[Span, ...]
 
-    def reads(self, seq: Array) -> Array:
-        return sum((one.reads(seq) for one in self.parts), start=0.0 * seq)
+    def entries_read(self, seq: Array) -> Array:
+        return sum((one.entries_read(seq) for one in self.parts), start=0.0 * seq)
 
-    def holds(self, seq: Array) -> Array:
-        return sum((one.holds(seq) for one in self.parts), start=0.0 * seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return sum((one.entries_stored(seq) for one in self.parts), start=0.0 * seq)
 
-    def together(self, tokens: float) -> Span:
-        return Sum(tuple(one.together(tokens) for one in self.parts))
+    def read_by_tokens(self, tokens: float) -> Span:
+        return Sum(tuple(one.read_by_tokens(tokens) for one in self.parts))
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Sum(tuple(one.branched(count, prefix) for one in self.parts))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return Sum(tuple(one.with_shared_prefix(count, prefix) for one in self.parts))
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return sum((one.moved(cached, new) for one in self.parts), start=0.0 * new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return sum((one.prefill_traffic(cached, new) for one in self.parts), start=0.0 * new)
 
-    def summed(self, x: Array) -> Array:
-        return sum((one.summed(x) for one in self.parts), start=0.0 * x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return sum((one.cumulative_reads(x) for one in self.parts), start=0.0 * x)
 
 
 class Reserved(Span):
-    """Reads as `span` does, but holds the whole context, as engines with one page table for all layers do."""
+    """Reads as `span` but stores the whole context, as engines with one page table for all layers do."""
 
     span: Span
 
-    def reads(self, seq: Array) -> Array:
-        return self.span.reads(seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self.span.entries_read(seq)
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return seq
 
-    def together(self, tokens: float) -> Span:
-        return self.span.together(tokens)
+    def read_by_tokens(self, tokens: float) -> Span:
+        return self.span.read_by_tokens(tokens)
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Apart(self.span.branched(count, prefix), Full().branched(count, prefix))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return SplitReadStore(self.span.with_shared_prefix(count, prefix), Full().with_shared_prefix(count, prefix))
 
-    def moved(self, cached: Array, new: Array) -> Array:
-        return self.span.moved(cached, new)
+    def prefill_traffic(self, cached: Array, new: Array) -> Array:
+        return self.span.prefill_traffic(cached, new)
 
-    def summed(self, x: Array) -> Array:
-        return self.span.summed(x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return self.span.cumulative_reads(x)
 
 
-class Borrowed(Reserved):
-    """Reads another layer's cache and holds nothing of its own."""
+class SharedKV(Reserved):
+    """Reads another layer's cache and stores nothing itself."""
 
-    def holds(self, seq: Array) -> Array:
+    def entries_stored(self, seq: Array) -> Array:
         return 0.0 * seq
 
-    def branched(self, count: float, prefix: Array) -> Span:
-        return Borrowed(self.span.branched(count, prefix))
+    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+        return SharedKV(self.span.with_shared_prefix(count, prefix))
 
 
-class Branched(Span):
-    """What `count` streams that share the first `prefix` tokens read, or hold, together; contexts reach beyond the prefix.
-
-    Formulas
-    --------
-    reads = shared + n·(reads_of_one − shared)
-    """
+@formula("reads = shared + streams·(reads_of_one − shared)")
+class SharedPrefixSpan(Span):
+    """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix."""
 
     span: Span
     count: float
     prefix: Array
 
-    def reads(self, seq: Array) -> Array:
-        return self._together(self.span.reads(seq), seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self._all_streams(self.span.entries_read(seq), seq)
 
-    def holds(self, seq: Array) -> Array:
-        return self._together(self.span.holds(seq), seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self._all_streams(self.span.entries_stored(seq), seq)
 
-    def _together(self, of_one: Array, seq: Array) -> Array:
-        return self.count * of_one - (self.count - 1) * self.span.shared(self.prefix, seq - self.prefix)
+    def _all_streams(self, per_stream: Array, seq: Array) -> Array:
+        return self.count * per_stream - (self.count - 1) * self.span.prefix_reads(self.prefix, seq - self.prefix)
 
-    def summed(self, x: Array) -> Array:
-        """Up to a constant, which differences are free of: Σ over contexts of one stream, n times, less what was counted again."""
+    def cumulative_reads(self, x: Array) -> Array:
+        """Correct up to a constant that cancels in `pairs`: `count` streams, minus the prefix entries counted more than once."""
         own = np.maximum(x - self.prefix, 0.0)
-        return self.count * self.span.summed(x) - (self.count - 1) * self.span.shared_summed(self.prefix, own)
+        return self.count * self.span.cumulative_reads(x) - (self.count - 1) * self.span.cumulative_prefix_reads(self.prefix, own)
 
-    def first_with(self, entries: Array) -> Array:
-        """Where a prefix stays in sight: its entries count once, further ones `count` times."""
-        shared = self.span.shared(self.prefix, 0.0)
-        return self.span.first_with(shared + np.ceil((entries - shared) / self.count))
+    def context_with(self, entries: Array) -> Array:
+        """For spans that keep the whole prefix in view: its entries count once, later ones `count` times."""
+        of_prefix = self.span.prefix_reads(self.prefix, 0.0)
+        return self.span.context_with(of_prefix + np.ceil((entries - of_prefix) / self.count))
 
 
-class Apart(Span):
-    """Reads as one span does and holds as another."""
+class SplitReadStore(Span):
+    """Reads as one span and stores as another."""
 
     reading: Span
     holding: Span
 
-    def reads(self, seq: Array) -> Array:
-        return self.reading.reads(seq)
+    def entries_read(self, seq: Array) -> Array:
+        return self.reading.entries_read(seq)
 
-    def holds(self, seq: Array) -> Array:
-        return self.holding.holds(seq)
+    def entries_stored(self, seq: Array) -> Array:
+        return self.holding.entries_stored(seq)
 
-    def summed(self, x: Array) -> Array:
-        return self.reading.summed(x)
+    def cumulative_reads(self, x: Array) -> Array:
+        return self.reading.cumulative_reads(x)

@@ -1,4 +1,4 @@
-"""What fills the memory: weights and caches per device, what is left, and the longest context that fits."""
+"""Memory of one device: weights, KV cache and states, and the batch that fits."""
 
 from __future__ import annotations
 
@@ -8,62 +8,57 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc.deployment.deployment import Deployment, stored
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import engine_memory
-from roofcalc.physics.decode_ops import held_place
+from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import ALONE, Branches, Place
+from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
+from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
+from roofcalc.specs.stored_weights import WeightDtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their dtypes, norms and biases in 16 bits.
+    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
 
-    Replicated KV heads, latent projections and routers weigh on each rank; experts as `held_experts` says.
-
-    Formulas
-    --------
-    weights = layers·N·w
-    experts = layers·held·N·w
+    Replicated KV heads, latent projections and routers count on every rank; for experts see `held_experts`.
     """
-    model, place, weights = deployment.model, held_place(deployment), deployment.weights
-    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, place, weights) for name, count in stage.groups)
+    model, sharding, stored = deployment.model, storage_sharding(deployment), deployment.stored
+    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
-        total += _ends_bytes(model, place.tp, weights, stage.first, stage.last)
+        total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
     total += engine_memory.padding_bytes(deployment, stage)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
 @lru_cache(maxsize=1024)
-def _layer_bytes(model: Model, name: str, place: Place, weights: str) -> float:
+def _layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
     """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
-
-    def bytes_of(tensor: str) -> float:
-        return stored(model.dtypes, weights, tensor).bytes_per_element
-
-    block = model.blocks[name]
+    bytes_of, block = stored.bytes_of, model.blocks[name]
     total = model.norm_vectors(block) * bytes_of("norm")
-    for part in parts(block, model.hidden, place):
+    for part in parts(block, model.hidden, sharding):
         total += sum(elements * bytes_of(tensor) for tensor, elements in part.elements.items()) + part.vectors * bytes_of("norm")
         if part.routed:
-            total += held_experts(part.routed, place) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
+            total += held_experts(part.routed, sharding) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
     return total
 
 
 @lru_cache(maxsize=1024)
-def _ends_bytes(model: Model, tp: int, weights: str, first: bool, last: bool) -> float:
+def _ends_bytes(model: Model, tp: int, stored: WeightDtypes, first: bool, last: bool) -> float:
     """Bytes of what stands before the first layer and after the last: tables, which both may share, and vectors."""
-    embed, head, norm = (stored(model.dtypes, weights, tensor).bytes_per_element for tensor in ("embed", "head", "norm"))
+    embed, head, norm, tower = map(stored.bytes_of, ("embed", "head", "norm", "tower"))
     total = 0.0
     if first:
         extra = model.extra_embed.rows * model.extra_embed.dim / tp if model.extra_embed and not model.extra_embed.offload else 0.0
-        total += (model.embedding(tp).elements + extra) * embed + (model.first_vectors + sum(model.excluded.values()) / tp) * norm
+        total += (model.embedding(tp).elements + extra) * embed + model.first_vectors * norm
+        total += sum(model.excluded.values()) / tp * tower
     if last:
         total += model.last_vectors * norm + (0.0 if model.tied and first else model.head(tp).elements * head)
     return total
@@ -74,31 +69,26 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
     return [draft.deployment] * draft.copies if draft and draft.deployment else []
 
 
-def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
-    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: cache entries, states, what is kept besides.
+@formula("cache = layers·holds·entry", "state = layers·N_s·b", "kept = layers·kept")
+def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
+    """Bytes that one sequence of `seq` tokens keeps on one device of a stage: KV entries, states, partial blocks.
 
-    With `branches`, what all streams of one query keep: whole blocks of their prefix once.
-
-    Formulas
-    --------
-    cache = layers·holds·entry
-    state = layers·N_s·b
-    kept = layers·kept
-    kept in pages = blocks·layers of a group·page
+    With several `shared_prefix.count`, the bytes of all streams of one query; whole blocks of their common prefix count once. Engines
+    that group layers take whole pages instead (`roofcalc.physics.engine_memory`).
     """
-    return _kept(deployment, [stage], seq, branches)[0]
+    return _kept(deployment, [stage], seq, shared_prefix)[0]
 
 
-def _kept(deployment: Deployment, stages: list[Stage], seq: Any, branches: Branches = ALONE) -> list[NDArray[Any]]:
-    """Bytes that one sequence keeps on one device of each stage: by pages where the engine groups layers, else layer by layer."""
+def _kept(deployment: Deployment, stages: list[Stage], seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> list[NDArray[Any]]:
+    """Bytes that one sequence keeps on one device of each stage: in pages where the engine groups layers, else layer by layer."""
     found: list[NDArray[Any]] = []
     per_layer: dict[str, Array] | None = None
     for stage in stages:
         page = engine_memory.grouped_pages(deployment, stage)
         if page is not None:
-            found.append(engine_memory.blocks(deployment, page, seq, branches) * page.bytes)
+            found.append(engine_memory.blocks(deployment, page, seq, shared_prefix) * page.bytes)
             continue
-        per_layer = _kept_per_layer(deployment, seq, branches) if per_layer is None else per_layer
+        per_layer = _kept_per_layer(deployment, seq, shared_prefix) if per_layer is None else per_layer
         found.append(_of_stage(stage, per_layer))
     return found
 
@@ -107,39 +97,51 @@ def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
     return np.asarray(per_layer[""] + sum(layers * per_layer[name] for name, layers in stage.groups))
 
 
-def _kept_per_layer(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> dict[str, Array]:
-    """Bytes that one sequence keeps on one device in one layer of each block; under "" what drafters keep."""
+def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> dict[str, Array]:
+    """Bytes that one sequence keeps on one device in one layer of each block; under "", in the drafters."""
     block = deployment.assumptions.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
-    whole = Branches(branches.count, np.floor(branches.prefix / block) * block)
+    whole = SharedPrefix(shared_prefix.count, np.floor(shared_prefix.prefix / block) * block)
     found: dict[str, Array] = {"": np.zeros_like(kept)}
     for name in deployment.model.groups:
         found[name] = 0.0
-        for part in parts(deployment.model.blocks[name], deployment.model.hidden, held_place(deployment)):
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, storage_sharding(deployment)):
             state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
             copies = engine_memory.states_per_sequence(deployment) if part.recurrence else 1.0
-            found[name] += (part.kept_bytes + state) * copies * branches.count
+            found[name] += (part.fixed_bytes + state) * copies * shared_prefix.count
             for cache in part.caches:
-                found[name] = found[name] + cache.entry_bytes * engine_memory.held(deployment, cache.span, kept, whole)
+                found[name] = found[name] + cache.entry_bytes * engine_memory.entries_stored(deployment, cache.span, kept, whole)
     for drafter in _drafters(deployment):
-        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, branches)
+        found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, shared_prefix)
     return found
 
 
 def system_weight_bytes(deployment: Deployment) -> float:
-    """Bytes of weights over all devices, replicas included."""
+    """Bytes of weights on all devices, replicas included."""
     ranks = deployment.layout.tp * deployment.layout.dp
     return sum(stage.count * weight_bytes(deployment, stage) for stage in deployment.stages) * ranks
 
 
-def system_kv_bytes(deployment: Deployment, seq: Any, branches: Branches = ALONE) -> NDArray[Any]:
-    """Bytes of cache of one sequence over all devices, replicated heads included."""
-    kept = _kept(deployment, deployment.stages, seq, branches)
+def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
+    """Bytes that one sequence keeps on all devices, replicated KV heads included."""
+    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
     return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True))) * deployment.layout.tp
 
 
 class Budget(NamedTuple):
-    """One device of a stage, in the shape of the context: what an engine takes, what its step and runtime need of it, what caches get."""
+    """Division of the memory of one device of a stage, in bytes, in the shape of the context.
+
+    Attributes
+    ----------
+    usable : array
+        What weights, caches, activations and runtime may fill together.
+    weights, runtime : float
+        Weights; the engine's context, graphs and buffers.
+    activations : array
+        Of the engine's largest step.
+    cache : array
+        What is left for caches; negative where the engine does not start.
+    """
 
     usable: NDArray[Any]
     weights: float
@@ -148,15 +150,9 @@ class Budget(NamedTuple):
     cache: NDArray[Any]
 
 
+@formula("cache = usable − weights − activations − runtime", "cache, share of the rest = util·(capacity − weights − activations − runtime)")
 def budget(deployment: Deployment, stage: Stage, seq: Any = 0.0) -> Budget:
-    """How the memory of one device of a stage is divided, for sequences of up to `seq` tokens; `cache` < 0: it does not start.
-
-    Formulas
-    --------
-    usable = M·util − reserve
-    cache = usable − weights − activations − runtime
-    cache, a share of the rest = util·(M − weights − activations − runtime)
-    """
+    """The division of the memory of one device of a stage, for sequences of up to `seq` tokens."""
     usable, weights = deployment.usable_bytes, weight_bytes(deployment, stage)
     activations = engine_memory.activation_bytes(deployment, stage, seq)
     rules = deployment.rules
@@ -169,42 +165,39 @@ def budget(deployment: Deployment, stage: Stage, seq: Any = 0.0) -> Budget:
 
 
 def system_capacity_bytes(deployment: Deployment) -> float:
-    """Bytes over all devices that may be filled: the reading × util, less the reserve."""
+    """Usable bytes on all devices: capacity × util, less the reserve."""
     return deployment.hardware.count * deployment.usable_bytes
 
 
 def system_overhead_bytes(deployment: Deployment, seq: Any) -> tuple[NDArray[Any], float, NDArray[Any]]:
-    """Over all devices: activations, in the shape of the context; runtime; and all that is taken, weights and caches included."""
+    """Bytes on all devices of activations, in the shape of the context; of the runtime; and the usable bytes, which include both."""
     ranks = deployment.layout.tp * deployment.layout.dp
-    shares = [(stage.count * ranks, budget(deployment, stage, seq)) for stage in deployment.stages]
-    taken = sum(count * one.usable for count, one in shares)
-    return np.asarray(sum(count * one.activations for count, one in shares)), sum(count * one.runtime for count, one in shares), np.asarray(taken)
+    budgets = [(stage.count * ranks, budget(deployment, stage, seq)) for stage in deployment.stages]
+    activations = sum(count * one.activations for count, one in budgets)
+    usable = sum(count * one.usable for count, one in budgets)
+    return np.asarray(activations), sum(count * one.runtime for count, one in budgets), np.asarray(usable)
 
 
 def weights_fit(deployment: Deployment, seq: Any = 0.0) -> bool:
-    """Whether the fullest stage has room for its weights, and for what an engine needs besides."""
+    """Whether the weights fit in every stage, together with an engine's activations and runtime."""
     return all(bool((budget(deployment, stage, seq).cache >= 0).all()) for stage in deployment.stages)
 
 
 def seqs_cap(deployment: Deployment) -> float:
-    """Sequences that the whole system serves at once where they are capped on each replica; inf where they are not."""
+    """Largest batch of the whole system that `--max-seqs` admits; inf where it is not given."""
     most = deployment.assumptions.max_seqs
     return math.inf if most is None else float(most) * deployment.layout.dp
 
 
-def batch_limit(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
-    """Sequences that fit, and that the engine admits."""
-    return np.asarray(np.minimum(batch_memory(deployment, seq, branches, shares), np.floor(seqs_cap(deployment) / branches.count)))
+def batch_limit(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
+    """Largest batch that fits in memory and that `--max-seqs` admits; parameters of `batch_memory`."""
+    fits = batch_memory(deployment, seq, shared_prefix, shares)
+    return np.asarray(np.minimum(fits, np.floor(seqs_cap(deployment) / shared_prefix.count)))
 
 
+@formula("concurrency = cache/KV", "concurrency, pages = floor(cache/page)/blocks")
 def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
-    """Sequences of `seq` tokens, not rounded, that the fullest stage of one data-parallel rank holds: what engines print at start.
-
-    Formulas
-    --------
-    concurrency = cache/KV
-    concurrency in pages = floor(cache/page)/blocks
-    """
+    """Sequences of `seq` tokens in the cache of one data-parallel rank, not rounded, as engines print it at their start."""
     seq = np.asarray(seq, dtype=float)
     kept, found = _kept(deployment, deployment.stages, seq), []
     for stage, one in zip(deployment.stages, kept, strict=True):
@@ -216,14 +209,9 @@ def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
     return np.asarray(np.minimum.reduce(found))
 
 
+@formula("tokens = floor(concurrency·S)", "tokens, blocks = floor(pages/groups)·block")
 def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
-    """Tokens of the cache of one data-parallel rank as the engine's log counts them; nan without an engine.
-
-    Formulas
-    --------
-    tokens = floor(concurrency·S)
-    tokens in pages, before = floor(pages/groups)·b
-    """
+    """Tokens in the cache of one data-parallel rank as the engine's log counts them; nan without an engine."""
     seq = np.asarray(seq, dtype=float)
     rules = deployment.rules
     if rules is None:
@@ -240,20 +228,16 @@ def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
     return np.asarray(found)
 
 
-def batch_memory(deployment: Deployment, seq: Any, branches: Branches = ALONE, shares: Any = None) -> NDArray[Any]:
-    """Sequences, or with `branches` queries, that fit the fullest stage; inf where nothing is kept per token.
+@formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
+def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
+    """Sequences (with several `shared_prefix`: queries) that fit in the fullest stage; inf where nothing is kept per sequence.
 
-    With `shares` the last axis of contexts holds kinds of sequences, and the batch has those shares of each.
-
-    Formulas
-    --------
-    usable = M·util − reserve
-    batch_memory = d·floor((usable − weights)/KV)
+    With `shares`, the last axis of `seq` holds kinds of sequences, and the batch is a mix of them in these shares.
     """
     seq = np.asarray(seq, dtype=float)
     longest = seq if shares is None else seq.max(axis=-1)
     rooms = [budget(deployment, stage, longest).cache for stage in deployment.stages]
-    kept = _kept(deployment, deployment.stages, seq, branches)
+    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
     if shares is not None:
         kept = [np.asarray((one * shares).sum(axis=-1)) for one in kept]
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,7 +1,7 @@
-"""Prefill: the time to the first token, of P new tokens per sequence after C cached ones, whole or in chunks.
+"""Prefill: time to first token for P new tokens per sequence after C cached ones, in one step or in chunks.
 
-A chunk is a step of its own: it reads the weights, what came before it, and the states again. Sources: chunked prefill
-arXiv 2308.16369; the forms of latent attention in `roofcalc.physics.prefill_ops`.
+Each chunk is a step that reads the weights, the earlier KV entries and the states again. Source: chunked prefill, arXiv 2308.16369;
+the forms of MLA are in `roofcalc.physics.prefill_ops`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import Message, Operation, Share
+from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
-from roofcalc.physics.roofline import RESOURCES, WIRES, Terms, add_messages, combined, limit_of, operation_terms, spared_seconds
+from roofcalc.physics.roofline import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
@@ -29,26 +29,25 @@ MAX_STEPS = 10_000_000
 
 
 class Prefill(NamedTuple):
-    """Prefills in one shape.
+    """Times of prefills, arrays of one shape.
 
     Attributes
     ----------
     ttft_s : array
-        Seconds until the first token: the sum of the stages; in `bound` pipelined over them.
-    pace_s : array
-        Seconds in which the system takes in the whole batch: as many times the slowest stage as there are stages, once
-        there are as many sequences.
+        Seconds to the first token: the sum of the stages; in `bound` each prompt is pipelined over them.
+    batch_prefill_s : array
+        Seconds per batch with the pipeline full: pp times the slowest stage once there are as many sequences as stages.
     limited_by : array of str
         The resource that takes the largest part.
     """
 
     ttft_s: NDArray[Any]
-    pace_s: NDArray[Any]
+    batch_prefill_s: NDArray[Any]
     limited_by: NDArray[np.str_]
 
 
 class Chunks(NamedTuple):
-    """The steps of a prefill, along a last axis: tokens computed, tokens cached before, tokens scored; 0 tokens is no step."""
+    """The steps of a prefill along the last axis: tokens computed, tokens cached before, tokens scored; no step where 0 are computed."""
 
     new: NDArray[Any]
     cached: NDArray[Any]
@@ -56,7 +55,7 @@ class Chunks(NamedTuple):
 
 
 def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunks:
-    """Cuts P tokens into steps of `size`, the last one shorter; one step where `size` is None.
+    """Divides P tokens into chunks of `size`, the last one shorter; one step where `size` is None.
 
     Raises
     ------
@@ -67,7 +66,7 @@ def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunk
         return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
     count = int(np.ceil(new.max() / size))
     if count * new.size > MAX_STEPS:
-        raise RoofcalcError(f"chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
+        raise RoofcalcError(f"--chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
     begins = np.arange(count) * float(size)
     part = np.clip(new[..., np.newaxis] - begins, 0.0, size)
     last = begins + part >= new[..., np.newaxis]
@@ -75,7 +74,7 @@ def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunk
 
 
 def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.0, chunk: float | None = None) -> Prefill:
-    """Times of prefills; arguments broadcast.
+    """Times of prefills; the arguments broadcast.
 
     Parameters
     ----------
@@ -84,7 +83,7 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     batch : sequences
         Over the whole system.
     chunk : tokens, optional
-        Largest step.
+        Chunk size; by default the prompt is one step.
     """
     new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
     steps = chunks(new, cached, chunk)
@@ -94,7 +93,7 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
     through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
     depth = deployment.layout.pp
-    if deployment.assumptions.is_bound:  # pieces small enough fill the pipeline with one prompt; more of them share it
+    if deployment.assumptions.is_bound:  # small enough pieces of one prompt fill the pipeline; several prompts share it
         ttft = through / np.minimum(depth, np.maximum(new, 1.0))
         pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
     else:
@@ -104,19 +103,19 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
 
 
 def _resource(terms: Terms, name: str) -> Array:
-    return sum((terms.get(wire, 0.0) for wire in WIRES), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
+    return sum((terms.get(wire, 0.0) for wire in LINKS), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
 
 
-def beside(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
-    """Seconds by resource that a batch's prompts add to steps which read the weights anyway: what chunks that ride along take, at least."""
+def piggybacked_prefill(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
+    """Seconds by resource that chunked prefill adds to the decode steps it is fused with, at least: weights are read for both at once."""
     new, batch = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(batch, dtype=float))
     steps = chunks(new, np.zeros(new.shape), None)
-    each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], riding=True) for index in range(len(deployment.stages))]
+    each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], fused=True) for index in range(len(deployment.stages))]
     return _over_stages(deployment, each, steps.new > 0)
 
 
 def _over_stages(deployment: Deployment, each: list[Terms], runs: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """Seconds by resource of all steps that run, the stages one after another."""
+    """Seconds by resource, summed over the steps and the stages."""
 
     def total(name: str) -> NDArray[Any]:
         of_stage = (np.where(runs, np.asarray(_resource(terms, name)), 0.0).sum(axis=-1) for terms in each)
@@ -125,37 +124,37 @@ def _over_stages(deployment: Deployment, each: list[Terms], runs: NDArray[Any]) 
     return {name: total(name) for name in RESOURCES}
 
 
-def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array, riding: bool = False) -> Terms:
-    """Seconds of each step by resource, in one kind of stage; without those in which it reads weights where it rides along."""
+def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array, fused: bool = False) -> Terms:
+    """Seconds of each step by resource, in one kind of stage; without reading the weights and overhead if `fused` with decode steps."""
     operations, tokens = stage_work(deployment, index, steps, batch)
-    if riding:
+    if fused:
         operations = [replace(one, bytes=0.0) if one.role == "linear" else one for one in operations]
     terms = operation_terms(deployment, operations)
-    if not riding and (spared := spared_seconds(deployment)):
+    if not fused and (spared := cache_savings_s(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
-    if not riding and (fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
+    if not fused and (fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
         terms["overhead"] = terms.get("overhead", 0.0) + fixed
     return terms
 
 
 def prefill_messages(deployment: Deployment, stage: Stage) -> list[Message]:
-    """A stage's messages; context ranks gather nothing (`prefill_share`)."""
-    return [message for message in work.messages(deployment, stage) if message.kind != "gather"]
+    """The messages of a stage; those of decode context parallelism do not occur in prefill (`prefill_share`)."""
+    return [message for message in work.messages(deployment, stage) if message.kind != "all_gather"]
 
 
-def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[Share, Array]:
-    """What one device works on for `tokens` new tokens per sequence, and the sequences of one rank.
+def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[TokenLoad, Array]:
+    """The work of one device for `tokens` new tokens per sequence, and the sequences of one rank.
 
-    Entries are striped over context ranks for decode only: in prefill each tensor rank works on all that it attends to.
+    KV entries are sharded over context ranks in decode only: in prefill each tensor rank attends to all entries.
     """
-    one, sequences = work.share_of(deployment, batch)
-    return Share(replace(one.place, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
+    one, sequences = work.token_load(deployment, batch)
+    return TokenLoad(replace(one.sharding, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
 
 
 def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
-    """The operations of each step in one kind of stage, and the tokens of a rank that its messages carry."""
+    """The operations of each step in one kind of stage, and the tokens of a rank in its messages."""
     safe = np.maximum(steps.new, 1.0)
-    share, sequences = prefill_share(deployment, batch, safe)
-    operations = prefill_operations(deployment, deployment.stages[index], share, sequences, safe, steps.cached, steps.scored)
-    return operations, share.tokens / deployment.layout.dp if deployment.assumptions.is_bound else share.tokens
+    load, sequences = prefill_share(deployment, batch, safe)
+    operations = prefill_operations(deployment, deployment.stages[index], load, sequences, safe, steps.cached, steps.scored)
+    return operations, load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens

@@ -1,1 +1,1 @@
-"""Results as rows with declared columns, and the writers that print them. Knows nothing of commands or physics."""
+"""Results as tables with declared columns, and their presentation. Independent of commands and physics."""

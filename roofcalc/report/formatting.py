@@ -1,4 +1,4 @@
-"""What a table looks like to people: cells in words, what all rows share above it, what was assumed beneath it."""
+"""Human-readable cell formatting; values shared by all rows are hoisted out of a table into its title and footer."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,21 +6,22 @@ from typing import NamedTuple
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import plain, significant
 
-LEFT = ("text", "any")  # kinds of column that stand at the left
+LEFT = ("text", "any")  # left-aligned kinds of column
+DIGITS = 12  # significant digits of an assumption: enough for any input, and without the noise of binary fractions
 
 
 class Arranged(NamedTuple):
-    """The columns that stay in the table, a line above it, and a line beneath it (either may be empty)."""
+    """The columns that stay in the table, a title, and a footer (both may be empty)."""
 
     columns: tuple[Column, ...]
-    above: str
-    beneath: str
+    title: str
+    footer: str
 
 
-def arranged(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
-    """Takes the model, hardware and dtypes that all rows share out of the columns, and the assumptions likewise.
+def arrange(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
+    """Hoists the model, hardware and dtypes that all rows share into the title, and shared assumptions into the footer.
 
-    Columns that were `chosen` stand in the table as they are; what moves the answer stands around it all the same.
+    The `chosen` columns stay in the table as they are.
     """
     if not len(table):
         return Arranged(tuple(chosen) or table.columns, "", "")
@@ -32,20 +33,23 @@ def arranged(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
     return Arranged(rest, _title(case), "assumed: " + ", ".join(assumed) if assumed else "")
 
 
-def readable(value: Cell, kind: str = "number") -> str:
-    """A cell for people: thousands separated, four significant digits, a dash where there is no figure.
+def format_cell(value: Cell, kind: str = "number") -> str:
+    """A cell as text: thousands separators, four significant digits, a dash where there is no value.
 
-    Cells of a column whose rows differ in kind are shown in full, and may be blank.
+    Counts are exact; the mean of several counts shows up to three decimals. Cells of kind "any" are shown in full, and may
+    be blank.
     """
     if kind == "any":
-        return "" if value is None else f"{round(value, 6):,}".removesuffix(".0") if isinstance(value, float) else readable(value)
+        return "" if value is None else f"{round(value, 6):,}".removesuffix(".0") if isinstance(value, float) else format_cell(value)
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return significant(value) if isinstance(value, float) else value
+    if isinstance(value, float):
+        return f"{round(value, 3):,}" if kind == "count" else significant(value)
+    return value
 
 
 def _title(case: dict[str, Cell]) -> str:
@@ -55,5 +59,5 @@ def _title(case: dict[str, Cell]) -> str:
 
 
 def _assumption(column: Column, value: Cell) -> str:
-    shown = plain(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else readable(value)
+    shown = plain(float(f"{value:.{DIGITS}g}")) if isinstance(value, (int, float)) and not isinstance(value, bool) else format_cell(value)
     return f"{column.label} {shown}{' ' + column.unit if column.unit else ''}"

@@ -1,4 +1,4 @@
-"""Test cases as JUnit XML, the form that CI systems show: testsuites, testsuite, testcase, failure."""
+"""JUnit XML, which CI systems display: testsuites, testsuite, testcase, failure."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]") 
 
 
 class Case(NamedTuple):
-    """One test: the group and name that identify it, how long it took, and a line for each thing that does not hold."""
+    """A test case: group, name, duration, and a line per failure."""
 
     group: str
     name: str

@@ -1,4 +1,4 @@
-"""Conditions on a table's rows, as CI asks them: `max_batch>=64`, `limited_by==capacity`, `step_ms ~ 24` within a tolerance."""
+"""Conditions on the rows of a table, for CI: `max_batch>=64`, `limited_by==capacity`, `step_ms ~ 24` within a tolerance."""
 
 import operator
 import re
@@ -9,8 +9,8 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import number, plain, significant
 
-NEAR = "~"  # within a tolerance
-_MARKS = ("model", "hardware", "weights", "kv", "seq", "batch", "min_interactivity_tok_s")
+NEAR = "~"  # equal within a tolerance
+_KEYS = ("model", "hardware", "weights", "kv", "seq", "batch", "min_interactivity_tok_s")
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -24,7 +24,7 @@ OPERATORS = (*_OPERATORS, NEAR)
 
 
 class Condition(NamedTuple):
-    """`column operator value`, checked against a table's columns; `tolerance` is a fraction of the value, for `~` alone."""
+    """`column operator value`; `tolerance` is a fraction of the value, and only used by `~`."""
 
     column: Column
     operator: str
@@ -32,7 +32,7 @@ class Condition(NamedTuple):
     tolerance: float = 0.0
 
     def holds(self, got: Cell) -> bool:
-        """Whether a cell satisfies it; a missing one never does."""
+        """Whether a cell satisfies the condition; a missing value never does."""
         if self.operator == NEAR and isinstance(got, (int, float)) and isinstance(self.value, (int, float)):
             return abs(got - self.value) <= self.tolerance * abs(self.value)
         return got is not None and _OPERATORS[self.operator](got, self.value)
@@ -42,7 +42,7 @@ class Condition(NamedTuple):
         return f"{self.column.name} {self.operator} {shown(self.value)}{near}"
 
     def difference(self, got: Cell) -> str:
-        """How far a cell is from the value: `5 less, 7.8 %`; empty where it is no number."""
+        """Difference between a cell and the value, such as `5 less, 7.8%`; empty if either is not a number."""
         if not isinstance(got, (int, float)) or not isinstance(self.value, (int, float)) or isinstance(got, bool):
             return ""
         by = float(got - self.value)
@@ -51,7 +51,7 @@ class Condition(NamedTuple):
 
 
 def parse(text: str, table: Table) -> Condition:
-    """The condition that `text` writes.
+    """Parses a condition such as `max_batch>=64`.
 
     Raises
     ------
@@ -60,22 +60,26 @@ def parse(text: str, table: Table) -> Condition:
     """
     match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|==|!=|>|<|=)\s*(.+?)\s*", text)
     if not match:
-        raise RoofcalcError(f"require: cannot read {text!r}; write it as 'max_batch>=64'")
+        raise RoofcalcError(f"--require: cannot parse {text!r}; write it as 'max_batch>=64'")
     name, sign, value = match.groups()
-    return condition(table.column(name), sign, value.strip("'\""), what=f"require {name}")
+    try:
+        column = table.column(name)
+    except RoofcalcError as error:
+        raise RoofcalcError(f"--require: {error.lines[0]}") from None
+    return condition(column, sign, value.strip("'\""), what=f"--require {name}")
 
 
-def condition(column: Column, sign: str, value: str | float | bool, tolerance: float = 0.0, what: str = "require") -> Condition:
-    """The condition `column sign value`; `what` heads the complaint where there is none.
+def condition(column: Column, sign: str, value: str | float | bool, tolerance: float = 0.0, what: str = "--require") -> Condition:
+    """The condition `column sign value`; error messages start with `what`.
 
     Raises
     ------
     RoofcalcError
-        A value that the column cannot have, or an order of what has none.
+        A value that the column cannot have, or an order comparison of a column that is not numeric.
     """
     numeric = column.kind in ("count", "number")
     if not numeric and sign not in ("==", "!=", "="):
-        raise RoofcalcError(f"{what}: {column.name} is not a number; only == and != compare it")
+        raise RoofcalcError(f"{what}: {column.name} is not numeric; compare it with == or !=")
     text = str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else plain(value)
     if numeric:
         return Condition(column, sign, value if isinstance(value, float) else number(text, what), tolerance)
@@ -87,7 +91,7 @@ def condition(column: Column, sign: str, value: str | float | bool, tolerance: f
 
 
 def failures(table: Table, conditions: list[Condition]) -> Iterator[str]:
-    """One line for each row and condition that does not hold."""
+    """One line per row and condition that does not hold."""
     for row in table.rows() if conditions else ():
         for one in conditions:
             got = row[one.column.name]
@@ -96,11 +100,12 @@ def failures(table: Table, conditions: list[Condition]) -> Iterator[str]:
 
 
 def whose(row: Mapping[str, Cell], column: Column, *more: str) -> str:
-    """What a row is about, without what is in `column`: its model, hardware, dtypes, context, batch; `more` are further columns."""
-    return ", ".join(f"{name} {shown(row[name])}" for name in (*_MARKS, *more) if row.get(name) is not None and name != column.name)
+    """Identifies a row by its model, hardware, dtypes, context and batch, except `column`; `more` adds columns."""
+    return ", ".join(f"{name} {shown(row[name])}" for name in (*_KEYS, *more) if row.get(name) is not None and name != column.name)
 
 
 def shown(got: Cell) -> str:
+    """A cell as CSV writes it; `nothing` where it is missing."""
     if isinstance(got, (int, float)) and not isinstance(got, bool):
         return plain(got)
     return "nothing" if got is None else str(got).lower() if isinstance(got, bool) else got

@@ -1,4 +1,4 @@
-"""The one type that every command returns: declared columns, and rows in blocks of arrays."""
+"""Table: the type that every command returns, with declared columns and rows in blocks of arrays."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.parallel import map_in_order
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
 
-STRETCH = 8192  # promised rows that are computed at a time
+CHUNK_ROWS = 8192  # rows of a lazy block that are computed at a time
+MEAN_ROUNDING = 1e-12  # relative rounding error of a mean, several times the largest seen
 
 Cell = str | int | float | bool | None
 
 
 class Column(NamedTuple):
-    """A column's contract name, and how people read it.
+    """A column: its name in CSV, JSON and Python, and how a table shows it.
 
     Attributes
     ----------
+    name, label, unit, meaning : str
+        Name, heading of a table, unit, and meaning as `roofcalc columns` prints it.
     kind : "text", "count", "number", "flag" or "any"
-        A count is a whole number; a number a float; a flag true or false; any differs from row to row.
+        A count is a whole number, or the mean of several; a number is a float; a flag is true or false; the rows of "any" differ.
     keep : int
-        Columns with the smallest number are the first to go where a terminal is too narrow; 9 never goes.
+        On a narrow terminal the columns with the smallest `keep` are omitted first; those with 9 never.
     role : "result", "case" or "assumed"
-        Cases (model, hardware, weights, kv) head a table whose rows share them; assumptions stand beneath.
+        Cases (model, hardware, weights, kv) that all rows share stand in the title of a table, assumptions in its footer.
     """
 
     name: str
@@ -44,21 +47,21 @@ class Column(NamedTuple):
 
 
 class Block(NamedTuple):
-    """`size` rows: by column a value that they share, or an array of `size`."""
+    """`size` rows: for each column name an array of that size, or one value for all rows."""
 
     size: int
     values: Mapping[str, Any]
 
 
-class Promise(NamedTuple):
-    """`size` rows that are computed when they are read.
+class LazyBlock(NamedTuple):
+    """`size` rows evaluated on demand.
 
     Attributes
     ----------
     shared : mapping
-        Values that all of them share.
+        Values that all rows share.
     compute : callable
-        Gives rows from a first to before a last one; travels to an executor's workers.
+        `compute(first, last)` returns the rows first to last (exclusive) as a Block. Must be picklable, for process pools.
     """
 
     size: int
@@ -69,49 +72,49 @@ class Promise(NamedTuple):
 class Table:
     """Rows of results.
 
-    `table["max_batch"]` is a column as a NumPy array (missing numbers are nan), `rows()` yields dictionaries of plain
-    Python values (missing ones None).
+    `table["max_batch"]` is a column as a NumPy array, with nan for missing numbers; `rows()` yields dictionaries of plain
+    Python values, with None for missing ones.
     """
 
     def __init__(self, command: str, columns: tuple[Column, ...]) -> None:
         self.command = command
         self.columns = columns
-        self.blocks: list[Block | Promise] = []
+        self.blocks: list[Block | LazyBlock] = []
         self.notes: list[str] = []
-        self.failures: list[str] = []  # what does not hold, for commands whose answer may be a failure
-        self.sums: list[str] = []  # for people, beneath the rows
+        self.failures: list[str] = []  # checks that failed; the command line then exits with code 3
+        self.sums: list[str] = []  # lines printed below the rows of a table
         self.catalog: dict[str, Any] = {}
-        self.executor: Executor | None = None  # what computes promised rows; None: this process
-        self.shortens = False  # whether people are shown the first and last rows alone where there are many
+        self.executor: Executor | None = None  # computes the rows of lazy blocks; None: this process
+        self.shortens = False  # whether a long table shows only its first and last rows
 
     def __len__(self) -> int:
         return sum(block.size for block in self.blocks)
 
     def computed(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
-        """The rows from `first` to before `last`, at most `STRETCH` promised ones at a time."""
-        stretches, begin, promised = [], 0, False
+        """Rows `first` to `last` (exclusive) as blocks of arrays; lazy blocks are computed `CHUNK_ROWS` rows at a time."""
+        ranges, begin, any_lazy = [], 0, False
         for block in self.blocks:
             low, high = max(0, first - begin), block.size if last is None else min(block.size, last - begin)
             if high > low:
-                step = STRETCH if isinstance(block, Promise) else high - low
-                promised |= isinstance(block, Promise)
-                stretches += [Stretch(block, at, min(at + step, high)) for at in range(low, high, step)]
+                step = CHUNK_ROWS if isinstance(block, LazyBlock) else high - low
+                any_lazy |= isinstance(block, LazyBlock)
+                ranges += [RowRange(block, at, min(at + step, high)) for at in range(low, high, step)]
             begin += block.size
-        yield from mapped(self.executor if promised else None, stretched, stretches)
+        yield from map_in_order(self.executor if any_lazy else None, compute_range, ranges)
 
-    def settle(self) -> None:
-        """Computes what is promised, and keeps it."""
-        if any(isinstance(block, Promise) for block in self.blocks):
+    def materialise(self) -> None:
+        """Computes lazy blocks and keeps their rows."""
+        if any(isinstance(block, LazyBlock) for block in self.blocks):
             self.blocks[:] = list(self.computed())
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         self.column(name)
-        self.settle()
+        self.materialise()
         parts = [np.broadcast_to(np.asarray(block.values.get(name)), (block.size,)) for block in self.computed()]
         return np.concatenate(parts) if parts else np.empty(0)
 
     def column(self, name: str) -> Column:
-        """The column called `name`; a RoofcalcError names the nearest where there is none."""
+        """The column called `name`; where there is none, a RoofcalcError with the nearest name."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -119,7 +122,7 @@ class Table:
         raise RoofcalcError(f"unknown column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names)}")
 
     def select(self, columns: Sequence[Column]) -> Table:
-        """The same rows with only these columns, in that order."""
+        """The same rows with only these columns, in this order."""
         selected = Table(self.command, tuple(columns))
         selected.blocks, selected.notes, selected.sums, selected.catalog = self.blocks, self.notes, self.sums, self.catalog
         selected.failures = self.failures
@@ -127,41 +130,41 @@ class Table:
         return selected
 
     def cells(self, first: int = 0, last: int | None = None) -> Iterator[tuple[Cell, ...]]:
-        """Rows as tuples in the order of the columns."""
+        """Rows as tuples, in the order of the columns."""
         for block in self.computed(first, last):
             each = [cells(block, column) for column in self.columns]
             yield from zip(*each, strict=True)
 
     def rows(self) -> Iterator[dict[str, Cell]]:
-        """Rows as dictionaries by column name."""
+        """Rows as dictionaries keyed by column name."""
         names = [column.name for column in self.columns]
         for cells in self.cells():
             yield dict(zip(names, cells, strict=True))
 
     def constant(self, column: Column) -> bool:
-        """Whether all rows share one value of `column`."""
+        """Whether all rows share one value of `column`, as far as is known without computing lazy rows."""
         first: list[Cell] = []
         for block in self.blocks:
-            values = block.shared if isinstance(block, Promise) else block.values
+            values = block.shared if isinstance(block, LazyBlock) else block.values
             value = values.get(column.name)
-            if isinstance(value, np.ndarray) or (isinstance(block, Promise) and column.name not in values):
+            if isinstance(value, np.ndarray) or (isinstance(block, LazyBlock) and column.name not in values):
                 return False
             first.append(_plain(value, column.kind))
         return len(set(first)) <= 1
 
 
-class Stretch(NamedTuple):
-    """Some rows of a block, computed or not."""
+class RowRange(NamedTuple):
+    """Rows first to last (exclusive) of a block."""
 
-    block: Block | Promise
+    block: Block | LazyBlock
     first: int
     last: int
 
 
-def stretched(stretch: Stretch) -> Block:
-    """Its rows, computed."""
-    block, first, last = stretch
-    if isinstance(block, Promise):
+def compute_range(rows: RowRange) -> Block:
+    """The rows of a range, computed."""
+    block, first, last = rows.block, rows.first, rows.last
+    if isinstance(block, LazyBlock):
         return block.compute(first, last)
     if (first, last) == (0, block.size):
         return block
@@ -169,7 +172,7 @@ def stretched(stretch: Stretch) -> Block:
 
 
 def cells(block: Block, column: Column) -> list[Cell]:
-    """A column's plain values in a block, None where there is none."""
+    """The plain Python values of a column in a block, None where there is none."""
     value = block.values.get(column.name)
     if not isinstance(value, np.ndarray):
         return [_plain(value, column.kind)] * block.size
@@ -180,7 +183,7 @@ def _plain(value: Any, kind: str) -> Cell:
     if value is None or value == "" or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if kind == "count":
-        return int(value)
+        return _count(value)
     if kind == "number":
         return float(value)
     if kind == "flag":
@@ -188,3 +191,9 @@ def _plain(value: Any, kind: str) -> Cell:
     if kind == "any" and isinstance(value, (int, float)):
         return value
     return str(value)
+
+
+def _count(value: float) -> int | float:
+    """A count as an int; the mean of several counts as a float, unless it is whole but for its rounding error."""
+    whole = round(value)
+    return whole if value == whole or abs(value - whole) <= MEAN_ROUNDING * abs(value) else float(value)

@@ -1,65 +1,91 @@
-"""A table for people: what all rows share above it, what was assumed beneath it, as wide as the terminal allows."""
+"""Tables for the terminal, drawn by Rich. Ours: which columns are omitted where the terminal is narrow, and what stands around the table."""
 
-import os
-import shutil
+import io
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from roofcalc.report.formatting import LEFT, arranged, readable
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from roofcalc.errors import printable
+from roofcalc.report.formatting import LEFT, arrange, format_cell
 from roofcalc.report.table import Column, Table
 
-PADDING = 2  # between columns
-NEVER = 9  # the `keep` of columns that are never left out
-MIN_WRAP = 80
-MIN_FOLD = 20
-MAX_SHOWN = 200  # rows for people; the first and the last half of them where there are more
+GAP = 2  # between columns: Rich's padding on the right of a cell, and the box's divider
+ALWAYS = 9  # the `keep` of columns that are never omitted
+HANGING = "  "  # indent of the continuation lines around a table
+MIN_TEXT_WIDTH = 80  # of the lines around a table that is not printed to a terminal
+FOLDS = (("any", 20), ("text", 12), ("any", 10))  # kinds of column that fold, in this order, and to what width; numbers never fold
+MAX_SHOWN = 200  # longer tables show the first and last MAX_SHOWN / 2 rows
+CHUNK = 200  # rows drawn at a time, which bounds the memory
 
 
-def lines(table: Table, width: int | None, chosen: Sequence[Column] = (), colour: bool = True, whole: bool = False) -> Iterator[str]:
-    """The table as text; of a long one that may be shortened the first and last rows, and how many stand between.
+def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) -> Iterator[str]:
+    """The table as lines of text for standard output or a file.
 
-    Parameters
-    ----------
-    width : int or None
-        Of the terminal; None is as wide as it needs to be.
-    chosen : sequence of Column
-        Show these, all of them, whatever the width.
-    colour : bool
-        Whether the environment may ask for colour (NO_COLOR, FORCE_COLOR, TERM); False for files.
-    whole : bool
-        Every row, however many.
+    As wide as the terminal, or as wide as it needs to be where standard output is not one. Columns that do not fit are
+    omitted in the order of `Column.keep`, and a line says which; `chosen` columns are all shown, whatever the width. Styles
+    are written where Rich finds a terminal or is told to (NO_COLOR, FORCE_COLOR, TERM), never to a file. Long tables on
+    standard output show their first and last rows.
     """
-    columns, above, beneath = arranged(table, chosen)
-    shown, dropped = list(columns), list[str]()
-    kinds = [column.kind for column in shown]
-    left_out = len(table) - MAX_SHOWN if table.shortens and not whole else 0
-    if left_out > 0:
-        some = [*table.select(shown).cells(0, MAX_SHOWN // 2), *table.select(shown).cells(len(table) - MAX_SHOWN // 2)]
-    else:
-        some = list(table.select(shown).cells())
-    rows = [list(map(readable, cells, kinds)) for cells in some]
-    if width is not None and not chosen:
-        shown, rows, dropped = _fitted(shown, rows, width)
-    natural = sum(_widths(shown, rows)) + PADDING * len(shown)
-    if above:
-        yield from _wrapped(above, width or max(natural, MIN_WRAP))
-    gap = f"… {left_out:,} rows between these are left out (-f csv, json or md, or -o FILE, has all)" if left_out > 0 else ""
-    yield from _drawn(shown, rows, width, colour and _wants_colour(), gap)
-    for text in table.sums:
-        yield from _wrapped(text, width or max(natural, MIN_WRAP))
-    if beneath:
-        yield from _wrapped(beneath, width or max(natural, MIN_WRAP))
-    if dropped and width:
-        yield from _wrapped(f"left out to fit {width} columns: {', '.join(dropped)} (--columns, --format csv or a wider terminal shows them)", width)
+    terminal = Console(markup=False, emoji=False, highlight=False)
+    limit = None if to_file or not sys.stdout.isatty() else terminal.width
+    shown, title, footer = arrange(table, chosen)
+    omitted_rows = max(0, len(table) - MAX_SHOWN) if table.shortens and not to_file else 0
+    rows = list(_rows(table.select(shown), omitted_rows))
+    widths = _widths(shown, rows)
+    kept = list(range(len(shown))) if limit is None or chosen else _fitting(shown, widths, limit)
+    dropped = [column.name for i, column in enumerate(shown) if i not in kept]
+    columns, widths = [shown[i] for i in kept], [widths[i] for i in kept]
+    if limit is not None:
+        widths = _folded(columns, widths, limit)
+    width = sum(widths) + GAP * (len(widths) - 1)
+    text_width = limit or max(width, MIN_TEXT_WIDTH)
+    styles: Any = None if to_file else terminal.color_system
+    console = Console(
+        color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False
+    )
+
+    def draw(part: RichTable | Text) -> Iterator[str]:
+        console.file = io.StringIO()
+        console.print(part)
+        return (line.rstrip() for line in console.file.getvalue().splitlines())
+
+    def wrapped(text: str) -> Iterator[str]:
+        return draw(Text("\n" + HANGING).join(Text(text).wrap(console, text_width - len(HANGING))))
+
+    if title:
+        yield from wrapped(title)
+    halves = (rows[: MAX_SHOWN // 2], rows[MAX_SHOWN // 2 :]) if omitted_rows else (rows,)
+    header = True
+    for n, half in enumerate(halves):
+        if n:
+            yield from wrapped(f"… {omitted_rows:,} rows omitted (use -f csv|json|md or -o FILE to see all)")
+        for begin in range(0, max(len(half), 1), CHUNK):
+            chunk = [[row[i] for i in kept] for row in half[begin : begin + CHUNK]]
+            if begin and limit is None:
+                yield from _padded(columns, widths, chunk)
+            else:
+                yield from draw(_drawn(columns, widths, chunk, header))
+            header = False
+    for text in (*table.sums, footer):
+        if text:
+            yield from wrapped(text)
+    if dropped:
+        yield from wrapped(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)")
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-
-
-def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
-    return [max(max(map(len, _header(column))), max((len(row[i]) for row in rows), default=0)) for i, column in enumerate(columns)]
+def _rows(table: Table, omitted: int) -> Iterator[list[str]]:
+    """The rows to show as text: all, or the first and the last half of MAX_SHOWN."""
+    kinds = [column.kind for column in table.columns]
+    ends = ((0, MAX_SHOWN // 2), (len(table) - MAX_SHOWN // 2, None)) if omitted else ((0, None),)
+    for first, last in ends:
+        for cells in table.cells(first, last):
+            yield [printable(format_cell(cell, kind)) for cell, kind in zip(cells, kinds, strict=True)]
 
 
 def _header(column: Column) -> list[str]:
@@ -70,55 +96,48 @@ def _header(column: Column) -> list[str]:
     return [*label, column.unit] if column.unit else label
 
 
-def _fitted(columns: list[Column], rows: list[list[str]], width: int) -> tuple[list[Column], list[list[str]], list[str]]:
-    """Leaves out the least needed columns until the rest fits."""
-    widths = _widths(columns, rows)
-    keep = list(range(len(columns)))
-    while sum(widths[i] + PADDING for i in keep) > width:
-        spare = [i for i in keep if columns[i].keep < NEVER]
-        if not spare:
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[int]:
+    """The width of each column in terminal cells."""
+    return [max(cell_len(text) for text in (*_header(column), *(row[i] for row in rows))) for i, column in enumerate(columns)]
+
+
+def _fitting(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
+    """Indices of the columns that remain when the least important are omitted until the table fits."""
+    kept = list(range(len(columns)))
+    while sum(widths[i] + GAP for i in kept) - GAP > limit:
+        candidates = [i for i in kept if columns[i].keep < ALWAYS]
+        if not candidates:
             break
-        keep.remove(min(spare, key=lambda i: (columns[i].keep, -i)))
-    left_out = [column.name for i, column in enumerate(columns) if i not in keep]
-    return [columns[i] for i in keep], [[row[i] for i in keep] for row in rows], left_out
+        kept.remove(min(candidates, key=lambda i: (columns[i].keep, -i)))
+    return kept
 
 
-def _drawn(columns: list[Column], rows: list[list[str]], width: int | None, bold: bool, gap: str = "") -> Iterator[str]:
-    """The grid itself, with words for a `gap` in its middle; long words fold where the terminal is too narrow, numbers never do."""
-    widths = _widths(columns, rows)
-    spare = (width or sum(widths) + PADDING * len(columns)) - sum(widths) - PADDING * (len(columns) - 1)
-    for i, column in enumerate(columns):
-        if column.kind == "any" and spare < 0 and widths[i] > MIN_FOLD:
-            narrower = max(MIN_FOLD, widths[i] + spare)
-            widths[i], spare = narrower, spare + widths[i] - narrower
+def _folded(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
+    """Widths with columns of words narrowed, where the table would otherwise be too wide."""
+    excess, folded = sum(widths) + GAP * (len(widths) - 1) - limit, list(widths)
+    for kind, least in FOLDS:
+        for i, column in enumerate(columns):
+            if column.kind == kind and excess > 0 and folded[i] > least:
+                narrower = max(least, folded[i] - excess)
+                folded[i], excess = narrower, excess - (folded[i] - narrower)
+    return folded
 
-    def line(cells: Sequence[str]) -> str:
-        aligned = (cell.ljust(w) if column.kind in LEFT else cell.rjust(w) for cell, w, column in zip(cells, widths, columns, strict=True))
-        return (" " * PADDING).join(aligned).rstrip()
 
+def _drawn(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[Sequence[str]], header: bool) -> RichTable:
     headers = [_header(column) for column in columns]
     height = max(map(len, headers), default=0)
-    for words in zip(*([""] * (height - len(header)) + header for header in headers), strict=True):
-        yield f"\x1b[1m{line(words)}\x1b[0m" if bold else line(words)
-    yield "─" * (sum(widths) + PADDING * (len(columns) - 1))
-    for place, row in enumerate(rows):
-        if gap and place == len(rows) // 2:
-            yield from textwrap.wrap(gap, width) if width else [gap]
-        folded = [[cell] if len(cell) <= w else textwrap.wrap(cell, w) for cell, w in zip(row, widths, strict=True)]
-        for n in range(max(map(len, folded), default=0)):
-            yield line([part[n] if n < len(part) else "" for part in folded])
+    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", show_header=header)
+    for column, width, words in zip(columns, widths, headers, strict=True):
+        label = "\n".join([""] * (height - len(words)) + words)
+        table.add_column(label, justify="left" if column.kind in LEFT else "right", width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
-def _wants_colour() -> bool:
-    """NO_COLOR, then FORCE_COLOR, then TERM=dumb decide; else a terminal has colour, anything else none."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    forced = os.environ.get("FORCE_COLOR", "")
-    if forced:
-        return forced.lower() not in ("0", "false", "no")
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-
-
-def terminal_width() -> int | None:
-    """Columns of the terminal; None where standard output is none."""
-    return shutil.get_terminal_size((80, 24)).columns if sys.stdout.isatty() else None
+def _padded(columns: Sequence[Column], widths: Sequence[int], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows as Rich draws them where nothing folds, a hundred times faster: for the later rows of a file or pipe."""
+    left = [column.kind in LEFT for column in columns]
+    for row in rows:
+        fills = [" " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True)]
+        yield (" " * GAP).join(text + fill if at_left else fill + text for text, fill, at_left in zip(row, fills, left, strict=True)).rstrip()

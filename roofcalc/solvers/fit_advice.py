@@ -1,62 +1,59 @@
-"""Advice where a model does not fit: a lower context, smaller steps, a narrower cache, the fewest devices, or the widest weights."""
+"""Advice where a model does not fit: the fewest devices, the widest weight dtype, or smaller requests, that would fit."""
 
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.physics import memory
+from roofcalc.solvers.layouts import with_device_count
 from roofcalc.solvers.max_context import max_context
 from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
 MAX_DEVICES = 4096
 SMALLER_STEPS = ((8192, 256), (4096, 256), (2048, 256), (2048, 64), (1024, 16), (512, 4))  # batched tokens and sequences, the largest first
-NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # offered where weights do not fit, widest first
+NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # suggested where weights do not fit
 
 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
-    """One sentence: the fewest devices, and the widest weights on these, that hold the model and one sequence."""
+    """Two sentences: why the model does not fit, and the fewest devices, the widest weight dtype and the smaller requests that would."""
     model, hardware = deployment.model, deployment.hardware
-    weights = memory.system_weight_bytes(deployment)
-    cache = float(memory.system_kv_bytes(deployment, seq))
-    activations, runtime, taken = memory.system_overhead_bytes(deployment, seq)
-    room = float(taken)
-    holds = f"{weights / 1e9:.1f} GB of {deployment.weights_label} weights"
+    weights_gb = memory.system_weight_bytes(deployment) / 1e9
+    cache_gb = float(memory.system_kv_bytes(deployment, seq)) / 1e9
+    activations, runtime, usable = memory.system_overhead_bytes(deployment, seq)
+    capacity_gb = float(usable) / 1e9
+    need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB"
     if deployment.rules is not None:
-        holds += f", {float(activations) / 1e9:.1f} GB of activations, {runtime / 1e9:.1f} GB of runtime"
-    one = f"one sequence of {seq:.0f} tokens"
+        need += f", activations {float(activations) / 1e9:.1f} GB, the runtime {runtime / 1e9:.1f} GB"
+    sequence = f"one {seq:,.0f}-token sequence"
     if memory.weights_fit(deployment, seq):
-        holds, condition = f"{holds} and {cache / 1e9:.1f} GB of cache for {one}", ""
+        need, subject = f"{need} and the cache of {sequence} {cache_gb:.1f} GB", "It"
     else:
-        condition = f"with {one} "
+        subject = f"With {sequence} it"
     fewest, dtype = fewest_devices(deployment, seq), widest_weights(deployment, seq)
-    if fewest is not None:
-        place = (
-            f"these {hardware.count} in another layout"
-            if fewest.devices == hardware.count
-            else f"{fewest.devices} such device{'s' * (fewest.devices > 1)}"
-        )
-        ways = f"{condition}it fits {place} (--tp {fewest.tp} --pp {fewest.pp})"
-    elif hardware.scale_out_bytes_per_s is None:
-        ways = f"no more than {hardware.domain} such devices can be joined, and it fits none of these"
+    if fewest is not None and fewest.devices == hardware.count:
+        devices = f"fits on these {hardware.count} devices with --tp {fewest.tp} --pp {fewest.pp}"
+    elif fewest is not None:
+        devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)} (--tp {fewest.tp} --pp {fewest.pp})"
     else:
-        ways = f"it fits no number of such devices up to {MAX_DEVICES}"
-    ways += f", or {hardware.name} as it is with {dtype} weights" if dtype else "; narrower weights alone do not help"
-    as_it_is = f"; on {hardware.name} as it is {' or '.join(found)} would start" if (found := smaller(deployment, seq)) else ""
-    return f"{model.name} does not fit {hardware.name} ({holds} against {room / 1e9:.1f} GB): {ways}{as_it_is}"
+        devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
+    narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else "no narrower weight dtype is enough"
+    smaller = f"; it would fit with {' or '.join(found)}" if (found := smaller_requests(deployment, seq)) else ""
+    return f"{model.name} does not fit on {hardware.name}: {need}, {capacity_gb:.1f} GB available. {subject} {devices}; {narrower}{smaller}"
 
 
-def smaller(deployment: Deployment, seq: float) -> list[str]:
-    """What would start on the same devices with the same weights, each by itself: a lower context, smaller steps, a narrower cache."""
+def smaller_requests(deployment: Deployment, seq: float) -> list[str]:
+    """Options with each of which one sequence fits on the same devices with the same weights: a lower context, smaller steps, a narrower cache."""
     found = []
     longest = float(max_context(deployment, 1))
     if 1 <= longest < seq:
         found.append(f"--seq {longest:.0f}")
     if deployment.rules is not None:
         default = deployment.rules.step(deployment.hardware.device)
+        most_tokens = deployment.assumptions.max_batched_tokens or default.batched_tokens
+        most_seqs = deployment.assumptions.max_seqs or default.seqs
         for tokens, seqs in SMALLER_STEPS:
-            asked = deployment.assumptions.max_batched_tokens or default.batched_tokens, deployment.assumptions.max_seqs or default.seqs
-            if tokens > asked[0] or seqs > asked[1]:
+            if tokens > most_tokens or seqs > most_seqs:
                 continue
             assumed = replace(deployment.assumptions, max_batched_tokens=tokens, max_seqs=seqs)
             if memory.batch_memory(replace(deployment, assumptions=assumed), seq) >= 1:
@@ -68,18 +65,18 @@ def smaller(deployment: Deployment, seq: float) -> list[str]:
 
 
 def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
-    """The layout with the smallest number of such devices, no replicas, that holds the model and one sequence.
+    """The layout without replicas on the fewest such devices that fits the model and one sequence; None if there is none.
 
-    Enumerated, since more devices do not always fit what fewer did: heads and layers divide badly over some numbers.
+    Enumerates device counts, since feasibility is not monotone: heads and layers do not divide evenly over every number.
     """
     hardware = deployment.hardware
-    whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # dividing it only adds copies
+    whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # a lower bound: sharding only adds copies
     needed = memory.system_weight_bytes(whole) + float(memory.system_kv_bytes(whole, seq))
     least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
-    most = MAX_DEVICES if hardware.scale_out_bytes_per_s is not None else min(MAX_DEVICES, hardware.domain)
-    for count in range(least, most + 1):
+    for count in range(least, MAX_DEVICES + 1):
         degrees = [t for t in range(1, count + 1) if count % t == 0]
-        for tp in sorted(degrees, key=lambda t: (t > hardware.domain, -t)):  # within a domain the widest first
+        domain = with_device_count(hardware, count).domain
+        for tp in sorted(degrees, key=lambda t: (t > domain, -t)):  # tensor parallel within a domain first, the widest first
             layout = Layout(tp, count // tp)
             if _fits(deployment, layout, deployment.weights, seq):
                 return layout
@@ -87,7 +84,7 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
 
 
 def widest_weights(deployment: Deployment, seq: float) -> str | None:
-    """The widest of the common weight dtypes that fits the same devices and layout with one sequence."""
+    """The widest of the common weight dtypes that fits the same devices and layout with one sequence; None if there is none."""
     widest_first = sorted(NARROWER, key=lambda one: -dtypes.dtype(one).bytes_per_element)
     return next((name for name in widest_first if _fits(deployment, deployment.layout, name, seq)), None)
 

@@ -1,4 +1,4 @@
-"""The largest whole number for which a condition holds, for whole arrays at once."""
+"""Vectorised search for the largest integer that satisfies a monotone predicate."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-AT_ONCE = 4096  # numbers tried together: a call costs as much as some thousand of them
+AT_ONCE = 4096  # candidates per call of the predicate, whose fixed cost is that of a few thousand candidates
 
 
-def largest(holds: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...], limit: int) -> NDArray[Any]:
-    """The largest n in 0 … limit for which `holds(n)`; exact, by powers of two and then by sections.
+def largest_integer(holds: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...], limit: int) -> NDArray[Any]:
+    """The largest n in 0 … limit for which `holds(n)` is true; exact, by doubling and then by multisection.
 
     Parameters
     ----------
     holds : callable
-        Takes candidates, several for each answer along a first axis before `shape`; returns booleans; must not become
-        true again once it is false.
+        Monotone predicate: takes an array (candidates, *shape) and returns booleans that stay false once they are false.
     shape : tuple of int
         Shape of the answer.
     limit : int
-        Never looked beyond; 0 is taken to hold.
+        Largest candidate; `holds(0)` is taken to be true.
     """
     several = max(1, min(AT_ONCE // max(1, math.prod(shape)), limit.bit_length()))
     steps = np.arange(1.0, several + 1).reshape(-1, *(1,) * len(shape))
     low, high = np.zeros(shape), np.full(shape, limit + 1.0)
-    power = 1.0  # the least that was not tried
+    power = 1.0  # the smallest candidate not tried yet
     while power <= limit and (low == np.floor(power / 2)).any():
         tried = np.broadcast_to(np.minimum(power * 2.0 ** (steps - 1), limit), (several, *shape))
         low, high = _between(tried, holds(tried), low, high)
@@ -43,6 +42,6 @@ def largest(holds: Callable[[NDArray[Any]], NDArray[Any]], shape: tuple[int, ...
 
 
 def _between(tried: NDArray[Any], ok: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Bounds narrowed by candidates that hold and candidates that do not."""
+    """The bounds, narrowed by the candidates for which the predicate is true and false."""
     ok = ok | (tried <= low)
     return np.maximum(low, np.where(ok, tried, 0.0).max(axis=0)), np.minimum(high, np.where(ok, np.inf, tried).min(axis=0))

@@ -1,8 +1,8 @@
-"""Work split over whatever runs it: in this process one after another, or by an executor.
+"""Map over independent items, in this process or on an executor, with bounded memory and results in order.
 
 An executor is any `concurrent.futures.Executor`: a process or thread pool, `distributed.Client().get_executor()` of Dask,
-or a class around Ray whose `submit` returns `ray.remote(function).remote(*arguments).future()`. Results come in order,
-and only so many are worked on ahead that memory stays bounded.
+or a class around Ray whose `submit` returns `ray.remote(function).remote(*arguments).future()`. From Python 3.14 on,
+`Executor.map(buffersize=…)` does the same.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from roofcalc.errors import RoofcalcError
 from roofcalc.solvers.progress import Progress
 
-if TYPE_CHECKING:  # most runs need none
+if TYPE_CHECKING:  # most runs do not need it
     from concurrent.futures import Executor
 
 T = TypeVar("T")
 S = TypeVar("S")
 
-AHEAD = 64  # batches handed out at a time
+AHEAD = 64  # batches submitted ahead of the one being read
 
 
-def checked(executor: Any) -> Executor | None:
-    """An executor, or None.
+def checked_executor(executor: Any) -> Executor | None:
+    """The argument, if it is an executor or None.
 
     Raises
     ------
     RoofcalcError
-        It has no `submit` to call.
+        It has no `submit` method.
     """
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise RoofcalcError(f"executor: expected a concurrent.futures.Executor, got {executor!r}"[:200])
     return executor  # type: ignore[no-any-return]
 
 
-def mapped(executor: Executor | None, function: Callable[[S], T], items: Sequence[S], batch: int = 8) -> Generator[T]:
-    """`function` of each item, in their order.
+def map_in_order(executor: Executor | None, function: Callable[[S], T], items: Sequence[S], batch: int = 8) -> Generator[T]:
+    """`function(item)` for each item, in order.
 
     Parameters
     ----------
     executor : Executor, optional
-        Gets `batch` items at a time; function, items and results must then travel to its workers.
+        Gets `batch` items per task; the function, items and results must be picklable for it.
     """
     progress = Progress(len(items))
     try:
         for result in map(function, items) if executor is None else _ahead(executor, function, items, batch):
             yield result
-            progress.one_more()
+            progress.advance()
     finally:
         progress.clear()
 
 
 def _ahead(executor: Executor, function: Callable[[S], T], items: Sequence[S], batch: int) -> Iterator[T]:
-    """Results in order, up to `AHEAD` batches under way; whoever stops reading leaves none waiting."""
+    """Results in order, with up to `AHEAD` batches submitted; closing the generator cancels those that have not started."""
     batches = (items[begin : begin + batch] for begin in range(0, len(items), batch))
     under_way = deque(executor.submit(_several, function, one) for one in islice(batches, AHEAD))
     try:

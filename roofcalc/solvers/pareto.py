@@ -1,4 +1,4 @@
-"""Pareto filtering of points, with figures compared to twelve significant digits."""
+"""Pareto filtering of points, compared to twelve significant digits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ DIGITS = 12  # significant digits when comparing points
 
 
 def pareto(x: Any, y: Any) -> NDArray[np.bool_]:
-    """Which points no other beats: none is as high in both and higher in one. Of equal points the first; nan is never kept.
+    """Mask of the points that no other dominates, i.e. is at least as high in both and higher in one. Of equal points the first; no nan.
 
-    Figures count as equal to twelve digits, so that rounding makes no points.
+    Values equal to twelve significant digits count as equal, so that rounding errors do not add points.
 
     Returns
     -------
     array of bool
-        In the shape of `x` and `y`, which are alike and flat; O(n log n).
+        In the shape of `x` and `y`, flat arrays of equal length; O(n log n).
     """
     x, y = significant(x), significant(y)
-    order = np.lexsort((-y, -x))  # from the highest x on, of equal x the highest y first; nan last
+    order = np.lexsort((-y, -x))  # descending x, then descending y; nan last
     ordered = y[order]
     before = np.concatenate([[-np.inf], np.maximum.accumulate(np.where(np.isnan(ordered), -np.inf, ordered))[:-1]])
     kept = np.zeros(x.shape, dtype=bool)
@@ -32,7 +32,7 @@ def pareto(x: Any, y: Any) -> NDArray[np.bool_]:
 
 
 def significant(values: Any) -> NDArray[Any]:
-    """Values rounded to the digits that count."""
+    """Values rounded to `DIGITS` significant digits."""
     values = np.asarray(values, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
         unit = 10.0 ** (np.floor(np.log10(np.abs(values))) - DIGITS + 1)

@@ -1,48 +1,67 @@
-"""A bar on standard error, where that is a terminal, of what takes more than a second."""
+"""Progress bar on stderr for work that takes more than a second, drawn by Rich. Only a command line shows it, and only on a terminal."""
 
 import sys
 import time
+from typing import Any
 
-QUIET_S = 1.0  # what takes less shows no bar
-REDRAW_S = 0.1
-BAR = 30  # characters
+DELAY_S = 1.0  # shorter work shows no bar
+REFRESH_S = 0.1
 
-_may_draw = False
+_enabled = False
 
 
-def allow(may: bool = True) -> None:
-    """Lets bars be drawn from now on, or no longer: a command line does, a library never; and only on a terminal."""
-    global _may_draw
-    _may_draw = may and sys.stderr is not None and sys.stderr.isatty()
+def enable(on: bool = True) -> None:
+    """Lets bars be drawn from now on, or no longer. A library never calls it; without a terminal on stderr it has no effect."""
+    global _enabled
+    _enabled = on and sys.stderr is not None and sys.stderr.isatty()
 
 
 class Progress:
-    """How far `total` equal pieces of work are."""
+    """Progress of `total` equal pieces of work."""
 
     def __init__(self, total: int) -> None:
-        self.total, self.done, self.width = total, 0, 0
-        self.begun = self.drawn = time.monotonic() if _may_draw else 0.0
+        self.total, self.done = total, 0
+        self._started = self._refreshed = time.monotonic() if _enabled else 0.0
+        self._bar: Any = None
 
-    def one_more(self) -> None:
+    def advance(self) -> None:
         """Another piece is done."""
         self.done += 1
-        if not _may_draw:
+        if not _enabled:
             return
         now = time.monotonic()
-        if now - self.begun > QUIET_S and now - self.drawn > REDRAW_S:
-            filled = BAR * self.done // self.total
-            left = (now - self.begun) / self.done * (self.total - self.done)
-            self.drawn = now
-            self._draw(f"[{'#' * filled}{'.' * (BAR - filled)}] {100 * self.done // self.total:3d} %, {left:.0f} s left")
+        if now - self._started >= DELAY_S and now - self._refreshed >= REFRESH_S:
+            self._refreshed = now
+            if self._bar is None:
+                self._bar = _new_bar(self.total, self._started)
+            self._bar.update(self._bar.task_ids[0], completed=self.done, refresh=True)
 
     def clear(self) -> None:
-        """Takes the bar away, if there is one."""
-        if self.width:
-            self._draw("")
-            sys.stderr.write("\r")
-            sys.stderr.flush()
+        """Removes the bar, if there is one."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
-    def _draw(self, text: str) -> None:
-        sys.stderr.write("\r" + text.ljust(self.width))
-        sys.stderr.flush()
-        self.width = len(text)
+
+def _new_bar(total: int, started: float) -> Any:
+    """A bar that disappears when it is stopped. It draws nothing by itself: no thread, and stdout stays as it is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        get_time=time.monotonic,
+    )
+    bar.start()
+    bar.add_task("", total=total)
+    bar.tasks[0].start_time = started
+    return bar

@@ -1,1 +1,1 @@
-"""What a model, a device and a number format are: frozen records. No files, no time."""
+"""Frozen records that describe models, devices and number formats. No file access, no time computations."""

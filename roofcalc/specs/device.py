@@ -1,4 +1,4 @@
-"""Devices, links and systems as their YAML files give them. Figures in the units that the keys name."""
+"""Devices, links and systems as described by their YAML files. Units are part of the field names."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -16,11 +16,11 @@ class Memory(Record):
     Attributes
     ----------
     capacity_gb : float
-        The vendor's figure; `binary` says that it really counts GiB.
+        The vendor's nominal figure; with `binary` it counts GiB. [GB or GiB]
     visible_mib : int, optional
-        What the driver shows.
+        Capacity that the driver reports. [MiB]
     bandwidth_gb_s : float
-        Peak, decimal GB per second.
+        Peak bandwidth. [GB/s]
     """
 
     capacity_gb: Positive
@@ -30,32 +30,32 @@ class Memory(Record):
     visible_mib: Count | None = None
 
     def readings(self) -> dict[str, float]:
-        """Bytes by reading: nominal always; visible and binary where the part has them."""
-        found = {"nominal": self.capacity_gb * 1e9}
+        """Capacity in bytes by definition: nominal always; visible and binary where the device has them."""
+        capacities = {"nominal": self.capacity_gb * 1e9}
         if self.visible_mib is not None:
-            found["visible"] = float(self.visible_mib * MIB)
+            capacities["visible"] = float(self.visible_mib * MIB)
         if self.binary:
-            found["binary"] = self.capacity_gb * 1024**3
-        return found
+            capacities["binary"] = self.capacity_gb * 1024**3
+        return capacities
 
 
 class Link(Record):
-    """The scale-up link of a device, per direction.
+    """The scale-up link of a device; bandwidths count one direction.
 
     Attributes
     ----------
     gb_s : float
-        All of a device's ports together.
+        Sum over all ports of a device. [GB/s]
     domain : int
-        Devices that it reaches.
+        Devices that the link connects.
     reduce : bool
-        The switch sums in the network.
+        The switch supports in-network reduction.
     pair_gb_s : float, optional
-        In a mesh, the link between two devices.
+        Bandwidth between two devices of a mesh. [GB/s]
     topology, axes
-        "torus" and the devices along each axis; a mesh where pair_gb_s is given; else a switch.
+        "torus" with the number of devices along each axis; without it a mesh where pair_gb_s is given, else a switch.
     wrap : int, optional
-        In a torus, the shortest axis that closes into a ring; shorter ones are lines.
+        Length from which an axis of a torus has wrap-around links; shorter axes are lines.
     """
 
     gb_s: Positive
@@ -71,42 +71,64 @@ class Link(Record):
         if self.shape == "mesh" and self.pair_gb_s is None:
             yield "pair_gb_s", "a mesh needs the bandwidth of one pair"
         if self.pair_gb_s is not None and self.pair_gb_s > self.gb_s:
-            yield "pair_gb_s", f"one pair ({self.pair_gb_s:g}) cannot exceed all ports together ({self.gb_s:g})"
+            yield "pair_gb_s", f"one pair ({self.pair_gb_s:g}) cannot exceed the sum over all ports ({self.gb_s:g})"
         if self.shape == "torus":
             size = 1
             for axis in self.axes:
                 size *= axis
             if size != self.domain:
-                yield "axes", f"a torus needs its axes, and their product must be the domain of {self.domain}"
+                yield "axes", f"a torus needs axes whose product is the domain of {self.domain}"
         elif self.axes:
             yield "axes", "only a torus has axes"
         if self.wrap is not None and self.shape != "torus":
-            yield "wrap", "only a torus closes into rings"
+            yield "wrap", "only a torus has wrap-around links"
         if self.reduce and self.shape != "switch":
-            yield "reduce", "only a switch can sum in the network"
+            yield "reduce", "only a switch can reduce in the network"
 
     @property
     def shape(self) -> str:
+        """switch, mesh or torus."""
         return self.topology or ("switch" if self.pair_gb_s is None else "mesh")
 
     def bytes_per_s(self, group: int) -> float:
-        """One direction's bandwidth of a device within a group of `group`: in a mesh only the group's pairs."""
+        """Bandwidth of a device to the others of its group in one direction; in a mesh only links within the group count. [byte/s]"""
         if self.shape == "mesh" and self.pair_gb_s is not None:
             return min((group - 1) * self.pair_gb_s, self.gb_s) * 1e9
         return self.gb_s * 1e9
 
 
 class Best(Record):
-    """What `bound` may assume above the data sheet: clock as a factor, and the highest published bandwidth."""
+    """Figures above the data sheet that the preset `bound` assumes.
+
+    Attributes
+    ----------
+    clock : float
+        Highest clock over the one of the data sheet's peaks.
+    bandwidth_gb_s : float, optional
+        Highest published bandwidth. [GB/s]
+    """
 
     clock: Annotated[float, Range(1, 3)] = 1.0
     bandwidth_gb_s: Positive | None = None
 
 
 class Device(Record):
-    """One accelerator as software sees it. Peaks are dense; a format that is absent is one the device lacks.
+    """One accelerator as software addresses it.
 
-    `unusual` says of a field why its figure is right although `roofcalc hardware check` doubts it; a system has it too.
+    Attributes
+    ----------
+    peak_tflop_s : dict
+        Dense peak by number format, without the formats that the device does not support. [TFLOP/s]
+    best : Best
+        Figures above the data sheet, for the preset `bound`.
+    scale_out_gb_s : float, optional
+        Network bandwidth per device and direction. [GB/s]
+    unverified : tuple of str
+        Fields whose figures were not seen at a source.
+    unusual : dict
+        Reasons why fields are right although `roofcalc hardware check` would report them.
+    announced : bool
+        Figures are vendor projections for a product that is not yet available.
     """
 
     name: Name
@@ -130,7 +152,7 @@ class Device(Record):
 
 
 class Hosts(Record):
-    """The CPUs of a system: how many packages, and their memory."""
+    """CPU packages of a system, and their memory over all hosts. [GB]"""
 
     count: Annotated[float, Range(0, 1e6)]
     cpu: str | None = None
@@ -138,7 +160,7 @@ class Hosts(Record):
 
 
 class System(Record):
-    """A named number of one device; its own link and scale-out override the device's."""
+    """A named machine of `count` devices of one kind; its link and scale-out bandwidth override those of the device."""
 
     name: Name
     device: str
@@ -159,16 +181,16 @@ class System(Record):
 
 
 class Hardware(Record):
-    """What the calculation sees: `count` devices and how they are joined. Built by the catalog.
+    """`count` devices and their interconnect: the machine that a calculation runs on. Built by `roofcalc.catalog.lookup`.
 
     Attributes
     ----------
     name : str
-        As rows print it: `8xh100-sxm`, or the system's own name.
+        Printed name: `8xh100-sxm`, or the name of the system.
     link : Link or None
-        The scale-up link in force; None where devices have none.
+        Scale-up link of the system, else of the device; None where there is none.
     scale_out_bytes_per_s : float or None
-        Per device and direction.
+        Per device and direction. [byte/s]
     """
 
     name: str
@@ -180,5 +202,5 @@ class Hardware(Record):
 
     @property
     def domain(self) -> int:
-        """Devices that one scale-up domain joins."""
+        """Devices in a scale-up domain."""
         return self.link.domain if self.link else 1

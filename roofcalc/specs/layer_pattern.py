@@ -1,4 +1,4 @@
-"""The run-length expression that says how blocks repeat: `10*(5*local full) 2*local`."""
+"""Run-length expression of a model's layers: `10*(5*local full) 2*local`."""
 
 import re
 
@@ -11,14 +11,14 @@ _TOKEN = re.compile(r"\s*(?:(\d+)\s*\*|([A-Za-z_]\w*)|([()]))")
 
 
 def parse(text: str) -> Runs:
-    """Runs of equal blocks in order: `(("local", 5), ("full", 1), …)`.
+    """Runs of identical blocks in order: `(("local", 5), ("full", 1), …)`.
 
     Grammar: item = [N*] (name | '(' items ')').
 
     Raises
     ------
     ValueError
-        The expression is malformed or stands for no or too many layers.
+        The expression is malformed, or has no or too many layers.
     """
     tokens: list[str | int] = []
     position = 0
@@ -31,10 +31,10 @@ def parse(text: str) -> Runs:
         position = match.end()
     runs, rest = _items(tokens, 0, depth=0)
     if rest != len(tokens):
-        raise ValueError("a ) without its (")
+        raise ValueError("unmatched )")
     total = sum(count for _, count in runs)
     if not 1 <= total <= MAX_LAYERS:
-        raise ValueError(f"stands for {total} layers; expected 1 to {MAX_LAYERS}")
+        raise ValueError(f"has {total} layers; expected 1 to {MAX_LAYERS}")
     return tuple(runs)
 
 
@@ -48,16 +48,16 @@ def _items(tokens: list[str | int], at: int, depth: int) -> tuple[list[tuple[str
             times *= token
             at += 1
             if at == len(tokens) or tokens[at] == ")":
-                raise ValueError(f"{times}* repeats nothing")
+                raise ValueError(f"{times}* is not followed by a block")
         if token == "(":
             inner, at = _items(tokens, at + 1, depth + 1)
             if at == len(tokens):
-                raise ValueError("a ( without its )")
+                raise ValueError("unmatched (")
             at += 1
         else:
             inner, at = [(str(token), 1)], at + 1
         if times * max(1, len(inner)) > MAX_LAYERS:
-            raise ValueError(f"stands for more than {MAX_LAYERS} layers")
+            raise ValueError(f"has more than {MAX_LAYERS} layers")
         repeated = [(name, count * times) for name, count in inner] if len(inner) == 1 else inner * times
         for name, count in repeated:
             if runs and runs[-1][0] == name:

@@ -1,25 +1,24 @@
-"""Counting a model's parameters from its fields: in all, and those that one token uses."""
+"""Parameter counts of a model from its fields: total, and active per token."""
 
 from typing import NamedTuple
 
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Block, Model, Published
 
 
 class Parameters(NamedTuple):
-    """Counts of single weights.
+    """Parameter counts.
 
     Attributes
     ----------
     total : int
-        The language model: embedding (once if tied), layers, norms, biases, head.
+        The language model: embedding (once if tied), layers, norms, biases, LM head.
     active : int
-        What one token's forward pass multiplies by: no input embedding, `top_k` experts.
+        Parameters used in the forward pass of one token: without the input embedding, with `top_k` experts.
     embedding : int
-        The input embedding's table, part of `total`.
+        The input embedding, included in `total`.
     mtp, excluded : int
-        Multi-token-prediction layers, and towers not modelled: in neither of the above.
+        Multi-token-prediction layers, and encoders that are not modelled; in neither `total` nor `active`.
     """
 
     total: int
@@ -30,7 +29,7 @@ class Parameters(NamedTuple):
 
 
 def count(model: Model) -> Parameters:
-    """Parameters of `model`, from its fields alone."""
+    """Parameters of `model` from its shapes."""
     embedding = model.embedding().elements
     head = 0 if model.tied else model.head().elements
     extra = model.extra_embed.rows * model.extra_embed.dim if model.extra_embed else 0
@@ -44,7 +43,7 @@ def count(model: Model) -> Parameters:
 
 
 def as_published(model: Model) -> tuple[int, int]:
-    """Parameters in all and active, counted as the model's `published` figures count them; a known difference is added."""
+    """Total and active parameters by the definition of the model's `published` figures, a known difference included."""
     counted, published = count(model), model.published or Published()
     heads = model.head().elements * (model.mtp.heads if model.mtp else 1)
     also = {"mtp": counted.mtp, "towers": counted.excluded, "embedding_copy": counted.embedding, "head_copy": heads}
@@ -56,7 +55,7 @@ def as_published(model: Model) -> tuple[int, int]:
 
 
 def agrees(value: int, published: int, unit: int) -> bool:
-    """Whether `value` rounds to the published digits, whose last one counts `unit`s."""
+    """Whether `value` equals the published figure to its last digit, which counts `unit`s; exactly for a unit of 1."""
     return abs(value - published) * 2 <= (unit if unit > 1 else 0)
 
 
@@ -67,12 +66,12 @@ def block_total(model: Model, block: Block) -> int:
 
 
 def _block_active(model: Model, block: Block) -> int:
-    unused = sum(matrix.elements for matrix in block.attention.idle(model.hidden)) if isinstance(block.attention, GQA) else 0
-    return block_total(model, block) - unused - (block.mlp.idle(model.hidden) if isinstance(block.mlp, Experts) else 0)
+    unused = sum(matrix.elements for matrix in block.attention.unused_weights(model.hidden)) if block.attention else 0
+    return block_total(model, block) - unused - (block.mlp.inactive_params(model.hidden) if isinstance(block.mlp, Experts) else 0)
 
 
 def _multi_token(model: Model) -> int:
-    """Per head: one layer, a projection of two hidden states to one, two norms before and what follows (DeepSeek-V3's module)."""
+    """Parameters of the MTP modules as in DeepSeek-V3: a layer, a 2h × h projection with two norms, and the vectors outside layers."""
     if model.mtp is None:
         return 0
     joined = 2 * model.hidden * model.hidden + 2 * model.hidden + model.outer_vectors() - model.position_table

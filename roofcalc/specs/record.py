@@ -1,7 +1,9 @@
-"""Frozen records by type hints, as `dataclass(frozen=True)` makes them, at a hundredth of its start-up time.
+"""Frozen records from type hints, like `dataclass(frozen=True)` at a hundredth of its start-up time.
 
-The standard decorator writes and compiles six methods for every class: about a millisecond each, forty times at every
-start. Here one set of methods serves all. Type checkers see dataclasses (PEP 681).
+The standard decorator generates and compiles six methods per class, about a millisecond each time. Here all classes share
+one set of methods. Type checkers see dataclasses (PEP 681).
+
+`Record` is for values that are validated, hashed or used as cache keys; plain bundles of results or arguments are NamedTuples.
 """
 
 from functools import cached_property
@@ -11,14 +13,14 @@ T = TypeVar("T", bound="Record")
 
 
 class _Missing:
-    """Stands for "no default"."""
+    """Type of the marker for "no default"."""
 
 
 MISSING = _Missing()
 
 
 class Field(NamedTuple):
-    """A record's field: its name, its type hint, and its default or MISSING. Defaults are shared: use immutable ones."""
+    """A field of a record. `default` is MISSING for a required field; defaults are shared, so they must not be mutable."""
 
     name: str
     hint: Any
@@ -27,7 +29,7 @@ class Field(NamedTuple):
 
 @dataclass_transform(frozen_default=True)
 class Record:
-    """Base of all records. Equality and hash go by the fields; attributes cannot be set after construction."""
+    """Base class of records. Equality and hash use the fields; attributes cannot be set after construction."""
 
     fields_: ClassVar[tuple[Field, ...]] = ()
     names_: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +54,7 @@ class Record:
             raise TypeError(self._misfit(args, given))
 
     def _misfit(self, args: tuple[Any, ...], given: dict[str, Any]) -> str:
-        """What is wrong with the values that a record was to be made of."""
+        """Message for arguments that do not match the fields."""
         name, names = type(self).__name__, self.names_
         free = names[len(args) :]
         if len(args) > len(names):
@@ -68,7 +70,7 @@ class Record:
         raise AttributeError(f"{type(self).__name__} is frozen: use replace")
 
     def values_(self) -> tuple[Any, ...]:
-        """The fields' values, in their order."""
+        """The values of the fields in declaration order."""
         return tuple(map(self.__dict__.__getitem__, self.names_))
 
     def __eq__(self, other: object) -> bool:
@@ -79,11 +81,11 @@ class Record:
 
     @cached_property
     def hash_(self) -> int:
-        """The hash, worked out once: records are keys of what is computed once for equal ones. Of a dictionary its items, in any order."""
+        """The hash, computed once because records are keys of caches; a dictionary counts as the set of its items."""
         return hash((type(self), *(frozenset(value.items()) if isinstance(value, dict) else value for value in self.values_())))
 
     def __getstate__(self) -> dict[str, Any]:
-        """The fields alone: what is derived from them is worked out anew wherever a copy arrives."""
+        """The fields only: cached properties are computed again in a copy or another process."""
         return dict(zip(self.names_, self.values_(), strict=True))
 
     def __repr__(self) -> str:
@@ -94,5 +96,5 @@ class Record:
 
 
 def replace(record: T, **changes: Any) -> T:
-    """A copy of `record` with some fields changed."""
+    """A copy of `record` with some fields changed, like `dataclasses.replace`."""
     return record.__replace__(**changes)

@@ -1,7 +1,7 @@
-"""Models with another attention: windows on some layers, fewer KV heads, a latent or linear kind, borrowed or narrower caches.
+"""Attention variants of a model: sliding windows, fewer KV heads, latent or linear attention, shared or narrower KV caches.
 
-A variant is text: `window=1024:5of6` puts a window of 1,024 on five of every six attention layers, `kv_heads=1,kv=fp8` are two
-changes at once. Sizes that a change does not give come from the layer that it changes.
+A variant is written as text: `window=1024:5of6` gives five of every six attention layers a window of 1,024 tokens;
+`kv_heads=1,kv=fp8` combines two changes. Sizes that a change does not give are those of the layer it changes.
 """
 
 import re
@@ -14,14 +14,14 @@ from roofcalc.specs.model import Block, Model
 from roofcalc.specs.record import replace
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, State
 
-ROPE_DIM = 64  # of a latent variant, and the indexer's sizes: those of DeepSeek-V3 and V3.2
+ROPE_DIM = 64  # sizes of latent attention and of its indexer as in DeepSeek-V3 and V3.2
 INDEX_HEADS = 64
 INDEX_DIM = 128
 CONVOLUTION = 4
 
 
 class Change(NamedTuple):
-    """`what=value` on `some` of every `of` attention layers."""
+    """The change `what=value` of `some` in every `of` attention layers."""
 
     what: str
     value: str
@@ -35,9 +35,9 @@ def parse(text: str) -> list[Change]:
     Raises
     ------
     RoofcalcError
-        An unknown change, or a part that is not `a of b` layers.
+        An unknown change, a missing value, or a fraction of the layers that is not written as `a of b`.
     """
-    found = []
+    changes = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\w+)(?:=([\w.-]+))?(?::(\d{1,5})\s*of\s*(\d{1,5}))?\s*", part)
         if match is None or match.group(1) not in (*CHANGES, "kv"):
@@ -49,22 +49,22 @@ def parse(text: str) -> list[Change]:
         what, value, some, of = match.groups()
         change = Change(what, value or "", int(some or 1), int(of or 1))
         if not 1 <= change.some <= change.of:
-            raise RoofcalcError(f"variant: {part.strip()!r}: {change.some} of {change.of} layers is no part of them")
+            raise RoofcalcError(f"variant: {part.strip()!r}: {change.some} of {change.of} layers: expected 1 to {change.of} of {change.of}")
         if not change.value and what not in ("shared",):
             raise RoofcalcError(f"variant: {what} needs a value, such as {EXAMPLES[what]}")
         if what == "kv" and change.of > 1:
-            raise RoofcalcError("variant: kv is the dtype of the whole cache; it takes no part of the layers")
-        found.append(change)
-    return found
+            raise RoofcalcError("variant: kv is the dtype of the whole cache and cannot be set for some layers")
+        changes.append(change)
+    return changes
 
 
-def varied(model: Model, text: str) -> tuple[Model, str | None]:
-    """The model with a variant's changes, and the dtype of its cache where the variant names one.
+def with_variant(model: Model, text: str) -> tuple[Model, str | None]:
+    """The changed model, and the dtype of its KV cache where the variant sets one.
 
     Raises
     ------
     RoofcalcError
-        A change that a layer's attention does not allow.
+        A change that does not apply to a layer's attention.
     """
     kv = None
     for change in parse(text):
@@ -93,7 +93,7 @@ def _changed(model: Model, change: Change, text: str) -> Model:
         names.append(name)
         blocks[name] = block
     if not met:
-        raise RoofcalcError(f"variant {text!r}: {model.name} has no attention to change")
+        raise RoofcalcError(f"variant {text!r}: {model.name} has no attention layers")
     return replace(model, blocks=blocks, layers=" ".join(names), mtp=None)
 
 
@@ -114,7 +114,7 @@ def _check(block: Block, text: str) -> None:
 def _heads(block: Block, what: str) -> GQA:
     if not isinstance(block.attention, GQA):
         kind = block.attention.type if block.attention else "none"
-        raise RoofcalcError(f"variant: {what} changes attention by heads, not a layer of kind {kind!r}")
+        raise RoofcalcError(f"variant: {what} needs layers with grouped-query attention, not of type {kind!r}")
     return block.attention
 
 
@@ -141,7 +141,7 @@ def _mla(block: Block, value: int | str) -> Block:
 
 def _top_k(block: Block, value: int | str) -> Block:
     if not isinstance(block.attention, MLA):
-        raise RoofcalcError("variant: top_k gives latent attention an indexer; make it latent first: mla=512,top_k=2048")
+        raise RoofcalcError("variant: top_k needs latent attention: mla=512,top_k=2048")
     latent = block.attention
     return replace(block, attention=replace(latent, index=Index(INDEX_HEADS, INDEX_DIM, int(value)), q_rank=latent.q_rank or latent.kv_rank))
 
@@ -149,7 +149,7 @@ def _top_k(block: Block, value: int | str) -> Block:
 def _linear(block: Block, value: int | str) -> Block:
     old = _heads(block, "linear")
     if value not in LINEAR:
-        raise RoofcalcError(f"variant: linear={value}: none of {', '.join(LINEAR)}")
+        raise RoofcalcError(f"variant: linear={value}: invalid choice{did_you_mean(str(value), tuple(LINEAR))} (choose from {', '.join(LINEAR)})")
     return replace(block, attention=None, state=LINEAR[str(value)](old))
 
 

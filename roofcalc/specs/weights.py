@@ -1,12 +1,19 @@
-"""The shape of a weight matrix: the one description behind parameters, memory and work."""
+"""Shapes of weight matrices, from which parameter counts, memory and FLOPs all follow."""
 
 from typing import NamedTuple
 
 
 class Matrix(NamedTuple):
-    """`copies` matrices of rows × cols weights, each multiplied from the left by a token's vector of `rows`.
+    """A weight matrix, or several of one shape; a token's vector of `rows` elements is multiplied by each.
 
-    `tensor` is the class whose dtype it takes: attention, mlp, experts, shared, router, index, state, embed, head.
+    Attributes
+    ----------
+    rows, cols : int
+        Input and output size.
+    tensor : str
+        Tensor class that decides the dtype: attention, mlp, experts, shared, router, index, state, embed or head.
+    copies : int
+        Number of such matrices.
     """
 
     name: str
@@ -17,9 +24,10 @@ class Matrix(NamedTuple):
 
     @property
     def elements(self) -> int:
+        """Number of weights."""
         return self.rows * self.cols * self.copies
 
 
-def part(size: int, ranks: int) -> int:
-    """ceil(size / ranks): what the fullest of `ranks` equal shares holds."""
+def shard_size(size: int, ranks: int) -> int:
+    """ceil(size / ranks): the size of the largest shard when `size` is split over `ranks`."""
     return -(-size // ranks)

@@ -21,8 +21,10 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
+from roofcalc.specs.record import replace
 
 ROUNDS = 15
+CACHE = os.path.join(tempfile.gettempdir(), "roofcalc-benchmark-pycache")
 MAX_BATCH = ["max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661", "--interactivity", "30", "--format", "csv"]
 TABLE = [*MAX_BATCH[:-1], "table"]
 FRONTIERS = (
@@ -34,7 +36,10 @@ Form = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 def command(*arguments: str, **environment: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env={**os.environ, **environment})
+    """A child process that finds compiled modules, as an installed package does."""
+    shared = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    whole = {**shared, "PYTHONPYCACHEPREFIX": CACHE, **environment}
+    return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True, env=whole)
 
 
 def roofcalc(*arguments: str, **environment: str) -> Callable[[], object]:
@@ -57,11 +62,12 @@ def ratio(name: str, goal: float, ours: Callable[[], object], theirs: Callable[[
 
 
 def main() -> None:
-    imports = command("-c", "import typer, rich.table, numpy, yaml")
+    imports = command("-c", "import typer, rich.console, rich.table, numpy, yaml")
     ratio("max-batch, table, against the imports of its libraries", 1.25, roofcalc(*TABLE), imports)
     ratio("max-batch, CSV, against the same", 1.25, roofcalc(*MAX_BATCH), imports)
     ratio("--version against importing typer", 1.5, roofcalc("--version"), command("-c", "import typer"))
     catalogs()
+    overrides()
 
     grids()
     search()
@@ -116,6 +122,21 @@ def catalogs() -> None:
                 for files in (250, 20)
             )
             ratio(f"a start with 250 files of one's own against 20, by {what}", 1.1, many, few)
+
+
+def overrides() -> None:
+    """A sweep of 201 values of a catalog figure: as a command against 201 contexts, and within a process against machines built before."""
+    solve, sweep = ["max-batch", "llama-3.1-8b", "h100-sxm", "--interactivity", "30", "-f", "csv"], "hardware.memory.bandwidth_gb_s=1000:5000:20"
+    ratio("201 values of --set against 201 contexts", 3, roofcalc(*solve, "--seq", "8k", "--set", sweep), roofcalc(*solve, "--seq", "1k:201k:1k"))
+    model, machine = lookup.model("llama-3.1-8b")[0], lookup.hardware("h100-sxm")[0]
+    memories = [replace(machine.device.memory, bandwidth_gb_s=float(rate)) for rate in range(1000, 5001, 20)]
+    built = [replace(machine, device=replace(machine.device, memory=memory)) for memory in memories]
+    ratio(
+        "the same through the API against machines given as records",
+        1.5,
+        lambda: rc.max_batch("llama-3.1-8b", "h100-sxm", seq=8000, interactivity=30, changes=[sweep]),
+        lambda: rc.max_batch(model, built, seq=8000, interactivity=30),
+    )
 
 
 def closed_form() -> Form:

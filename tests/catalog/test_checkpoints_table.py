@@ -10,7 +10,7 @@ from roofcalc.catalog import lookup
 from roofcalc.specs.parameter_count import count
 
 TABLE = Path(__file__).parents[2] / "models" / "checkpoints.csv"
-HEADER = ["repo_id", "file", "model", "format", "kind", "weights", "published_bytes", "precision_bytes", "source"]
+HEADER = ["repo_id", "file", "model", "format", "kind", "weights", "mtp", "notes", "published_bytes", "precision_bytes", "source"]
 ROWS = list(csv.DictReader(TABLE.read_text(encoding="utf-8").splitlines()))
 SIZED = [row for row in ROWS if row["published_bytes"]]
 FORMATS = {"awq", "gguf", "gptq", "loaded", "mlx", "ollama", "safetensors"}

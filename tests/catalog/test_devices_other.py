@@ -234,8 +234,8 @@ def test_a_package_without_an_entry_is_refused_not_taken_for_its_half() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{gb_s: 450, domain: 8, wrap: 4}", "wrap: only a torus closes into rings"),
-        ("{gb_s: 448, pair_gb_s: 64, domain: 8, wrap: 4}", "wrap: only a torus closes into rings"),
+        ("{gb_s: 450, domain: 8, wrap: 4}", "wrap: only a torus has wrap-around links"),
+        ("{gb_s: 448, pair_gb_s: 64, domain: 8, wrap: 4}", "wrap: only a torus has wrap-around links"),
         ("{gb_s: 200, domain: 16, topology: torus, axes: [4, 4], wrap: 0}", "wrap: expected a number from 1"),
     ],
 )

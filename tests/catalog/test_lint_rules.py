@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.catalog import lookup
-from roofcalc.commands.catalog_check import failed, hardware_check, models_check
+from roofcalc.commands.catalog_lint import failed, lint_hardware, lint_models
 from tests.shell import refused, run
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -27,7 +27,7 @@ def saved(folder: Path, example: str, *changes: tuple[str, str], more: str = SOU
 
 def found(path: Path, kind: str = "hardware") -> list[tuple[str, str, str, str]]:
     """What a check of one file finds: place within it, field, severity, problem."""
-    table = hardware_check([str(path)]) if kind == "hardware" else models_check([str(path)])
+    table = lint_hardware([str(path)]) if kind == "hardware" else lint_models([str(path)])
     rows = [(row["file"], row["field"], row["severity"], row["problem"]) for row in table.rows()]
     assert failed(table) == any(row[2] == "error" for row in rows)
     return [(str(place).removeprefix(str(path)), str(field), str(severity), str(problem)) for place, field, severity, problem in rows]
@@ -64,17 +64,17 @@ def test_a_right_device_passes(tmp_path: Path) -> None:
         ([("bf16: 989.4", "bf16: 0.9894")], 5, "memory.bandwidth_gb_s", "bf16 0.9894"),
         ([("fp64: 67", "fp64: 67000")], 7, "peak_tflop_s.fp64", "fp64 over bf16"),
         ([("capacity_gb: 80", "capacity_gb: 80000"), (", visible_mib: 81559", "")], 5, "memory.capacity_gb", "23.88, expected 1e-06 to 10"),
-        ([("cache_mb: 50", "cache_mb: 50000")], 6, "cache_mb", "share of the memory is 0.625"),
+        ([("cache_mb: 50", "cache_mb: 50000")], 6, "cache_mb", "cache size over memory size is 0.625"),
         ([("power_w: 700", "power_w: 0.7")], 11, "power_w", "TFLOP/s per W is 1413"),
-        ([("scale_out_gb_s: 50", "scale_out_gb_s: 50000")], 10, "scale_out_gb_s", "an eighth of the Gbit/s"),
-        ([("gb_s: 450", "gb_s: 450000"), ("NVLink 4", "other")], 9, "link.gb_s", "the link over the memory's bandwidth is 134.3"),
+        ([("scale_out_gb_s: 50", "scale_out_gb_s: 50000")], 10, "scale_out_gb_s", "8 Gbit/s = 1 GB/s"),
+        ([("gb_s: 450", "gb_s: 450000"), ("NVLink 4", "other")], 9, "link.gb_s", "link over memory bandwidth is 134.3"),
         ([("gb_s: 450", "gb_s: 0.45")], 9, "link.gb_s", "is it in TB/s?"),
         # GB and GiB: 81559 MiB are 85.52e9 bytes or 79.65 GiB
         ([("binary: true, ", "")], 5, "memory.capacity_gb", "81559 MiB are 85.52 GB or 79.65 GiB, more than 80 GB: does capacity_gb count GiB"),
         ([("capacity_gb: 80", "capacity_gb: 85.9")], 5, "memory.binary", "not 80.32 to 85.9 GiB: is capacity_gb decimal"),
         ([("visible_mib: 81559", "visible_mib: 97887")], 5, "memory.visible_mib", "visible over nominal memory is 1.283, expected 0.99 to 1.08"),
         # Links that count both directions
-        ([("gb_s: 450", "gb_s: 900")], 9, "link.gb_s", "900 GB/s, but NVLink 4 carries 450 in one direction: does it count both?"),
+        ([("gb_s: 450", "gb_s: 900")], 9, "link.gb_s", "900 GB/s, but NVLink 4 carries 450 in one direction: does it count both directions?"),
         ([("kind: NVLink 4, gb_s: 450", "kind: NVLink 3, gb_s: 600")], 9, "link.gb_s", "NVLink 3 carries 300"),
         ([("kind: NVLink 4, gb_s: 450", "kind: NVLink 5, gb_s: 1800")], 9, "link.gb_s", "NVLink 5 carries 900"),
         ([("kind: NVLink 4, gb_s: 450", "kind: PCIe 5, gb_s: 126")], 9, "link.gb_s", "PCIe 5 carries 63"),
@@ -85,18 +85,18 @@ def test_a_right_device_passes(tmp_path: Path) -> None:
             [("1.08, bandwidth_gb_s: 3350", "1.08, bandwidth_gb_s: 3000")],
             8,
             "best.bandwidth_gb_s",
-            "the highest published, 3000, over the sheet's 3350",
+            "highest published 3000 over the data sheet's 3350",
         ),
         (
             [("power_w: 700", "power_w: 700\nunverified: [memory.kind, cahe_mb]")],
             12,
             "unverified",
-            "'cahe_mb' is no field of this entry; did you mean cache_mb?",
+            "'cahe_mb' is not a field of this entry; did you mean cache_mb?",
         ),
         ([("name: a-device", "name: another")], 1, "name", "'another' must equal the file's name 'a-device'"),
         ([("aliases: [a]", "aliases: [one, other, One]")], 2, "aliases", "one is given twice"),
         ([("aliases: [a]", "aliases: [A_Device]")], 2, "aliases", "a-device is given twice"),
-        ([("aliases: [a]", 'aliases: ["caf\\u00e9"]')], 2, "aliases", "a look-up reads them as caf\\u00e9"),
+        ([("aliases: [a]", 'aliases: ["caf\\u00e9"]')], 2, "aliases", "the lookup reads them as caf\\u00e9"),
     ],
 )
 def test_planted_faults_of_a_device(tmp_path: Path, changes: list[tuple[str, str]], line: int, field: str, words: str) -> None:
@@ -115,7 +115,7 @@ def test_sources_that_are_missing(tmp_path: Path) -> None:
     assert [row[:3] for row in found(saved(tmp_path, "hardware/a-device", more=""))] == [("", "sources", "error")]
     assert found(saved(tmp_path, "hardware/a-device", more="unverified: [memory, peak_tflop_s, link.pair_gb_s]\n")) == []
     (row,) = found(saved(tmp_path, "hardware/a-device", more="sources: [the data sheet]\n"))
-    assert row[1:3] == ("sources", "warning") and "'the data sheet' is no https address" in row[3]
+    assert row[1:3] == ("sources", "warning") and "'the data sheet' is not an https address" in row[3]
 
 
 def test_what_is_unusual_says_why(tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_a_right_system_passes(own: Path) -> None:
         (("gb_s: 900", "gb_s: 1800"), "link.gb_s", "error", "NVLink 5 carries 900"),
         (("count: 36", "count: 2592"), "hosts.count", "error", "CPU packages per device is 36, expected 0 to 2"),
         (("memory_gb: 17000", "memory_gb: 17"), "hosts.memory_gb", "error", "0.2361, expected 4 to 20000"),
-        (("power_kw: 135", "power_kw: 135000"), "power_kw", "error", "135000 kW for 72 devices of 700 W each"),
-        (("scale_out_gb_s: 100", "scale_out_gb_s: 100000"), "scale_out_gb_s", "error", "an eighth of the Gbit/s"),
-        (("domain: 72", "domain: 144"), "link", "warning", "it joins 144 devices, the system has 72"),
+        (("power_kw: 135", "power_kw: 135000"), "power_kw", "error", "135000 kW for 72 devices of 700 W"),
+        (("scale_out_gb_s: 100", "scale_out_gb_s: 100000"), "scale_out_gb_s", "error", "8 Gbit/s = 1 GB/s"),
+        (("domain: 72", "domain: 144"), "link", "warning", "connects 144 devices, but the system has 72"),
     ],
 )
 def test_planted_faults_of_a_system(own: Path, change: tuple[str, str], field: str, severity: str, words: str) -> None:
@@ -167,7 +167,7 @@ def test_planted_faults_of_a_system(own: Path, change: tuple[str, str], field: s
 def test_a_system_beside_its_device_outside_the_catalogs(tmp_path: Path) -> None:
     saved(tmp_path, "hardware/a-device")
     (row,) = found(saved(tmp_path, "hardware/a-system"))
-    assert row[1] == "device" and "found where ROOFCALC_PATH names their directory" in row[3]
+    assert row[1] == "device" and "set ROOFCALC_PATH so that other files" in row[3]
 
 
 PRINTED = "  source: https://example.com/card\n" + SOURCES
@@ -192,39 +192,39 @@ def test_right_models_pass(tmp_path: Path, changes: list[tuple[str, str]], more:
     ("changes", "more", "field", "severity", "words"),
     [
         # 126 layers x 3 matrices x 16384 rows for one more column: 6,193,152
-        ([LLAMA, ("width: 53248", "width: 53249")], PRINTED, "published.params", "error", "the fields make 405,859,581,952: -6,193,152"),
+        ([LLAMA, ("width: 53248", "width: 53249")], PRINTED, "published.params", "error", "the fields give 405,859,581,952: -6,193,152"),
         ([LLAMA], "  active: 405853388800\n" + PRINTED, "published.active", "error", "+2,101,346,304"),
-        ([(LLAMA[0], "published:\n  params: 406000000000")], PRINTED, "published.params", "error", "a rounded figure says to what: params_to"),
-        ([(LLAMA[0], ROUNDED.replace("406", "405"))], PRINTED, "published.params", "error", "405,000,000,000, but the fields make 405,853,388,800"),
-        ([(LLAMA[0], ROUNDED.replace("406000000000", "405853388800"))], PRINTED, "published.params_to", "warning", "is not a whole number of"),
+        ([(LLAMA[0], "published:\n  params: 406000000000")], PRINTED, "published.params", "error", "for a rounded figure give its unit as params_to"),
+        ([(LLAMA[0], ROUNDED.replace("406", "405"))], PRINTED, "published.params", "error", "405,000,000,000, but the fields give 405,853,388,800"),
+        ([(LLAMA[0], ROUNDED.replace("406000000000", "405853388800"))], PRINTED, "published.params_to", "warning", "is not a multiple of"),
         (
             [LLAMA],
             PRINTED + "known_difference: {cause: a buffer, params: {buffer: 10}}\n",
             "published.params",
             "error",
-            "405,853,388,810: -10, known_difference included",
+            "405,853,388,810: -10, including known_difference",
         ),
         (
             [LLAMA],
             PRINTED + "known_difference: {cause: a buffer, params: {buffer: 10, other: -10}}\n",
             "known_difference.params",
             "error",
-            "they sum to 0",
+            "the entries add up to 0",
         ),
         (
             [(LLAMA[0], "")],
             SOURCES + "known_difference: {cause: a buffer, params: {buffer: 10}}\n",
             "known_difference",
             "error",
-            "no published params to differ from",
+            "no published `params` to compare with",
         ),
         ([LLAMA], SOURCES, "published", "error", "`source` is missing"),
-        ([(LLAMA[0], "")], SOURCES, "published", "warning", "compared with nothing"),
+        ([(LLAMA[0], "")], SOURCES, "published", "warning", "no `params` to compare the count from the fields with"),
         ([LLAMA], "  includes: [mtp]\n" + PRINTED, "published.includes", "error", "names mtp, but the model has no `mtp`"),
         ([LLAMA], "  includes: [towers]\n" + PRINTED, "published.includes", "error", "the model has no `excluded`"),
-        ([LLAMA], PRINTED.replace(SOURCES, ""), "sources", "error", "none: say where the figures are from"),
-        ([LLAMA, ("blocks:\n", "blocks:\n  spare: {}\n")], PRINTED, "blocks.spare", "error", "is used by no layer"),
-        ([LLAMA, ("head_dim: 128", "head_dim: 128, window: 131072")], PRINTED, "blocks.block.attention.window", "warning", "131,072 never bites"),
+        ([LLAMA], PRINTED.replace(SOURCES, ""), "sources", "error", "missing: give the sources of the figures"),
+        ([LLAMA, ("blocks:\n", "blocks:\n  spare: {}\n")], PRINTED, "blocks.spare", "error", "is not used by any layer"),
+        ([LLAMA, ("head_dim: 128", "head_dim: 128, window: 131072")], PRINTED, "blocks.block.attention.window", "warning", "131,072 has no effect"),
     ],
 )
 def test_planted_faults_of_a_model(tmp_path: Path, changes: list[tuple[str, str]], more: str, field: str, severity: str, words: str) -> None:
@@ -239,17 +239,17 @@ def test_names_that_two_entries_have(own: Path) -> None:
         (own / "hardware" / f"{name}.yaml").write_text(f"name: {name}\n" + like.format(alias))
     (own / "hardware" / "more").mkdir()
     (own / "hardware" / "more" / "b-b.yaml").write_text("name: b-b\nlike: a-device\n")
-    rows = {(Path(str(row["file"]).split(":")[0]).stem, row["severity"], row["problem"]) for row in hardware_check([str(own)]).rows()}
+    rows = {(Path(str(row["file"]).split(":")[0]).stem, row["severity"], row["problem"]) for row in lint_hardware([str(own)]).rows()}
     h100 = lookup.find("hardware", "h100-sxm").path
     folder = own / "hardware"
     assert rows == {
-        ("b-b", "error", f"b-b is also the name of {folder / 'more' / 'b-b.yaml'}: only one of them is found"),
-        ("b-b", "error", f"b-b is also the name of {folder / 'b-b.yaml'}: only one of them is found"),
+        ("b-b", "error", f"b-b is also the name of {folder / 'more' / 'b-b.yaml'}: only one of them can be used"),
+        ("b-b", "error", f"b-b is also the name of {folder / 'b-b.yaml'}: only one of them can be used"),
         ("b-b", "error", f"shared is also an alias of {folder / 'c-c.yaml'}"),
         ("c-c", "error", f"shared is also an alias of {folder / 'b-b.yaml'}"),
-        ("d-d", "error", f"b-b is the name of {folder / 'b-b.yaml'}, which is found instead"),
-        ("d-d", "error", f"b-b is the name of {folder / 'more' / 'b-b.yaml'}, which is found instead"),
-        ("e-e", "warning", f"h100 stands for e-e here, no longer for h100-sxm ({h100})"),
+        ("d-d", "error", f"b-b is the name of {folder / 'b-b.yaml'}, which has precedence"),
+        ("d-d", "error", f"b-b is the name of {folder / 'more' / 'b-b.yaml'}, which has precedence"),
+        ("e-e", "warning", f"h100 refers to e-e here instead of h100-sxm ({h100})"),
     }
 
 
@@ -267,7 +267,7 @@ def test_files_directories_and_what_is_neither(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "no YAML files of models in it" in refused(f"models check {tmp_path / 'empty'}")
     (row,) = found(tmp_path / "hardware" / "a-device.yaml", "models")
-    assert row[1:3] == ("None", "error") and "`roofcalc hardware check` reads it" in row[3]
+    assert row[1:3] == ("None", "error") and "use `roofcalc hardware check`" in row[3]
     (tmp_path / "broken.yaml").write_text("name: broken\nname: again\n")
     (row,) = found(tmp_path / "broken.yaml")
     assert row == (":1", "name", "error", "given more than once")
@@ -289,4 +289,4 @@ def test_user_catalogs_are_checked_with_the_built_in_ones(own: Path, monkeypatch
     monkeypatch.setenv("ROOFCALC_PATH", os.pathsep.join(["/nonexistent", str(own)]))
     result = run("hardware check -f csv")
     assert result.exit_code == 2 and f"{own / 'hardware' / 'a-device.yaml'}:9,link.gb_s" in result.stdout
-    assert "ROOFCALC_PATH: /nonexistent is no directory" in result.stderr
+    assert "ROOFCALC_PATH: /nonexistent is not a readable directory" in result.stderr

@@ -32,7 +32,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table_has_sources_that_open_and_dates() -> None:
-    (built_in,) = prices.tables()
+    (built_in,) = prices.price_tables()
     assert len(built_in) >= 60
     for row in built_in:
         assert re.fullmatch(r"https://\S+", row.source), row.place
@@ -49,7 +49,7 @@ def test_what_buyers_ask_for_has_a_price(name: str) -> None:
 def test_no_device_costs_four_times_another_of_its_kind() -> None:
     # Providers differ up to threefold. The price of eight devices under the name of one differs eightfold.
     usd = defaultdict(list)
-    for row in prices.tables()[-1]:
+    for row in prices.price_tables()[-1]:
         if row.terms == "on_demand":
             hardware = lookup.hardware(row.hardware)[0]
             usd[hardware.device.name].append(row.usd_per_hour / hardware.count)
@@ -142,7 +142,7 @@ def test_problems_of_two_tables_at_once(own: Path, monkeypatch: pytest.MonkeyPat
     first, second = table(own, "A,mine,0,spot,2026-01,x,"), table(own / "more", "A,mine,1,never,2026-01,x,")
     monkeypatch.setenv("ROOFCALC_PATH", f"{own}:{own / 'more'}")
     with pytest.raises(RoofcalcError) as caught:
-        prices.tables()
+        prices.price_tables()
     assert [line.split(": ")[0] for line in caught.value.lines] == [f"{first}:2", f"{second}:2"]
 
 
@@ -158,7 +158,7 @@ def test_problems_of_two_tables_at_once(own: Path, monkeypatch: pytest.MonkeyPat
 def test_tables_that_cannot_be(own: Path, header: str, row: str, complaint: str) -> None:
     path = table(own, row, header=header)
     with pytest.raises(RoofcalcError, match=re.escape(f"{path}{complaint}")):
-        prices.tables()
+        prices.price_tables()
 
 
 @pytest.mark.parametrize(

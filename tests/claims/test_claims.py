@@ -12,7 +12,7 @@ from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.physics import memory
-from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.decode_ops import at_context, sequence_operations
 from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
 from roofcalc.solvers.max_context import max_context
@@ -110,7 +110,7 @@ def test_attention_flops_per_token() -> None:
     # 4 · 128 heads · 128 · 126 layers = 8,257,536 per token of context, on all devices together
     deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8")
     (stage,) = deployment.stages
-    (attention,) = sequence_operations(deployment, stage, at(np.float64(1000.0)))
+    (attention,) = sequence_operations(deployment, stage, at_context(np.float64(1000.0)))
     assert attention.flops * attention.layers * 8 == 8_257_536 * 1000
     assert attention.bytes * attention.layers * 8 == 516_096 * 1000
 

@@ -9,7 +9,7 @@ import roofcalc as rc
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import memory
-from roofcalc.physics.decode_ops import at, batch_operations, sequence_operations, share_of
+from roofcalc.physics.decode_ops import at_context, batch_operations, sequence_operations, token_load
 from roofcalc.physics.ops.types import Operation
 from roofcalc.physics.roofline import decode
 from tests.claims.test_claims import on
@@ -30,15 +30,15 @@ def per_device(deployment: Deployment, seq: int) -> float:
 def reading(deployment: Deployment, seq: int, word: str) -> tuple[float, float]:
     """FLOPs and bytes per sequence of the operations over caches and states whose name ends so, in all layers."""
     (stage,) = deployment.stages
-    found = [one for one in sequence_operations(deployment, stage, at(np.float64(seq))) if one.name.endswith(f".{word}")]
+    found = [one for one in sequence_operations(deployment, stage, at_context(np.float64(seq))) if one.name.endswith(f".{word}")]
     assert found
     return sum(one.layers * float(one.flops) for one in found), sum(one.layers * float(one.bytes) for one in found)
 
 
 def products(deployment: Deployment, batch: int, word: str) -> list[Operation]:
     (stage,) = deployment.stages
-    share, _ = share_of(deployment, np.float64(batch))
-    return [one for one in batch_operations(deployment, stage, share) if word in one.name]
+    load, _ = token_load(deployment, np.float64(batch))
+    return [one for one in batch_operations(deployment, stage, load) if word in one.name]
 
 
 def weights(deployment: Deployment) -> float:

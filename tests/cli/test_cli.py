@@ -9,11 +9,8 @@ from pathlib import Path
 import pytest
 
 from roofcalc import __version__
-from roofcalc.cli.app import COMMANDS
-from roofcalc.cli.explain import ExplainGroup
-from roofcalc.cli.hardware import HardwareGroup
-from roofcalc.cli.models import ModelsGroup
-from roofcalc.cli.plot import PlotGroup
+from roofcalc.cli.commands import COMMANDS
+from roofcalc.cli.groups import GROUPS
 from tests.catalog.huggingface.fixtures import CONFIGS
 from tests.shell import LLAMA, refused, rows, run
 
@@ -51,7 +48,7 @@ def test_csv_is_plain() -> None:
 def test_json_is_one_object() -> None:
     result = json.loads(run(f"max-batch {LLAMA} --seq 775,7661 -f json").stdout)
     assert list(result) == ["schema", "command", "version", "catalog", "assumptions", "notes", "rows"]
-    assert (result["schema"], result["command"], result["version"]) == (1, "max-batch", __version__)
+    assert (result["schema"], result["command"], result["version"]) == (2, "max-batch", __version__)
     assert result["assumptions"]["tp"] == 8 and result["assumptions"]["overlap"] == "op"
     assert all(url.startswith("https://") for url in result["catalog"]["models"]["llama-3.1-405b"])
     assert result["notes"] == ["interactivity: at least 30 tok/s for each user (--interactivity)"]
@@ -97,17 +94,17 @@ def test_defaults_are_said() -> None:
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8: fp8 weights compute at bf16"),
-        ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes at bf16"),
+        ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
+        ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes in bf16"),
         ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is held 2 times"),
-        ("max-batch llama-2-7b h100-sxm --seq 8k", "contexts beyond the model's 4096 tokens"),
-        ("max-batch llama-2-7b h100 --seq 1k", "h100 stands for h100-sxm"),
+        ("max-batch llama-2-7b h100-sxm --seq 8k", "context exceeds the model's maximum of 4096 tokens"),
+        ("max-batch llama-2-7b h100 --seq 1k", "'h100' is an alias of h100-sxm"),
         (
             "max-batch llama-3.1-405b 8xh100-sxm --seq 1k",
-            "llama-3.1-405b does not fit 8xh100-sxm (811.8 GB of bf16 weights against 640.0 GB): "
-            "with one sequence of 1000 tokens it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights",
+            "llama-3.1-405b does not fit on 8xh100-sxm: bf16 weights need 811.8 GB, 640.0 GB available. "
+            "With one 1,000-token sequence it needs at least 12 devices (--tp 4 --pp 3); with fp8 weights it fits on 8xh100-sxm",
         ),
-        ("memory llama-2-7b h100-sxm --seq 1k", "the model itself ends at 4096 tokens"),
+        ("memory llama-2-7b h100-sxm --seq 1k", "the model supports 4096 tokens"),
     ],
 )
 def test_notes(line: str, note: str) -> None:
@@ -119,14 +116,14 @@ def test_notes(line: str, note: str) -> None:
 @pytest.mark.parametrize(
     ("line", "advice"),
     [
-        ("llama-3.1-405b 8xh100-sxm --seq 1k", "it fits 12 such devices (--tp 4 --pp 3), or 8xh100-sxm as it is with fp8 weights"),
-        ("llama-2-7b 12xl40s --seq 1M", "it fits these 12 in another layout (--tp 4 --pp 3); narrower weights alone do not help"),
-        ("llama-3.1-70b rtx-4090 --seq 1k", "no more than 1 such devices can be joined, and it fits none of these; narrower weights alone"),
+        ("llama-3.1-405b 8xh100-sxm --seq 1k", "it needs at least 12 devices (--tp 4 --pp 3); with fp8 weights it fits on 8xh100-sxm"),
+        ("llama-2-7b 12xl40s --seq 1M", "fits on these 12 devices with --tp 4 --pp 3; no narrower weight dtype is enough"),
+        ("llama-3.1-70b rtx-4090 --seq 1k", "it needs at least 7 devices (--tp 1 --pp 7); no narrower weight dtype is enough"),
         (
             "llama-3.1-405b 8xh100-sxm --weights fp8 --seq 1M",
-            "(405.9 GB of fp8 weights and 516.1 GB of cache for one sequence of 1000000 tokens against 640.0 GB): it fits 12",
+            "fp8 weights need 405.9 GB and the cache of one 1,000,000-token sequence 516.1 GB, 640.0 GB available. It needs at least 12",
         ),
-        ("llama-3.1-405b 8xh100-sxm --seq 1G", "it fits no number of such devices up to 4096"),
+        ("llama-3.1-405b 8xh100-sxm --seq 1G", "fits on no number of such devices up to 4,096"),
     ],
 )
 def test_what_would_fit(line: str, advice: str) -> None:
@@ -148,10 +145,12 @@ def test_a_device_without_a_peak_has_memory_and_no_time(tmp_path: Path) -> None:
     path = tmp_path / "bare.yaml"
     path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
     (row,) = rows(f"max-batch llama-3.1-8b {path} --seq 1k")
-    assert int(row["max_batch"]) > 0 and row["limited_by"] == "capacity" and row["step_ms"] == row["batch_interactivity"] == row["compute"] == ""
+    assert int(row["batch_memory"]) > 0 and row["limited_by"] == "unknown"
+    assert row["max_batch"] == row["step_ms"] == row["batch_interactivity"] == row["compute"] == ""
     (row,) = rows(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1")
-    assert row["interactivity_tok_s"] == row["limited_by"] == "" and row["fits_memory"] == "true"
-    assert "no times" in run(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1").stderr
+    assert (row["interactivity_tok_s"], row["limited_by"]) == ("", "unknown") and row["fits_memory"] == "true"
+    stderr = run(f"interactivity llama-3.1-8b {path} --seq 1k --batch 1").stderr
+    assert "bare: the catalog lists no peak FLOP/s for bf16 or wider; latency cannot be computed" in stderr
 
 
 def test_what_if_sweeps_and_is_listed_last() -> None:
@@ -194,7 +193,7 @@ def test_numbers_and_names_in_every_spelling() -> None:
     assert rows(f"{line} --compute FP8 --kv native")[0]["compute"] == "fp8"
     assert run(f"{line} -f csv -o - -q").stdout.startswith("model,")
     assert rows(f"{line} --set model.tied=true")[0]["changes"] == "model.tied=true"
-    assert run("max-batch -h").exit_code == 0 and "Usage: roofcalc max-batch [OPTIONS] MODEL HARDWARE" in run("max-batch -h").stdout
+    assert run("max-batch -h").exit_code == 0 and "Usage: roofcalc max-batch [OPTIONS] {MODEL} {HARDWARE}" in run("max-batch -h").stdout
 
 
 def test_links_and_modes_of_outputs_are_kept(tmp_path: Path) -> None:
@@ -246,8 +245,7 @@ def test_catalog_commands() -> None:
 
 
 def commands() -> list[str]:
-    groups = {"explain": ExplainGroup.table, "hardware": HardwareGroup.table, "models": ModelsGroup.table, "plot": PlotGroup.table}
-    return [f"{name} {sub}" if sub else name for name in COMMANDS for sub in groups.get(name, [""])]
+    return [*COMMANDS, *(f"{name} {sub}" for name, group in GROUPS.items() for sub in group.commands())]
 
 
 @pytest.mark.parametrize("command", commands())
@@ -268,8 +266,8 @@ def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: p
 
 def test_help_groups_options_under_their_headings() -> None:
     text = run("max-batch --help").stdout
-    headings = ["Workload:", "Precision:", "Layout:", "Assumptions:", "What-if:", "Output:", "Examples:"]
+    headings = ["─ Workload ─", "─ Precision ─", "─ Layout ─", "─ Assumptions ─", "─ What-if ─", "─ Output ─", "Examples:"]
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
-    assert run("").exit_code == 0 and "Commands:" in run("").stdout and "max-batch" in run("--help").stdout
+    assert run("").exit_code == 0 and "─ Capacity and speed ─" in run("").stdout and "max-batch" in run("--help").stdout
     assert run("hardware").exit_code == 0 and run("--version").stdout == f"roofcalc {__version__}\n"

@@ -68,7 +68,7 @@ def test_a_device_without_a_peak_prefills_in_no_time_that_is_known(tmp_path: obj
     with open(path, "w", encoding="utf-8") as file:
         file.write("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
     (row,) = rows(f"prefill llama-3.1-8b {path} --seq 1k")
-    assert row["ttft_ms"] == row["prefill_tok_s"] == row["limited_by"] == ""
+    assert (row["ttft_ms"], row["prefill_tok_s"], row["limited_by"]) == ("", "", "unknown")
     (row,) = rows(f"flops llama-3.1-8b {path} --seq 1k")
     assert row["flop_limited_seq"] == "" and float(row["linear_gflop_per_token"]) > 15
     (row,) = rows(f"interactivity llama-3.1-8b {path} --isl 1k --osl 10 --batch 1")
@@ -78,12 +78,12 @@ def test_a_device_without_a_peak_prefills_in_no_time_that_is_known(tmp_path: obj
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("prefill llama-2-7b h100-sxm --seq 5k", "contexts beyond the model's 4096 tokens"),
-        ("prefill llama-2-7b h100-sxm --seq 4k --cached 97", "contexts beyond the model's 4096 tokens"),
-        ("ops llama-2-7b h100-sxm --phase prefill --seq 4k --cached 97", "contexts beyond the model's 4096 tokens"),
-        ("prefill llama-3.1-405b h100-sxm --seq 1k", "llama-3.1-405b does not fit h100-sxm"),
-        ("prefill llama-3.1-8b h100-sxm --seq 100k --batch 1,50", "not every batch fits the memory; times are computed all the same"),
-        ("prefill llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8: fp8 weights compute at bf16"),
+        ("prefill llama-2-7b h100-sxm --seq 5k", "llama-2-7b: context exceeds the model's maximum of 4096 tokens; results are extrapolated"),
+        ("prefill llama-2-7b h100-sxm --seq 4k --cached 97", "llama-2-7b: context exceeds the model's maximum of 4096 tokens; results are extrapolated"),
+        ("ops llama-2-7b h100-sxm --phase prefill --seq 4k --cached 97", "llama-2-7b: context exceeds the model's maximum of 4096 tokens; results are extrapolated"),
+        ("prefill llama-3.1-405b h100-sxm --seq 1k", "llama-3.1-405b does not fit on h100-sxm"),
+        ("prefill llama-3.1-8b h100-sxm --seq 100k --batch 1,50", "some batches do not fit in memory; their times are computed as if they did"),
+        ("prefill llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
     ],
 )
 def test_notes(line: str, note: str) -> None:
@@ -104,14 +104,14 @@ def test_notes(line: str, note: str) -> None:
         ("prefill llama-3.1-8b h100-sxm --chunk 0", "chunk: expected 1 to"),
         ("prefill llama-3.1-8b h100-sxm --chunk 1k,2k", "chunk: expected one number, got 2"),
         ("prefill llama-3.1-8b h100-sxm --seq 1G --chunk 1", "chunk: 1,000,000,000 steps of 1 tokens in each row; at most 10,000,000"),
-        ("ops llama-3.1-8b h100-sxm --seq 1k --cached 1", "cached, chunk: they are of a prefill; give --phase prefill"),
-        ("ops llama-3.1-8b h100-sxm --seq 1k --chunk 1", "cached, chunk: they are of a prefill; give --phase prefill"),
-        ("ops llama-3.1-8b h100-sxm --phase prefil", "phase: 'prefil' is none of decode, prefill; did you mean prefill?"),
+        ("ops llama-3.1-8b h100-sxm --seq 1k --cached 1", "--cached, --chunk: only for a prefill; give --phase prefill"),
+        ("ops llama-3.1-8b h100-sxm --seq 1k --chunk 1", "--cached, --chunk: only for a prefill; give --phase prefill"),
+        ("ops llama-3.1-8b h100-sxm --phase prefil", "--phase: invalid choice 'prefil' (choose from decode, prefill); did you mean prefill?"),
         ("ops llama-3.1-8b h100-sxm --phase prefill --seq 1G --chunk 1", "at most 10,000,000 are computed at once"),
         ("attention llama-3.1-8b --variant window", "variant: window needs a value, such as window=1024:5of6"),
         ("attention llama-3.1-8b --variant windw=4", "cannot read 'windw=4'; did you mean window?"),
         ("attention llama-3.1-8b --variant kv_heads=5", "kv_heads"),
-        ("attention mamba2-1.3b --variant kv_heads=1", "has no attention to change"),
+        ("attention mamba2-1.3b --variant kv_heads=1", "has no attention layers"),
         ("explain prefil llama-3.1-8b h100-sxm", "unknown command 'prefil'; did you mean prefill?"),
         ("explain prefill llama-3.1-8b h100-sxm --chunk 5", "No such option"),
     ],

@@ -22,7 +22,7 @@ def test_records_stand_for_names() -> None:
     by_record = rc.interactivity(model, hardware, seq=1000, batch=[1, 2])
     by_name = rc.interactivity("llama-3.1-8b", "2xh100-sxm", seq=1000, batch=[1, 2])
     assert list(by_record.rows()) == list(by_name.rows())
-    with pytest.raises(rc.RoofcalcError, match="only entries that are named"):
+    with pytest.raises(rc.RoofcalcError, match="only named catalog entries"):
         rc.interactivity(model, hardware, seq=1000, changes="model.vocab=1000")
 
 
@@ -52,12 +52,12 @@ def test_every_tensor_degree_of_a_list() -> None:
         ({"tp": 1.5}, "tp: expected a whole number"),
         ({"mbu": 2}, "mbu: 2 is not a fraction"),
         ({"mbu": "much"}, "mbu: 'much' is not a fraction"),
-        ({"kv_block": 2.5}, "kv_block: 2.5 is not a whole number"),
+        ({"kv_block": 2.5}, "--kv-block: 2.5 is not a whole number"),
         ({"nonsense": 1}, "unknown option 'nonsense'"),
         ({"mbu": "0.5"}, "mbu: '0.5' is not a fraction"),
         ({"mbu": [0.5, 0.6]}, "is not a fraction"),
-        ({"kv_block": "x"}, "kv_block: 'x' is not a number"),
-        ({"comm_dtype": 3}, "comm_dtype: expected a name"),
+        ({"kv_block": "x"}, "--kv-block: 'x' is not a number"),
+        ({"comm_dtype": 3}, "--comm-dtype: expected a name"),
         ({"changes": 5}, "changes: expected text"),
         ({"seq": 10**400}, "seq: expected numbers"),
     ],
@@ -114,4 +114,4 @@ def test_every_example_model_gives_an_answer(path: Path) -> None:
         parts = rc.ops(path, "8xh200-sxm", batch=4, per_layer=per_layer, **question)
         assert parts["time_us"].sum() / 1e3 == pytest.approx(speed["step_ms"], rel=1e-9) and parts["share"].sum() == pytest.approx(1)
     working = list(rc.explain("max-batch", path, "8xh200-sxm", **question).text())
-    assert f"  max_batch = {limit['max_batch']:.0f} sequences, the smaller of both" in working
+    assert f"  max_batch = {limit['max_batch']:.0f} sequences, the smaller of the two" in working

@@ -92,25 +92,25 @@ def test_words_sort_from_a_to_z_and_7b_before_13b() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("hardware list --vendor nvidea", "vendor: 'nvidea' is none of "),
-        ("hardware list --vendor nvidea", "did you mean nvidia?"),
-        ("hardware list --vendor ''", "vendor: '' is none of "),
-        ("hardware list --family hoper", "did you mean hopper?"),
-        ("hardware list --kind systems", "kind: 'systems' is none of device, system; did you mean system?"),
-        ("hardware list --dtype fp8,fp9", "dtype: 'fp9' is none of "),
-        ("hardware list --min-memory-gb lots", "min_memory_gb: 'lots' is not a number"),
-        ("hardware list --sort bandwith", "sort: 'bandwith' is none of name, kind, vendor, year, devices, memory, bandwidth"),
+        ("hardware list --vendor nvidea", "--vendor: invalid choice 'nvidea' (choose from "),
+        ("hardware list --vendor nvidea", "did you mean NVIDIA?"),
+        ("hardware list --vendor ''", "--vendor: invalid choice '' (choose from "),
+        ("hardware list --family hoper", "did you mean Hopper?"),
+        ("hardware list --kind systems", "--kind: invalid choice 'systems' (choose from device, system); did you mean system?"),
+        ("hardware list --dtype fp8,fp9", "--dtype: invalid choice 'fp9' (choose from "),
+        ("hardware list --min-memory-gb lots", "--min-memory-gb: 'lots' is not a number"),
+        ("hardware list --sort bandwith", "--sort: invalid choice 'bandwith' (choose from name, kind, vendor, year, devices, memory, bandwidth"),
         ("hardware list --sort bandwith", "did you mean bandwidth?"),
-        ("hardware list --systems --kind device", "devices, which have no hosts"),
-        ("models list --kind sparse", "kind: 'sparse' is none of dense, hybrid, moe, recurrent"),
-        ("models list --publisher nobody", "publisher: 'nobody' is none of "),
-        ("models list --family nothing", "family: 'nothing' is none of "),
-        ("models list --sort size", "sort: 'size' is none of name, publisher, kind, layers, params"),
+        ("hardware list --systems --kind device", "--systems: excludes --kind device; devices have no hosts"),
+        ("models list --kind sparse", "--kind: invalid choice 'sparse' (choose from dense, hybrid, moe, recurrent)"),
+        ("models list --publisher nobody", "--publisher: invalid choice 'nobody' (choose from "),
+        ("models list --family nothing", "--family: invalid choice 'nothing' (choose from "),
+        ("models list --sort size", "--sort: invalid choice 'size' (choose from name, publisher, kind, layers, params"),
         ("hardware show h100-sxm nope", "unknown hardware 'nope'"),
         ("models show", "Missing argument 'MODEL'"),
         ("models show qwen3-8b qwen3-4b --yaml", "yaml: one entry at a time, not qwen3-8b, qwen3-4b"),
-        ("models show qwen3-8b --yaml -f csv", "this is text"),
-        ("models show qwen3-8b --yaml -o ''", "output: a file's name is missing"),
+        ("models show qwen3-8b --yaml -f csv", "--format: applies to tables"),
+        ("models show qwen3-8b --yaml -o ''", "--output: the file name is empty"),
     ],
 )
 def test_what_cannot_be_asked(line: str, complaint: str) -> None:
@@ -119,7 +119,7 @@ def test_what_cannot_be_asked(line: str, complaint: str) -> None:
 
 def test_nothing_that_fits_is_an_answer() -> None:
     result = run("hardware list --min-memory-gb 1e9 -f csv")
-    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1 and "no entry of the catalogs is like that" in result.stderr
+    assert result.exit_code == 0 and len(result.stdout.splitlines()) == 1 and "no catalog entry matches these filters" in result.stderr
 
 
 def test_hosts_of_systems(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,4 +241,4 @@ def test_a_configuration_is_no_catalog_file(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("{}", encoding="utf-8")
     for line in (f"models show {path} --yaml", f"models check {path}"):
-        assert f"`roofcalc models import {path}` makes one of it" in refused(line)
+        assert f"`roofcalc models import {path}` converts it to one" in refused(line)

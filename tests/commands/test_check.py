@@ -15,9 +15,10 @@ import typer
 
 import roofcalc as rc
 from roofcalc.cli.app import app
-from roofcalc.cli.options import OUTPUT_NAMES
-from roofcalc.commands.assertions import Check, api_name, questions
+from roofcalc.cli.options import OUTPUT
+from roofcalc.commands.assertions import Assertion, table_commands
 from roofcalc.commands.options import Options
+from roofcalc.errors import option_name
 from tests.shell import refused, rows, run
 
 # Llama 3.1 405B, fp8 weights, 8×H100: memory holds 59 sequences of 7,661 tokens and 585 of 775 (640e9 − 405.9e9 bytes over
@@ -146,7 +147,8 @@ def test_junit_is_read_back(tmp_path: Path) -> None:
     (failure,) = bad
     assert failure.tag == "failure" and "expected batch_memory < 64, got 585: 521 more, 814.1%" in failure.get("message", "")
     assert failure.text is not None and failure.text.startswith(failure.get("message", "x"))
-    assert "cannot be written" in refused(f"check {path} --junit /nonexistent/out.xml") and "name is missing" in refused(f"check {path} --junit ''")
+    assert "cannot be written" in refused(f"check {path} --junit /nonexistent/out.xml")
+    assert "--junit: the file name is empty" in refused(f"check {path} --junit ''")
 
 
 def test_junit_has_no_characters_that_xml_lacks(tmp_path: Path) -> None:
@@ -160,22 +162,22 @@ BAD = {
     "nam: a, command: memory": ["{line}: checks.{i}.nam: unknown key; did you mean name?", "{line}: checks.{i}: `name` is missing"],
     memory("b", "column: batch_memory, op: '=>', value: 1"): ["{line}: checks.{i}.op: expected one of >= <= == != > < = ~ in quotes, got '=>'"],
     memory("c", "column: batch_memory, op: ~, value: 1"): [
-        "{line}: checks.{i}.op: expected one of >= <= == != > < = ~ in quotes, got nothing (a bare ~ is)"
+        "{line}: checks.{i}.op: expected one of >= <= == != > < = ~ in quotes, got nothing (a bare ~ is null)"
     ],
-    memory("d", "column: batch_memory, op: '~', value: 1"): ["{line}: checks.{i}.tolerance: op '~' needs one"],
-    memory("e", "column: batch_memory, op: '<', value: 1, tolerance: 0.1"): ["{line}: checks.{i}.tolerance: op '<' takes none"],
+    memory("d", "column: batch_memory, op: '~', value: 1"): ["{line}: checks.{i}.tolerance: op '~' needs a tolerance"],
+    memory("e", "column: batch_memory, op: '<', value: 1, tolerance: 0.1"): ["{line}: checks.{i}.tolerance: op '<' takes no tolerance"],
     memory("f", "column: batch_memory, op: '~', value: 1, tolerance: 5"): ["{line}: checks.{i}.tolerance: expected a number from 1e-09 to 1, got 5"],
     memory("g", "column: batch_memory, op: '<', value: 1, rows: last"): ["{line}: checks.{i}.rows: expected one of all, any, first, got 'last'"],
     memory("h", "column: batch_memry, op: '<', value: 1"): ["{line}: checks.{i}.column: unknown column 'batch_memry'; did you mean batch_memory"],
     memory("i", "column: batch_memory, op: '<', value: many"): ["{line}: checks.{i}.value: memory: 'many' is not a number"],
-    memory("j", "column: kv, op: '<', value: bf16"): ["{line}: checks.{i}.value: memory: kv is not a number; only == and != compare it"],
+    memory("j", "column: kv, op: '<', value: bf16"): ["{line}: checks.{i}.value: memory: kv is not numeric; compare it with == or !="],
     memory("k", "column: fits_memory, op: '==', value: 1"): ["{line}: checks.{i}.value: memory: fits_memory is true or false, not '1'"],
     memory("l", "column: kv, op: '==', value: x", "weigths: fp8"): [
         "{line}: checks.{i}.arguments.weigths: unknown option of memory; did you mean weights?"
     ],
-    memory("m", "column: kv, op: '==', value: x", "kv_block: 1, kv-block: 2"): ["{line}: checks.{i}.arguments.kv-block: given before, as kv_block"],
-    memory("n", "column: kv, op: '==', value: x", "seq: 0, kv_block: x"): ["{line}: checks.{i}.arguments.kv_block: kv_block: 'x' is not a number"],
-    memory("o", "column: kv, op: '==', value: x", "seq: 0"): ["{line}: checks.{i}.arguments.seq: seq: expected 1 to"],
+    memory("m", "column: kv, op: '==', value: x", "kv_block: 1, kv-block: 2"): ["{line}: checks.{i}.arguments.kv-block: already given as kv_block"],
+    memory("n", "column: kv, op: '==', value: x", "seq: 0, kv_block: x"): ["{line}: checks.{i}.arguments.kv_block: --kv-block: 'x' is not a number"],
+    memory("o", "column: kv, op: '==', value: x", "seq: 0"): ["{line}: checks.{i}.arguments.seq: --seq: expected 1 to"],
     "name: p, command: memory, arguments: {model: nope, hardware: h100-sxm}, column: kv, op: '==', value: x": [
         "{line}: checks.{i}.arguments.model: unknown model 'nope'"
     ],
@@ -236,15 +238,15 @@ def test_files_that_are_not_there_and_names_used_twice(tmp_path: Path) -> None:
 
 
 def test_every_table_of_the_shell_can_be_checked_by_every_option_of_the_shell() -> None:
-    group = {name: app_command for name in questions() if (app_command := _command(name))}
-    assert {"max-batch", "interactivity", "memory", "prefill", "flops", "ops", "attention"} <= set(group) and "explain" not in questions()
+    group = {name: app_command for name in table_commands() if (app_command := _command(name))}
+    assert {"max-batch", "interactivity", "memory", "prefill", "flops", "ops", "attention"} <= set(group) and "explain" not in table_commands()
     for name, shell in group.items():
-        check = Check(name="a", command=name, arguments={}, column="kv", op="==", value="x")
-        taken = {*inspect.signature(check.question).parameters, *Options.__annotations__}
+        check = Assertion(name="a", command=name, arguments={}, column="kv", op="==", value="x")
+        taken = {*inspect.signature(check.function).parameters, *Options.__annotations__}
         for parameter in shell.params:
-            if parameter.name in OUTPUT_NAMES or parameter.name == "help":
+            if parameter.name in {option.name for option in OUTPUT} | {"help"} or parameter.name.startswith("no_"):
                 continue
-            spelt = {api_name(flag) for flag in (*parameter.opts, parameter.name) if not re.fullmatch("-[a-z]", flag)}
+            spelt = {option_name(flag) for flag in (*parameter.opts, parameter.name) if not re.fullmatch("-[a-z]", flag)}
             assert spelt == {parameter.name} and parameter.name in taken, (name, parameter.opts)
 
 

@@ -5,7 +5,7 @@ import pytest
 import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.physics.model_flops import attention_flops, linear_flops, prefill_flops
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.physics.prefill import prefill
 from roofcalc.solvers.max_batch import flop_limited_context, flop_limited_prompt
 from roofcalc.specs.parameter_count import count
@@ -39,7 +39,7 @@ def test_a_prompt_of_llama_8b_by_hand(new: int) -> None:
 @pytest.mark.parametrize("model", KINDS)
 def test_a_model_alone_computes_what_one_device_does(model: str) -> None:
     base = lookup.model(model)[0]
-    place = Place()
+    place = Sharding()
     for new, cached in ((1, 0), (1, 999), (300, 0), (300, 20_000)):
         found = float(prefill_flops(base, place, new, cached))
         ops = rc.ops(model, "h100-sxm", phase="prefill", seq=new, cached=cached)
@@ -121,12 +121,12 @@ def test_lists_of_batches_and_rates_cross_in_order() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("flops llama-3.1-8b --batch 2", "flops: batch, interactivity and ttft need hardware"),
+        ("flops llama-3.1-8b --batch 2", "flops: --batch, --interactivity and --ttft need hardware"),
         ("flops llama-3.1-8b --interactivity 2", "need hardware"),
         ("flops llama-3.1-8b --ttft 2", "need hardware"),
-        ("flops llama-3.1-8b --tp 8", "flops: tp: FLOPs of a model alone do not depend on it; give hardware too"),
-        ("flops llama-3.1-8b --weights fp8 --mfu 0.5", "flops: weights, mfu: FLOPs of a model alone"),
-        ("flops llama-3.1-8b h100-sxm --ttft 1 --interactivity 30", "flops: either --interactivity or --ttft sets the pace, not both"),
+        ("flops llama-3.1-8b --tp 8", "flops: --tp: no effect on the FLOPs of a model without hardware; name the hardware too"),
+        ("flops llama-3.1-8b --weights fp8 --mfu 0.5", "flops: --weights, --mfu: no effect on the FLOPs of a model"),
+        ("flops llama-3.1-8b h100-sxm --ttft 1 --interactivity 30", "flops: give --interactivity or --ttft, not both"),
         ("flops llama-3.1-8b h100-sxm --ttft 0", "ttft: expected"),
         ("flops llama-3.1-8b h100-sxm --interactivity nan", "is not a number"),
         ("flops llama-3.1-8b h100-sxm --batch 1.5", "batch: expected a whole number"),
@@ -138,3 +138,8 @@ def test_lists_of_batches_and_rates_cross_in_order() -> None:
 def test_bad_flops(line: str, complaint: str) -> None:
     text = refused(line)
     assert complaint in text and text.count("error: ") == 1
+
+
+def test_times_to_first_token_are_shown_as_given() -> None:
+    given = [49.0, 0.3, 1.1, 93.0]  # 1/(1/49) is 49.00000000000001 in floats
+    assert rc.flops("llama-3.1-8b", "h100-sxm", seq=1000, ttft=given)["max_ttft_s"].tolist() == given

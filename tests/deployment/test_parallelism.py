@@ -39,9 +39,9 @@ def test_an_odd_number_of_devices_becomes_a_pipeline() -> None:
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"tp": 3}, "tp 3 does not make up the 8 devices"),
-        ({"tp": 2, "pp": 2, "dp": 1}, "tp 2 × pp 2 × dp 1 does not make up the 8 devices of 8xh100-sxm"),
-        ({"pp": 16}, "does not make up"),
+        ({"tp": 3}, "tp 3 does not match the 8 devices"),
+        ({"tp": 2, "pp": 2, "dp": 1}, "tp 2 × pp 2 × dp 1 does not match the 8 devices of 8xh100-sxm"),
+        ({"pp": 16}, "does not match"),
     ],
 )
 def test_degrees_that_do_not_multiply(given: dict[str, int], complaint: str) -> None:
@@ -50,7 +50,7 @@ def test_degrees_that_do_not_multiply(given: dict[str, int], complaint: str) -> 
 
 
 def test_heads_that_do_not_divide_name_what_does() -> None:
-    with pytest.raises(RoofcalcError, match=r"tp 8 does not divide the 28 query heads of qwen2.5-7b; possible on 8xh100-sxm: 1, 2, 4"):
+    with pytest.raises(RoofcalcError, match=r"tp: 8 does not divide the 28 query heads of qwen2.5-7b; possible on 8xh100-sxm: 1, 2, 4"):
         choose(model("qwen2.5-7b"), machine("8xh100-sxm"), tp=8)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.catalog import lookup
-from roofcalc.catalog.api_prices import API_PRICES
+from roofcalc.catalog.api_prices import api_prices
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import deploy
 from roofcalc.economics import cost as money
@@ -51,7 +51,7 @@ def test_published_api_prices_per_token_and_per_query() -> None:
     one, other = rows(f"{line} --api o1-preview,gpt-4o")
     assert float(one["api_usd_per_query"]) == pytest.approx((140 * 15 + 7661 * 60) / 1e6)
     assert float(one["api_usd_per_query"]) / float(other["api_usd_per_query"]) == pytest.approx(57, abs=0.1)
-    assert API_PRICES["o1-preview"].price_out / API_PRICES["gpt-4o"].price_out == 6
+    assert api_prices()["o1-preview"].price_out / api_prices()["gpt-4o"].price_out == 6
     by_price = rows(f"{line} --price-in 15,2.5 --price-out 60,10")
     assert [row["api_usd_per_query"] for row in by_price] == [one["api_usd_per_query"], other["api_usd_per_query"]]
     assert "o1-preview: 15 USD per million tokens in, 60 out (2024-09-12, https://" in run(f"{line} --api o1-preview").stderr
@@ -60,7 +60,7 @@ def test_published_api_prices_per_token_and_per_query() -> None:
 def test_published_api_prices_of_the_small_pair() -> None:
     # 20 times per token; 24 times per query, whose tokens are not printed, follows where o1-mini answers in 1.2 times the
     # tokens (prompts left aside): 20 · 1.2
-    small, large = API_PRICES["gpt-4o-mini"], API_PRICES["o1-mini"]
+    small, large = api_prices()["gpt-4o-mini"], api_prices()["o1-mini"]
     assert large.price_in / small.price_in == pytest.approx(20) and large.price_out / small.price_out == pytest.approx(20)
     answers = money.api_usd(0, np.array([1.2 * 775, 775.0]), np.array([3.0, 0.15]), np.array([12.0, 0.6]))
     assert answers[0] / answers[1] == pytest.approx(24)
@@ -121,10 +121,10 @@ def test_without_a_price_or_a_power_figures_are_missing(tmp_path: Path) -> None:
     priced = rows(f"cost llama-3.1-8b {path} --query 100:100,100:200 --usd-per-hour 1")
     assert second["relative_cost"] == priced[1]["relative_cost"] and float(second["relative_cost"]) > 1  # it needs no price
     notes = run(f"cost llama-3.1-8b {path} --query 100:100").stderr
-    assert "mine: the price table has none" in notes and "mine: no power is known" in notes
+    assert "mine: not in the price table" in notes and "mine: power is not known" in notes
     path.write_text("name: mine\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 100}\n")
     (row,) = rows(f"cost llama-3.1-8b {path} --query 100:100 --usd-per-hour 1")
-    assert row["usd_per_query"] == row["relative_cost"] == "" and int(row["batch"]) > 0
+    assert row["usd_per_query"] == row["relative_cost"] == row["batch"] == ""  # no peak for bf16: how many are fast enough is unknown
 
 
 def test_what_does_not_fit_has_no_cost() -> None:
@@ -158,14 +158,14 @@ def test_queries_cross_with_paces_and_refer_to_the_first_at_each() -> None:
         ("--query -1:5", "query: -1:5: expected whole numbers"),
         ("--query 1.5:5", "query: 1.5:5: expected whole numbers"),
         ("--query a:b", "query: 'a' is not a number"),
-        ("--query 1:2 --usd-per-hour -1", "usd_per_hour: expected 0 to"),
-        ("--query 1:2 --usd-per-hour 1,2", "usd_per_hour: expected one number"),
-        ("--query 1:2 --price-in 1", "an API has both"),
-        ("--query 1:2 --price-in 1,2 --price-out 3", "price_in: expected one for all queries or one for each of the 1, got 2"),
-        ("--query 1:2 --api o1", "api: no price of 'o1'; did you mean o1-"),
+        ("--query 1:2 --usd-per-hour -1", "--usd-per-hour: expected 0 to"),
+        ("--query 1:2 --usd-per-hour 1,2", "--usd-per-hour: expected one number"),
+        ("--query 1:2 --price-in 1", "--price-in, --price-out: give both"),
+        ("--query 1:2 --price-in 1,2 --price-out 3", "--price-in: expected one for all queries or one for each of the 1, got 2"),
+        ("--query 1:2 --api o1", "--api: unknown API 'o1'; did you mean o1-"),
         ("--query 1:2 --api gpt-4o --price-in 1", "not both"),
-        ("--query 1:2 --interactivity 0", "interactivity: expected"),
-        ("--query 1:2 --kv-at begin", "kv_at: 'begin' is none of end, mean"),
+        ("--query 1:2 --interactivity -1", "interactivity: expected"),
+        ("--query 1:2 --kv-at begin", "--kv-at: invalid choice 'begin' (choose from end, mean)"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

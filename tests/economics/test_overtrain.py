@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import roofcalc as rc
-from roofcalc.economics.overtraining import LAWS, break_even_tokens, fold_for, most_fold, optimal_tokens, token_ratio, train_flop_ratio
+from roofcalc.economics.overtraining import LAWS, break_even_tokens, fold_for, max_fold, optimal_tokens, token_ratio, train_flop_ratio
 from tests.shell import refused, rows, run
 
 
@@ -18,7 +18,7 @@ def loss(law: str, params: float, tokens: float) -> float:
 def test_a_hundred_times_the_training(law: str, fold: float, most: float) -> None:
     # Besiroglu's: (1 + 0.3478/0.3658)^(1/0.3478) = 1.95079^2.87522 = 6.83; a hundred times the FLOPs: 5.945 by hand
     assert float(fold_for(LAWS[law], 100)) == pytest.approx(fold, abs=0.006)
-    assert most_fold(LAWS[law]) == pytest.approx(most, abs=0.05)
+    assert max_fold(LAWS[law]) == pytest.approx(most, abs=0.05)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -45,12 +45,12 @@ def test_both_ways_round(law: str) -> None:
     ratios = np.array([1.0, 1.001, 2, 100, 1e4, 1e9])
     fold = fold_for(LAWS[law], ratios)
     np.testing.assert_allclose(train_flop_ratio(LAWS[law], fold), ratios, rtol=1e-6)
-    assert fold[0] == 1 and (np.diff(fold) > 0).all() and (fold < most_fold(LAWS[law])).all()
+    assert fold[0] == 1 and (np.diff(fold) > 0).all() and (fold < max_fold(LAWS[law])).all()
 
 
 def test_no_training_is_enough_beyond_the_limit() -> None:
     for law in LAWS.values():
-        assert np.isinf(train_flop_ratio(law, most_fold(law) * 1.0001)) and np.isfinite(train_flop_ratio(law, most_fold(law) * 0.99))
+        assert np.isinf(train_flop_ratio(law, max_fold(law) * 1.0001)) and np.isfinite(train_flop_ratio(law, max_fold(law) * 0.99))
 
 
 def test_break_even_by_hand() -> None:
@@ -89,14 +89,14 @@ def test_training_tokens_default_to_the_optimum() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--train-flop-ratio 0.5", "train_flop_ratio: expected 1 to"),
-        ("--params-ratio 8", "params_ratio: expected 1e-06 to 1, got 8"),
-        ("--params-ratio 0", "params_ratio: expected"),
-        ("--train-flop-ratio 10 --params-ratio 0.5", "give one, the other follows"),
-        ("--pretrain-tokens 1e12", "Give its --params too"),
+        ("--train-flop-ratio 0.5", "--train-flop-ratio: expected 1 to"),
+        ("--params-ratio 8", "--params-ratio: expected 1e-06 to 1, got 8"),
+        ("--params-ratio 0", "--params-ratio: expected"),
+        ("--train-flop-ratio 10 --params-ratio 0.5", "give one of them; the other follows from it"),
+        ("--pretrain-tokens 1e12", "--pretrain-tokens: needs --params"),
         ("--params 1e9,2e9", "params: expected one number, got 2"),
         ("--params -1", "params: expected 1"),
-        ("--law hofmann", "law: 'hofmann' is none of hoffmann, besiroglu; did you mean hoffmann?"),
+        ("--law hofmann", "--law: invalid choice 'hofmann' (choose from hoffmann, besiroglu); did you mean hoffmann?"),
         ("--train-flop-ratio many", "'many' is not a number"),
         ("llama-3.1-8b", "extra argument"),
     ],
@@ -104,3 +104,10 @@ def test_training_tokens_default_to_the_optimum() -> None:
 def test_bad_input(line: str, complaint: str) -> None:
     text = refused(f"overtrain {line}")
     assert complaint in text and len(text.splitlines()) == 1
+
+
+def test_ratios_are_shown_as_given() -> None:
+    given = [0.41, 0.73, 0.89, 0.91]  # 1/(1/0.41) is another float
+    table = rc.overtrain(law="hoffmann", params_ratio=given)
+    assert table["params_ratio"].tolist() == given and table["inference_flop_ratio"].tolist() == given
+    assert rc.overtrain(law="hoffmann", train_flop_ratio=[49.0, 1.1])["train_flop_ratio"].tolist() == [49.0, 1.1]

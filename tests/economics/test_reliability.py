@@ -87,8 +87,8 @@ def test_without_a_speed_there_is_no_chance() -> None:
     ("line", "complaint"),
     [
         ("--tokens 0", "tokens: expected 1 to"),
-        ("--error-rate -1", "error_rate: expected 0 to"),
-        ("--failure-rate many", "failure_rate: 'many' is not a number"),
+        ("--error-rate -1", "--error-rate: expected 0 to"),
+        ("--failure-rate many", "--failure-rate: 'many' is not a number"),
         ("--streams 0", "streams: expected 1 to"),
         ("--streams 1.5", "streams: expected a whole number"),
         ("--streams 1,3", "streams: expected one number, got 2"),

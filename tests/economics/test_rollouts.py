@@ -7,10 +7,10 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.catalog import lookup
-from roofcalc.catalog.cpus import CPUS, cores_per_device
+from roofcalc.catalog.cpus import cores_per_device, cpus
 from roofcalc.economics import rl_rollouts as work
 from roofcalc.physics.model_flops import attention_flops, generation_attention_flops
-from roofcalc.physics.ops.types import Place
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.specs.record import replace
 from tests.cli.test_cli import ASSUMED
 from tests.shell import refused, rows, run
@@ -52,8 +52,8 @@ def test_where_post_training_overtakes() -> None:
     note = next(text for text in notes if "post-training" in text)
     # per token 2·N + 4,000 · 8.26e6 of attention, 2·N and 6·N, against 6·N · 15.6e12
     per_token = 10 * ACTIVE + 8_257_536 * 8001 / 2
-    assert f"overtakes it from {6 * ACTIVE * 15.6e12 / per_token:.3g} generated tokens on" in note
-    assert f"takes {2.4e14 * per_token / (6 * ACTIVE * 15.6e12):.3g} times" in note
+    assert f"(break-even at {6 * ACTIVE * 15.6e12 / per_token:.3g} generated tokens)" in note
+    assert f"uses {2.4e14 * per_token / (6 * ACTIVE * 15.6e12):.3g}× the pre-training FLOPs" in note
     # and so it does
     equal = 6 * ACTIVE * 15.6e12 / per_token / 8000 / 3000
     below, above = rc.rollouts("llama-3.1-405b", "dgx-h100", weights="fp8", problems=[int(equal), int(equal) + 1]).rows()
@@ -99,7 +99,7 @@ def test_device_hours_by_hand() -> None:
 
 def test_attention_over_a_generation_is_the_sum_of_its_steps() -> None:
     for name in ("gemma-3-27b", "deepseek-v3", "llama-4-scout", "mamba2-2.7b"):
-        model, place = lookup.model(name)[0], Place(exact=True)
+        model, place = lookup.model(name)[0], Sharding(exact=True)
         each = sum(float(attention_flops(model, place, 3000 + u)) for u in range(1, 201))
         assert float(generation_attention_flops(model, place, 200, 3000)) == pytest.approx(each, rel=1e-9), name
 
@@ -109,7 +109,7 @@ def test_cores_of_hosts() -> None:
     assert system is not None and cores_per_device(system) == 36 * 72 / 72
     assert system.hosts is not None and cores_per_device(replace(system, hosts=replace(system.hosts, cpu="unheard of"))) is None
     assert cores_per_device(replace(system, hosts=None)) is None and cores_per_device(None) is None
-    assert all(cpu.source.startswith("https://") and 1 <= cpu.cores <= 256 for cpu in CPUS.values())
+    assert all(cpu.source.startswith("https://") and 1 <= cpu.cores <= 256 for cpu in cpus().values())
     (row,) = rows("rollouts llama-3.1-8b h100-sxm --usd-per-hour 1")
     assert row["cpu_cores_per_device"] == ""
 
@@ -129,11 +129,11 @@ def test_lists_cross() -> None:
         ("--prefix -1", "prefix: expected 0 to"),
         ("--prefix 0.5", "prefix: expected a whole number"),
         ("--kept 2", "kept: expected 0 to 1"),
-        ("--verifier-passes -1", "verifier_passes: expected 0 to"),
-        ("--forwards-per-backward 0", "forwards_per_backward: expected 1 to"),
+        ("--verifier-passes -1", "--verifier-passes: expected 0 to"),
+        ("--forwards-per-backward 0", "--forwards-per-backward: expected 1 to"),
         ("--reward-model nope", "unknown model 'nope'"),
-        ("--pretrain-tokens 0", "pretrain_tokens: expected 1 to"),
-        ("--usd-per-hour -3", "usd_per_hour: expected 0 to"),
+        ("--pretrain-tokens 0", "--pretrain-tokens: expected 1 to"),
+        ("--usd-per-hour -3", "--usd-per-hour: expected 0 to"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

@@ -10,9 +10,9 @@ import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
-from roofcalc.economics.shared_prefix import shared, unshared_machine_s
-from roofcalc.physics.decode_ops import at
-from roofcalc.physics.ops.types import Branches
+from roofcalc.economics.shared_prefix import independent_machine_s, shared
+from roofcalc.physics.decode_ops import at_context
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.roofline import step_of
 from roofcalc.specs.record import replace
 from tests.cli.test_cli import ASSUMED
@@ -82,7 +82,9 @@ def test_everything_shared_costs_the_flops_alone() -> None:
     def steps(memory: float, peak: float) -> np.ndarray:
         fast = replace(device, memory=replace(device.memory, bandwidth_gb_s=memory), peak_tflop_s={"bf16": peak})
         there = replace(deployment, hardware=replace(deployment.hardware, device=fast))
-        return np.array([float(step_of(there, at(np.float64(50_000)), branches=Branches(n, 49_999.0)).seconds(10)) for n in (1, 5, 25)])
+        return np.array(
+            [float(step_of(there, at_context(np.float64(50_000)), shared_prefix=SharedPrefix(n, 49_999.0)).seconds(10)) for n in (1, 5, 25)]
+        )
 
     flops = steps(1e12, 1000)
     np.testing.assert_allclose(flops / flops[0], [1, 5, 25], rtol=1e-12)
@@ -93,7 +95,7 @@ def test_everything_shared_costs_the_flops_alone() -> None:
 
 def test_where_flops_stop_being_spare() -> None:
     notes = run(f"{VOTE} --streams 5 --prefix 0,1k,64k --suffix 1k").stderr
-    assert "with 5 streams FLOPs are no longer spare at a prefix of 1000 tokens: compute takes the largest part" in notes
+    assert "5 streams are limited by compute at a prefix of 1000 tokens; a single stream is not" in notes
     assert "no longer spare" not in run(f"{VOTE} --streams 5 --prefix 64k --suffix 1k").stderr
     many = run("vote llama-3.1-8b h100-sxm --streams 200 --prefix 1k:8k:1k --suffix 100 --usd-per-hour 1").stderr
     assert "1000, 2000, 3000, 4000, 5000, … tokens" in many
@@ -106,7 +108,7 @@ def test_never_cheaper_than_one_nor_dearer_than_apart(model: str) -> None:
     one = shared(deployment, 1, prefix, suffix, 20)
     for n in (2, 5):
         several = shared(deployment, n, prefix, suffix, 20)
-        apart = unshared_machine_s(deployment, n, prefix, suffix, 20)
+        apart = independent_machine_s(deployment, n, prefix, suffix, 20)
         assert (several.queries <= one.queries).all() and (several.queries >= np.floor(one.queries / n / deployment.layout.dp)).all()
         assert (several.machine_s >= one.machine_s * (1 - 1e-9)).all()
         assert (several.machine_s <= apart * 1.05).all()  # whole queries on each rank
@@ -124,7 +126,8 @@ def test_no_more_queries_fit_or_stay_fast_enough() -> None:
 
         def mean(count: float, n: float = n, prefix: float = prefix, suffix: float = suffix) -> float:
             steps = [
-                float(step_of(deployment, at(np.float64(prefix + u)), branches=Branches(n, prefix)).seconds(count)) for u in range(1, int(suffix) + 1)
+                float(step_of(deployment, at_context(np.float64(prefix + u)), shared_prefix=SharedPrefix(n, prefix)).seconds(count))
+                for u in range(1, int(suffix) + 1)
             ]
             return float(np.mean(steps))
 
@@ -161,7 +164,7 @@ def test_a_verifier_is_paid_and_waited_for() -> None:
     assert floor < extra < 2.5 * floor
     assert float(five["latency_s"]) > float(without[1]["latency_s"])
     notes = run(f"{line} --verifier llama-3.1-8b").stderr
-    assert "verifier: llama-3.1-8b on its own 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
+    assert "verifier: llama-3.1-8b on a separate 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
 
 
 def test_records_drafts_and_defaults() -> None:
@@ -179,7 +182,8 @@ def test_without_times_or_room(tmp_path: Path) -> None:
     path = tmp_path / "bare.yaml"
     path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
     for row in rows(f"vote llama-3.1-8b {path} --prefix 1k --suffix 100 --usd-per-hour 1"):
-        assert int(row["queries"]) > 0 and float(row["kv_gb"]) > 0 and row["usd_per_query"] == row["cost_multiple"] == row["latency_s"] == ""
+        assert float(row["kv_gb"]) > 0
+        assert row["queries"] == row["usd_per_query"] == row["cost_multiple"] == row["latency_s"] == ""
     result = json.loads(run("vote llama-3.1-405b h100-sxm --prefix 1k --suffix 100 -f json").stdout)
     assert all(row["queries"] == 0 and row["usd_per_query"] is None for row in result["rows"])
     assert any("does not fit" in text for text in result["notes"])
@@ -188,8 +192,8 @@ def test_without_times_or_room(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--prefix 1k", "prefix, suffix: give both"),
-        ("--suffix 1k", "prefix, suffix: give both"),
+        ("--prefix 1k", "--prefix, --suffix: give both"),
+        ("--suffix 1k", "--prefix, --suffix: give both"),
         ("--prefix -1 --suffix 1", "prefix: expected 0 to"),
         ("--prefix 1.5 --suffix 1", "prefix: expected a whole number"),
         ("--prefix 1 --suffix 0", "suffix: expected 1 to"),
@@ -200,7 +204,7 @@ def test_without_times_or_room(tmp_path: Path) -> None:
         ("--prefix 1 --suffix 1 --recall 0.5", "give --accuracy too"),
         ("--prefix 1 --suffix 1 --interactivity 20,30", "interactivity: expected one number, got 2"),
         ("--prefix 1 --suffix 1 --verifier nope", "unknown model 'nope'"),
-        ("--prefix 1 --suffix 1 --verifier llama-3.1-405b", "verifier: llama-3.1-405b does not fit h100-sxm"),
+        ("--prefix 1 --suffix 1 --verifier llama-3.1-405b", "--verifier: llama-3.1-405b does not fit on h100-sxm"),
     ],
 )
 def test_bad_input(line: str, complaint: str) -> None:

@@ -10,7 +10,7 @@ from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, usual
+from roofcalc.measurements.compare import ROOFLINE, most_likely_run
 from roofcalc.measurements.metrics import METRICS
 from roofcalc.measurements.points import Point, read
 from roofcalc.specs import dtypes
@@ -84,7 +84,7 @@ def test_every_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert cases([PLAIN, replace(PLAIN, id="Q")])[1] == "repeated"
     assert set(REASONS) == {*wanted, "repeated"}
     assert one(metric="output_tok_s_total", osl=None) == one(metric="ttft_ms", isl=0) == one(metric="prefill_tok_s", isl=0) == "no context"
-    assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 attn=fp8") == "unknown dtype"
+    assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 knees=fp8") == "unknown dtype"
     assert one(model=str(tmp_path / "none.yaml")) == "unknown model"
     assert one(n_devices=None, hardware="8xh900") == "unknown hardware"
 
@@ -123,7 +123,7 @@ def test_tokens_of_a_prefill_step_are_whole_prompts_of_each_device() -> None:
     # 16,384 tokens on each of 32 devices are 524.288 prompts of 1,000, and 16 whole ones on each.
     found = case(model="deepseek-v3", n_devices=8, tp=1, dp=32, ep=32, batch=None, tokens_per_device=16384.0, osl=1, metric="prefill_tok_s")
     assert found.work.batch == pytest.approx(524.288)
-    assert usual(found, ROOFLINE)[1].work.batch == 512
+    assert most_likely_run(found, ROOFLINE)[1].work.batch == 512
 
 
 def test_weights_by_class_of_tensor() -> None:
@@ -137,7 +137,7 @@ def test_weights_by_class_of_tensor() -> None:
         "head": "bf16",
     }
     assert case(model="deepseek-v3", n_devices=8, weights_dtype="fp8").weights == "native"  # whose experts are fp8 in blocks
-    assert case(weights_dtype="bf16").weights == "native" and case(weights_dtype="fp8").weights == "fp8"
+    assert case(weights_dtype="bf16").weights == "native" and case(weights_dtype="fp8").weights == "all=fp8"
 
 
 def test_a_source_says_what_int8_weights_compute_in() -> None:
@@ -157,5 +157,5 @@ def test_parts_and_multiples_of_systems_keep_their_links() -> None:
 def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
     # Llama-2-13B keeps 819,200 B per token in fp16: 64 × 2,176 tokens take 114 GB beside 13 GB of fp8 weights of 151; 1,024 × 256 take 215.
     of_h200: dict[str, Any] = {"model": "Llama-2-13B", "hardware": "H200-SXM-141GB", "weights_dtype": "fp8"}
-    assert usual(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
-    assert usual(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"
+    assert most_likely_run(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
+    assert most_likely_run(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"

@@ -8,7 +8,7 @@ import pytest
 
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.measurements.cases import Case, cases
-from roofcalc.measurements.compare import BOUND, ROOFLINE, bound, caches, layouts, narrowest_cache, routes
+from roofcalc.measurements.compare import BOUND, ROOFLINE, bound, caches, has_routed_experts, layouts, narrowest_cache
 from roofcalc.measurements.metrics import METRICS, Work
 from roofcalc.measurements.points import Point, read
 from roofcalc.physics.memory import batch_memory
@@ -40,7 +40,7 @@ def test_a_measured_point_is_no_faster_than_the_bound_and_fits(measured: Case) -
     assert found.fits == (name not in DOES_NOT_FIT)
     if found.skewed is not None:  # all tokens routed alike read no more experts
         assert measured.speed(found.skewed) >= measured.speed(found.value) * (1 - 1e-9)
-    assert (found.skewed is not None) == routes(measured.model)
+    assert (found.skewed is not None) == has_routed_experts(measured.model)
 
 
 def test_offline_throughputs_of_unknown_batches_are_below_the_best_of_any_batch_that_fits() -> None:

@@ -14,7 +14,7 @@ LAYERS = {"llama-3.1-8b": 32, "llama-3.1-70b": 80}  # and two all-reduces per la
 TRUE = {"mbu": 0.81, "mfu": 0.62, "link": 0.55, "latency_us": 9.0, "layer_us": 31.0, "step_us": 420.0}
 MEASURED = Path(__file__).with_name("measured.csv")
 PAIR = "--point seq=7661,batch=72,interactivity=30 --point seq=775,batch=368,interactivity=30"
-ARTICLE = f"fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal {PAIR}"
+ARTICLE = f"fit llama-3.1-405b 8xh100-sxm --weights all=fp8 --network ideal {PAIR}"
 
 
 def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: tuple[int, ...] = (1, 2, 8)) -> Path:
@@ -26,7 +26,7 @@ def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: 
         for count in counts:
             for seq in (500, 8000):
                 for batch in (1, 16, 128, 512):
-                    step = rc.interactivity(model, f"{count}xh100-sxm", seq=seq, batch=batch, weights="fp8", kv="bf16", **fractions)["step_ms"][0]
+                    step = rc.interactivity(model, f"{count}xh100-sxm", seq=seq, batch=batch, weights="all=fp8", kv="bf16", **fractions)["step_ms"][0]
                     extra = layers * true["layer_us"] + (2 * layers * true["latency_us"] if count > 1 else 0) + true["step_us"]
                     ms = (step + extra / 1e3) * float(np.exp(noise * random.standard_normal()))
                     lines.append(f"{model},h100-sxm,{count},fp8,bf16,{seq},{batch},tpot_ms,{float(ms)!r}")
@@ -70,7 +70,7 @@ def test_what_the_points_do_not_depend_on_is_left_out(tmp_path: Path) -> None:
     assert row["link"] is None and row["latency_us"] is None
     told = ("mbu", "mfu", "layer_us", "step_us")
     assert [row[name] for name in told] == pytest.approx([TRUE[name] for name in told], rel=1e-4)
-    assert any("16 points cannot tell all parameters: link 1, latency_us 0" in note for note in table.notes)
+    assert any("16 points cannot determine all parameters; assumed: link 1, latency_us 0" in note for note in table.notes)
 
 
 def test_perfect_hardware_ends_at_the_bounds(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_the_published_pair() -> None:
     assert [(one["seq"], one["batch"], one["measured"]) for one in points] == [("7661", "72", "30"), ("775", "368", "30")]
     assert [float(one["ratio"]) for one in points] == pytest.approx([1, 1])
     back = rc.interactivity(
-        "llama-3.1-405b", "8xh100-sxm", weights="fp8", network="ideal", seq=7661, batch=72, mbu=float(row["mbu"]), mfu=float(row["mfu"])
+        "llama-3.1-405b", "8xh100-sxm", weights="all=fp8", network="ideal", seq=7661, batch=72, mbu=float(row["mbu"]), mfu=float(row["mfu"])
     )
     assert back["interactivity_tok_s"][0] == pytest.approx(30)
 
@@ -100,7 +100,7 @@ def test_one_point_tells_one_parameter() -> None:
     row = one_row(table)
     # By hand: 2·8,030,261,248 B less the embedding's 1,050,673,152 and norms, and 1000·131,072 of cache, in 10 ms at 3,350 GB/s.
     assert row["mbu"] == pytest.approx((2 * (8_030_261_248 - 128256 * 4096) + 131_072_000) / 3350e9 / 0.01, rel=1e-3)
-    assert row["mfu"] is None and any("1 point cannot tell" in note for note in table.notes)
+    assert row["mfu"] is None and any("1 point cannot determine" in note for note in table.notes)
     faster = rc.fit("llama-3.1-8b", "h100-sxm", point="seq=1000,batch=1,interactivity=1000")  # than the bandwidth allows
     assert one_row(faster)["mbu"] == 1 and any("ended at a bound: mbu 1" in note for note in faster.notes)
 
@@ -119,7 +119,7 @@ def test_a_fit_for_each_hardware_model_kind_and_source(tmp_path: Path) -> None:
     each = {row["name"]: row for row in rows(f"fit {file} --by hardware")}
     assert {name: int(row["points"]) for name, row in each.items()} == {"l40s": 12, "b200-sxm": 5}
     # 12 points of one device and dtype, but two models: the cells that they share are filled in.
-    assert [each["l40s"][name] for name in ("hardware", "weights", "kv", "model")] == ["l40s", "fp8", "fp8", ""]
+    assert [each["l40s"][name] for name in ("hardware", "weights", "kv", "model")] == ["l40s", "all=fp8", "fp8", ""]
     assert {row["name"] for row in rows(f"fit {file} --by kind --fix mbu=0.8,mfu=0.6")} == {"dense", "moe"}
     assert {row["model"] for row in rows(f"fit {file} --by model --residuals")} == {"gpt-j-6b", "llama-2-7b", "deepseek-r1"}
 
@@ -145,18 +145,18 @@ def test_the_columns_are_the_contract() -> None:
     [
         ("fit nothing.csv", "nothing.csv: cannot be read"),
         ("fit llama-3.1-8b h100-sxm", "a model and hardware need --point"),
-        ("fit a b c", "expected a file, or a model and hardware, got 3 names"),
-        ("fit llama-3.1-8b --point seq=1,batch=1,interactivity=1", "points need a model and hardware before them"),
+        ("fit a b c", "expected a file, or a model and hardware; got 3 arguments"),
+        ("fit llama-3.1-8b --point seq=1,batch=1,interactivity=1", "--point needs a model and hardware"),
         ("fit llama-3.1-8b h100-sxm --point seq=1000,batch=1", "point 1: interactivity is missing"),
-        ("fit llama-3.1-8b h100-sxm --point seq=1k,isl=1,osl=1,batch=1,interactivity=1", "point 1: either seq, or isl and osl"),
+        ("fit llama-3.1-8b h100-sxm --point seq=1k,isl=1,osl=1,batch=1,interactivity=1", "point 1: give either seq, or isl and osl"),
         ("fit llama-3.1-8b h100-sxm --point isl=1,batch=1,interactivity=1", "point 1: osl is missing"),
         ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1.5,interactivity=1", "point 1: batch: expected a whole number"),
         ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=0", "point 1: interactivity: expected"),
         ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,speed=2", "point: cannot read 'speed=2'"),
-        ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1,batch=2", "point: batch stands twice"),
+        ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1,batch=2", "--point: batch is given twice"),
         ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1 --fix mbo=1", "fix: cannot read 'mbo=1'; did you mean mbu"),
         ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1 --fix mbu=2", "fix mbu: expected 1e-06 to 1, got 2"),
-        ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1 --by kind", "--by is for a file"),
+        ("fit llama-3.1-8b h100-sxm --point seq=1,batch=1,interactivity=1 --by kind", "--by: only for a file of points"),
         ("fit llama-9 h100-sxm --point seq=1,batch=1,interactivity=1", "unknown model 'llama-9'"),
     ],
 )
@@ -166,9 +166,9 @@ def test_what_cannot_be_fitted_is_told_in_a_line(line: str, complaint: str) -> N
 
 def test_options_that_a_file_answers_itself(tmp_path: Path) -> None:
     path = synthetic(tmp_path, TRUE, counts=(1,))
-    assert "weights, tp is what the file says" in refused(f"fit {path} --weights fp8 --tp 8")
-    assert "by: 'colour' is none of hardware, model, kind, source" in refused(f"fit {path} --by colour")
-    with pytest.raises(rc.RoofcalcError, match=r"mbu is what is sought; --fix mbu=… holds it"):
+    assert "--weights, --tp: given by the file's columns" in refused(f"fit {path} --weights all=fp8 --tp 8")
+    assert "--by: invalid choice 'colour' (choose from hardware, model, kind, source)" in refused(f"fit {path} --by colour")
+    with pytest.raises(rc.RoofcalcError, match=r"--mbu: fitted here; hold it at a value with --fix mbu=…"):
         rc.fit(path, mbu=0.8)
     path.write_text("model,hardware,metric,value\nx,y,z,1\n")
     assert "none of its 1 points can be compared" in refused(f"fit {path}")

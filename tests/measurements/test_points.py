@@ -62,16 +62,16 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     for number, change in enumerate(wrong, 2):
         assert any(line.startswith(f"{path}:{number}: {next(iter(change))}: ") for line in told), (number, told)
     assert f"{path}:13: expected {len(COLUMNS)} cells, got 2" in told
-    assert f"{path}:15: id: 'P' stands in line 14 too" in told
+    assert f"{path}:15: id: 'P' is already used in line 14" in told
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", r":1: no column model, hardware, metric, value"),
-        ("model,hardware,metric,value\n", r"no points in it"),
+        ("", r":1: missing columns: model, hardware, metric, value"),
+        ("model,hardware,metric,value\n", r"contains no points"),
         ("model,hardware,metric,value,wieghts_dtype\n", r":1: unknown column 'wieghts_dtype'; did you mean weights_dtype"),
-        ("model,hardware,metric,value,value\n", r":1: column 'value' stands more than once"),
+        ("model,hardware,metric,value,value\n", r":1: column 'value' occurs more than once"),
         ('model,hardware,metric,value\n"a,b,c,1\n', r":2: unexpected end of data"),
     ],
 )

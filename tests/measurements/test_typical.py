@@ -16,7 +16,7 @@ from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy, notes
 from roofcalc.errors import RoofcalcError
-from roofcalc.measurements.compare import usual
+from roofcalc.measurements.compare import most_likely_run
 from roofcalc.physics import collectives, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
@@ -205,30 +205,31 @@ def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
         device = lookup.hardware(name)[0].device
         profile = calibrated.profile(device)
         shares = [
-            *profile.products.values(),
-            *profile.reads.values(),
-            *profile.prompt.values(),
-            *(x for pair in profile.decode.values() for x in pair),
+            *profile.gemm.values(),
+            *profile.weight_read.values(),
+            *profile.prefill_attention.values(),
+            *(x for pair in profile.decode_attention.values() for x in pair),
         ]
         assert all(0 < share <= 1 for share in shares), name
         assert profile.reserve_gb <= 6 and (profile.reserve_gb >= 2 or device.memory.capacity_gb < 20), name
         own = file.devices.get(device.name)
-        assert bool(profile.borrowed) == (own is None or own.reads is None or own.decode is None or own.reduce is None or own.exchange is None), name
+        measured = own is not None and None not in (own.weight_read, own.decode_attention, own.all_reduce, own.all_to_all)
+        assert bool(profile.fallbacks) == (not measured), name
     said = notes(on("llama-3.1-8b", "rtx-4090", assume="typical"))
     assert any(text.startswith("typical: calibrated ") for text in said)
-    assert any("rtx-4090 borrows what l40s achieves in products" in text for text in said)
+    assert "typical: no GEMM, weight-read, decode-attention, prefill-attention, all-reduce measurements for rtx-4090; using those of l40s" in said
     assert not any("typical" in text for text in notes(on("llama-3.1-8b", "rtx-4090")))
 
 
 def test_weights_that_are_widened_or_borrowed() -> None:
     """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
     profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
-    plain = profile.product(dtype("bf16"), "bf16")
-    assert profile.product(dtype("fp16"), "fp16") == plain
-    assert profile.product(dtype("fp8"), "fp8")[1] == profile.reads["fp8"] != plain[1]
-    assert profile.product(dtype("mxfp8"), "fp8") == profile.product(dtype("fp8"), "fp8")
-    assert profile.product(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.narrow["4"])
-    assert profile.product(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.narrow["8"])
+    plain = profile.gemm_efficiency(dtype("bf16"), "bf16")
+    assert profile.gemm_efficiency(dtype("fp16"), "fp16") == plain
+    assert profile.gemm_efficiency(dtype("fp8"), "fp8")[1] == profile.weight_read["fp8"] != plain[1]
+    assert profile.gemm_efficiency(dtype("mxfp8"), "fp8") == profile.gemm_efficiency(dtype("fp8"), "fp8")
+    assert profile.gemm_efficiency(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["4"])
+    assert profile.gemm_efficiency(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["8"])
 
 
 def test_memory_is_what_the_driver_shows_less_a_reserve() -> None:
@@ -300,13 +301,13 @@ def test_the_working_arrives_at_the_answer(command: str, case: tuple[str, str, s
     answer = float((interactivity if command == "interactivity" else first_token)(model, machine, **given)[name][0]) / factor  # type: ignore[arg-type,operator]
     stages = [line for line in text if line.startswith(("  stage = ", f"  {label}"))]
     assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
-    assert any("the cheapest way" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
+    assert any("the fastest algorithm" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
     assert any(line.startswith("  overhead = ") for line in text)
 
 
 def test_engines() -> None:
     engines = calibrated.read().engines
-    name, factor = next((name, one.exposed) for name, one in engines.items() if one.exposed != 1)
+    name, factor = next((name, one.overhead_factor) for name, one in engines.items() if one.overhead_factor != 1)
     plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in (None, name))
     assert overhead.seconds(own, own.stages[0]) == pytest.approx(factor * overhead.seconds(plain, plain.stages[0]))
     row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine=name, layer_overhead_us=7).rows()))
@@ -316,7 +317,7 @@ def test_engines() -> None:
     assert on("llama-3.1-8b", "h100-sxm", engine=name).profile is None  # timing is typical's alone
     assert (on("llama-3.1-8b", "h100-sxm", assume="typical", engine="sglang-0.4").profile or plain.profile).engine == "sglang"  # type: ignore[union-attr]
     assert plain.profile is not None and plain.profile.engine == "pooled" and plain.rules is not None and plain.rules.name.startswith("vllm-")
-    with pytest.raises(RoofcalcError, match="layer_overhead_us: -1 is not a number of microseconds"):
+    with pytest.raises(RoofcalcError, match="--layer-overhead-us: -1 is not a number of microseconds"):
         assumptions(layer_overhead_us=-1)
 
 
@@ -325,32 +326,32 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
 
     One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
     """
-    share = calibrated.read().run.repeats
+    share = calibrated.read().run.kv_reload_fraction
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in ("tensorrt-llm-1.0", "tensorrt-llm-0.6"))
-    one, again = (work.sequence_operations(each, each.stages[0], work.at(np.float64(1000.0)))[0] for each in (plain, old))
+    one, again = (work.sequence_operations(each, each.stages[0], work.at_context(np.float64(1000.0)))[0] for each in (plain, old))
     assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))
     assert float(one.flops) == float(again.flops) == 4 * 32 * 128 * 1000
     # 80 layers, 10 sequences, at 3.35 TB/s of which attention in fp8 reaches a fraction: what a step takes longer
     extra = 80 * 10 * 1.024e6 * 7 * share / (3.35e12 * plain.achieved("attention", "kv")[1])
-    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - exposed_apart(old, plain)
+    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - overhead_difference(old, plain)
     assert longer == pytest.approx(extra)
     assert (kv_bytes(plain, plain.stages[0], 1024) == kv_bytes(old, old.stages[0], 1024)).all()  # nothing more is held
     assert float(prefill(plain, 1000).ttft_s) == pytest.approx(float(prefill(old, 1000).ttft_s), rel=0.1)  # nor loaded by prompts
     whole = [_fp8_cache("llama-2-7b", "h100-sxm", "fp8", {}, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6")]
-    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(exposed_apart(whole[1], whole[0]))
+    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(overhead_difference(whole[1], whole[0]))
 
 
 def _fp8_cache(model: str, hardware: str, weights: str, layout: dict[str, int], **given: object) -> Deployment:
     return replace(on(model, hardware, weights, layout, **given), kv=dtype("fp8"))
 
 
-def exposed_apart(one: Deployment, other: Deployment) -> float:
+def overhead_difference(one: Deployment, other: Deployment) -> float:
     return overhead.seconds(one, one.stages[0]) - overhead.seconds(other, other.stages[0])
 
 
 def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None:
-    given = {"weights": "fp8", "kv": "fp8", "tp": 2, "seq": 1000, "batch": 8, "assume": "typical", "engine": "tensorrt-llm-0.6"}
+    given = {"weights": "all=fp8", "kv": "fp8", "tp": 2, "seq": 1000, "batch": 8, "assume": "typical", "engine": "tensorrt-llm-0.6"}
     text = list(explain("interactivity", "llama-2-70b", "2xh100-sxm", **given).text())
     answer = float(interactivity("llama-2-70b", "2xh100-sxm", **given)["step_ms"][0]) / 1e3  # type: ignore[arg-type]
     stages = [line for line in text if line.startswith("  stage = ")]
@@ -369,12 +370,12 @@ def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None
         (None, "0.5", None),
     ],
 )
-def test_releases_with_kernels_of_their_own(fitted: list[runs.Seen], engine: str | None, version: str | None, expected: str | None) -> None:
+def test_releases_with_kernels_of_their_own(fitted: list[runs.FitPoint], engine: str | None, version: str | None, expected: str | None) -> None:
     case = fitted[0].case
     case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
     assert case.generation == expected
-    deployment, _ = usual(case, assumptions("typical", engine="none"))
-    assert deployment.profile is not None and deployment.profile.shares_heads == (expected is None)
+    deployment, _ = most_likely_run(case, assumptions("typical", engine="none"))
+    assert deployment.profile is not None and deployment.profile.shares_kv_loads == (expected is None)
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
@@ -386,31 +387,31 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> list[runs.Seen]:
-    return runs.seen(HERE / "measured.csv", calibrated.read())
+def fitted() -> list[runs.FitPoint]:
+    return runs.fit_points(HERE / "measured.csv", calibrated.read())
 
 
-def test_errors_are_those_that_are_published(fitted: list[runs.Seen]) -> None:
+def test_errors_are_those_that_are_published(fitted: list[runs.FitPoint]) -> None:
     """Of the points that the figures were fitted to; and a refit without a fifth of the points foresees it as well as is said."""
     file = calibrated.read()
-    count, median, most = runs.summary(runs.misses(fitted, file.run))
+    count, median, most = runs.summary(runs.log_errors(fitted, file.run))
     published = file.errors["none_left_out"]
     assert count == published[0]
     assert median == pytest.approx(published[1], abs=0.005) and most == pytest.approx(published[2], abs=0.02)
     rest = [one for one in fitted if runs.fifth(one)]
     left = [one for one in fitted if not runs.fifth(one)]
-    strayed = runs.fit(rest, rounds=4)
-    assert runs.summary(runs.misses(left, runs.run_of(strayed)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
+    offsets = runs.fit(rest, rounds=4)
+    assert runs.summary(runs.log_errors(left, runs.run_of(offsets)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
 
 
-def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.Seen]) -> None:
+def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.FitPoint]) -> None:
     """Points made with other figures than the priors: their errors vanish under the fit, whatever else it trades."""
     some = [one for one in fitted if one.deployment.hardware.count == 1][:30]
     made = runs.run_of(np.array([-1.0, 0.5, 0.5, 1.0, 0.5, 0.0, 0.0, 0.5, -0.5, 0.0]))
     points = []
-    for one, miss in zip(some, runs.misses(some, made), strict=True):
+    for one, miss in zip(some, runs.log_errors(some, made), strict=True):
         point = one.case.point
         value = point.value / np.exp(miss) if one.case.metric.is_time else point.value * np.exp(miss)
         points.append(one._replace(case=replace(one.case, point=replace(point, value=float(value)))))
-    before, after = (np.abs(runs.misses(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
+    before, after = (np.abs(runs.log_errors(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
     assert after < 0.03 < before

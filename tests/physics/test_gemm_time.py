@@ -8,10 +8,10 @@ import pytest
 from roofcalc.catalog import lookup
 from roofcalc.deployment.assumptions import CHOICES, assumptions
 from roofcalc.deployment.deployment import deploy
-from roofcalc.deployment.speculative import moved
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import breakdown
 from roofcalc.physics.roofline import RESOURCES, decode
-from roofcalc.solvers.layouts import layouts, sized
+from roofcalc.solvers.layouts import layouts, with_device_count
 
 MODELS = ("llama-3.1-8b", "gemma-3-27b", "gpt-oss-120b", "deepseek-v3", "deepseek-v3.2", "qwen3-next", "falcon-h1-34b", "llama-4-maverick")
 WAYS = [
@@ -31,10 +31,10 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
     base = deploy(model, hardware, weights="fp8", kv="fp8", assumptions=assumptions(**way), tp=1, pp=1, dp=8)  # type: ignore[arg-type]
     compared = 0
     for count in (8, 12):
-        machine = sized(hardware, count)
+        machine = with_device_count(hardware, count)
         assert machine is not None
         for layout in layouts(model, count)[::3]:
-            deployment = moved(base, machine, layout)
+            deployment = with_layout(base, machine, layout)
             step = decode(deployment, seq)
             taken = sum(line.time_s for line in breakdown.lines(step, seq, batch))
             np.testing.assert_allclose(step.seconds(batch), taken, rtol=1e-9, err_msg=str(layout))
@@ -48,7 +48,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
 def test_a_dense_model_of_one_dtype_has_one_roof_for_each_class() -> None:
     deployment = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="fp8")
     fixed = decode(deployment, 1000).fixed
-    assert {name: len(one.roofs) for name, one in fixed.items()} == {"(head)": 1, "block": 2}  # attention and feed-forward
+    assert {name: len(one.gemm_groups) for name, one in fixed.items()} == {"(head)": 1, "block": 2}  # attention and feed-forward
 
 
 @pytest.mark.parametrize("name", ["deepseek-v3", "llama-3.1-70b"])

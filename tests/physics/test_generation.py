@@ -54,11 +54,11 @@ def test_generations_pass_through_every_place_of_a_chunk() -> None:
     assert is_chunked(deployment)
 
     def places(seq: float) -> Step:
-        def reads(span: object) -> float:
+        def entries_read(span: object) -> float:
             size = getattr(span, "size", None)
             return (seq - 1) % size + 1 if size else seq
 
-        terms = (operation_terms(deployment, work.sequence_operations(deployment, stage, reads)) for stage in deployment.stages)
+        terms = (operation_terms(deployment, work.sequence_operations(deployment, stage, entries_read)) for stage in deployment.stages)
         return Step(deployment, tuple(terms))
 
     steps = [float(places(seq).seconds(16)) for seq in range(8001, 8401)]
@@ -114,7 +114,7 @@ def test_throughput_lies_between_its_two_halves(model: str, tp: int, pp: int, dp
             continue
         one = prefill(deployment, isl, 0, np.minimum(batch, dp))  # no prompt comes sooner than by itself
         assert (found <= batch * osl / one.ttft_s * (1 + 1e-12)).all()
-        filled = prefill(deployment, isl, 0, float(dp * pp)).pace_s / pp  # a prompt on every rank, at the slowest stage's pace
+        filled = prefill(deployment, isl, 0, float(dp * pp)).batch_prefill_s / pp  # a prompt on every rank, at the slowest stage's pace
         prompts_alone = osl * dp / filled
         assert (found <= prompts_alone * (1 + 1e-12)).all()
         assert (1 / found >= (1 / alone + 1 / prompts_alone) * (1 - 1e-12)).all()
@@ -170,15 +170,15 @@ def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> Non
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("--isl 1k", "isl, osl: a generation needs both"),
-        ("--osl 1k", "isl, osl: a generation needs both"),
+        ("--isl 1k", "--isl, --osl: a generation needs both"),
+        ("--osl 1k", "--isl, --osl: a generation needs both"),
         ("--isl 1k --osl 1k --seq 2k", "seq: give either contexts"),
-        ("--seq 1k --chunk 100", "kv_at, chunk: they are of generations; give --isl and --osl"),
-        ("--seq 1k --kv-at mean", "kv_at, chunk: they are of generations; give --isl and --osl"),
+        ("--seq 1k --chunk 100", "--kv-at, --chunk: only for generations; give --isl and --osl"),
+        ("--seq 1k --kv-at mean", "--kv-at, --chunk: only for generations; give --isl and --osl"),
         ("--isl 1k --osl 0", "osl: expected 1 to"),
         ("--isl -1 --osl 1", "isl: expected 0 to"),
         ("--isl 1.5 --osl 1", "isl: expected a whole number, got 1.5"),
-        ("--isl 1k --osl 1k --kv-at begin", "kv_at: 'begin' is none of end, mean"),
+        ("--isl 1k --osl 1k --kv-at begin", "--kv-at: invalid choice 'begin' (choose from end, mean)"),
         ("--isl 1k --osl 1k --chunk 0", "chunk: expected 1 to"),
         ("--isl 1k --osl 1k --chunk 100,200", "chunk: expected one number, got 2"),
         ("--isl 1G --osl 1k --chunk 1", "steps of 1 tokens; at most 10,000,000"),
@@ -190,7 +190,7 @@ def test_bad_generations(options: str, complaint: str) -> None:
 
 
 def test_more_generations_than_fit_the_memory_are_refused() -> None:
-    with pytest.raises(RoofcalcError, match="1,000,000 generations of one model on one machine; at most 312,500"):
+    with pytest.raises(RoofcalcError, match="1,000,000 generations per model and system; at most 312,500"):
         mean_step(on("llama-3.1-8b", "h100-sxm"), np.arange(1e6), 10)
     many = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=np.arange(1, 2001), osl=10, batch=[1, 2])  # a question takes them piece by piece
     assert len(many) == 4000 and (np.diff(many["step_ms"][::2]) > 0).all()
@@ -214,5 +214,5 @@ def test_throughput_of_presets_in_order(model: str) -> None:
 
 def test_generations_beyond_the_model_say_so() -> None:
     table = rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=97, batch=1)
-    assert any("generations beyond the model's 4096 tokens" in note for note in table.notes)
+    assert any("context exceeds the model's maximum of 4096 tokens" in note for note in table.notes)
     assert not rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes

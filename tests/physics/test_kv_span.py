@@ -29,7 +29,7 @@ SPANS: dict[str, tuple[Span, Sees]] = {
 def test_what_a_token_reads(name: str) -> None:
     span, sees = SPANS[name]
     for token in range(1, 60):
-        assert float(span.reads(float(token))) == len(sees(token)), token
+        assert float(span.entries_read(float(token))) == len(sees(token)), token
 
 
 @pytest.mark.parametrize("name", [name for name in SPANS if name != "chunk 6"])
@@ -37,7 +37,7 @@ def test_tokens_together_read_each_entry_once(name: str) -> None:
     span, sees = SPANS[name]
     for token, new in itertools.product(range(1, 40), (1, 2, 4)):
         seen = set().union(*(sees(one) for one in range(max(1, token - new + 1), token + 1)))
-        assert float(span.together(float(new)).reads(float(token))) == len(seen), (token, new)
+        assert float(span.read_by_tokens(float(new)).entries_read(float(token))) == len(seen), (token, new)
 
 
 @pytest.mark.parametrize("name", SPANS)
@@ -54,9 +54,9 @@ def test_the_best_of_the_candidates(among: str, count: int) -> None:
     candidates, sees = SPANS[among]
     span = Top(candidates, count)
     for token in range(1, 60):
-        assert float(span.reads(float(token))) == min(len(sees(token)), count)
-        assert float(span.holds(float(token))) == len(sees(token))
-        assert float(span.together(4.0).reads(float(token))) == min(len(sees(token)), 4 * count)
+        assert float(span.entries_read(float(token))) == min(len(sees(token)), count)
+        assert float(span.entries_stored(float(token))) == len(sees(token))
+        assert float(span.read_by_tokens(4.0).entries_read(float(token))) == min(len(sees(token)), 4 * count)
     for cached, new in itertools.product((0, 1, 3, 7, 12, 31, 32, 40), (1, 2, 5, 11, 30)):
         pairs = sum(min(len(sees(cached + one)), count) for one in range(1, new + 1))
         assert float(span.pairs(float(cached), float(new))) == pairs, (cached, new)
@@ -65,8 +65,8 @@ def test_the_best_of_the_candidates(among: str, count: int) -> None:
 def test_a_pool_beside_a_window() -> None:
     span = Sum((Top(Pool(4), 3), Window(5)))
     for token in range(1, 60):
-        assert float(span.reads(float(token))) == min(token // 4, 3) + min(token, 5)
-        assert float(span.holds(float(token))) == token // 4 + min(token, 5)
+        assert float(span.entries_read(float(token))) == min(token // 4, 3) + min(token, 5)
+        assert float(span.entries_stored(float(token))) == token // 4 + min(token, 5)
 
 
 def test_loaded_and_written_in_a_prefill() -> None:
@@ -76,8 +76,8 @@ def test_loaded_and_written_in_a_prefill() -> None:
         for cached, new in itertools.product((0, 1, 4, 5, 9, 20), (1, 3, 4, 5, 8)):
             loaded = set().union(*(sees(cached + one) for one in range(1, new + 1))) & set(range(1, cached + 1))
             written = sees(cached + new) & set(range(cached + 1, cached + new + 1))
-            assert float(span.moved(float(cached), float(new))) == len(loaded) + len(written), (name, cached, new)
+            assert float(span.prefill_traffic(float(cached), float(new))) == len(loaded) + len(written), (name, cached, new)
 
 
 def test_decode_takes_the_fullest_step_of_a_chunk() -> None:
-    assert [float(Chunk(6).reads(float(token))) for token in (1, 6, 7, 100)] == [1, 6, 6, 6]
+    assert [float(Chunk(6).entries_read(float(token))) for token in (1, 6, 7, 100)] == [1, 6, 6, 6]

@@ -8,7 +8,7 @@ import pytest
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import collectives
-from roofcalc.physics.decode_ops import batch_operations, messages, share_of
+from roofcalc.physics.decode_ops import batch_operations, messages, token_load
 from roofcalc.physics.ops.types import Message
 from roofcalc.physics.roofline import decode
 from roofcalc.specs.record import replace
@@ -58,7 +58,7 @@ def test_split_experts_of_data_ranks_gather_and_scatter() -> None:
 def test_a_token_reaches_the_ranks_that_hold_its_experts() -> None:
     # Mixtral, one expert on each of 8 ranks, 2 per token: P = 1 − C(7,2)/C(8,2) = 1 − 21/28 = 0.25, so 7 · 0.25 = 1.75 other ranks
     one = on("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8)
-    assert [message.copies for message in sent(one, "exchange")] == [1.75, 1.75]
+    assert [message.copies for message in sent(one, "all_to_all")] == [1.75, 1.75]
     # 16-bit weights compute in 16 bits: two bytes each way; fp8 experts dispatch in one
     assert network_s("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8) == pytest.approx(32 * 1.75 * 8_192 * 2 / 450e9, rel=1e-9)
     assert network_s("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8, weights="fp8") == pytest.approx(32 * 1.75 * 4_096 * 3 / 450e9, rel=1e-9)
@@ -114,7 +114,7 @@ def test_data_ranks_always_talk_where_there_are_experts(name: str) -> None:
     for ep in {1, 8 if min(block.mlp.experts for block in catalogs.model(name).blocks.values() if hasattr(block.mlp, "experts")) >= 8 else 1}:
         one = on(name, "8xh100-sxm", tp=1, dp=8, ep=ep)
         assert decode(one, 1000).resources(np.array([8.0]))["network"] > 0
-        assert all(0 < message.copies <= 7 for message in sent(one, "exchange"))
+        assert all(0 < message.copies <= 7 for message in sent(one, "all_to_all"))
 
 
 @pytest.mark.parametrize("name", MOES, ids=catalogs.short)
@@ -126,8 +126,8 @@ def test_no_imbalance_reads_more_experts_than_there_are(name: str) -> None:
     read = []
     for imbalance in (1.0, 100.0):
         one = on(name, "8xh100-sxm", weights="bf16", tp=1, dp=8, ep=8, imbalance=imbalance)
-        share, _ = share_of(one, 512.0)
-        operations = [op for op in batch_operations(one, one.stages[0], share) if ".expert_" in op.name]
+        load, _ = token_load(one, 512.0)
+        operations = [op for op in batch_operations(one, one.stages[0], load) if ".expert_" in op.name]
         read.append(sum(op.layers * float(op.bytes) for op in operations) * 8)
     all_experts = 0
     for block_name, layers in model.groups.items():

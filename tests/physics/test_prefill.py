@@ -11,11 +11,11 @@ from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics.breakdown import prefill_lines
-from roofcalc.physics.decode_ops import work_place
+from roofcalc.physics.decode_ops import compute_sharding
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.prefill_ops import is_expanded, worth
+from roofcalc.physics.prefill_ops import attention_to_gemm_rate_ratio, use_expanded_form
 from roofcalc.physics.roofline import decode
 from roofcalc.specs.attention import GQA, MLA
 from roofcalc.specs.model import Model
@@ -116,7 +116,7 @@ def test_stripes_of_decode_do_not_hasten_a_prefill(model: str) -> None:
 
 def latent_part(deployment: Deployment) -> Part:
     name = next(iter(deployment.model.groups))
-    return parts(deployment.model.blocks[name], deployment.model.hidden, work_place(deployment))[0]
+    return parts(deployment.model.blocks[name], deployment.model.hidden, compute_sharding(deployment))[0]
 
 
 @pytest.mark.parametrize("model", ["deepseek-v3", "deepseek-r1", "kimi-k2"])
@@ -124,9 +124,9 @@ def test_the_form_of_latent_attention_turns_at_171_new_tokens(model: str) -> Non
     # An entry rebuilt for all heads costs 2·512·(128 + 128) FLOPs a head, a pair saves 2·(2·512 + 64) − 2·(128 + 64 + 128): their
     # quotient is 262,144/1,536 = 170.7 new tokens after a prefix that is long against them
     part = latent_part(on(model, "8xh200-sxm"))
-    assert [float(is_expanded(part, new, 1e9)) for new in (1.0, 100.0, 170.0, 171.0, 10_000.0)] == [0, 0, 0, 1, 1]
-    assert [float(is_expanded(part, new, 0.0)) for new in (1.0, 171.0, 100_000.0)] == [1, 1, 1]  # no prefix to rebuild
-    assert float(is_expanded(part, 1.0, 1.0)) == 0 and float(is_expanded(part, 100_000.0, 1000.0)) == 1
+    assert [float(use_expanded_form(part, new, 1e9)) for new in (1.0, 100.0, 170.0, 171.0, 10_000.0)] == [0, 0, 0, 1, 1]
+    assert [float(use_expanded_form(part, new, 0.0)) for new in (1.0, 171.0, 100_000.0)] == [1, 1, 1]  # no prefix to rebuild
+    assert float(use_expanded_form(part, 1.0, 1.0)) == 0 and float(use_expanded_form(part, 100_000.0, 1000.0)) == 1
 
 
 @pytest.mark.parametrize(
@@ -141,14 +141,14 @@ def test_the_form_of_latent_attention_turns_at_171_new_tokens(model: str) -> Non
 )
 def test_the_form_that_is_done_sooner_is_taken(weights: str, assume: str, turn: int, attention: float, product: float) -> None:
     deployment = on("deepseek-v3", "8xh100-sxm", weights=weights, assume=assume)
-    part, value = latent_part(deployment), worth(deployment)
-    assert [float(is_expanded(part, new, 1e12, value)) for new in (float(turn), turn + 1.0)] == [0, 1]
+    part, value = latent_part(deployment), attention_to_gemm_rate_ratio(deployment)
+    assert [float(use_expanded_form(part, new, 1e12, value)) for new in (float(turn), turn + 1.0)] == [0, 1]
     for cached, new in itertools.product((1000.0, 50_000.0), (10.0, 80.0, 120.0, 160.0, 200.0, 300.0, 400.0, 5000.0)):
         seconds = []
         for expanded in (0.0, 1.0):  # of one head: attention, and its products
             pairs = new * cached + new * (new + 1) / 2
             seconds.append((2176 - 1536 * expanded) * pairs / attention + 2 * 512 * 256 * (new + cached * expanded) / product)
-        assert float(is_expanded(part, new, cached, value)) == (seconds[1] < seconds[0]), (cached, new)
+        assert float(use_expanded_form(part, new, cached, value)) == (seconds[1] < seconds[0]), (cached, new)
 
 
 @pytest.mark.parametrize("model", sorted(lookup.entries("models")))
@@ -188,10 +188,10 @@ def test_presets_in_order(model: str) -> None:
                     continue
             if len(found) == 5:
                 usual = prefill(on(model, machine, tp, pp, dp, assume="typical"), new, cached, batch, chunk)
-                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.pace_s > found[3].pace_s).all()
+                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.batch_prefill_s > found[3].batch_prefill_s).all()
             for faster, slower in itertools.pairwise(found):
-                assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.pace_s <= slower.pace_s * (1 + 1e-12)).all()
-            assert all((one.ttft_s > 0).all() and (one.pace_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
+                assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.batch_prefill_s <= slower.batch_prefill_s * (1 + 1e-12)).all()
+            assert all((one.ttft_s > 0).all() and (one.batch_prefill_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
 
 
 @pytest.mark.parametrize(("tp", "pp", "dp"), [(4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 1), (1, 2, 2)])
@@ -213,13 +213,13 @@ def test_a_first_token_passes_every_stage() -> None:
         staged = prefill(on(model, f"{pp}xh100-sxm", 1, pp, network="ideal"), 1000, 500, np.array([1.0, pp, 2 * pp]))
         assert staged.ttft_s[0] == staged.ttft_s[1] == pytest.approx(float(whole.ttft_s), rel=1e-9)  # a prompt passes all layers
         assert staged.ttft_s[2] > staged.ttft_s[0]  # two prompts in a micro-batch
-        slowest = staged.pace_s[1] / pp
-        assert whole.ttft_s / pp < slowest < whole.ttft_s / pp * 1.2 and staged.pace_s[0] == staged.ttft_s[0]
+        slowest = staged.batch_prefill_s[1] / pp
+        assert whole.ttft_s / pp < slowest < whole.ttft_s / pp * 1.2 and staged.batch_prefill_s[0] == staged.ttft_s[0]
     # 32 layers on three stages: 11, 11 and 10 with the head; the slowest of them sets the pace of three prompts
     lines = {line.op: float(line.time_s) for line in prefill_lines(on("llama-3.1-8b", "h100-sxm"), 1000, 500, 1)}
     layers, head = sum(time for op, time in lines.items() if op != "head"), lines["head"]
     three = prefill(on("llama-3.1-8b", "3xh100-sxm", 1, 3, network="ideal"), 1000, 500, 3)
-    assert three.pace_s == pytest.approx(3 * max(11 / 32 * layers, 10 / 32 * layers + head), rel=1e-9)
+    assert three.batch_prefill_s == pytest.approx(3 * max(11 / 32 * layers, 10 / 32 * layers + head), rel=1e-9)
 
 
 def gflop(model: str, chunk: int | None, new: int = 3000, cached: int = 700) -> dict[str, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
 
 CACHED = (0, 1, 2, 3, 6, 7, 8, 9, 15, 16, 17, 40, 99, 100, 101)
 NEW = (1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 64, 130)
@@ -49,8 +49,8 @@ SPANS: list[tuple[Span, Entries]] = [
     *((Sum((Pool(r), Window(w))), together(pool(r), window(w))) for r, w in ((4, 8), (16, 1), (128, 3))),
     *((Sum((Top(Pool(4), k), Window(8))), together(most(k, pool(4)), window(8))) for k in (1, 5, 100)),
     (Reserved(Window(8)), window(8)),
-    (Borrowed(Full()), full),
-    (Borrowed(Window(3)), window(3)),
+    (SharedKV(Full()), full),
+    (SharedKV(Window(3)), window(3)),
 ]
 NAMES = [f"{span}"[:60] for span, _ in SPANS]
 
@@ -79,9 +79,9 @@ def test_one_token_reads_what_a_decode_step_reads(span: Span, entries: Entries) 
     for seq in range(1, 150):
         expected = len(entries(seq))
         if not (isinstance(span, Chunk) and not span.exact):  # whose decode takes the fullest step
-            assert float(span.reads(float(seq))) == expected, seq
+            assert float(span.entries_read(float(seq))) == expected, seq
         assert float(span.pairs(seq - 1.0, 1.0)) == expected
-        assert float(span.moved(seq - 1.0, 1.0)) == expected
+        assert float(span.prefill_traffic(seq - 1.0, 1.0)) == expected
 
 
 @pytest.mark.parametrize(("span", "entries"), SPANS, ids=NAMES)
@@ -89,7 +89,7 @@ def test_each_entry_is_moved_once(span: Span, entries: Entries) -> None:
     """Loaded: what any of the new tokens looks at of the cached part. Written: what of the new tokens is kept."""
     chosen = isinstance(span, Top) or (isinstance(span, Sum) and isinstance(span.parts[0], Top))
     for cached, new in itertools.product(CACHED, NEW):
-        moved = float(span.moved(float(cached), float(new)))
+        moved = float(span.prefill_traffic(float(cached), float(new)))
         looked_at = [entries(s) for s in range(cached + 1, cached + new + 1)]
         if chosen:  # which entries the tokens choose is their own matter: at most k each, at least those of one
             assert len(looked_at[-1]) <= moved <= sum(map(len, looked_at))

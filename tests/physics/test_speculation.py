@@ -11,9 +11,9 @@ from roofcalc.deployment.deployment import Draft
 from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.decode_ops import at, sequence_operations
+from roofcalc.physics.decode_ops import at_context, sequence_operations
 from roofcalc.physics.generation import mean_step, step_at
-from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Pool, Reserved, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
 from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
 from roofcalc.specs.parameter_count import count
@@ -73,23 +73,23 @@ def test_a_full_batch_computes_for_every_draft() -> None:
         (Sum((Pool(128), Window(128))), 10_000, 4, 78 + 131),
         (Sum((Top(Pool(4), 16), Window(128))), 1000, 4, 64 + 131),
         (Reserved(Window(128)), 1000, 4, 131),
-        (Borrowed(Window(128)), 1000, 4, 131),
+        (SharedKV(Window(128)), 1000, 4, 131),
     ],
 )
 def test_what_several_tokens_read_together(span: Span, seq: int, tokens: int, expected: int) -> None:
-    assert float(span.together(tokens).reads(float(seq))) == expected
-    assert span.together(1).reads(float(seq)) == span.reads(float(seq))
+    assert float(span.read_by_tokens(tokens).entries_read(float(seq))) == expected
+    assert span.read_by_tokens(1).entries_read(float(seq)) == span.entries_read(float(seq))
 
 
 def test_verification_multiplies_flops_and_reads_the_cache_once() -> None:
     for model in KINDS:
         deployment = on(model, "8xh200-sxm")
         for stage in deployment.stages:
-            for one, four in zip(*(sequence_operations(deployment, stage, at(5000.0), q) for q in (1.0, 4.0)), strict=True):
+            for one, four in zip(*(sequence_operations(deployment, stage, at_context(5000.0), q) for q in (1.0, 4.0)), strict=True):
                 assert float(four.flops) == pytest.approx(4 * float(one.flops))
                 assert float(one.bytes) <= float(four.bytes) <= 4 * float(one.bytes), one.name
     dense = on("llama-3.1-8b", "h100-sxm")
-    one, four = (sequence_operations(dense, dense.stages[0], at(5000.0), q)[0] for q in (1.0, 4.0))
+    one, four = (sequence_operations(dense, dense.stages[0], at_context(5000.0), q)[0] for q in (1.0, 4.0))
     assert float(four.bytes) == float(one.bytes) == 5000 * 2 * 8 * 128 * 2  # a layer's keys and values
 
 
@@ -197,21 +197,21 @@ def test_steps_with_drafts_never_get_shorter() -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ("--draft 2", "acceptance: the rate at which drafts are accepted is never assumed; give it too"),
-        ("--mtp", "acceptance: the rate"),
-        ("--draft-model llama-3.2-1b --draft 3", "acceptance: the rate"),
-        ("--acceptance 0.7", "draft: give the tokens drafted per step too"),
-        ("--draft-model llama-3.2-1b --acceptance 0.7", "draft: give the tokens drafted per step too"),
+        ("--draft 2", "acceptance: there is no default acceptance rate; give it too"),
+        ("--mtp", "acceptance: there is no default"),
+        ("--draft-model llama-3.2-1b --draft 3", "acceptance: there is no default"),
+        ("--acceptance 0.7", "--draft: give the number of tokens drafted per step too"),
+        ("--draft-model llama-3.2-1b --acceptance 0.7", "--draft: give the number of tokens drafted per step too"),
         ("--draft 0 --acceptance 0.7", "draft: expected 1 to 1000, got 0"),
         ("--draft 1.5 --acceptance 0.7", "draft: expected a whole number, got 1.5"),
         ("--draft 1,2 --acceptance 0.7", "draft: expected one number, got 2"),
         ("--draft 2 --acceptance 1.7", "acceptance: expected a rate from 0 to 1, got 1.7"),
         ("--draft 2 --acceptance -0.1", "acceptance: expected a rate from 0 to 1, got -0.1"),
         ("--draft 2 --acceptance nan", "acceptance: expected a rate"),
-        ("--draft 2 --acceptance 0.7 --pp 8", "draft: speculation is modelled on one stage, not in a pipeline of 8; give --pp 1"),
-        ("--draft 2 --acceptance 0.7 --mtp --draft-model llama-3.2-1b", "draft: either a draft model or --mtp, not both"),
+        ("--draft 2 --acceptance 0.7 --pp 8", "--draft: speculative decoding is not modelled with pipeline parallelism (pp 8); give --pp 1"),
+        ("--draft 2 --acceptance 0.7 --mtp --draft-model llama-3.2-1b", "--draft-model, --mtp: give one drafter, not both"),
         ("--draft 2 --acceptance 0.7 --draft-model nope", "unknown model 'nope'"),
-        ("--draft 2 --acceptance 0.7 --draft-model qwen2.5-0.5b", "tp 8 does not divide the 14 query heads of qwen2.5-0.5b"),
+        ("--draft 2 --acceptance 0.7 --draft-model qwen2.5-0.5b", "tp: 8 does not divide the 14 query heads of qwen2.5-0.5b"),
     ],
 )
 def test_bad_speculation(options: str, complaint: str) -> None:
@@ -222,9 +222,9 @@ def test_bad_speculation(options: str, complaint: str) -> None:
 
 def test_models_without_such_layers_say_so() -> None:
     assert "mtp: llama-3.1-8b has no multi-token-prediction layers" in refused("max-batch llama-3.1-8b h100-sxm --mtp --acceptance 0.7")
-    with pytest.raises(RoofcalcError, match="leave drafts"):
+    with pytest.raises(RoofcalcError, match="leave the draft options out"):
         rc.ops("llama-3.1-8b", "h100-sxm", seq=1000, draft=2, acceptance=0.7)
-    with pytest.raises(RoofcalcError, match="leave drafts"):
+    with pytest.raises(RoofcalcError, match="leave out the draft options"):
         rc.explain("interactivity", "llama-3.1-8b", "h100-sxm", seq=1000, batch=1, draft=2, acceptance=0.7)
 
 
@@ -234,5 +234,5 @@ def test_rows_say_who_drafts() -> None:
     assert (own["draft"], own["acceptance"], own["mtp"]) == ("1", "0.7", "true")
     assert (other["draft"], other["draft_model"]) == ("2", "llama-3.2-1b") and "mtp" not in other
     assert free["draft"] == "2" and "draft_model" not in free
-    assert "note: drafts cost nothing here (2 per step, looked up)" in run(f"{line} --draft 2").stderr
-    assert "cost nothing" not in run(f"{line} --mtp").stderr
+    assert "note: 2 draft tokens per step are assumed free" in run(f"{line} --draft 2").stderr
+    assert "assumed free" not in run(f"{line} --mtp").stderr

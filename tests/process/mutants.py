@@ -11,7 +11,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
-from roofcalc.physics.ops.gemm import products
+from roofcalc.physics.ops.gemm import gemms
 from roofcalc.physics.ops.types import Cache
 from roofcalc.solvers.planner import demand, replica, select
 from roofcalc.specs.attention import GQA
@@ -40,9 +40,9 @@ def kv_zero_beyond_the_heads() -> None:
 
 def weights_read_once_per_sequence() -> None:
     def wrong(*args: Any) -> Any:
-        return [one._replace(weights=0.0, moved=one.weights) for one in products(*args)]
+        return [one._replace(weights=0.0, activation_bytes=one.weights) for one in gemms(*args)]
 
-    decode_ops.products = wrong  # type: ignore[attr-defined]
+    decode_ops.gemms = wrong  # type: ignore[attr-defined]
 
 
 def weights_never_amortised() -> None:
@@ -51,13 +51,13 @@ def weights_never_amortised() -> None:
 
 
 def attention_without_flops() -> None:
-    attended = decode_ops.attended
-    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), flops=0.0)
+    attention_op = decode_ops.attention_op
+    decode_ops.attention_op = lambda *args, **given: _changed(attention_op(*args, **given), flops=0.0)
 
 
 def cache_written_back() -> None:
-    attended = decode_ops.attended
-    decode_ops.attended = lambda *args, **given: _changed(attended(*args, **given), bytes=2.0)
+    attention_op = decode_ops.attention_op
+    decode_ops.attention_op = lambda *args, **given: _changed(attention_op(*args, **given), bytes=2.0)
 
 
 def sparse_peaks() -> None:
@@ -67,19 +67,17 @@ def sparse_peaks() -> None:
 
 def _of_every_block(change: Callable[[Model, GQA], GQA]) -> None:
     """Models as the catalog gives them, with each grouped-query attention changed."""
-    build = lookup.build
+    read = lookup.model
 
-    def wrong(record: Any, *rest: Any) -> Any:
-        built = build(record, *rest)
-        if not isinstance(built, Model):
-            return built
+    def wrong(*args: Any) -> tuple[Model, list[str]]:
+        model, notes = read(*args)
         blocks = {
-            name: replace(block, attention=change(built, block.attention)) if isinstance(block.attention, GQA) else block
-            for name, block in built.blocks.items()
+            name: replace(block, attention=change(model, block.attention)) if isinstance(block.attention, GQA) else block
+            for name, block in model.blocks.items()
         }
-        return replace(built, blocks=blocks)
+        return replace(model, blocks=blocks), notes
 
-    lookup.build = wrong  # type: ignore[attr-defined]
+    lookup.model = wrong
 
 
 def head_dim_derived() -> None:
@@ -103,36 +101,36 @@ def block_choice_reads_everything() -> None:
 
 
 def borrowed_caches_held_again() -> None:
-    kv_span.Borrowed.holds = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_span.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def experts_of_one_token_at_any_batch() -> None:
-    ffn.distinct = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
+    ffn.expected_active_experts = lambda routed, tokens: routed.top_k * routed.experts / routed.routed + 0.0 * tokens  # type: ignore[assignment]
 
 
 def all_experts_always() -> None:
-    ffn.distinct = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
+    ffn.expected_active_experts = lambda routed, tokens: routed.experts + 0.0 * tokens  # type: ignore[assignment]
 
 
 def experts_hit_never_twice() -> None:
-    ffn.distinct = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
+    ffn.expected_active_experts = lambda routed, tokens: np.minimum(tokens * routed.top_k, routed.experts)  # type: ignore[assignment]
 
 
 def imbalance_without_end() -> None:
     def wrong(routed: Any, load: float, tokens: Any) -> Any:
-        return load * ffn.distinct(routed, tokens)
+        return load * ffn.expected_active_experts(routed, tokens)
 
-    ffn.read_experts = decode_ops.read_experts = gemm_time.read_experts = wrong  # type: ignore[assignment,attr-defined]
+    ffn.expected_experts_read = decode_ops.expected_experts_read = gemm_time.expected_experts_read = wrong  # type: ignore[assignment,attr-defined]
 
 
 def every_expert_counts_as_real() -> None:
-    experts = registry.KINDS[Experts]
+    kind = registry.KINDS[Experts]
 
     def wrong(network: Experts, *rest: Any) -> Any:
-        part = experts(network, *rest)
+        part = kind.function(network, *rest)
         return replace(part, routed=replace(part.routed, routed=network.experts))
 
-    registry.KINDS[Experts] = wrong
+    registry.KINDS[Experts] = kind._replace(function=wrong)
 
 
 def latent_experts_at_full_width() -> None:
@@ -140,8 +138,8 @@ def latent_experts_at_full_width() -> None:
 
 
 def experts_always_divide() -> None:
-    def held(routed: Any, place: Any) -> float:
-        return float((routed.experts + place.redundant) / (place.ep if place.ep > 1 else place.group))
+    def held(routed: Any, sharding: Any) -> float:
+        return float((routed.experts + sharding.redundant) / (sharding.ep if sharding.ep > 1 else sharding.group))
 
     ffn.held_experts = memory.held_experts = held  # type: ignore[assignment,attr-defined]
 
@@ -156,42 +154,42 @@ def replicated_router_divided() -> None:
 
 
 def exchange_without_network() -> None:
-    decode_ops.exchange = lambda *args: []  # type: ignore[assignment]
+    decode_ops.expert_all_to_all = lambda *args: []  # type: ignore[assignment]
 
 
 def latent_cache_divided_by_ranks() -> None:
     whole = mla.latent_bytes
-    mla.latent_bytes = lambda attention, place: whole(attention, place) / place.tp  # type: ignore[assignment]
+    mla.latent_bytes = lambda attention, sharding: whole(attention, sharding) / sharding.tp  # type: ignore[assignment]
 
 
 def rotary_part_dropped() -> None:
-    mla.latent_bytes = lambda attention, place: attention.kv_rank * place.kv_bytes  # type: ignore[assignment]
+    mla.latent_bytes = lambda attention, sharding: attention.kv_rank * sharding.kv_bytes  # type: ignore[assignment]
 
 
 def latents_kept_as_heads() -> None:
-    mla.latent_bytes = lambda attention, place: (
-        attention.heads // place.tp * (attention.nope_dim + attention.rope_dim + attention.v_dim) * place.kv_bytes
+    mla.latent_bytes = lambda attention, sharding: (
+        attention.heads // sharding.tp * (attention.nope_dim + attention.rope_dim + attention.v_dim) * sharding.kv_bytes
     )  # type: ignore[assignment]
 
 
 def narrow_latents_without_scales() -> None:
-    mla.latent_bytes = lambda attention, place: (attention.kv_rank + attention.rope_dim) * place.kv_bytes  # type: ignore[assignment]
+    mla.latent_bytes = lambda attention, sharding: (attention.kv_rank + attention.rope_dim) * sharding.kv_bytes  # type: ignore[assignment]
 
 
 def indexer_for_nothing() -> None:
-    def free(index: Any, candidates: Any, place: Any) -> Cache:
+    def free(index: Any, candidates: Any, sharding: Any) -> Cache:
         return Cache("index", candidates, 0.0, 0.0, "index")
 
     attention_operations.index_cache = mla.index_cache = free  # type: ignore[assignment,attr-defined]
 
 
 def pools_not_compressed() -> None:
-    kv_span.Pool.reads = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_span.Pool.entries_read = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def state_read_and_not_written() -> None:
-    updated = decode_ops.updated
-    decode_ops.updated = lambda *args, **given: _changed(updated(*args, **given), bytes=0.5)
+    state_update_op = decode_ops.state_update_op
+    decode_ops.state_update_op = lambda *args, **given: _changed(state_update_op(*args, **given), bytes=0.5)
 
 
 def links_of_both_directions() -> None:
@@ -206,7 +204,7 @@ def requests_without_their_first_token() -> None:
 
 def prompts_read_for_nothing() -> None:
     asked = replica.requests_per_s
-    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prompt_s=0.0))  # type: ignore[assignment]
+    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prefill_s_per_request=0.0))  # type: ignore[assignment]
 
 
 def mixes_held_by_requests() -> None:
@@ -214,14 +212,14 @@ def mixes_held_by_requests() -> None:
 
 
 def pools_of_equal_size() -> None:
-    frontier.together = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
+    frontier.disaggregated_throughput = lambda rate, osl, decoding: np.minimum(rate * osl, decoding) / 2  # type: ignore[assignment]
 
 
 def spare_devices_and_not_replicas() -> None:
     chosen = select.choices
 
-    def wrong(demand: Any, market: Any, piece: Any) -> Any:
-        return chosen(demand, market._replace(lost=market.lost / piece.deployment.hardware.count), piece)
+    def wrong(demand: Any, inventory: Any, piece: Any) -> Any:
+        return chosen(demand, inventory._replace(spares=inventory.spares / piece.deployment.hardware.count), piece)
 
     select.choices = wrong
 

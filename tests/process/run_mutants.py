@@ -1,4 +1,4 @@
-"""Runs the claims once per mutant, each in a fork of a process that has imported them: one line of JSON per mutant."""
+"""Runs the claims once per mutant, each in a fork of a process that has collected them: one line of JSON per mutant."""
 
 import contextlib
 import io
@@ -34,40 +34,66 @@ class _Recorder:
             self.passed += 1
 
 
-def _run(mutant: str) -> str:
+def _run(session: pytest.Session, mutant: str) -> str:
     """The claims' outcome with `mutant` patched in, as a line of JSON."""
     recorder = _Recorder(MUTANTS[mutant][1] if mutant else ())
-    with contextlib.redirect_stdout(io.StringIO()):
-        if mutant:
-            MUTANTS[mutant][0]()
-        pytest.main(["-q", "-n0", "-p", "no:cacheprovider", "--tb=no", *CLAIMS], plugins=[recorder])
+    session.config.pluginmanager.register(recorder)
+    if mutant:
+        MUTANTS[mutant][0]()
+    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.shouldstop:
+            break
     return json.dumps({"mutant": mutant, "passed": recorder.passed, "failed": recorder.failed, "errors": sorted(set(recorder.errors))})
 
 
-def _fork(mutant: str) -> tuple[int, int]:
+def _fork(session: pytest.Session, mutant: str) -> tuple[int, int]:
     """Process id of a fork that runs `mutant`, and the end of a pipe that its answer can be read from."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(read)
-        with os.fdopen(write, "w") as pipe:
-            pipe.write(_run(mutant))
-        os._exit(0)
+        status = 1
+        try:
+            os.close(read)
+            with os.fdopen(write, "w") as pipe:
+                pipe.write(_run(session, mutant))
+            status = 0
+        finally:
+            os._exit(status)
     os.close(write)
     return child, read
 
 
+class _Mutants:
+    """A session's loop over its tests, replaced: a fork per mutant, `AT_ONCE` at a time. Collection is paid for once."""
+
+    def __init__(self) -> None:
+        self.answers: list[str] = []
+        self.ended_badly: list[str] = []
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        waiting = ["", *MUTANTS]
+        running: list[tuple[str, int, int]] = []
+        while waiting or running:
+            while waiting and len(running) < AT_ONCE:
+                mutant = waiting.pop(0)
+                running.append((mutant, *_fork(session, mutant)))
+            mutant, child, read = running.pop(0)
+            with os.fdopen(read) as pipe:
+                self.answers.append(pipe.read())
+            if os.waitpid(child, 0)[1] != 0:
+                self.ended_badly.append(mutant)
+        return True
+
+
 def main() -> None:
-    waiting = ["", *MUTANTS]
-    running: list[tuple[int, int]] = []
-    while waiting or running:
-        while waiting and len(running) < AT_ONCE:
-            running.append(_fork(waiting.pop(0)))
-        child, read = running.pop(0)
-        with os.fdopen(read) as pipe:
-            print(pipe.read(), flush=True)
-        if os.waitpid(child, 0)[1] != 0:
-            sys.exit(f"a fork ended with status {child}")
+    mutants = _Mutants()
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", "--tb=no", "-s"]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        pytest.main([*options, *CLAIMS], plugins=[mutants])
+    print(*mutants.answers, sep="\n")
+    if mutants.ended_badly or not mutants.answers:
+        sys.exit(f"forks that ended with an error: {', '.join(mutants.ended_badly)}\n{said.getvalue()}")
 
 
 if __name__ == "__main__":

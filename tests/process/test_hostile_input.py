@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from roofcalc.report.csv_json import csv_lines
 from roofcalc.report.table import Block, Column, Table
-from roofcalc.report.writers import csv_lines
 from tests.shell import refused, rows, run
 
 LINE = "max-batch llama-3.1-8b h100-sxm --seq 1k"
@@ -28,16 +28,16 @@ MERGES = "a: &a {k: 1}\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} {{<<: [{', '
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (BOMB.encode(), "nests or repeats beyond any catalog file"),
+        (BOMB.encode(), "nested too deeply or too large"),
         (MERGES.encode(), "unknown key"),
-        (b"a: " + b"[" * 500 + b"]" * 500, "nests"),
-        (b"a: " + b"{b: " * 500 + b"1" + b"}" * 500, "nests"),
-        (b"a: &a [*a]", "nests or repeats"),
+        (b"a: " + b"[" * 500 + b"]" * 500, "nested"),
+        (b"a: " + b"{b: " * 500 + b"1" + b"}" * 500, "nested"),
+        (b"a: &a [*a]", "nested too deeply"),
         (b"name: given\nvocab: !!python/object/apply:os.system [ls]\n", "vocab: expected a whole number, got a list"),
-        (b"name: given\nvocab: !!bool maybe\n", "'maybe' is not what its tag bool says"),
-        (b"name: given\nvocab: !!timestamp soon\n", "'soon' is not what its tag timestamp says"),
-        (b"name: given\nvocab: !!int ''\n", "'' is not what its tag int says"),
-        (b"name: given\nvocab: 0x" + b"f" * 5000, "a number of 20,000 bits is no figure"),
+        (b"name: given\nvocab: !!bool maybe\n", "'maybe' is not a valid bool"),
+        (b"name: given\nvocab: !!timestamp soon\n", "'soon' is not a valid timestamp"),
+        (b"name: given\nvocab: !!int ''\n", "'' is not a valid int"),
+        (b"name: given\nvocab: 0x" + b"f" * 5000, "integers of 20,000 bits are not supported"),
         (b"name: given\nblocks: {b: {attention: {type: [mla]}}}\n", "unknown kind a list"),
         (b"name: given\nvocab: 1\x000\n", "control characters are not allowed"),
         (b"\xff\xfen\x00a\x00", "is not UTF-8 text"),
@@ -54,7 +54,7 @@ def test_a_file_of_100_mb_is_refused_by_its_size(tmp_path: Path) -> None:
         path = tmp_path / name
         path.touch()
         os.truncate(path, 100_000_000)  # a hole: it takes no room
-        assert "larger than 1,000,000 bytes" in refused(f"models show {path}")
+        assert "larger than the limit of 1,000,000 bytes" in refused(f"models show {path}")
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_files_of_requests_checks_and_points_that_are_none(line: str, tmp_path: 
         "pipe": "not a regular file",
         "zero": "not a regular file",
         "round": "symbolic links",
-        "large": "larger than 1,000,000 bytes",
+        "large": "larger than the limit of 1,000,000 bytes",
         "latin": "byte 9 is not UTF-8 text",
         "empty": "",
         "nowhere": "cannot be read: No such file or directory",
@@ -198,6 +198,6 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("roofcalc.report.writers._put", full)
+    monkeypatch.setattr("roofcalc.report.streams._put", full)
     assert "a.csv: cannot be written: No space left on device" in refused(f"{LINE} -o {target}")
     assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

@@ -52,7 +52,7 @@ def test_the_wheel_asks_for_little(wheel: Path) -> None:
         metadata = archive.read(f"roofcalc-{__version__}.dist-info/METADATA").decode()
         scripts = archive.read(f"roofcalc-{__version__}.dist-info/entry_points.txt").decode()
     needed = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra)", metadata, re.MULTILINE)
-    assert sorted(needed) == ["numpy", "pyyaml", "typer"] and "Requires-Python: >=3.11\n" in metadata
+    assert sorted(needed) == ["numpy", "pyyaml", "rich", "typer"] and "Requires-Python: >=3.11\n" in metadata
     assert "roofcalc = roofcalc.__main__:main" in scripts
 
 
@@ -111,6 +111,10 @@ def test_an_installed_wheel_answers_outside_the_checkout(version: str, wheel: Pa
     drawn = subprocess.run(plot, capture_output=True, text=True, cwd=tmp_path, env=clean)
     assert (drawn.returncode, drawn.stderr) == (2, "error: charts need matplotlib: pip install 'roofcalc[plot]'\n")
     where = subprocess.run(
-        [python, "-c", "from roofcalc.catalog import lookup; print(lookup.built_in('models'))"], capture_output=True, text=True, cwd=tmp_path, env=clean
+        [python, "-c", "from roofcalc.catalog import lookup; print(lookup.built_in('models'))"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=clean,
     )
     assert where.stdout.strip().startswith(str(tmp_path)) and where.stdout.strip().endswith("roofcalc/catalogs/models")

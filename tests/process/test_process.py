@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from functools import partial
 
 import pytest
+
+from roofcalc.cli.app import guarded
 
 ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]
 LINE = ["max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k:64k:100", "-f", "csv", "-q"]
@@ -58,7 +61,7 @@ def test_pipes_carry_no_escapes(environment: dict[str, str]) -> None:
         assert b"\x1b" not in result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(("environment", "styled"), [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "0"}, False), ({"TTY_COMPATIBLE": "1"}, False)])
+@pytest.mark.parametrize(("environment", "styled"), [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": ""}, False), ({"GITHUB_ACTIONS": "true"}, False)])
 def test_forced_colour(environment: dict[str, str], styled: bool) -> None:
     result = subprocess.run([*ROOFCALC, *LINE[:3]], capture_output=True, env={**os.environ, **environment})
     assert (b"\x1b[" in result.stdout) is styled
@@ -101,11 +104,11 @@ def in_terminal(columns: int, *arguments: str, **environment: str) -> str:
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_tables_fit_the_terminal(columns: int) -> None:
     arguments = ("max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661")
-    shown = in_terminal(columns, *arguments, NO_COLOR="1", TERM="xterm")
+    shown = re.sub("\x1b\\[[0-9;]*m", "", in_terminal(columns, *arguments, NO_COLOR="1", TERM="xterm"))
     rows = [line for line in shown.splitlines() if line.strip()]
     assert all(len(line) <= max(columns, 50) for line in rows)  # the heading line alone is 50 wide
     assert "385" in shown and "capacity" in shown
-    assert ("left out to fit" in shown) == (columns < 120)
+    assert ("omitted to fit" in shown) == (columns < 120)
 
 
 def test_long_words_fold_and_stay_whole() -> None:
@@ -118,7 +121,8 @@ def test_colour_only_on_a_terminal_that_wants_it() -> None:
     arguments = ("max-batch", "llama-3.1-8b", "h100-sxm", "--seq", "1k")
     assert "\x1b[1m" in in_terminal(120, *arguments, TERM="xterm")
     assert "\x1b" not in in_terminal(120, *arguments, TERM="dumb")
-    assert "\x1b[1m" not in in_terminal(120, *arguments, TERM="xterm", NO_COLOR="1")
+    plain = in_terminal(120, *arguments, TERM="xterm", NO_COLOR="1")  # bold is not a colour
+    assert not re.search("\x1b\\[[0-9;]*(3|4|9|10)[0-9]", plain)
 
 
 def imported(*arguments: str) -> set[str]:
@@ -130,13 +134,34 @@ def imported(*arguments: str) -> set[str]:
 
 def test_a_start_imports_only_what_it_uses() -> None:
     version = imported("--version")
-    assert not {"numpy", "yaml", "rich", "roofcalc.questions"} & version
+    assert not {"numpy", "yaml", "rich", "roofcalc.commands"} & version
     plain = imported(*LINE)
     assert "numpy" in plain
     heavy = {"pydantic", "matplotlib", "rich", "importlib.metadata", "dataclasses", "numpy.testing"}
     assert not heavy & plain
-    assert not {name for name in plain if name.startswith(("roofcalc.listing", "roofcalc.cli.hardware", "roofcalc.cli.memory"))}
+    assert not {name for name in plain if name.startswith(("roofcalc.commands.catalog", "roofcalc.commands.memory"))}
     assert "pydantic" not in imported(*LINE[:-3])
+
+
+def test_garbage_is_collected_while_a_command_runs() -> None:
+    code = "import atexit, gc, sys; atexit.register(lambda: print(gc.isenabled(), file=sys.stderr)); from roofcalc.__main__ import main; main()"
+    assert subprocess.run([sys.executable, "-c", code, *LINE], capture_output=True, text=True).stderr == "True\n"
+
+
+def test_only_failures_to_write_are_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(error: Exception) -> str:
+        def run() -> None:
+            raise error
+
+        assert guarded(run) == 1
+        return capsys.readouterr().err
+
+    class Formatted(Exception):
+        def format_message(self) -> str:
+            return "looks like a usage error"
+
+    assert fails(FileNotFoundError(2, "No such file", "x")).startswith("error: unexpected FileNotFoundError")
+    assert fails(Formatted("x")).startswith("error: unexpected Formatted")
 
 
 def test_importing_the_package_is_cheap() -> None:

@@ -24,7 +24,7 @@ WAYS = (
 )
 
 
-def worked_again(sections: list[Section]) -> int:
+def reevaluated(sections: list[Section]) -> int:
     """How many lines of numbers come to what stands behind them."""
     count = 0
     for section in sections:
@@ -44,12 +44,12 @@ def test_the_working_arrives_at_the_answer(model: str) -> None:
                 try:
                     found = rc.explain("prefill", model, machine, seq=new, cached=cached, batch=batch, **given)
                 except RoofcalcError as error:  # one device has no two stages, one copy of the cache no stripes
-                    assert str(error).startswith(("pp 2", "dcp 2"))
+                    assert str(error).startswith(("pp 2", "--dcp: 2"))
                     continue
                 (row,), (sections,) = found.table.rows(), found.rows
                 (answer,) = [line.value for line in sections[-1].lines if line.what == "TTFT"]
                 assert float(answer) * 1e3 == pytest.approx(row["ttft_ms"], rel=1e-9), (machine, given)
-                assert worked_again(sections) > 40
+                assert reevaluated(sections) > 40
                 explained += 1
     assert explained >= 45
 
@@ -61,10 +61,10 @@ def test_other_workings_can_be_worked_out_again_too(command: str, model: str) ->
         try:
             found = rc.explain(command, model, "16xh100-sxm", seq=9000, batch=20, **given)
         except RoofcalcError as error:
-            assert str(error).startswith("dcp 2")
+            assert str(error).startswith("--dcp: 2")
             continue
         ((row,), (sections,)) = found.table.rows(), found.rows
-        assert worked_again(sections) > 10
+        assert reevaluated(sections) > 10
         if command == "interactivity":
             (speed,) = [line.value for line in sections[-1].lines if line.what == "interactivity"]
             assert float(speed) == pytest.approx(row["interactivity_tok_s"], rel=1e-9), given
@@ -74,10 +74,10 @@ def test_the_prefill_that_helps_to_understand() -> None:
     text = run("explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k").stdout
     # C + P = 110,000: tri(110,000) − tri(100,000) pairs
     assert "pairs = sum_C_P − sum_C = 6050055000 − 5000050000 = 1050005000" in text
-    assert "the one that is done sooner: keys and values of all heads are rebuilt from the latents" in text
-    assert "T = 1 the last token of each sequence is scored" in text
+    assert "the faster one: expanded, keys and values of all heads are rebuilt from the latents" in text
+    assert "T = 1 only the last token of each sequence is scored" in text
     few = run("explain prefill deepseek-v3 8xh200-sxm --seq 10 --cached 100k").stdout
-    assert "the one that is done sooner: heads attend to the latents" in few
+    assert "the faster one: absorbed, heads attend to the latents" in few
     assert run("explain prefill gemma-3-27b h100-sxm --seq 1k -f md").stdout.startswith("### prefill: gemma-3-27b on h100-sxm")
 
 
@@ -85,4 +85,4 @@ def test_what_is_not_explained_is_said() -> None:
     with pytest.raises(RoofcalcError, match="chunk: explain shows a prefill in one step"):
         rc.explain("prefill", "llama-3.1-8b", "h100-sxm", seq=1000, chunk=100)
     assert "cached: expected a whole number" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1k --cached 0.5")
-    assert "rows; name one context and batch" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1:1000:1")
+    assert "so give a single context and batch" in refused("explain prefill llama-3.1-8b h100-sxm --seq 1:1000:1")

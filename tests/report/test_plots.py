@@ -47,7 +47,7 @@ def frontier(points: list[dict[str, Any]] | None = None) -> Table:
         columns.INTERACTIVITY,
         columns.PER_DEVICE,
         columns.LIMITED_BY,
-        *columns.FRONTIER_APART,
+        *columns.FRONTIER_DISAGGREGATED,
     )
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
@@ -365,13 +365,13 @@ def test_notes_go_to_standard_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        (f"plot memory {LLAMA}", "name a file for the picture, such as -o memory.svg"),
-        (f"plot memory {LLAMA} -o ''", "a file's name is missing"),
-        (f"plot memory {LLAMA} -o a.jpg", "'a.jpg' ends in none of .svg, .png, .pdf"),
+        (f"plot memory {LLAMA}", "--output: name a file for the chart, such as -o memory.svg"),
+        (f"plot memory {LLAMA} -o ''", "--output: the file name is empty"),
+        (f"plot memory {LLAMA} -o a.jpg", "--output: 'a.jpg' must end in .svg or .png or .pdf"),
         (f"plot memory {LLAMA} -o a.pgn", "did you mean png?"),
-        (f"plot memory {LLAMA} --seq 4k -o a.svg", "a line needs two points or more; give several of --seq, such as --seq 1k:128k:x2"),
-        (f"plot memory {LLAMA} --batch 1:25:1 -o a.svg", "25 lines are more than one chart can tell apart; ask for at most 24"),
-        (f"plot ops {LLAMA} -o a.svg", "8 cases are more than one roofline can show; at most 4"),
+        (f"plot memory {LLAMA} --seq 4k -o a.svg", "a line needs at least two points; give several values of --seq, such as --seq 1k:128k:x2"),
+        (f"plot memory {LLAMA} --batch 1:25:1 -o a.svg", "25 lines are too many for one chart; request at most 24"),
+        (f"plot ops {LLAMA} -o a.svg", "8 cases are too many for one roofline chart; at most 4"),
         (f"plot memry {LLAMA} -o a.svg", "did you mean memory?"),
         ("plot memory nope 8xh100-sxm -o a.svg", "nope"),
         (f"plot memory {LLAMA} --seq x -o a.svg", "not a number"),
@@ -393,7 +393,7 @@ def test_without_matplotlib_a_line_says_what_installs_it(tmp_path: Path, monkeyp
 
 
 def test_tables_without_a_chart_and_devices_without_a_peak(tmp_path: Path) -> None:
-    with pytest.raises(rc.RoofcalcError, match="`prefill` has no chart; these have: max-batch"):
+    with pytest.raises(rc.RoofcalcError, match="`prefill` has no chart; commands with charts: max-batch"):
         rc.plot(prefill("llama-3.1-8b", "h100-sxm"))
     path = tmp_path / "bare.yaml"
     path.write_text("name: bare\nvendor: x\nmemory: {capacity_gb: 80, bandwidth_gb_s: 1000}\npeak_tflop_s: {fp64: 10}\n")
@@ -403,10 +403,10 @@ def test_tables_without_a_chart_and_devices_without_a_peak(tmp_path: Path) -> No
 
 
 def test_every_kind_belongs_to_a_command() -> None:
-    from roofcalc.cli.app import COMMANDS
-    from roofcalc.cli.plot import PlotGroup
+    from roofcalc.cli.commands import COMMANDS
+    from roofcalc.cli.groups import GROUPS
 
-    assert set(PlotGroup.table) == set(KINDS) & set(COMMANDS) >= {"max-batch", "memory", "interactivity", "flops", "ops", "vote"}
+    assert set(GROUPS["plot"].commands()) == set(KINDS) & set(COMMANDS) >= {"max-batch", "memory", "interactivity", "flops", "ops", "vote"}
     assert {re.sub(r" .*", "", name) for name in TABLES} == set(KINDS)
 
 

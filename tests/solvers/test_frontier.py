@@ -160,19 +160,19 @@ def test_a_published_deployment_lies_below_the_curve() -> None:
 def test_what_does_not_fit_is_a_row() -> None:
     for line, limit in (("llama-3.1-405b 2xh100-sxm --seq 1k", "weights"), ("llama-3.1-8b h100-sxm --seq 2M", "capacity")):
         result = run(f"frontier {line}")
-        assert result.exit_code == 0 and "it fits" in result.stderr
+        assert result.exit_code == 0 and "does not fit on" in result.stderr
         (row,) = rows(f"frontier {line}")
         assert (row["batch"], row["limited_by"], row["tp"], row["throughput_tok_s_per_device"]) == ("0", limit, "", "")
 
 
 def test_what_is_in_the_way_is_said_once() -> None:
     (note,) = (one for one in rc.frontier("llama-3.1-405b", "2xh100-sxm", seq="1k:128k:x2").notes if "fit" in one)
-    assert "one sequence of 128000 tokens" in note
+    assert "one 128,000-token sequence" in note
     table = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, batch=100_000)
     most = max(rc.memory("llama-3.1-8b", "2xh100-sxm", seq=2000, **degrees(one))["batch_memory"][0] for one in every_layout("llama-3.1-8b", 2))  # type: ignore[arg-type]
-    assert any(f"no layout holds 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)
+    assert any(f"no layout has memory for 100,000 sequences of 2,000 tokens; at most {most:,.0f} fit" in note for note in table.notes)
     late = rc.frontier("llama-3.1-8b", "2xh100-sxm", isl=1000, osl=1000, ttft=1e-3)
-    assert any("no layout that fits reads a prompt in time" in note for note in late.notes)
+    assert any("no layout that fits meets the time to first token" in note for note in late.notes)
 
 
 def test_columns_are_the_contract() -> None:
@@ -183,16 +183,16 @@ def test_columns_are_the_contract() -> None:
     assert {row["seq"] for row in rows("frontier llama-2-7b h100-sxm")} == {"4096"}  # the model's own end
 
 
-def test_sizes_that_cannot_be_joined_are_passed_over() -> None:
-    assert {row["hardware"] for row in rows("frontier llama-3.2-1b rtx-4090 --devices 1,2 --seq 1k")} == {"1xrtx-4090"}
-    assert "no legal layout of llama-3.2-1b" in refused("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k")
+def test_devices_without_a_link_are_joined_over_pcie() -> None:
+    assert {row["hardware"] for row in rows("frontier llama-3.2-1b rtx-4090 --devices 1,2 --all --seq 1k")} == {"1xrtx-4090", "2xrtx-4090"}
+    assert "meet over PCIe 4.0 x16, 15.8 GB/s" in run("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k").stderr
 
 
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("--seq 1k --disaggregated", "disaggregated: what reads prompts needs them: give isl and osl"),
-        ("--ttft 1", "ttft: what reads prompts needs them"),
+        ("--seq 1k --disaggregated", "--disaggregated: needs the tokens of a generation; give --isl and --osl"),
+        ("--ttft 1", "--ttft: needs the tokens of a generation"),
         ("--isl 1k", "a generation needs both"),
         ("--devices 0", "devices: expected 1 to"),
         ("--devices 1.5", "devices: expected a whole number"),

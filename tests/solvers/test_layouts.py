@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from roofcalc.catalog import lookup
 from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.parallelism import Layout, choose
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.roofline import decode
-from roofcalc.solvers.layouts import layouts, sized
+from roofcalc.physics.roofline import decode, rates
+from roofcalc.solvers.layouts import layouts, with_device_count
 from roofcalc.solvers.pareto import pareto, significant
 from roofcalc.specs.record import replace
 
@@ -61,7 +62,7 @@ def test_a_million_points_take_no_pairs() -> None:
 def test_every_legal_layout_and_no_other(name: str, devices: int) -> None:
     """Each five degrees either are refused by `choose`, which says why, or are among the layouts."""
     model = lookup.model(name)[0]
-    hardware = sized(lookup.hardware("8xh100-sxm")[0], devices)
+    hardware = with_device_count(lookup.hardware("8xh100-sxm")[0], devices)
     assert hardware is not None
     divisors = [n for n in range(1, devices + 1) if devices % n == 0]
     expected = set()
@@ -81,7 +82,7 @@ def test_degrees_that_are_held_and_drafters() -> None:
     assert layouts(model, 8, {"tp": {8}}) == [Layout(8, 1, 1)]
     assert layouts(model, 8, {"tp": {4}, "pp": {1}}) == [Layout(4, 1, 2)]
     assert layouts(model, 8, {"tp": {3}}) == []
-    assert Layout(64, 1, 1) in layouts(model, 64) and all(one.tp <= 32 for one in layouts(model, 64, beside=small))
+    assert Layout(64, 1, 1) in layouts(model, 64) and all(one.tp <= 32 for one in layouts(model, 64, drafter=small))
     assert {one.pp for one in layouts(model, 8, pipelines=False)} == {1}
     deepseek = lookup.model("deepseek-v3")[0]
     assert {(one.ep, one.dcp) for one in layouts(deepseek, 8, {"tp": {4}, "pp": {1}})} == {(1, 1), (1, 2), (1, 4), (8, 1), (8, 2), (8, 4)}
@@ -89,21 +90,21 @@ def test_degrees_that_are_held_and_drafters() -> None:
 
 def test_sizes_keep_their_links_and_names() -> None:
     box, rack = lookup.hardware("8xh100-sxm")[0], lookup.hardware("gb200-nvl72")[0]
-    found = [sized(box, count) for count in (4, 16)] + [sized(rack, count) for count in (36, 72, 144)]
+    found = [with_device_count(box, count) for count in (4, 16)] + [with_device_count(rack, count) for count in (36, 72, 144)]
     names = [one.name for one in found if one]
     assert names == ["4xh100-sxm", "16xh100-sxm", "36 of gb200-nvl72", "gb200-nvl72", "2xgb200-nvl72"]
-    assert sized(lookup.hardware("rtx-4090")[0], 2) is None  # neither a link nor scale-out
+    pair = with_device_count(lookup.hardware("rtx-4090")[0], 2)
+    assert pair.link is not None and (pair.link.domain, pair.link.kind) == (2, "PCIe 4.0 x16")  # no link of its own and no scale-out
 
 
-def test_a_deployment_moved_to_another_device_reaches_that_ones_rates() -> None:
-    """On the same device what is known comes along; with a tenth more bandwidth, or half the FLOPs, nothing does."""
+def test_a_deployment_on_another_device_reaches_the_rates_of_that_device() -> None:
+    """Rates are memoised by deployment: on the same device they are equal, with twice the bandwidth the memory time is half."""
     one = deploy(lookup.model("llama-3.1-8b")[0], lookup.hardware("8xh100-sxm")[0])
     step = decode(one, 8000.0)
     before = float(step.seconds(64))
     device = one.hardware.device
     fast = replace(one.hardware, device=replace(device, memory=replace(device.memory, bandwidth_gb_s=2 * device.memory.bandwidth_gb_s)))
-    assert one.moved(one.hardware, Layout(4, 1, 2)).known_rates is one.known_rates
-    moved = one.moved(fast, one.layout)
-    assert moved.known_rates is not one.known_rates
-    assert float(decode(moved, 8000.0).resources(64)["bandwidth"]) == pytest.approx(float(step.resources(64)["bandwidth"]) / 2)
-    assert float(decode(one.moved(one.hardware, one.layout), 8000.0).seconds(64)) == before
+    assert rates(with_layout(one, one.hardware, Layout(4, 1, 2)), "linear", "mlp") == rates(one, "linear", "mlp")
+    faster = with_layout(one, fast, one.layout)
+    assert float(decode(faster, 8000.0).resources(64)["bandwidth"]) == pytest.approx(float(step.resources(64)["bandwidth"]) / 2)
+    assert float(decode(with_layout(one, one.hardware, one.layout), 8000.0).seconds(64)) == before

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import roofcalc as rc
-from roofcalc.solvers.parallel import AHEAD, mapped
+from roofcalc.solvers.parallel import AHEAD, map_in_order
 
 
 @pytest.fixture(scope="module", params=["processes", "threads"])
@@ -23,7 +23,7 @@ QUESTIONS: dict[str, Callable[..., rc.Table]] = {
         "llama-3.1-8b,qwen3-8b", "h100-sxm,2xh100-sxm", seq=[1000, 8000], weights=["bf16", "fp8"], interactivity=[20, 50], **given
     ),
     "generations": lambda **given: rc.max_batch("llama-3.1-8b", "h100-sxm", isl=[100, 2000], osl=[10, 500], **given),
-    "interactivity": lambda **given: rc.interactivity("deepseek-v3", "8xh200-sxm", seq="1:200:1", batch="1:200:1", **given),  # several stretches
+    "interactivity": lambda **given: rc.interactivity("deepseek-v3", "8xh200-sxm", seq="1:200:1", batch="1:200:1", **given),  # several chunks
     "memory": lambda **given: rc.memory("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], batch=[1, 32], **given),
     "prefill": lambda **given: rc.prefill("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], cached=[0, 1000], chunk=512, **given),
     "flops": lambda **given: rc.flops("llama-3.1-70b", "8xh100-sxm", seq=[1000, 100_000], batch=[1, 32], **given),
@@ -41,7 +41,7 @@ def test_an_executor_gives_the_same_rows_and_notes(question: str, pool: Executor
 
 
 def test_errors_come_back(pool: Executor) -> None:
-    with pytest.raises(rc.RoofcalcError, match="tp 3 does not divide"):
+    with pytest.raises(rc.RoofcalcError, match="tp: 3 does not divide"):
         rc.max_batch("llama-3.1-8b", "3xh100-sxm", tp=3, executor=pool)
 
 
@@ -68,17 +68,17 @@ class Watched(Executor):
 
 def test_little_is_worked_on_ahead_and_none_is_left() -> None:
     watched = Watched()
-    results = mapped(watched, lambda item: item * 2, range(10_000), batch=4)
+    results = map_in_order(watched, lambda item: item * 2, range(10_000), batch=4)
     assert [next(results) for _ in range(9)] == list(range(0, 18, 2))
     assert watched.given <= AHEAD + 3
     results.close()
     assert all(future.cancelled() for future in watched.futures[3:])
-    assert list(mapped(watched, str, range(9), batch=4)) == list("012345678")
+    assert list(map_in_order(watched, str, range(9), batch=4)) == list("012345678")
 
 
 def test_without_an_executor_nothing_is_computed_before_it_is_asked_for() -> None:
     done: list[int] = []
-    results = mapped(None, done.append, range(100))
+    results = map_in_order(None, done.append, range(100))
     assert done == []
     next(results)
     assert done == [0]

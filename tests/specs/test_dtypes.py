@@ -33,7 +33,20 @@ def device(**peaks: float) -> Device:
         ("q5_k", 176 * 8 / 256),
         ("q4_k", 144 * 8 / 256),
         ("q4_0", 18 * 8 / 32),
-        ("q4_k_m", 4.85),
+        ("q3_k", 110 * 8 / 256),
+        ("q2_k", 84 * 8 / 256),
+        ("iq4_xs", 136 * 8 / 256),
+        ("iq3_s", 110 * 8 / 256),
+        ("iq2_xxs", 66 * 8 / 256),
+        ("iq1_s", 50 * 8 / 256),
+        ("tq1_0", 54 * 8 / 256),
+        ("int4-g128-zp", 4 + (16 + 4) / 128),
+        ("int3-g64", 3 + 16 / 64),
+        ("mlx4-g64", 4 + (16 + 16) / 64),
+        ("nf4", 4 + 32 / 64),
+        ("nf4-dq", 4 + 8 / 64 + 32 / (64 * 256)),
+        ("fp8-block1x128", 8 + 32 / 128),
+        ("4.85bpw", 4.85),
     ],
 )
 def test_bits_per_element(name: str, bits: float) -> None:
@@ -56,7 +69,7 @@ def test_bits_per_element(name: str, bits: float) -> None:
     ],
 )
 def test_what_a_device_lacks_runs_at_the_next_wider(has: dict[str, float], wanted: str, runs: str | None) -> None:
-    assert dtypes.usable(device(**has), wanted) == runs
+    assert dtypes.arithmetic_format(device(**has), wanted) == runs
 
 
 def test_the_fastest_format_that_is_wide_enough() -> None:

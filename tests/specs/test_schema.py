@@ -187,7 +187,7 @@ def test_all_errors_of_a_file_at_once_with_their_lines(tmp_path: Path) -> None:
         ("a: 1\na: 2\n", ":1: a: given more than once"),
         ("- 1\n", "expected a mapping"),
         ("a: [1\n", "not valid YAML"),
-        ("a: &x {b: *x}\n", "nests or repeats"),
+        ("a: &x {b: *x}\n", "nested too deeply"),
         ("", "expected a mapping"),
         ("a: 2026-13-01\n", "month must be in 1..12"),
     ],

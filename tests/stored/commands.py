@@ -3,15 +3,15 @@
 from itertools import product
 
 _PAIRS = (
-    ("llama-3.1-405b", "8xh100-sxm", "--weights fp8"),
-    ("llama-3.1-70b", "4xh100-sxm", "--weights fp8 --kv fp8"),
+    ("llama-3.1-405b", "8xh100-sxm", "--weights all=fp8"),
+    ("llama-3.1-70b", "4xh100-sxm", "--weights all=fp8 --kv fp8"),
     ("llama-3.1-8b", "h100-sxm", ""),
     ("deepseek-v3", "8xh200-sxm", ""),
     ("gpt-oss-120b", "2xh100-sxm", ""),
     ("gemma-3-27b", "h100-sxm", ""),
-    ("qwen3-235b-a22b", "8xmi300x", "--weights fp8"),
+    ("qwen3-235b-a22b", "8xmi300x", "--weights all=fp8"),
     ("mixtral-8x7b", "2xa100-sxm-80gb", ""),
-    ("qwen3-32b", "l40s", "--weights int4"),
+    ("qwen3-32b", "l40s", "--weights all=int4"),
     ("nemotron-h-8b", "h100-sxm", ""),
 )
 _TYPICAL = "--assume typical"
@@ -43,14 +43,14 @@ COMMANDS = [
         "attention llama-3.1-70b --seq 8k,128k --variant window=1024:5of6 --variant kv_heads=1 --variant linear=lightning:7of8 --variant mla=512",
         "overtrain --train-flop-ratio 100",
         "overtrain --law besiroglu --params-ratio 0.25,0.5 --params 70e9 --pretrain-tokens 1.4e12",
-        "frontier llama-3.1-405b 8xh100-sxm --weights fp8 --kv bf16,fp8",
-        "frontier llama-3.1-70b h100-sxm --devices 4,8 --weights fp8 --isl 4000 --osl 1000",
-        "frontier llama-3.1-70b 8xh100-sxm --weights fp8 --isl 4000 --osl 1000 --disaggregated",
+        "frontier llama-3.1-405b 8xh100-sxm --weights all=fp8 --kv bf16,fp8",
+        "frontier llama-3.1-70b h100-sxm --devices 4,8 --weights all=fp8 --isl 4000 --osl 1000",
+        "frontier llama-3.1-70b 8xh100-sxm --weights all=fp8 --isl 4000 --osl 1000 --disaggregated",
         "frontier deepseek-v3 h200-sxm --devices 8,16 --seq 4k",
         "frontier mixtral-8x7b 4xa100-sxm-80gb --seq 4k --assume typical",
         "frontier gpt-oss-120b 2xh100-sxm --seq 8k --all --batch 1,8",
-        "plan llama-3.1-405b h100-sxm h200-sxm mi300x --weights fp8 --seq 8k --batch 64 --interactivity 30",
-        "plan llama-3.1-70b 8xh100-sxm --weights fp8 --isl 4000 --osl 500 --requests-per-second 20 --ttft 0.5 --spare 1",
+        "plan llama-3.1-405b h100-sxm h200-sxm mi300x --weights all=fp8 --seq 8k --batch 64 --interactivity 30",
+        "plan llama-3.1-70b 8xh100-sxm --weights all=fp8 --isl 4000 --osl 500 --requests-per-second 20 --ttft 0.5 --spare 1",
         "plan llama-3.1-8b l40s --seq 8k --batch 32 --interactivity 20",
         "plan deepseek-v3 h200-sxm --seq 8k --batch 256 --interactivity 30",
         "plan llama-3.1-70b h100-sxm --seq 8k --batch 20 --assume typical",
@@ -62,8 +62,8 @@ COMMANDS = [
         "max-batch deepseek-v3 8xh200-sxm --seq 4k,16k --dcp 8",
         "max-batch llama-3.1-70b 2xdgx-h100 --seq 8k --tp 8 --pp 2 --overlap net",
         "max-batch llama-3.1-70b 16xtpu-v5e --seq 4k",
-        "max-batch deepseek-v3 gb200-nvl72 --seq 8k --weights fp8",
-        "interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 72 --seq 7661 --mbu 0.775 --mfu 0.717 --network ideal",
+        "max-batch deepseek-v3 gb200-nvl72 --seq 8k --weights all=fp8",
+        "interactivity llama-3.1-405b 8xh100-sxm --weights all=fp8 --batch 72 --seq 7661 --mbu 0.775 --mfu 0.717 --network ideal",
         "interactivity llama-3.1-70b 8xh100-sxm --isl 1000 --osl 500 --batch 1,32 --overlap none",
         "interactivity llama-3.1-70b 8xh100-sxm --seq 4k --batch 8 --assume typical --engine tensorrt-llm",
         "hardware show h100-sxm",
@@ -73,7 +73,7 @@ COMMANDS = [
         "validate tests/stored/points.csv",
         "validate tests/stored/points.csv --summary",
         "fit tests/stored/points.csv",
-        "fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal "
+        "fit llama-3.1-405b 8xh100-sxm --weights all=fp8 --network ideal "
         "--point seq=7661,batch=72,interactivity=30 --point seq=775,batch=368,interactivity=30",
         "check tests/stored/checks.yaml",
         # refusals are answers too

@@ -1,1 +1,1 @@
-"""Maintainers' calibration of `typical`; not in the wheel."""
+"""Fits the constants of kernel models on tables of timed kernels, and judges the models by such tables."""

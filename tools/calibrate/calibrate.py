@@ -1,9 +1,9 @@
 """Writes `typical.yaml` from measurements: `python -m tools.calibrate.calibrate KERNELS FIGURES POINTS [-o FILE]`.
 
-Two steps: kernels measured by themselves give each device's fractions and latencies (`tools.calibrate.kernels`); then a few
-figures that all devices share, the time that no kernel accounts for, are fitted to whole runs (`tools.calibrate.runs`). The
-errors that it prints, and writes into the file, are of points that the fit did not see: each source in turn, and each fifth of
-the points by a hash of their names.
+In two steps: micro-benchmarks of kernels give the efficiencies and latencies of each device (`tools.calibrate.kernels`); then
+a few parameters that all devices share, mainly overheads outside kernels, are fitted to end-to-end runs
+(`tools.calibrate.runs`). The errors that it prints and writes are out-of-sample: with each source left out in turn, and with
+each fifth of the points (by a hash of their names) left out.
 """
 
 import argparse
@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from roofcalc.catalog import lookup
-from roofcalc.deployment.calibrated import ANY, Between, Engine, Entry, Reserve, Typical
-from roofcalc.deployment.efficiency import Exchange
+from roofcalc.deployment.calibrated import DEFAULT_DEVICE, DeviceProfile, Engine, Network, Reserve, Typical
+from roofcalc.deployment.efficiency import AllToAll
 from roofcalc.measurements.cases import GENERATIONS
 from roofcalc.specs.record import Record
 from tools.calibrate import kernels, runs
 
-# Kernels that count for another device as well: the board that was measured is listed with the workstation's 1,792 GB/s; an H800 is an
-# H100 with slower links.
+# Kernels that also count for another device: the measured board is listed with the workstation's 1,792 GB/s; an H800 is an H100 with
+# slower links.
 SAME = {"rtx-pro-6000-server": "rtx-pro-6000-workstation", "h800-sxm": "h100-sxm"}
-# Whose figures stand for a device that has none: by its name, family or vendor.
+# Fallback device for efficiencies that were not measured, by name, family or vendor.
 LIKE = {
     "a100-sxm-80gb": "h100-sxm",
     "a100-pcie-80gb": "a100-sxm-80gb",
@@ -44,7 +44,7 @@ LIKE = {
     "gaudi2": "a100-sxm-80gb",
     "gaudi3": "gaudi2",
 }
-RELATIVES = {
+FALLBACK_DEVICE = {
     "a10": "l40s",
     "a10g": "l40s",
     "a40": "l40s",
@@ -72,12 +72,13 @@ RELATIVES = {
     "Gaudi": "gaudi3",
     "Apple": "l40s",
     "Tenstorrent": "l40s",
-    ANY: "a100-sxm-80gb",
+    DEFAULT_DEVICE: "a100-sxm-80gb",
 }
-# Between domains: kernels that send each copy DeepEP, docs/legacy.md (77 to 194 us for 128 tokens); sends aiconfigurator's p2p_latency;
-# a doubling of the domains NCCL's tuning.cc, net tree LL128. Nobody prints the latency of kernels that merge copies (`merged_us`): they
-# wait for the host, and engines do not take them for decode steps of 128 tokens a rank, from which 100 and 200 us follow at least.
-BETWEEN = Between(send_us=10.0, send=0.8, out_us=8.5, out=0.9, exchange_out=Exchange(25.0, 0.85, 200.0, 0.95))
+# Scale-out network. All-to-all kernels that send each copy: DeepEP, docs/legacy.md (77 to 194 us for 128 tokens); point-to-point sends:
+# aiconfigurator's p2p_latency; latency per doubling of the domains: NCCL's tuning.cc, net tree LL128. The latency of kernels that merge
+# copies (`merged_us`) is not published: they wait for the host, and engines do not use them for decode steps of 128 tokens per rank, which
+# implies at least 100 and 200 us.
+NETWORK = Network(send_us=10.0, send=0.8, scale_out_us=8.5, scale_out=0.9, scale_out_all_to_all=AllToAll(25.0, 0.85, 200.0, 0.95))
 MERGED = {"h100-sxm": (100.0, 0.77), "b200-sxm": (100.0, 0.76)}  # fractions: DeepEP, docs/legacy.md (153 of H800's 200 GB/s) and README.md
 ALSO = (
     "https://github.com/deepseek-ai/DeepEP/blob/dd758ca/docs/legacy.md",
@@ -87,64 +88,64 @@ ALSO = (
 RESERVE = Reserve(share=0.05, least_gb=2.0, most_gb=6.0, most_share=0.1)  # aiconfigurator keeps 3.85 GiB of an H100
 
 
-def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[str, Entry]:
-    """What kernels say of each device."""
+def devices(timed: list[kernels.Kernel], figures: list[dict[str, str]]) -> dict[str, DeviceProfile]:
+    """Efficiencies and latencies of each device from kernel measurements."""
     found: dict[str, dict[str, Any]] = kernels.by_device(timed)
-    usual_share = _usual_share(found, figures)
+    usual_share = _typical_shape_ratio(found, figures)
     for row in figures:
         entry, device = found.setdefault(row["device"], {}), lookup.hardware(row["device"])[0].device
-        if row["what"] == "best_product" and "reads" not in entry:
+        if row["what"] == "best_product" and "weight_read" not in entry:
             share = float(row["value"]) / device.peak_tflop_s[row["key"]] * usual_share
-            entry.setdefault("products", {})[row["key"]] = round(min(1.0, share), 2)
+            entry.setdefault("gemm", {})[row["key"]] = round(min(1.0, share), 2)
         elif row["what"] == "gather":
             latency, rate = map(float, row["value"].split())
-            entry.setdefault("gather_us", {})[row["key"]] = latency
-            entry["gather"] = round(rate / _link_gb_s(row["device"]), 2)
+            entry.setdefault("all_gather_us", {})[row["key"]] = latency
+            entry["all_gather"] = round(rate / _link_gb_s(row["device"]), 2)
         elif row["what"] == "exchange":
             latency, rate = map(float, row["value"].split())
-            entry["exchange"] = Exchange(latency, round(rate / _link_gb_s(row["device"]), 2), *MERGED[row["device"]])
+            entry["all_to_all"] = AllToAll(latency, round(rate / _link_gb_s(row["device"]), 2), *MERGED[row["device"]])
     for name, entry in found.items():
-        if "products" in entry and "reads" not in entry:
-            entry["products"] = _completed(entry["products"], found, LIKE[name])
+        if "gemm" in entry and "weight_read" not in entry:
+            entry["gemm"] = _with_missing_dtypes(entry["gemm"], found, LIKE[name])
         reduced = [one for one in timed if one.kind == "all_reduce" and one.device == name]
         if reduced:
-            entry["reduce"] = kernels.reductions(reduced, _link_gb_s(name))
+            entry["all_reduce"] = kernels.reductions(reduced, _link_gb_s(name))
     rates = {row["key"]: float(row["value"]) for row in figures if row["what"] == "busbw"}
-    latencies = found["h100-sxm"]["reduce"]
-    found["mi300x"]["reduce"] = {key: _meshed(key, rate, latencies[key]) for key, rate in rates.items()}
-    return {name: Entry(like=LIKE.get(name), **found[name]) for name in dict.fromkeys([*LIKE, *found]) if name in found}
+    latencies = found["h100-sxm"]["all_reduce"]
+    found["mi300x"]["all_reduce"] = {key: _mesh_all_reduce(key, rate, latencies[key]) for key, rate in rates.items()}
+    return {name: DeviceProfile(like=LIKE.get(name), **found[name]) for name in dict.fromkeys([*LIKE, *found]) if name in found}
 
 
-def scattered(timed: list[kernels.Kernel], entries: dict[str, Entry]) -> dict[str, tuple[float, ...]]:
-    """How far single kernels are from their device's fractions, by kind."""
+def scattered(timed: list[kernels.Kernel], entries: dict[str, DeviceProfile]) -> dict[str, tuple[float, ...]]:
+    """Number of kernels, median and 90th percentile of their errors at the efficiencies of their device, by kind."""
     own = {name: {field.name: getattr(entry, field.name) or {} for field in entry.fields_} for name, entry in entries.items()}
-    found = kernels.misses(timed, own)
+    found = kernels.log_errors(timed, own)
     return {kind: (float(len(all_)), *(round(float(np.quantile(all_, share)), 3) for share in (0.5, 0.9))) for kind, all_ in found.items()}
 
 
-def _completed(products: dict[str, float], found: dict[str, dict[str, Any]], lender: str) -> dict[str, float]:
-    """The fractions of a device's best products, and for further dtypes its lender's, as far as the two differ in a common one."""
+def _with_missing_dtypes(products: dict[str, float], found: dict[str, dict[str, Any]], lender: str) -> dict[str, float]:
+    """GEMM efficiencies of a device; missing dtypes are those of its fallback device, scaled by the ratio in bf16."""
     products = {"bf16": products.get("bf16", products.get("fp8", 1.0)), **products}
-    while "products" not in found[lender]:
+    while "gemm" not in found[lender]:
         lender = LIKE[lender]
-    others = found[lender]["products"]
+    others = found[lender]["gemm"]
     ratio = products["bf16"] / others["bf16"]
     return {**{dtype: round(min(1.0, other * ratio), 2) for dtype, other in others.items()}, **products}
 
 
-def _meshed(ranks: str, rate_gb_s: float, other: Sequence[float]) -> tuple[float, ...]:
-    """An all-reduce of a mesh whose bandwidth alone is known: latencies of another machine."""
+def _mesh_all_reduce(ranks: str, rate_gb_s: float, other: Sequence[float]) -> tuple[float, ...]:
+    """All-reduce parameters of a mesh of which only the bandwidth is published, with the latencies of another machine."""
     link = lookup.hardware("mi300x")[0].device.link
     assert link is not None
     share = round(rate_gb_s / (link.bytes_per_s(int(ranks)) / 1e9), 3)
     return other[0], share, other[2], share
 
 
-def _usual_share(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]) -> float:
-    """What usual shapes reach of the best one: the median over devices and formats whose kernels give both."""
+def _typical_shape_ratio(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]) -> float:
+    """Efficiency of typical GEMM shapes over that of the best shape: the median over devices and formats with both."""
     shares = []
     for row in figures:
-        own = found.get(row["device"], {}).get("products", {})
+        own = found.get(row["device"], {}).get("gemm", {})
         if row["what"] == "best_product" and row["key"] in own:
             peak = lookup.hardware(row["device"])[0].device.peak_tflop_s[row["key"]]
             shares.append(own[row["key"]] * peak / float(row["value"]))
@@ -152,7 +153,7 @@ def _usual_share(found: dict[str, dict[str, Any]], figures: list[dict[str, str]]
 
 
 def _link_gb_s(name: str) -> float:
-    """GB/s of the link that a device was measured over: its own, or that of its usual server."""
+    """Bandwidth of the link over which a device was measured: its own, or that of its usual server. [GB/s]"""
     server = {"l40s": "8-way-l40s", "rtx-pro-6000-server": "8-way-rtx-pro-6000"}.get(name, name)
     link = lookup.hardware(server)[0].link
     assert link is not None
@@ -160,7 +161,7 @@ def _link_gb_s(name: str) -> float:
 
 
 def text(file: Typical) -> str:
-    """The file, as YAML."""
+    """The file as YAML text."""
     head = [
         "# What devices and engines achieve, for the preset `typical`. Written by `python -m tools.calibrate.calibrate`: change its",
         "# measurements and run it again, not this file. Figures are those of `roofcalc.deployment.efficiency`; from:",
@@ -203,7 +204,7 @@ def _key(key: str) -> str:
 
 
 def main(given: Sequence[str] | None = None) -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m tools.calibrate.calibrate", description=__doc__)
     for name in ("kernels", "figures", "points"):
         parser.add_argument(name, type=Path)
@@ -212,16 +213,16 @@ def main(given: Sequence[str] | None = None) -> None:
     timed = kernels.read(asked.kernels, SAME)
     entries = devices(timed, kernels.figures(asked.figures))
     prior = runs.run_of(np.zeros(len(runs.PRIORS)))
-    unfitted = {name: Engine(shares_heads=False) for name in GENERATIONS.values()}
+    unfitted = {name: Engine(shares_kv_loads=False) for name in GENERATIONS.values()}
     today, scatter = str(date.today()), scattered(kernels.read(asked.kernels), entries)
-    fitted = runs.seen(asked.points, Typical(today, scatter, {}, prior, unfitted, BETWEEN, RESERVE, entries, RELATIVES))
-    strayed, estimates = runs.estimates(fitted)
-    run = runs.run_of(strayed)
+    fitted = runs.fit_points(asked.points, Typical(today, scatter, {}, prior, unfitted, NETWORK, RESERVE, entries, FALLBACK_DEVICE))
+    offsets, estimates = runs.estimates(fitted)
+    run = runs.run_of(offsets)
     for estimate in estimates:
         print("\n".join(runs.report(estimate)))
     print(run)
     errors = {name: runs.summary(errors) for one in estimates for name, errors in runs.named(one).items()}
-    file = Typical(today, scatter, errors, run, runs.engines(fitted, run), BETWEEN, RESERVE, entries, RELATIVES)
+    file = Typical(today, scatter, errors, run, runs.engines(fitted, run), NETWORK, RESERVE, entries, FALLBACK_DEVICE)
     if asked.output:
         asked.output.write_text(text(file), encoding="utf-8")
     else:

@@ -1,9 +1,9 @@
-"""Kernels measured by themselves -> the fractions of the peaks that they achieve, device by device.
+"""Micro-benchmarks of kernels -> achieved fractions of the peaks of each device.
 
-Two tables: times of single kernels (device, kind, dtype, shape, microseconds), and figures that their publishers had reduced
-already (device, what, key, value). Work is counted as `roofcalc.operations` counts it, so that the fractions are those of the
-calculator's own roofline. In kernel shapes: m tokens times a k × n matrix; b sequences of s tokens, h query heads, kv KV heads
-of d; g ranks reducing so many bytes.
+Input are two tables: times of single kernels (device, kind, dtype, shape, microseconds), and figures published in aggregated
+form (device, what, key, value). FLOPs and bytes are counted as in `roofcalc.physics.ops`, so that the fractions apply to the
+roofline of the calculator. Kernel shapes: m tokens times a k × n matrix; b sequences of s tokens with h query heads and kv KV
+heads of size d; g ranks that reduce a number of bytes.
 """
 
 import csv
@@ -27,14 +27,14 @@ SOURCES = {
     "mamf1": "https://github.com/stas00/ml-engineering/blob/b9e29720eebd4aa946fa9678975385efbc90a777/compute/accelerator/README.md",
     "network": "https://github.com/stas00/ml-engineering/blob/744d01e/network/README.md",
 }
-"""What a row's source begins with, and the page or folder that it stands for."""
+"""Prefixes of the column `source`, and the page or folder that each refers to."""
 
 GRID = np.arange(0.02, 1.0001, 0.01)
-LATENT, ROPE, LATENT_FP8_BYTES = 512, 64, 656.0  # of DeepSeek-V3's entries, which all rows of kind `latent` are about
+LATENT, ROPE, LATENT_FP8_BYTES = 512, 64, 656.0  # MLA cache entries of DeepSeek-V3, to which all rows of kind `latent` refer
 
 
 class Kernel(NamedTuple):
-    """One timed kernel: seconds on its two roofs, at the peaks, and seconds measured."""
+    """One timed kernel: its times at peak compute and at peak bandwidth, and the measured time. [s]"""
 
     device: str
     kind: str
@@ -47,7 +47,7 @@ class Kernel(NamedTuple):
 
 
 def read(path: str | Path, as_on: Mapping[str, str] | None = None) -> list[Kernel]:
-    """The kernels of a table; those of a device in `as_on`, messages aside, once more as if measured on the device that it names."""
+    """The kernels of a table; those of a device in `as_on`, except collectives, also count for the device that it maps to."""
     with open(path, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     rows += [{**row, "device": other} for row in rows if row["kind"] != "all_reduce" and (other := (as_on or {}).get(row["device"]))]
@@ -55,7 +55,7 @@ def read(path: str | Path, as_on: Mapping[str, str] | None = None) -> list[Kerne
 
 
 def figures(path: str | Path) -> list[dict[str, str]]:
-    """Published figures: rows of device, what, key, value, source."""
+    """Aggregated figures: rows of device, what, key, value, source."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -72,7 +72,7 @@ def _kernel(row: dict[str, str]) -> Kernel:
 
 def _format(device: Device, kind: str, dtype: str) -> str:
     wanted = dtypes.dtype(dtype).compute if kind == "product" else dtype
-    found = dtypes.usable(device, wanted)
+    found = dtypes.arithmetic_format(device, wanted)
     assert found is not None
     return found
 
@@ -105,10 +105,10 @@ _WORK = {"product": _product, "decode": _decode, "latent": _latent, "prompt": _p
 
 
 def pair(kernels: Iterable[Kernel], memory: float | None = None) -> tuple[float, float]:
-    """The fractions of compute and memory that come nearest to the times, each kernel on the longer of its roofs.
+    """Fitted fractions of peak compute and bandwidth, with the time of each kernel the larger of its two times.
 
-    The least sum of |log(predicted/measured)| on a grid of hundredths, where each publisher counts once, however many kernels it
-    timed, and the largest fractions of equals. That of memory may be given.
+    Minimises the sum of |ln(predicted/measured)| on a grid of hundredths. Each publisher has the same total weight; ties go to
+    the largest fractions. The fraction of the bandwidth may be given as `memory`.
     """
     rows = list(kernels)
     compute_s, memory_s, seconds = (np.array([getattr(one, name) for one in rows]) for name in ("compute_s", "memory_s", "seconds"))
@@ -121,17 +121,17 @@ def pair(kernels: Iterable[Kernel], memory: float | None = None) -> tuple[float,
     return round(float(GRID[::-1][best[0]]), 2), round(float(grid[best[1]]), 2)
 
 
-def misses(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
-    """|log(predicted/measured)| of the kernels of each kind, at the fractions of their device's own entry."""
+def log_errors(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[float]]:
+    """|ln(predicted/measured)| of the kernels of each kind, at the efficiencies of their device."""
     found: dict[str, list[float]] = {}
     for one in kernels:
         entry = entries.get(one.device, {})
-        if one.kind == "product" and one.dtype in entry.get("products", {}):
-            compute, memory = entry["products"][one.dtype], entry["reads"][one.dtype]
-        elif one.kind in ("decode", "latent") and one.dtype in entry.get("decode", {}):
-            compute, memory = entry["decode"][one.dtype]
-        elif one.kind == "prompt" and one.dtype in entry.get("prompt", {}):
-            compute, memory = entry["prompt"][one.dtype], 1.0
+        if one.kind == "product" and one.dtype in entry.get("gemm", {}):
+            compute, memory = entry["gemm"][one.dtype], entry["weight_read"][one.dtype]
+        elif one.kind in ("decode", "latent") and one.dtype in entry.get("decode_attention", {}):
+            compute, memory = entry["decode_attention"][one.dtype]
+        elif one.kind == "prompt" and one.dtype in entry.get("prefill_attention", {}):
+            compute, memory = entry["prefill_attention"][one.dtype], 1.0
         else:
             continue
         found.setdefault(one.kind, []).append(abs(float(np.log(max(one.compute_s / compute, one.memory_s / memory) / one.seconds))))
@@ -139,10 +139,10 @@ def misses(kernels: Iterable[Kernel], entries: Mapping[str, Mapping[str, Any]]) 
 
 
 def by_device(kernels: list[Kernel]) -> dict[str, dict[str, Any]]:
-    """What the timed kernels of each device say, in the words of `roofcalc.profile.Profile`.
+    """Efficiencies of each device from its kernels, by the fields of `roofcalc.deployment.efficiency`.
 
-    Attention's fraction of the bandwidth comes from grouped-query heads; its fraction of the FLOP/s from latent ones, whose many
-    heads share an entry, and is at most that of products.
+    The bandwidth fraction of attention comes from GQA kernels; its compute fraction from MLA kernels, in which many heads share
+    an entry, limited to that of GEMMs.
     """
     found: dict[str, dict[str, Any]] = {}
     for device in dict.fromkeys(one.device for one in kernels):
@@ -151,17 +151,17 @@ def by_device(kernels: list[Kernel]) -> dict[str, dict[str, Any]]:
         if "bf16" not in products:
             continue
         entry = found.setdefault(device, {})
-        entry["products"] = {dtype: one[0] for dtype, one in products.items()}
-        entry["reads"] = {dtype: one[1] for dtype, one in products.items()}
+        entry["gemm"] = {dtype: one[0] for dtype, one in products.items()}
+        entry["weight_read"] = {dtype: one[1] for dtype, one in products.items()}
         latent = _groups(own, "latent")
         decode = {}
         for dtype, rows in _groups(own, "decode").items():
             memory = pair(rows)[1]
-            most = entry["products"][dtype]
+            most = entry["gemm"][dtype]
             decode[dtype] = (min(most, pair(latent[dtype], memory)[0]) if dtype in latent else most, memory)
-        entry |= {"decode": decode} if decode else {}
+        entry |= {"decode_attention": decode} if decode else {}
         prompt = {dtype: pair(rows)[0] for dtype, rows in _groups(own, "prompt").items()}
-        entry |= {"prompt": prompt} if prompt else {}
+        entry |= {"prefill_attention": prompt} if prompt else {}
     return found
 
 
@@ -174,10 +174,10 @@ def _groups(kernels: list[Kernel], *kinds: str) -> dict[str, list[Kernel]]:
 
 
 def reductions(kernels: list[Kernel], link_gb_s: float) -> dict[str, tuple[float, ...]]:
-    """Two-regime fits of the all-reduces of one device: by ranks, two latencies in microseconds and two fractions of the link.
+    """Fits of all-reduce times of one device by number of ranks, for one-shot and ring algorithms.
 
-    Both regimes get the bandwidth that the largest message shows, the first the latency that the smallest one does; the
-    second's latency is the one, of whole microseconds, that comes nearest to all.
+    Returns a latency in microseconds and a fraction of the link bandwidth for each of the two. Both use the bandwidth of the
+    largest message. The first latency follows from the smallest message; the second is fitted to all in whole microseconds.
     """
     found: dict[str, tuple[float, ...]] = {}
     for ranks in sorted({one.shape["g"] for one in kernels}):

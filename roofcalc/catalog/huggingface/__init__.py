@@ -1,1 +1,1 @@
-"""Hugging Face config.json to a model's record, one module per kind of block."""
+"""Hugging Face config.json -> plain catalog values of a model, one module per group of architectures."""

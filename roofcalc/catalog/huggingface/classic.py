@@ -1,18 +1,19 @@
-"""The GPT era: plain networks, norms with biases, learned or relative positions, tied embeddings; OPT, BLOOM, Falcon and MPT."""
+"""GPT-2 era models with ungated FFNs, LayerNorm biases, learned or relative positions: GPT-2, GPT-J, OPT, BLOOM, Falcon, MPT."""
 
 from roofcalc.catalog.huggingface import dense, parts
 from roofcalc.catalog.huggingface.config import Config
 from roofcalc.catalog.huggingface.plan import Part, Plan
 
-_LEARNED_FROM = 2  # OPT's position table begins at this row
+_LEARNED_FROM = 2  # OPT's position embedding has this many extra rows at the start
 
 
 def _width(config: Config) -> int:
-    """Four times the hidden size where no width is given."""
+    """Intermediate size; four times the hidden size by default."""
     return config.count(*parts.WIDTH, default=4 * parts.hidden(config))
 
 
 def opt(config: Config) -> Plan:
+    """OPT."""
     inner = config.maybe("word_embed_proj_dim")
     if inner is not None and inner != parts.hidden(config):
         config.cannot("an embedding narrower than the hidden size (word_embed_proj_dim)")
@@ -24,14 +25,14 @@ def opt(config: Config) -> Plan:
 
 
 def bloom(config: Config) -> Plan:
-    """Relative positions; a norm after the embedding."""
+    """BLOOM: relative positions, a norm on the embedding."""
     config.ignore("apply_residual_connection_post_layernorm", "masked_softmax_fusion", "bias_dropout_fusion", "slow_but_exact", "offset_alibi")
     mlp = parts.network(_width(config), plain=True, bias=True)
     return Plan(dense.layers(config, parts.gqa(config, "qkvo"), mlp), {"norm_bias": True, "embed_norm": True})
 
 
 def gptj(config: Config) -> Plan:
-    """One norm for attention and network side by side; biases in the network and on the head."""
+    """GPT-J: parallel attention and FFN behind one norm; biases in the FFN and on the LM head."""
     mlp = parts.network(_width(config), plain=True, bias=True)
     fields = {"norms": 1, "norm_bias": True, "parallel": True, "head_bias": True}
     config.ignore("summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj", "task_specific_params")
@@ -39,13 +40,14 @@ def gptj(config: Config) -> Plan:
 
 
 def gpt_neox(config: Config) -> Plan:
+    """GPT-NeoX, Pythia: parallel attention and FFN with a norm each."""
     bias = parts.biased(config, "qkvo", default=True)
     fields = {"norm_bias": True, **({"parallel": True} if config.flag("use_parallel_residual", default=True) else {})}
     return Plan(dense.layers(config, parts.gqa(config, bias), parts.dense(config, plain=True, bias=True)), fields)
 
 
 def gpt2(config: Config) -> Plan:
-    """GPT-2, and StarCoder's first generation with one key-value head."""
+    """GPT-2, and the first StarCoder with multi-query attention."""
     config.ignore(
         "n_ctx", "scale_attn_by_inverse_layer_idx", "summary_proj_to_labels", "attention_softmax_in_fp32", "inference_runner", "max_batch_size"
     )
@@ -59,7 +61,7 @@ def gpt2(config: Config) -> Plan:
 
 
 def mpt(config: Config) -> Plan:
-    """Norms without biases; relative positions unless attn_config says otherwise."""
+    """MPT: norms without biases; ALiBi or learned positions by attn_config."""
     if not config.flag("no_bias", default=False):
         config.cannot("biases in this type (no_bias false)")
     inner = config.section("attn_config")
@@ -86,7 +88,7 @@ def mpt(config: Config) -> Plan:
 
 
 def falcon(config: Config) -> Plan:
-    """Attention beside the network: one key-value head and one norm (7B), or grouped heads and two norms (40B, 180B)."""
+    """Falcon: parallel attention and FFN; one KV head and one norm (7B), or grouped KV heads and two norms (40B, 180B)."""
     config.ignore("apply_residual_connection_post_layernorm", "alibi")
     new, bias = config.flag("new_decoder_architecture"), config.flag("bias")
     parallel = config.flag("parallel_attn", default=True)

@@ -1,7 +1,7 @@
-"""One JSON object of a configuration: typed look-ups that remember which keys were read.
+"""Typed access to one JSON object of a configuration, which records the keys that were read.
 
-Nothing is guessed: a missing key, a wrong type, two names of one figure that disagree, and a key that shapes the model
-but was not read are errors that name the key.
+Nothing is guessed: a missing key, a wrong type, two synonyms with different values, and an unread key that may affect the
+architecture are errors that name the key.
 """
 
 import re
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 MAX_SIZE = 1_000_000_000
 
-# What may change a shape, a count or a cache.
+# Keys that may affect shapes, counts or the KV cache.
 _STRUCTURAL = re.compile(
     r"layer|head|expert|window|dim|rank|state|size|width|block|group|pattern|period|interval|freq|kernel|chunk|lora|share|bias|norm|tie"
     r"|ffn|mlp|moe|mamba|ssm|conv|attn|attention|embed|mtp|nextn|index|pool|compress|position|expan|quant"
 )
-# What matches that and changes none: training, sampling, rotation of positions, routing scores, scaling factors, software.
+# Keys that match but do not: training, sampling, rotary embedding, routing scores, scaling factors, software.
 _HARMLESS = re.compile(
     r".*_token_(id|ids|index|len)|.*dropout.*|.*_pdrop|.*_eps|.*_epsilon|.*initializer.*|.*_init|.*_init_(std|scale|value)|init_.*|.*_multipliers?|.*_scaling"
     r"|.*_theta|rope_.*|.*rotary.*|.*mrope.*|indexer_rope_interleave|original_max_position_embeddings|initial_context_length"
@@ -32,14 +32,14 @@ _HARMLESS = re.compile(
 
 
 class Config:
-    """A JSON object's values, `null` counted as absent.
+    """The values of a JSON object; `null` counts as absent.
 
     Parameters
     ----------
     values : dict
         The object.
     where : str
-        How errors name it: the file, and the way down to the object.
+        Prefix of error messages: the file, and the keys down to the object.
     """
 
     def __init__(self, values: dict[str, Any], where: str) -> None:
@@ -49,33 +49,35 @@ class Config:
         self.inner: list[Config] = []
 
     def refuse(self, sentence: str) -> NoReturn:
+        """Raises a RoofcalcError."""
         raise RoofcalcError(f"{self.where}: {sentence}")
 
     def cannot(self, what: str) -> NoReturn:
-        """Stops at an architecture that the schema has no words for."""
-        self.refuse(f"{what} cannot be described yet")
+        """Raises a RoofcalcError for a feature that catalog files cannot describe."""
+        self.refuse(f"not supported: {what}")
 
     def has(self, name: str) -> bool:
+        """Whether a key is present."""
         return name in self.values
 
     def ignore(self, *names: str) -> None:
-        """Marks keys as known to change nothing here."""
+        """Marks keys as read: they have no effect on this architecture."""
         self.read.update(names)
 
     def first(self, *names: str) -> tuple[str, Any]:
-        """The first of a figure's names that is there, and its value; ("", None) without one. Those that disagree are an error."""
+        """The first synonym that is present, and its value; ("", None) without any. Synonyms with different values are an error."""
         self.read.update(names)
-        found = [(name, self.values[name]) for name in names if name in self.values]
-        for name, value in found[1:]:
-            if value != found[0][1]:
-                self.refuse(f"{found[0][0]} {_show(found[0][1])} and {name} {_show(value)} contradict one another")
-        return found[0] if found else ("", None)
+        present = [(name, self.values[name]) for name in names if name in self.values]
+        for name, value in present[1:]:
+            if value != present[0][1]:
+                self.refuse(f"{present[0][0]} {_show(present[0][1])} and {name} {_show(value)} contradict each other")
+        return present[0] if present else ("", None)
 
     def _required(self, names: tuple[str, ...]) -> NoReturn:
         self.refuse(f"{names[0]} is missing" + (f" (also known as {', '.join(names[1:])})" if len(names) > 1 else ""))
 
     def count(self, *names: str, default: int | None = None, low: int = 1, high: int = MAX_SIZE) -> int:
-        """A whole number from `low` to `high`."""
+        """An integer from `low` to `high`; required unless a default is given."""
         name, value = self.first(*names)
         if value is None:
             if default is None:
@@ -84,11 +86,12 @@ class Config:
         return self._whole(name, value, low, high)
 
     def maybe(self, *names: str, low: int = 1) -> int | None:
-        """A whole number, or None where no name is there."""
+        """An integer, or None where no synonym is present."""
         name, value = self.first(*names)
         return None if value is None else self._whole(name, value, low, MAX_SIZE)
 
     def flag(self, *names: str, default: bool = False) -> bool:
+        """A boolean."""
         name, value = self.first(*names)
         if value is None:
             return default
@@ -97,12 +100,14 @@ class Config:
         return value
 
     def text(self, *names: str) -> str | None:
+        """A string, or None."""
         name, value = self.first(*names)
         if value is not None and not isinstance(value, str):
             self.refuse(f"{name}: expected text, got {_show(value)}")
         return value
 
     def number(self, name: str, low: float, high: float) -> float:
+        """A required number from `low` to `high`."""
         _, value = self.first(name)
         if value is None:
             self._required((name,))
@@ -111,15 +116,15 @@ class Config:
         return float(value)
 
     def words(self, *names: str) -> list[str] | None:
-        """A list of words, or None."""
+        """A list of strings, or None."""
         return self._list(names, str, "words")
 
     def numbers(self, *names: str) -> list[int] | None:
-        """A list of whole numbers, or None."""
+        """A list of integers, or None."""
         return self._list(names, int, "whole numbers")
 
     def section(self, *names: str) -> "Config | None":
-        """An object inside this one, its keys watched too."""
+        """A nested object, whose keys are recorded too; None without one."""
         name, value = self.first(*names)
         if value is None:
             return None
@@ -130,26 +135,26 @@ class Config:
         return inner
 
     def sections(self, name: str) -> "list[Config]":
-        """A list of objects."""
+        """A required list of objects."""
         _, value = self.first(name)
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.refuse(f"{name}: expected a list of objects, got {_show(value)}")
         return [Config(item, f"{self.where}: {name}[{i}]") for i, item in enumerate(value)]
 
     def per_layer(self, values: "list[T] | None", name: str, layers: int, spare: int = 0) -> "list[T] | None":
-        """`values` if they name each layer once; up to `spare` more, of prediction layers, are cut off."""
+        """`values` if there is one per layer; up to `spare` more, for MTP layers, are cut off."""
         if values is None or len(values) == layers:
             return values
         if layers < len(values) <= layers + spare:
             return values[:layers]
-        self.refuse(f"{name} names {len(values)} layers, but the model has {layers}")
+        self.refuse(f"{name} has {len(values)} entries, but the model has {layers} layers")
 
     def unread_here(self) -> list[str]:
-        """Keys that shape a model and were not looked at; what is false, 0 or empty is off."""
+        """Keys that may affect the architecture and were not read, except false, 0 and empty values."""
         return [key for key, value in self.values.items() if value and key not in self.read and _structural(key)]
 
     def unread(self) -> list[str]:
-        """The same, in the objects inside too."""
+        """The same, including nested objects."""
         return [*self.unread_here(), *(key for inner in self.inner for key in inner.unread())]
 
     def _whole(self, name: str, value: Any, low: int, high: int) -> int:
@@ -167,7 +172,7 @@ class Config:
 
 
 def _structural(key: str) -> bool:
-    """Whether a key that nobody read may change the model."""
+    """Whether a key may affect the architecture."""
     return bool(_STRUCTURAL.search(key)) and not _HARMLESS.fullmatch(key)
 
 

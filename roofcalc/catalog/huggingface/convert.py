@@ -1,4 +1,4 @@
-"""A configuration -> the plain values of a catalog file: outer sizes, dtypes, blocks and layers. Pure: reads no files."""
+"""A configuration -> plain values of a catalog file: sizes, dtypes, blocks and layers. Pure: reads no files."""
 
 import re
 from typing import Any
@@ -17,25 +17,25 @@ _OF_TOWERS = re.compile(
     r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
 )
 
-ENDLESS = 1_048_576  # what a model without a longest context gets: the longest that catalogs usually name
+ENDLESS = 1_048_576  # context of models without a maximum: the longest of most other models
 
 
 def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The catalog values of the model that a config.json describes, in a catalog file's order.
+    """The catalog values of the model described by a config.json, in the order of a catalog file.
 
     Parameters
     ----------
     values, quantisation : dict
-        The file's object; that of a quantisation file beside it, if any.
+        Contents of config.json, and of hf_quant_config.json if there is one.
     where : str
-        The file, for errors.
+        Prefix of error messages.
     name : str
-        What to call the model.
+        Name of the model.
 
     Raises
     ------
     RoofcalcError
-        An unknown type, a figure that is missing, malformed or contradicted, or a key that shapes the model and is not known.
+        An unknown model_type; a missing, malformed or contradictory figure; or an unknown key that may affect the architecture.
     """
     outer = Config(values, where)
     config, kind, towers = _text_part(outer)
@@ -58,8 +58,8 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     if unverified:
         result["unverified"] = unverified
     remarks = [*plan.remarks, *remarks]
-    remarks += [f"A recurrent state has no longest context; {ENDLESS} stands for it."] if unlimited else []
-    remarks += [] if stated else ["The config names no dtype; bf16 is assumed."]
+    remarks += [f"A recurrent model has no maximum context; {ENDLESS} is used."] if unlimited else []
+    remarks += [] if stated else ["The config does not give a dtype; bf16 is assumed."]
     remarks += [f"Not counted: {', '.join(towers)}."] if towers else []
     if remarks:
         result["notes"] = " ".join(remarks)
@@ -67,8 +67,8 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
 
 
 def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
-    """The object with the language model's sizes, its type, and the towers beside it."""
-    kind = outer.text("model_type") or outer.refuse("model_type is missing: no Hugging Face model configuration")
+    """The object with the sizes of the language model, its type, and the encoders of a multimodal model."""
+    kind = outer.text("model_type") or outer.refuse("model_type is missing: not a Hugging Face model configuration")
     inner = outer.section(*_INNER)
     if inner is None:
         if kind in WRAPPERS and WRAPPERS[kind] != kind:
@@ -79,11 +79,11 @@ def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
     for name in _EITHER:
         if outer.has(name):
             if inner.values.setdefault(name, outer.values[name]) != outer.values[name]:
-                outer.refuse(f"{name} outside and inside text_config contradict one another")
+                outer.refuse(f"{name} outside and inside text_config contradict each other")
             outer.ignore(name)
     unknown = [key for key in outer.unread_here() if key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
     if unknown:
-        outer.refuse(f"model_type {kind!r}: not known: {', '.join(unknown)}")
+        outer.refuse(f"model_type {kind!r}: unknown keys: {', '.join(unknown)}")
     towers = [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
     return inner, inner.text("model_type") or WRAPPERS[kind], towers
 
@@ -95,13 +95,13 @@ def _family(config: Config, kind: str) -> Family:
 
 
 def _rows(config: Config, family: Family) -> int:
-    """Rows of the embedding: the vocabulary, padded where the config says to what."""
+    """Rows of the embedding: the vocabulary size, padded to the multiple that the config gives."""
     vocab, multiple = config.count("vocab_size", default=family.vocab), config.count("pad_vocab_size_multiple", default=1)
     return -(-vocab // multiple) * multiple
 
 
 def _context(config: Config, family: Family) -> tuple[int, bool]:
-    """The longest context, and whether it stands for none."""
+    """The maximum context, and whether it is a substitute for an unlimited one."""
     given = parts.context(config) or family.context
     if given is None and not family.endless:
         config.refuse(f"{parts.CONTEXT[0]} is missing (also known as {', '.join(parts.CONTEXT[1:])})")
@@ -109,7 +109,7 @@ def _context(config: Config, family: Family) -> tuple[int, bool]:
 
 
 def _tied(config: Config, kind: str, family: Family) -> bool:
-    """Whether embedding and head are one matrix: as the config says, else as the type implies."""
+    """Whether embedding and LM head share weights, by the config or else by the type."""
     if not config.has("tie_word_embeddings") and not config.has("tie_embedding") and family.tied is None:
         config.refuse(f"tie_word_embeddings is missing, and model_type {kind!r} does not imply it")
     return config.flag("tie_word_embeddings", "tie_embedding", default=bool(family.tied))
@@ -118,4 +118,4 @@ def _tied(config: Config, kind: str, family: Family) -> bool:
 def _stop_at_unread(config: Config, kind: str) -> None:
     unread = config.unread()
     if unread:
-        config.refuse(f"model_type {kind!r}: not known: {', '.join(unread)}")
+        config.refuse(f"model_type {kind!r}: unknown keys: {', '.join(unread)}")

@@ -1,4 +1,4 @@
-"""A configuration's files on disk -> plain values. Knows JSON and where the files lie; not what a key means."""
+"""Configuration files on disk -> plain values."""
 
 import json
 import os
@@ -13,8 +13,8 @@ CONFIG = "config.json"
 _QUANTISATION = "hf_quant_config.json"
 
 
-class Found(NamedTuple):
-    """What lies at a path.
+class ConfigFiles(NamedTuple):
+    """A configuration.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Found(NamedTuple):
     values : dict
         Its contents.
     quantisation : dict or None
-        A quantisation file of its own beside it.
+        Contents of hf_quant_config.json in the same folder.
     name : str
-        What the folder or the file calls the model; may be empty.
+        Name of the model by its folder or file; may be empty.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     name: str
 
 
-def find(text: str) -> Found:
+def find(text: str) -> ConfigFiles:
     """The configuration at a path: a JSON file, or a folder that holds a config.json.
 
     Raises
@@ -46,9 +46,15 @@ def find(text: str) -> Found:
     if path.is_dir():
         path = path / CONFIG
         if not path.exists():
-            raise RoofcalcError(f"{text}: holds no {CONFIG}")
-    beside = path.with_name(_QUANTISATION)
-    return Found(path, load(path), load(beside) if beside.is_file() else None, _called(path))
+            raise RoofcalcError(f"{text}: contains no {CONFIG}")
+    quantisation = path.with_name(_QUANTISATION)
+    return ConfigFiles(path, load(path), load(quantisation) if quantisation.is_file() else None, _model_name(path))
+
+
+def files(path: Path) -> tuple[Path, Path]:
+    """The two files that `find` reads for a path; the second need not exist."""
+    config = path / CONFIG if path.is_dir() else path
+    return config, config.with_name(_QUANTISATION)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def load(path: Path) -> dict[str, Any]:
     Raises
     ------
     RoofcalcError
-        The file cannot be read, is too large, is no JSON object, repeats a key, or nests without end.
+        The file cannot be read, is too large, is not a JSON object, repeats a key, or nests too deeply.
     """
     text = yamlfile.read_text(path)
     try:
@@ -67,7 +73,7 @@ def load(path: Path) -> dict[str, Any]:
             raise RoofcalcError(f"{path}: not JSON; a roofcalc YAML file needs no import: name it as the model") from None
         raise RoofcalcError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
     except RecursionError:
-        raise RoofcalcError(f"{path}: nests beyond any configuration") from None
+        raise RoofcalcError(f"{path}: nested too deeply") from None
     except ValueError as error:  # a repeated key, or digits beyond what Python converts
         raise RoofcalcError(f"{path}: {str(error).split(';')[0]}") from None
     if not isinstance(value, dict):
@@ -84,8 +90,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _called(path: Path) -> str:
-    """The model's name as its file or folder has it, a download cache's `models--PUBLISHER--NAME` included."""
+def _model_name(path: Path) -> str:
+    """Name of the model by its file or folder, including `models--PUBLISHER--NAME` of a download cache."""
     if path.name != CONFIG:
         stem = re.sub(r"[._-]*config$", "", path.stem, flags=re.IGNORECASE)
         return stem.rpartition("--")[2]

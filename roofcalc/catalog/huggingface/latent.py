@@ -1,4 +1,4 @@
-"""Latent attention: DeepSeek V2 and V3 with their relatives, sparse indexes, LongCat's double layers, DeepSeek V4's pools."""
+"""Multi-head latent attention (MLA): DeepSeek V2 to V3.2 and models of their architecture, LongCat, and DeepSeek V4."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -6,7 +6,7 @@ from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
 def mla(config: Config, **more: object) -> Part:
-    """Latent attention; a head_dim that such configs also give means the rotary part and is ignored."""
+    """MLA; `head_dim` of these configs is the rotary part and is ignored."""
     config.ignore("head_dim", "qk_head_dim", *parts.KV_HEADS)
     if config.flag("attention_bias", "qkv_bias"):
         config.cannot("biases in latent attention (attention_bias)")
@@ -24,7 +24,7 @@ def mla(config: Config, **more: object) -> Part:
 
 
 def deepseek_v2(config: Config) -> Plan:
-    """The correction per expert came with V3."""
+    """DeepSeek V2: no router bias."""
     return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=False)
 
 
@@ -34,17 +34,17 @@ def deepseek_v3(config: Config) -> Plan:
 
 
 def deepseek_v32(config: Config) -> Plan:
-    """V3 with an indexer in each layer (DeepSeek V3.2), or in some, whose choice the next layers share (GLM 5)."""
+    """V3 with a sparse-attention indexer in each layer (DeepSeek V3.2), or in some layers, whose choice the next ones reuse (GLM 5)."""
     count = parts.depth(config)
     index = {"heads": config.count("index_n_heads"), "dim": config.count("index_head_dim"), "top_k": config.count("index_topk")}
-    own, borrowed = mla(config, index=index), mla(config, index={**index, "shared": True})
-    kinds = {"full": ("own", own), "shared": ("borrowed", borrowed)}
+    indexed, reusing = mla(config, index=index), mla(config, index={**index, "shared": True})
+    kinds = {"full": ("indexed", indexed), "shared": ("shared_index", reusing)}
     mixing = [kinds[kind] for kind in _indexers(config, count)]
     return _deepseek(config, mixing, corrected=True)
 
 
 def _indexers(config: Config, count: int) -> list[str]:
-    """Which layers run an indexer: listed, in a string of F and S, or every n-th; else all."""
+    """Which layers run an indexer: by a list, a string of F and S, or every n-th; by default all."""
     config.ignore("layer_types", "index_share_for_mtp_iteration", "index_skip_topk_offset")
     types = config.per_layer(config.words("indexer_types"), "indexer_types", count)
     pattern = config.text("index_topk_pattern")
@@ -62,7 +62,7 @@ def _indexers(config: Config, count: int) -> list[str]:
 
 
 def _deepseek(config: Config, mixing: list[tuple[str, Part]], corrected: bool) -> Plan:
-    """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
+    """Dense layers before `first_k_dense_replace`, then experts; MTP layers like the last layer. `corrected`: the router has a bias."""
     count = parts.depth(config)
     method = config.text("topk_method")
     corrected = method == "noaux_tc" if method is not None else corrected
@@ -73,11 +73,11 @@ def _deepseek(config: Config, mixing: list[tuple[str, Part]], corrected: bool) -
         which = parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
     config.ignore("first_k_dense_replace", "moe_layer_freq", "index_topk_freq")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=corrected)
-    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
-    last = own[-1]
-    if last.mixer == "borrowed":  # a prediction layer has an indexer of its own
-        last = last._replace(mixer="own", mixing={"attention": {**last.mixing["attention"], "index": _owned(last)}})
-    return Plan(own, predicts=last, heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    last = model_layers[-1]
+    if last.mixer == "shared_index":  # an MTP layer has its own indexer
+        last = last._replace(mixer="indexed", mixing={"attention": {**last.mixing["attention"], "index": _owned(last)}})
+    return Plan(model_layers, predicts=last, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def _owned(layer: Layer) -> Part:
@@ -85,7 +85,7 @@ def _owned(layer: Layer) -> Part:
 
 
 def longcat(config: Config) -> Plan:
-    """Each layer is two of attention and a dense network, with experts, some of which compute nothing, across both."""
+    """LongCat: each layer is two attention + dense FFN pairs with one MoE across both, which has zero-computation experts."""
     count = parts.depth(config)
     config.ignore("attention_method", "mla_scale_q_lora", "mla_scale_kv_lora", "router_bias", "router_dtype", "num_hidden_layers")
     kind = config.text("zero_expert_type")
@@ -95,12 +95,12 @@ def longcat(config: Config) -> Plan:
     width = config.count("expert_ffn_hidden_size", "moe_intermediate_size")
     routed = parts.experts(config, width, zero_experts=config.count("zero_expert_num", low=0, default=0), router_bias=True)
     half = Layer("attention", {"attention": attention}, "dense", thin)
-    own = [half, Layer("", {}, "experts", routed, norms=0), half] * count
-    return Plan(own, predicts=half, heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = [half, Layer("", {}, "experts", routed, norms=0), half] * count
+    return Plan(model_layers, predicts=half, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def deepseek_v4(config: Config) -> Plan:
-    """Pools compressed by each layer's ratio beside a raw window; the last ratio beyond the layers is the prediction layer's."""
+    """DeepSeek V4: a KV cache compressed by a ratio per layer and an uncompressed window; an additional ratio is that of the MTP layer."""
     count, spare = parts.depth(config), config.count(*parts.MTP, low=0, default=0)
     ratios = config.per_layer(_ratios(config, count), "compress_ratios", count, spare) or []
     config.ignore("mlp_layer_types", "topk_method", "expert_dtype", "mlp_bias", "index_share_for_mtp_iteration", *parts.KV_HEADS)
@@ -119,24 +119,24 @@ def deepseek_v4(config: Config) -> Plan:
     output = {"groups": config.count("o_groups"), "rank": config.count("o_lora_rank")}
 
     def attention(ratio: int) -> tuple[str, Part]:
-        """Ratio 0 is the window alone; at ratio 4 an indexer chooses from the pool."""
+        """Ratio 0 has only the window; at ratio 4 an indexer selects compressed entries."""
         pool = {"ratio": ratio, "window": window, **({"index": index} if ratio == 4 else {})}
         return {0: "raw", 4: "fine"}.get(ratio, "coarse"), {**base, "pool": pool, "output": output}
 
     width = config.count("moe_intermediate_size")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
-    own = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
+    model_layers = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
     tables = config.count("num_hash_layers", low=0, high=count, default=0)
     remark = (
-        f"The first {tables} layers route by a table of the vocabulary and have no corrections: {tables * routed['experts']} too many are counted."
+        f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
     )
     fields = {"hyper_connections": config.count("hc_mult")}
-    return Plan(own, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
+    return Plan(model_layers, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 
 
 def _ratios(config: Config, count: int) -> list[int] | None:
-    """Compression of each layer's pool, as numbers or by the kinds of layers."""
+    """Compression ratio of each layer, by a list or by layer types."""
     ratios = config.numbers("compress_ratios")
     types, rates = config.words("layer_types"), config.section("compress_rates")
     if ratios is not None:

@@ -1,4 +1,4 @@
-"""Linear attention in most layers and full attention in the others: Qwen3-Next and 3.5, Kimi Linear and K3."""
+"""Hybrids of linear and full attention: Qwen3-Next and 3.5, Kimi Linear and K3."""
 
 from roofcalc.catalog.huggingface import latent, parts
 from roofcalc.catalog.huggingface.config import Config
@@ -10,15 +10,15 @@ _STATES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def state_dtype(config: Config, *names: str) -> Part:
-    """The dtype that the recurrent state is kept in, where it is not the usual fp32."""
+    """The dtype of the recurrent state, where it is not fp32."""
     value = config.text(*names)
     if value is None or value == "float32":
         return {}
-    return {"dtype": _STATES.get(value) or config.refuse(f"{names[0]}: {value!r} is none of {', '.join(_STATES)}")}
+    return {"dtype": _STATES.get(value) or config.refuse(f"{names[0]}: invalid choice {value!r} (choose from {', '.join(_STATES)})")}
 
 
 def kinds(config: Config, count: int, period: int | None) -> list[str]:
-    """Each layer's kind, listed or with every `period`-th layer full."""
+    """The kind of each layer, by layer_types or with full attention in every `period`-th layer."""
     types = parts.layer_types(config, count)
     if types is None:
         if period is None:
@@ -30,12 +30,12 @@ def kinds(config: Config, count: int, period: int | None) -> list[str]:
 
 
 def qwen3_next(config: Config) -> Plan:
-    """Gated delta nets and gated attention, over experts (Qwen3-Next, Qwen3.5 MoE) or a dense network (Qwen3.5)."""
+    """Gated DeltaNet and gated attention with experts (Qwen3-Next, Qwen3.5 MoE) or a dense FFN (Qwen3.5)."""
     count = parts.depth(config)
     types = kinds(config, count, config.count("full_attention_interval", default=4))
     config.ignore("mtp_use_dedicated_embeddings", "use_sliding_window", "sliding_window", "max_window_layers", "mtp_layer_types")
     if config.flag("mtp_use_dedicated_embeddings"):
-        config.cannot("an embedding of the prediction layers' own (mtp_use_dedicated_embeddings)")
+        config.cannot("a separate embedding of the MTP layers (mtp_use_dedicated_embeddings)")
     state: Part = {
         "type": "gated_deltanet",
         "k_heads": config.count("linear_num_key_heads"),
@@ -48,12 +48,12 @@ def qwen3_next(config: Config) -> Plan:
     gate = {"gate": True} if config.flag("attn_output_gate", default=True) else {}
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head", **gate)
     networks = _networks(config, count)
-    own = [
+    model_layers = [
         Layer("full", {"attention": attention}, *each) if kind == FULL else Layer("linear", {"state": state}, *each)
         for kind, each in zip(types, networks, strict=True)
     ]
     predicts = Layer("full", {"attention": attention}, *networks[-1])
-    return Plan(own, predicts=predicts, heads=config.count(*parts.MTP, low=0, default=0))
+    return Plan(model_layers, predicts=predicts, heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def _networks(config: Config, count: int) -> list[tuple[str, Part]]:
@@ -69,13 +69,13 @@ def _networks(config: Config, count: int) -> list[tuple[str, Part]]:
 
 
 def kimi_linear(config: Config) -> Plan:
-    """Kimi delta attention and latent attention; K3 adds full-rank gates, experts on a latent size, and mixing over earlier layers."""
+    """Kimi Delta Attention and MLA; K3 adds full-rank gates, experts of a smaller hidden size, and attention over earlier residuals."""
     count = parts.depth(config)
     inner = config.section("linear_attn_config") or config.refuse("linear_attn_config is missing")
     inner.ignore("gate_lower_bound")
     full, linear = inner.numbers("full_attn_layers") or [], inner.numbers("kda_layers") or []
     if sorted([*full, *linear]) != list(range(1, count + 1)):
-        inner.refuse(f"full_attn_layers and kda_layers do not name the layers 1 to {count} once each")
+        inner.refuse(f"full_attn_layers and kda_layers must list each layer from 1 to {count} once")
     state: Part = {
         "type": "kda",
         "heads": inner.count("num_heads"),
@@ -92,14 +92,14 @@ def kimi_linear(config: Config) -> Plan:
     which = parts.sparse(config, count) or parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
     config.ignore("first_k_dense_replace")
     networks = parts.dense_or_moe(which, parts.dense(config), routed)
-    own = [
+    model_layers = [
         Layer("mla", {"attention": attention}, *each) if i + 1 in full else Layer("kda", {"state": state}, *each) for i, each in enumerate(networks)
     ]
     remarks: tuple[str, ...] = ()
     if small and latent_norm:
-        remarks += (f"The norms of the experts' latent input, {small * sum(which)} numbers, are not counted.",)
+        remarks += (f"The norms on the latent input of the experts, {small * sum(which)} parameters, are not counted.",)
     mixed = config.maybe("attn_res_block_size") is not None
     if mixed:
-        remarks += (f"The query and the norm of the mixing before the head, {2 * parts.hidden(config)} numbers, are not counted.",)
-    fields = {"norms": 6} if mixed else {}  # each part mixes earlier residuals by a query and a norm of its own
-    return Plan(own, fields, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)
+        remarks += (f"The query and the norm of the residual attention before the LM head, {2 * parts.hidden(config)} parameters, are not counted.",)
+    fields = {"norms": 6} if mixed else {}  # each part attends to earlier residuals with its own query and norm
+    return Plan(model_layers, fields, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)

@@ -1,4 +1,4 @@
-"""MiniMax: lightning attention (Text-01), norms over all queries (M2), top-k blocks (M3)."""
+"""MiniMax: lightning attention (Text-01), QK norm over all heads (M2), block-sparse attention (M3)."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -9,7 +9,7 @@ from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
 def minimax_text(config: Config) -> Plan:
-    """Lightning attention where `attn_type_list` has 0, or layer_types say so."""
+    """MiniMax-Text-01: lightning attention where `attn_type_list` is 0 or by layer_types."""
     count = parts.depth(config)
     listed = config.per_layer(config.numbers("attn_type_list"), "attn_type_list", count)
     types = [FULL if one else LINEAR for one in listed] if listed is not None else kinds(config, count, None)
@@ -21,12 +21,13 @@ def minimax_text(config: Config) -> Plan:
     state: Part = {"type": "lightning", "heads": attention["heads"], "head_dim": attention["head_dim"]}
     shared = config.count("shared_intermediate_size", low=0, default=0)
     routed = parts.experts(config, config.count("intermediate_size"), shared)
-    own = [Layer("full", {"attention": attention}, "", routed) if kind == FULL else Layer("linear", {"state": state}, "", routed) for kind in types]
-    return Plan(own)
+    full, linear = Layer("full", {"attention": attention}, "", routed), Layer("linear", {"state": state}, "", routed)
+    model_layers = [full if kind == FULL else linear for kind in types]
+    return Plan(model_layers)
 
 
 def minimax_m2(config: Config) -> Plan:
-    """Norms over all queries and all keys; the prediction modules that the config names are not in the release."""
+    """MiniMax-M2: QK norm over all heads; the MTP modules of the config are not part of the published checkpoints."""
     kind = config.text("qk_norm_type") or "per_layer"
     if kind not in ("per_layer", "per_head"):
         config.cannot(f"qk_norm_type {kind!r}")
@@ -40,12 +41,12 @@ def minimax_m2(config: Config) -> Plan:
     modules = config.count("num_mtp_modules", low=0, default=0) if config.flag("use_mtp") else 0
     config.ignore("num_mtp_modules", "mtp_transformer_layers", "use_mtp")
     plan = uniform(config, parts.gqa(config, qk_norm=qk_norm), parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias")))
-    remark = (f"The config names {modules} prediction modules; they are left out, as the published checkpoints hold none.",) if modules else ()
+    remark = (f"The config has {modules} MTP modules; they are omitted because the published checkpoints do not contain them.",) if modules else ()
     return plan._replace(remarks=remark)
 
 
 def minimax_m3(config: Config) -> Plan:
-    """Top-k blocks chosen by index heads in the sparse layers, full attention in the first; both switch with lists of 0 and 1."""
+    """MiniMax-M3: sparse attention over top-k blocks chosen by index heads, full attention in the first layers, by lists of 0 and 1."""
     count = parts.depth(config)
     if config.flag("attention_output_gate"):
         config.cannot("an output gate in this type (attention_output_gate)")
@@ -75,5 +76,5 @@ def minimax_m3(config: Config) -> Plan:
     routed = parts.experts(config, width, shared, router_bias=config.flag("use_routing_bias", default=True))
     thin = parts.network(config.count("dense_intermediate_size", default=width))
     config.ignore("first_k_dense_replace")
-    remark = "Prediction modules are left out: the published checkpoints hold none."
+    remark = "MTP modules are omitted because the published checkpoints do not contain them."
     return Plan(parts.stack(mixing, parts.dense_or_moe(which, thin, routed)), remarks=(remark,))

@@ -1,4 +1,4 @@
-"""How checkpoints call the modules of each class of tensors, and which of them a quantisation's list names."""
+"""Module names of each tensor class in checkpoints, and matching of the module lists of quantisation configs."""
 
 import fnmatch
 import re
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from roofcalc.catalog.huggingface.config import Config
 
-Test = Callable[[int, str], bool]  # whether a list names a module of a layer
+Test = Callable[[int, str], bool]  # (layer, module) -> whether a list contains the module
 
-# How a layer's modules are called, by class; each entry is one naming of all of a class's matrices.
+# Module names of a layer by tensor class; each entry is one naming convention for all matrices of the class.
 MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
     "attention": (
         ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
@@ -50,7 +50,7 @@ MODULES: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 HEAD = "lm_head"
 
-# A pattern of a module list that is taken as one: letters, escaped points, `.*`, alternatives in brackets, anchors.
+# Regular expressions that are accepted: letters, escaped dots, `.*`, groups of alternatives, anchors; nothing that backtracks badly.
 _SAFE_PATTERN = re.compile(r"(?:[\w-]|\\\.|\.\*|\.|\\d\+|\(|\)|\||\^|\$|\[\d-\d\]\+?)*")
 _NESTED = re.compile(r"\)[*+?{]|\([^)]*\(")
 
@@ -58,14 +58,14 @@ _NESTED = re.compile(r"\)[*+?{]|\([^)]*\(")
 _LAYER = re.compile(r"(?:^|\.)layers\.(\d+|\*)(?:\.|$)(.*)")
 
 
-def matcher(own: Config, entries: list[str]) -> Test:
-    """Entries name a module, a part of its path, a pattern with `*`, or `re:` and a regular expression."""
+def matcher(quant: Config, entries: list[str]) -> Test:
+    """A test for a module list whose entries are module names, parts of their paths, globs, or `re:` and a regular expression."""
     whole, by_layer, globs, patterns = set(), set(), [], []
     for entry in entries:
         if entry.startswith("re:"):
-            patterns.append(_pattern(own, entry[3:]))
-        elif (found := _LAYER.search(entry)) and "*" not in found.group(2):
-            by_layer.add((found.group(1), found.group(2)))
+            patterns.append(_pattern(quant, entry[3:]))
+        elif (layer_match := _LAYER.search(entry)) and "*" not in layer_match.group(2):
+            by_layer.add((layer_match.group(1), layer_match.group(2)))
         elif any(mark in entry for mark in "*?["):
             globs.append(entry)
         else:
@@ -85,10 +85,10 @@ def matcher(own: Config, entries: list[str]) -> Test:
     return matches
 
 
-def _pattern(own: Config, text: str) -> re.Pattern[str]:
+def _pattern(quant: Config, text: str) -> re.Pattern[str]:
     if len(text) > 300 or text.count("*") + text.count("+") > 6 or not _SAFE_PATTERN.fullmatch(text) or _NESTED.search(text):
-        own.cannot(f"the module pattern {text[:60]!r}")
+        quant.cannot(f"the module pattern {text[:60]!r}")
     try:
         return re.compile(text)
     except re.error:
-        own.refuse(f"the module pattern {text[:60]!r} is no regular expression")
+        quant.refuse(f"the module pattern {text[:60]!r} is not a valid regular expression")

@@ -1,4 +1,4 @@
-"""Mixtures of experts with grouped-query attention, their dense layers and shared experts."""
+"""Mixture-of-experts (MoE) models with grouped-query attention."""
 
 from roofcalc.catalog.huggingface import dense, parts, windows
 from roofcalc.catalog.huggingface.config import Config
@@ -6,7 +6,7 @@ from roofcalc.catalog.huggingface.plan import Part, Plan
 
 
 def mixers(config: Config, attention: Part) -> list[tuple[str, Part]]:
-    """Every layer's attention: full, windowed as listed, or windowed throughout."""
+    """Attention of each layer: full, windowed by layer_types, or windowed in all layers."""
     return [(layer.mixer, layer.mixing["attention"]) for layer in dense.layers(config, attention, {}, parts.window(config))]
 
 
@@ -16,30 +16,33 @@ def uniform(config: Config, attention: Part, routed: Part, **fields: object) -> 
 
 
 def mixtral(config: Config) -> Plan:
+    """Mixtral."""
     return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")))
 
 
 def granitemoe(config: Config) -> Plan:
+    """Granite MoE, with or without a shared expert."""
     shared = config.count("shared_intermediate_size", low=0, default=0)
     routed = parts.experts(config, config.count("intermediate_size"), shared)
     return uniform(config, parts.gqa(config, parts.biased(config, "qkvo")), routed)
 
 
 def olmoe(config: Config) -> Plan:
+    """OLMoE: QK norm over all heads."""
     config.ignore("clip_qkv")
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "full")
     return uniform(config, attention, parts.experts(config, config.count("intermediate_size")))
 
 
 def phimoe(config: Config) -> Plan:
-    """Biases in attention and on the head, norms with biases."""
+    """Phi-3.5 MoE: biases in attention and on the LM head, norms with biases."""
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
     fields = {"norm_bias": True, **({"head_bias": True} if config.flag("lm_head_bias") else {})}
     return uniform(config, attention, parts.experts(config, config.count("intermediate_size")), **fields)
 
 
 def qwen_moe(config: Config, attention: Part) -> Plan:
-    """Experts in every `decoder_sparse_step`-th layer that `mlp_only_layers` does not name."""
+    """Qwen MoE: experts in every `decoder_sparse_step`-th layer except `mlp_only_layers`."""
     count = parts.depth(config)
     width = config.count("moe_intermediate_size")
     shared = config.count("shared_expert_intermediate_size", low=0, default=0)
@@ -49,28 +52,30 @@ def qwen_moe(config: Config, attention: Part) -> Plan:
     thin = parts.dense(config) if not all(which) else None
     config.ignore("intermediate_size")
     otherwise = dense.qwen_spans(config)
-    own = dense.layers(config, attention, {}, parts.window(config), otherwise)
-    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in own], parts.dense_or_moe(which, thin, routed)))
+    model_layers = dense.layers(config, attention, {}, parts.window(config), otherwise)
+    return Plan(parts.stack([(layer.mixer, layer.mixing["attention"]) for layer in model_layers], parts.dense_or_moe(which, thin, routed)))
 
 
 def qwen2_moe(config: Config) -> Plan:
+    """Qwen 2 MoE: biases on Q, K and V."""
     return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkv", "qkv_bias", default=True)))
 
 
 def qwen3_moe(config: Config) -> Plan:
+    """Qwen 3 MoE: QK norm per head."""
     parts.expect(config, use_qk_norm=True)
     return qwen_moe(config, parts.gqa(config, parts.biased(config, "qkvo", "attention_bias", "qkv_bias"), "head"))
 
 
 def glm4_moe(config: Config) -> Plan:
-    """Dense layers first, then experts beside a shared one; a correction per expert; a prediction layer."""
+    """GLM 4.5 and later: dense layers first, then routed and shared experts with a router bias; an MTP layer."""
     attention = parts.gqa(config, parts.biased(config, "qkv"), "head" if config.flag("use_qk_norm") else "none")
     width = config.count("moe_intermediate_size")
     return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
 
 
 def bailing(config: Config) -> Plan:
-    """Ling: dense layers first, then experts beside shared ones; a correction per expert where the config asks for it."""
+    """Ling: dense layers first, then routed and shared experts; a router bias if enabled."""
     qk_norm = "head" if config.flag("use_qk_norm") else "none"
     bias = "qkvo" if config.flag("use_bias") else parts.biased(config, "qkv", "use_qkv_bias")
     width = config.count("moe_intermediate_size")
@@ -82,28 +87,28 @@ def bailing(config: Config) -> Plan:
 
 
 def exaone_moe(config: Config) -> Plan:
-    """EXAONE 4's attention over experts with a correction each."""
+    """EXAONE MoE: attention of EXAONE 4, experts with a router bias."""
     size = parts.window(config)
     width = config.count("moe_intermediate_size")
     config.ignore("layer_sparsity", "is_moe_layer")
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=True)
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
-    own = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
-    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in own], routed)
+    model_layers = dense.layers(config, attention, {}, size, windows.exaone_spans(config, size))
+    return _prefixed(config, [(layer.mixer, layer.mixing["attention"]) for layer in model_layers], routed)
 
 
 def _prefixed(config: Config, mixing: list[tuple[str, Part]], routed: Part) -> Plan:
-    """Dense layers before `first_k_dense_replace`, then experts; prediction layers shaped as the last one."""
+    """Dense layers before `first_k_dense_replace`, then experts; MTP layers like the last layer."""
     count = parts.depth(config)
     first = config.count("first_k_dense_replace", low=0, high=count, default=0)
     which = parts.sparse(config, count) or parts.after(config, count, first)
     config.ignore("moe_layer_freq")
-    own = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
-    return Plan(own, predicts=own[-1], heads=config.count(*parts.MTP, low=0, default=0))
+    model_layers = parts.stack(mixing, parts.dense_or_moe(which, parts.dense(config), routed))
+    return Plan(model_layers, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0))
 
 
 def ernie_moe(config: Config) -> Plan:
-    """Experts from `moe_layer_start_index` to `moe_layer_end_index` in every `moe_layer_interval`-th layer, a correction each."""
+    """ERNIE 4.5 MoE: experts from `moe_layer_start_index` to `moe_layer_end_index` in every `moe_layer_interval`-th layer."""
     parts.expect(config, use_bias=False)
     config.ignore("moe_capacity", "moe_gate")
     count, start, end = parts.depth(config), config.count("moe_layer_start_index", low=0), config.maybe("moe_layer_end_index", low=-1)
@@ -116,7 +121,7 @@ def ernie_moe(config: Config) -> Plan:
 
 
 def hunyuan_moe(config: Config) -> Plan:
-    """Figures may stand once or for each layer alike; with use_cla, `cla_share_factor` neighbours use the first one's cache."""
+    """Hunyuan MoE: values may be lists per layer; with use_cla, each group of `cla_share_factor` layers shares one KV cache."""
     count = parts.depth(config)
     for name in ("moe_topk", "num_shared_expert", "moe_intermediate_size", "num_experts"):
         _once(config, name, count)
@@ -133,13 +138,13 @@ def hunyuan_moe(config: Config) -> Plan:
         config.ignore("cla_share_factor")
         return uniform(config, attention, routed)
     factor = config.count("cla_share_factor")
-    borrower = {**attention, "kv": "shared", "kv_proj": False}
-    kinds = [("owner", attention) if i % factor == 0 else ("borrower", borrower) for i in range(count)]
+    sharing = {**attention, "kv": "shared", "kv_proj": False}
+    kinds = [("own_kv", attention) if i % factor == 0 else ("shared_kv", sharing) for i in range(count)]
     return Plan(parts.stack(kinds, [("", routed)] * count))
 
 
 def _once(config: Config, name: str, count: int) -> None:
-    """Puts one number where a list gives the same for each layer."""
+    """Replaces a list of equal values per layer by the value."""
     values = config.values.get(name)
     if isinstance(values, list) and values:
         if len(values) < count or any(value != values[0] for value in values):
@@ -148,7 +153,7 @@ def _once(config: Config, name: str, count: int) -> None:
 
 
 def arctic(config: Config) -> Plan:
-    """A dense network of the hidden size's width beside the experts, with a norm of its own."""
+    """Arctic: a dense FFN of the hidden size's width with its own norm, parallel to the experts."""
     if config.count("moe_layer_frequency", default=1) != 1:
         config.cannot("moe_layer_frequency other than 1")
     if not (config.flag("parallel_attn_mlp_res", default=True) and config.flag("use_residual", default=True)):
@@ -162,13 +167,13 @@ def arctic(config: Config) -> Plan:
 
 
 def grok1(config: Config) -> Plan:
-    """Grok-1: norms before and after each part."""
+    """Grok-1: norms before and after attention and FFN."""
     config.ignore("max_attn_value")
     return uniform(config, parts.gqa(config), parts.experts(config, config.count("intermediate_size")), norms=4)
 
 
 def dbrx(config: Config) -> Plan:
-    """Key-value heads and experts stand in objects of their own."""
+    """DBRX: attention and FFN settings in nested objects."""
     inner, ffn = config.section("attn_config"), config.section("ffn_config")
     if inner is None or ffn is None:
         config.refuse(f"{'attn_config' if inner is None else 'ffn_config'} is missing")

@@ -1,4 +1,4 @@
-"""Nemotron models found by architecture search: every layer's attention and network are given apart, or are not there."""
+"""Nemotron models from neural architecture search: attention and FFN differ between layers or are omitted."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -6,7 +6,7 @@ from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
 def nemotron_nas(config: Config) -> Plan:
-    """Key-value heads from the heads in a group; widths from a multiple, rounded up to 256."""
+    """KV heads follow from `n_heads_in_group`, widths from a multiple of the hidden size, rounded up to 256."""
     count, heads = parts.depth(config), config.count(*parts.HEADS)
     size, bias = parts.head_dim(config, heads), parts.biased(config, "qkvo")
     config.ignore("intermediate_size", *parts.KV_HEADS)
@@ -40,7 +40,7 @@ def nemotron_nas(config: Config) -> Plan:
 
 
 def _width(ffn: Config, hidden: int) -> int:
-    """The network's width: given, or 2/3 of the multiple of the hidden size, rounded up to 256."""
+    """Width of the FFN: given, or 2/3 of the multiple of the hidden size, rounded up to 256."""
     given = ffn.maybe("intermediate_size")
     if given is not None:
         return given

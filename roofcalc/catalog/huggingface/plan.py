@@ -1,6 +1,6 @@
-"""What a family's function says of a model: the parts of each layer, and the fields beside the blocks.
+"""The intermediate form of an imported model: its layers and additional fields.
 
-Joins equal layers into named blocks, and writes their order as the shortest run-length expression.
+Converts identical layers to named blocks, and their order to the shortest run-length expression.
 """
 
 from typing import Any, NamedTuple
@@ -9,9 +9,18 @@ Part = dict[str, Any]
 
 
 class Layer(NamedTuple):
-    """One layer: its mixing parts (attention, state, both or none) and its feed-forward part, each with a name.
+    """One layer.
 
-    `norms` overrides the count of norm vectors; `copies` says how many sets of weights all such layers share.
+    Attributes
+    ----------
+    mixer, network : str
+        Names of the token mixer and the FFN, from which block names are made.
+    mixing : dict
+        Attention and state-space parts: either, both or none.
+    mlp : dict, optional
+        The FFN.
+    norms, copies : int, optional
+        As in `roofcalc.specs.model.Block`.
     """
 
     mixer: str
@@ -23,7 +32,7 @@ class Layer(NamedTuple):
 
     @property
     def block(self) -> dict[str, Any]:
-        """The block that a catalog file would give."""
+        """The block of a catalog file."""
         content: dict[str, Any] = dict(self.mixing)
         if self.mlp is not None:
             content["mlp"] = self.mlp
@@ -35,18 +44,18 @@ class Layer(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A model without its outer sizes.
+    """A model without vocabulary, hidden size, context and dtype.
 
     Attributes
     ----------
     layers : list of Layer
         In order.
     fields : dict
-        Further fields of the model: norms, parallel, positions …
+        Additional fields of the model: norms, parallel, positions …
     predicts : Layer, optional
-        The layer of each of `heads` multi-token-prediction modules.
+        The layer of each of `heads` multi-token-prediction (MTP) modules.
     remarks : tuple of str
-        What the reader should know, a sentence each.
+        Sentences for the user about details that are not modelled.
     """
 
     layers: list[Layer]
@@ -57,7 +66,7 @@ class Plan(NamedTuple):
 
 
 def blocks(plan: Plan) -> tuple[dict[str, Any], str, str | None]:
-    """Named blocks, the layers expression, and the name of the prediction layer's block."""
+    """Named blocks, the layers expression, and the name of the block of the MTP layer."""
     every = [*plan.layers, *([plan.predicts] if plan.predicts and plan.heads else [])]
     mixers, networks = ({layer.mixer for layer in plan.layers}, {layer.network for layer in plan.layers})
     named: dict[str, Any] = {}
@@ -70,8 +79,8 @@ def blocks(plan: Plan) -> tuple[dict[str, Any], str, str | None]:
             free = f"{name}{int(free.removeprefix(name) or 1) + 1}"
         named[free] = layer.block
         names.append(free)
-    own = names[: len(plan.layers)]
-    return named, expression(own), names[-1] if len(names) > len(own) else None
+    layer_names = names[: len(plan.layers)]
+    return named, expression(layer_names), names[-1] if len(names) > len(layer_names) else None
 
 
 _LONGEST_PERIOD = 64
@@ -80,7 +89,7 @@ _Run = tuple[str, int]
 
 
 def expression(names: list[str]) -> str:
-    """Names in order -> `10*(5*local full) 2*local`: by repetitions of runs or of single layers, whichever is shorter."""
+    """Names in order -> `10*(5*local full) 2*local`, by repetitions of runs or of single layers, whichever is shorter."""
     runs: list[_Run] = []
     for name in names:
         count = runs.pop()[1] if runs and runs[-1][0] == name else 0
@@ -89,7 +98,7 @@ def expression(names: list[str]) -> str:
 
 
 def _written(runs: list[_Run]) -> str:
-    """At each place the repetition that saves most."""
+    """Greedy: at each position the repetition that saves most."""
     words, at = [], 0
     while at < len(runs):
         period, times = max(((p, _repeats(runs, at, p)) for p in range(1, _LONGEST_PERIOD + 1)), key=lambda pair: pair[0] * (pair[1] - 1))
@@ -103,7 +112,7 @@ def _written(runs: list[_Run]) -> str:
 
 
 def _repeats(runs: list[_Run], at: int, period: int) -> int:
-    """How often the `period` runs from `at` on stand one after another."""
+    """How often the `period` runs from `at` on repeat."""
     unit, times = runs[at : at + period], 1
     while len(unit) == period and runs[at + times * period : at + (times + 1) * period] == unit:
         times += 1

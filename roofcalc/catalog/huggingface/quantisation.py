@@ -1,6 +1,6 @@
-"""A checkpoint's quantisation -> the dtype of each class of tensors.
+"""The quantisation config of a checkpoint -> dtypes by tensor class.
 
-Knows the methods and their settings; how modules are named and listed is in `roofcalc.catalog.huggingface.modules`.
+Names and lists of modules are handled in `roofcalc.catalog.huggingface.modules`.
 """
 
 from typing import Any
@@ -18,26 +18,26 @@ _NAMED_ALGORITHMS |= {"W8A8_SQ_PER_CHANNEL": "int8", "INT8_SQ": "int8"}
 _INT4_ALGORITHMS = ("W4A16_AWQ", "W4A8_AWQ", "W4A16", "INT4_AWQ")
 
 
-def dtypes(config: Config, plan: Plan, beside: dict[str, Any] | None) -> tuple[Any, list[str], bool]:
-    """The catalog's `dtype`, remarks, and whether the checkpoint's own type was given.
+def dtypes(config: Config, plan: Plan, quant_file: dict[str, Any] | None) -> tuple[Any, list[str], bool]:
+    """The `dtype` of a catalog file, remarks, and whether the config gives the dtype.
 
     Parameters
     ----------
     config : Config
-        The outermost object: the dtype and the quantisation may stand in it or in the text model's object.
-    beside : dict or None
-        A quantisation file of its own.
+        The object of the language model.
+    quant_file : dict or None
+        Contents of hf_quant_config.json.
     """
     name, given = config.first("dtype", "torch_dtype")
     wide = "bf16" if given is None else _sixteen(config, name, given)
-    quantised = _method(config, beside)
+    quantised = _method(config, quant_file)
     if quantised is None:
         return wide, [], given is not None
     narrow, kept, head, kv = quantised
     remarks: list[str] = []
-    found = {cls: _of_class(cls, layers, narrow, kept, wide, remarks) for cls, layers in _classes(plan).items()}
-    main = next((found[cls] for cls in ("attention", "state", "mlp", "experts") if cls in found), wide)
-    result = {"default": main, **{cls: value for cls, value in found.items() if value != main}}
+    by_class = {cls: _of_class(cls, layers, narrow, kept, wide, remarks) for cls, layers in _classes(plan).items()}
+    main = next((by_class[cls] for cls in ("attention", "state", "mlp", "experts") if cls in by_class), wide)
+    result = {"default": main, **{cls: value for cls, value in by_class.items() if value != main}}
     if main != wide:
         result.update(embed=wide, head=wide, router=wide, norm=wide)
     if head and not kept(0, HEAD):
@@ -52,17 +52,17 @@ def _sixteen(config: Config, name: str, value: Any) -> str:
     if word in _FP8_DTYPES:
         return "bf16"
     if word not in _SIXTEEN:
-        config.refuse(f"{name}: {value!r} is none of {', '.join(_SIXTEEN)}")
+        config.refuse(f"{name}: invalid choice {value!r} (choose from {', '.join(_SIXTEEN)})")
     return _SIXTEEN[word]
 
 
 def _classes(plan: Plan) -> dict[str, list[int]]:
-    """The classes of tensors that the model has, and the layers that have them."""
-    found: dict[str, list[int]] = {}
+    """Tensor classes of the model, and the layers that have them."""
+    by_class: dict[str, list[int]] = {}
     for i, layer in enumerate(plan.layers):
         for cls in _of_layer(layer):
-            found.setdefault(cls, []).append(i)
-    return found
+            by_class.setdefault(cls, []).append(i)
+    return by_class
 
 
 def _of_layer(layer: Layer) -> list[str]:
@@ -75,7 +75,7 @@ def _of_layer(layer: Layer) -> list[str]:
 
 
 def _of_class(cls: str, layers: list[int], narrow: dict[str, str], kept: Test, wide: str, remarks: list[str]) -> str:
-    """The dtype of a class: what most of its layers have; a remark where others differ."""
+    """The dtype of a class in most of its layers; a remark where others differ."""
     dtype = narrow.get(cls)
     if dtype is None:
         return wide
@@ -84,37 +84,37 @@ def _of_class(cls: str, layers: list[int], narrow: dict[str, str], kept: Test, w
     odd = len(layers) - len(whole) if mixed else len(whole)
     if odd:
         other = dtype if mixed else wide
-        remarks.append(f"Of the {len(layers)} layers with {cls}, {odd} {'are' if odd > 1 else 'is'} {other}: told as if all were alike.")
+        remarks.append(f"Of the {len(layers)} layers with {cls}, {odd} {'are' if odd > 1 else 'is'} {other}; recorded with the majority dtype.")
     return wide if mixed else dtype
 
 
-Quantised = tuple[dict[str, str], Test, bool, str | None]  # dtype by class, what is kept, whether the head may be, the cache's
+Quantised = tuple[dict[str, str], Test, bool, str | None]  # dtype by class, unquantised modules, LM head quantised, KV cache dtype
 
 
-def _method(config: Config, beside: dict[str, Any] | None) -> Quantised | None:
-    own = config.section("quantization_config", "compression_config")
-    if own is None and beside is not None:
-        inner = Config(beside, "hf_quant_config.json").section("quantization")
+def _method(config: Config, quant_file: dict[str, Any] | None) -> Quantised | None:
+    quant = config.section("quantization_config", "compression_config")
+    if quant is None and quant_file is not None:
+        inner = Config(quant_file, "hf_quant_config.json").section("quantization")
         if inner is None:
             config.refuse("hf_quant_config.json: quantization is missing")
         return _modelopt(inner)
-    if own is None:
+    if quant is None:
         return None
-    own.ignore(*own.values)
-    method = own.text("quant_method") or ("modelopt" if own.has("quant_algo") else None)
+    quant.ignore(*quant.values)
+    method = quant.text("quant_method") or ("modelopt" if quant.has("quant_algo") else None)
     if method == "fp8":
-        return _everywhere(_blockwise(own)) | _experts_of(config, own), _kept(own, "modules_to_not_convert", "ignored_layers"), False, None
+        return _everywhere(_blockwise(quant)) | _experts_of(config, quant), _kept(quant, "modules_to_not_convert", "ignored_layers"), False, None
     if method == "fbgemm_fp8":
-        return _everywhere("fp8"), _kept(own, "modules_to_not_convert"), False, None
+        return _everywhere("fp8"), _kept(quant, "modules_to_not_convert"), False, None
     if method == "mxfp4":
         return {"experts": "mxfp4"}, lambda layer, module: False, False, None
     if method in ("gptq", "awq", "auto-round"):
-        dtype = _integers(own, own.count("bits", "w_bit"), _group(own, "group_size", "q_group_size"))
-        return _everywhere(dtype), _kept(own, "modules_to_not_convert"), False, None
+        dtype = _integers(quant, quant.count("bits", "w_bit"), _group(quant, "group_size", "q_group_size"))
+        return _everywhere(dtype), _kept(quant, "modules_to_not_convert"), False, None
     if method == "compressed-tensors":
-        return _compressed(own)
+        return _compressed(quant)
     if method == "modelopt":
-        return _modelopt(own)
+        return _modelopt(quant)
     return config.cannot(f"quant_method {method!r}")
 
 
@@ -122,53 +122,53 @@ def _everywhere(dtype: str) -> dict[str, str]:
     return dict.fromkeys(MODULES, dtype)
 
 
-def _experts_of(config: Config, own: Config) -> dict[str, str]:
-    """Experts in a dtype of their own (DeepSeek V4)."""
-    name = config.text("expert_dtype") or own.text("expert_dtype")
+def _experts_of(config: Config, quant: Config) -> dict[str, str]:
+    """A separate dtype of the experts (DeepSeek V4)."""
+    name = config.text("expert_dtype") or quant.text("expert_dtype")
     if name is None or name == "fp8":
         return {}
     return {"experts": "mxfp4"} if name in ("fp4", "mxfp4") else config.cannot(f"expert_dtype {name!r}")
 
 
-def _blockwise(own: Config) -> str:
-    blocks = own.numbers("weight_block_size")
+def _blockwise(quant: Config) -> str:
+    blocks = quant.numbers("weight_block_size")
     if blocks is None:
         return "fp8"
     if blocks == [128, 128]:
         return "fp8-block128"
-    return "mxfp8" if blocks == [1, 32] else own.cannot(f"weight_block_size {blocks}")
+    return "mxfp8" if blocks == [1, 32] else quant.cannot(f"weight_block_size {blocks}")
 
 
-def _group(own: Config, *names: str) -> int | None:
-    """Elements that share a scale; -1 stands for a whole row."""
-    _, size = own.first(*names)
-    return None if size == -1 else own.maybe(*names)
+def _group(quant: Config, *names: str) -> int | None:
+    """Elements per scale; None for a whole row (-1)."""
+    _, size = quant.first(*names)
+    return None if size == -1 else quant.maybe(*names)
 
 
-def _integers(own: Config, bits: int, group: int | None) -> str:
+def _integers(quant: Config, bits: int, group: int | None) -> str:
     if bits == 8:
         return "int8"
     if bits != 4 or group is None:
-        own.cannot(f"{bits}-bit integers {'in groups of ' + str(group) if group else 'without a group_size'}")
+        quant.cannot(f"{bits}-bit integers {'in groups of ' + str(group) if group else 'without a group_size'}")
     return f"int4-g{group}"
 
 
-def _weights(own: Config, format: str | None) -> str:
-    """The dtype of a group's weights (compressed-tensors)."""
-    own.ignore(*own.values)
-    bits, kind, strategy = own.count("num_bits"), own.text("type"), own.text("strategy")
-    group = _group(own, "group_size")
+def _weights(quant: Config, format: str | None) -> str:
+    """The weight dtype of a group of compressed-tensors."""
+    quant.ignore(*quant.values)
+    bits, kind, strategy = quant.count("num_bits"), quant.text("type"), quant.text("strategy")
+    group = _group(quant, "group_size")
     if kind == "int":
-        return _integers(own, bits, group)
+        return _integers(quant, bits, group)
     if kind == "float" and bits == 8:
-        return _blockwise(Config({"weight_block_size": own.values.get("block_structure")}, own.where)) if strategy == "block" else "fp8"
+        return _blockwise(Config({"weight_block_size": quant.values.get("block_structure")}, quant.where)) if strategy == "block" else "fp8"
     if kind == "float" and bits == 4 and group in (16, 32):
         return "nvfp4" if group == 16 and "mxfp4" not in (format or "") else "mxfp4"
-    return own.cannot(f"{bits}-bit weights of type {kind!r} in groups of {group}")
+    return quant.cannot(f"{bits}-bit weights of type {kind!r} in groups of {group}")
 
 
-def _compressed(own: Config) -> Quantised:
-    groups = own.section("config_groups") or own.refuse("config_groups is missing")
+def _compressed(quant: Config) -> Quantised:
+    groups = quant.section("config_groups") or quant.refuse("config_groups is missing")
     narrow: dict[str, str] = {}
     head = False
     for name in groups.values:
@@ -177,40 +177,40 @@ def _compressed(own: Config) -> Quantised:
         weights = group.section("weights")
         if weights is None:
             continue
-        dtype = _weights(weights, group.text("format") or own.text("format"))
+        dtype = _weights(weights, group.text("format") or quant.text("format"))
         for target in group.words("targets") or ["Linear"]:
-            chosen = matcher(own, [target])
+            chosen = matcher(quant, [target])
             whole = target == "Linear"
             head = head or whole
             for cls in MODULES:
                 if whole or any(all(chosen(0, module) for module in naming) for naming in MODULES[cls]):
                     narrow.setdefault(cls, dtype)
     if not narrow:
-        own.cannot("quantisation whose targets are none of attention, networks, experts and states")
-    return narrow, _kept(own, "ignore"), head, _cache(own.values.get("kv_cache_scheme"))
+        quant.cannot("quantisation without targets in attention, FFNs, experts or state-space layers")
+    return narrow, _kept(quant, "ignore"), head, _cache(quant.values.get("kv_cache_scheme"))
 
 
-def _modelopt(own: Config) -> Quantised:
-    own.ignore(*own.values)
-    algorithm = own.text("quant_algo")
+def _modelopt(quant: Config) -> Quantised:
+    quant.ignore(*quant.values)
+    algorithm = quant.text("quant_algo")
     if algorithm in _INT4_ALGORITHMS:
-        dtype = _integers(own, 4, own.count("group_size"))
+        dtype = _integers(quant, 4, quant.count("group_size"))
     elif algorithm in _NAMED_ALGORITHMS:
         dtype = _NAMED_ALGORITHMS[algorithm]
     else:
-        own.cannot(f"quant_algo {algorithm!r}")
-    names = "exclude_modules" if own.has("exclude_modules") else "ignore"
-    cache = own.values.get("kv_cache_quant_algo", own.values.get("kv_cache_scheme"))
-    return _everywhere(dtype), _kept(own, names), True, _cache(cache)
+        quant.cannot(f"quant_algo {algorithm!r}")
+    names = "exclude_modules" if quant.has("exclude_modules") else "ignore"
+    cache = quant.values.get("kv_cache_quant_algo", quant.values.get("kv_cache_scheme"))
+    return _everywhere(dtype), _kept(quant, names), True, _cache(cache)
 
 
 def _cache(scheme: Any) -> str | None:
-    """The cache's dtype, where the checkpoint brings scales for one."""
+    """Dtype of the KV cache, if the checkpoint has scales for it."""
     if scheme == "FP8" or (isinstance(scheme, dict) and (scheme.get("num_bits"), scheme.get("type")) == (8, "float")):
         return "fp8"
     return None
 
 
-def _kept(own: Config, *names: str) -> Test:
-    """Whether a module of a layer stays as it was, by the lists under `names`."""
-    return matcher(own, [entry for name in names for entry in own.words(name) or []])
+def _kept(quant: Config, *names: str) -> Test:
+    """A test for modules that stay unquantised, by the lists under `names`."""
+    return matcher(quant, [entry for name in names for entry in quant.words(name) or []])

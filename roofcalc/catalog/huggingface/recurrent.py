@@ -1,4 +1,4 @@
-"""Layers that keep a state: Mamba and Mamba-2, alone or mixed with attention (Jamba, Nemotron-H, Falcon-H1, Granite 4, Bamba)."""
+"""State-space models: Mamba and Mamba-2, and hybrids with attention (Jamba, Nemotron-H, Falcon-H1, Granite 4, Bamba, Zamba2)."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -7,13 +7,13 @@ from roofcalc.catalog.huggingface.parts import FULL
 from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
-def usual(config: Config) -> None:
-    """Stops at biases that the state's records do not have, or lack."""
+def expect_biases(config: Config) -> None:
+    """Raises for biases other than those of the state-space records."""
     parts.expect(config, use_bias=False, mamba_proj_bias=False, use_conv_bias=True, mamba_conv_bias=True)
 
 
 def automatic(config: Config, *names: str) -> bool:
-    """Whether a figure is left to a rule: absent, or "auto"."""
+    """Whether a value is derived: absent or "auto"."""
     given = [name for name in names if config.has(name)]
     if all(config.values[name] == "auto" for name in given):
         config.ignore(*given)
@@ -22,8 +22,8 @@ def automatic(config: Config, *names: str) -> bool:
 
 
 def mamba1(config: Config, norms: bool = False) -> Part:
-    """A pure state model gives its inner width apart; else, and in Jamba, it is a multiple of the hidden size."""
-    usual(config)
+    """Mamba; its inner size is given, or a multiple of the hidden size (always in Jamba)."""
+    expect_biases(config)
     config.ignore("fused_add_norm", "rms_norm", "ssm_cfg", "mamba_inner_layernorms", "n_ctx")
     size, ranks = parts.hidden(config), ("time_step_rank", "mamba_dt_rank")
     expanded = config.count("expand", "mamba_expand", default=2) * size
@@ -38,8 +38,8 @@ def mamba1(config: Config, norms: bool = False) -> Part:
 
 
 def mamba2(config: Config, norm: bool = True) -> Part:
-    """Heads and their size; a size left to the rule shares out the inner width."""
-    usual(config)
+    """Mamba-2; an automatic head size is the inner size over the number of heads."""
+    expect_biases(config)
     parts.expect(config, rms_norm=True)
     config.ignore("mamba_norm_before_gate", "norm_before_gate", "mamba_use_mlp", "time_step_rank")
     heads = config.count("mamba_n_heads", "mamba_num_heads", "num_heads")
@@ -53,7 +53,7 @@ def mamba2(config: Config, norm: bool = True) -> Part:
     else:
         dim = config.count(*sizes)
     if inner not in (None, heads * dim):
-        config.refuse(f"mamba_d_ssm {inner} and {heads} heads of {dim} contradict one another")
+        config.refuse(f"mamba_d_ssm {inner} and {heads} heads of {dim} contradict each other")
     return {
         "type": "mamba2",
         "heads": heads,
@@ -67,16 +67,17 @@ def mamba2(config: Config, norm: bool = True) -> Part:
 
 
 def pure1(config: Config) -> Plan:
-    """Mamba, Falcon-Mamba: its norms on dt, B and C have no weights."""
+    """Mamba and Falcon-Mamba, whose norms on dt, B and C have no weights."""
     return Plan([Layer("", {"state": mamba1(config)})] * parts.depth(config))
 
 
 def pure2(config: Config) -> Plan:
+    """Mamba-2."""
     return Plan([Layer("", {"state": mamba2(config)})] * parts.depth(config))
 
 
 def jamba(config: Config) -> Plan:
-    """Attention and experts each at a period and an offset."""
+    """Jamba: attention and experts at a period and an offset each."""
     count = parts.depth(config)
     config.ignore("num_logits_to_keep")
     attn, attn_at = config.count("attn_layer_period"), config.count("attn_layer_offset", low=0)
@@ -92,7 +93,7 @@ def jamba(config: Config) -> Plan:
 
 
 def falcon_h1(config: Config) -> Plan:
-    """Attention and a state side by side in every layer."""
+    """Falcon-H1: parallel attention and Mamba-2 in every layer."""
     config.ignore("num_logits_to_keep", "attn_layer_indices", "layer_types", "layers_block_type", "mlp_expansion_factor", "mamba_use_mlp")
     parts.expect(config, projectors_bias=False)
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
@@ -102,7 +103,7 @@ def falcon_h1(config: Config) -> Plan:
 
 
 def bamba(config: Config) -> Plan:
-    """Attention in the layers listed by number; a network in each."""
+    """Bamba: attention in the listed layers, Mamba-2 in the others, an FFN in each."""
     count = parts.depth(config)
     which = config.numbers("attn_layer_indices") or []
     if not all(0 <= i < count for i in which):
@@ -114,7 +115,7 @@ def bamba(config: Config) -> Plan:
 
 
 def granite_hybrid(config: Config) -> Plan:
-    """Mamba-2 or attention over experts beside a shared network, or over that network alone."""
+    """Granite 4: Mamba-2 or attention, with routed and shared experts or a dense FFN."""
     count = parts.depth(config)
     types = parts.layer_types(config, count) or config.refuse("layer_types is missing")
     names = {"mamba": False, LINEAR: False, "attention": True, FULL: True}
@@ -141,7 +142,7 @@ _NAMES = {"mamba": "mamba", LINEAR: "mamba", "attention": "attention", FULL: "at
 
 
 def nemotron_h(config: Config) -> Plan:
-    """Each layer is one part: a state, attention, a plain network or experts, as a string of letters or a list says."""
+    """Nemotron-H: each layer is Mamba-2, attention, an ungated FFN or experts, by a string of letters or a list."""
     order = _order(config, "hybrid_override_pattern", "layers_block_type", "layer_types") or config.refuse("hybrid_override_pattern is missing")
     count = config.count(*parts.DEPTH, default=len(order))
     config.per_layer(order, "hybrid_override_pattern or layers_block_type", count)
@@ -170,7 +171,7 @@ def nemotron_h(config: Config) -> Plan:
 
 
 def _order(config: Config, pattern: str, *names: str) -> list[str] | None:
-    """Kinds of layers from a string of letters, else from a list of words."""
+    """The kind of each layer, from a string of letters or a list of names."""
     text = config.text(pattern)
     if text is not None:
         config.ignore(*names)
@@ -184,25 +185,25 @@ def _order(config: Config, pattern: str, *names: str) -> list[str] | None:
 
 
 def _prediction(config: Config, made: dict[str, Layer]) -> Layer:
-    """The prediction module's layers, attention and one network, as one block."""
+    """The layers of the MTP module, a mixer and an FFN, as one block."""
     kinds = _order(config, "mtp_hybrid_override_pattern", "mtp_layers_block_type") or ["attention", "moe"]
     if len(kinds) != 2 or kinds[0] not in ("attention", "mamba") or kinds[1] not in ("mlp", "moe") or not set(kinds) <= set(made):
-        config.cannot("prediction layers other than attention and a network (mtp_layers_block_type)")
+        config.cannot("MTP layers other than a mixer and an FFN (mtp_layers_block_type)")
     mixer, network = made[kinds[0]], made[kinds[1]]
     return Layer(mixer.mixer, mixer.mixing, network.network, network.mlp)
 
 
 def zamba2(config: Config) -> Plan:
-    """Mamba-2 in each layer; before some, attention over two inputs and a network whose weights those layers share.
+    """Zamba2: Mamba-2 in each layer; before some of them a shared block of attention over two inputs and an FFN.
 
-    A map back to the hidden size and low-rank additions are each use's own: they weigh, but are not modelled.
+    The projection back to the hidden size and the low-rank adapters of each use take memory, but are not modelled.
     """
     count, size = parts.depth(config), parts.hidden(config)
     words = config.words("layers_block_type", "layer_types") or config.refuse("layers_block_type is missing")
     types = config.per_layer(words, "layers_block_type", count) or []
     if not set(types) <= {"mamba", LINEAR, "hybrid"}:
         config.cannot(f"a layer of kind {next(kind for kind in types if kind not in ('mamba', LINEAR, 'hybrid'))!r}")
-    usual(config)
+    expect_biases(config)
     parts.expect(config, add_bias_linear=False)
     config.ignore("attention_hidden_size", "mamba_headdim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "num_logits_to_keep")
     config.ignore("use_mem_rope", "use_mem_eff_path", "use_long_context", "use_shared_mlp_adapter", "ft_specific_params", "state_dtype")
@@ -224,6 +225,6 @@ def zamba2(config: Config) -> Plan:
     wide = attention["heads"] * attention["head_dim"]
     adapters = 3 * rank * 2 * wide if config.flag("use_shared_attention_adapter") else 0
     adapters += rank * (size + 2 * mlp["width"])
-    own = [layer for kind in types for layer in ([shared] if kind == "hybrid" else []) + [Layer("mamba", {"state": state})]]
-    remark = "Each use of a shared layer has a linear map and low-rank adapters of its own; they weigh, but their work is not modelled."
-    return Plan(own, {"excluded": {"linear": uses * size * size, "adapters": uses * adapters}}, remarks=(remark,))
+    model_layers = [layer for kind in types for layer in ([shared] if kind == "hybrid" else []) + [Layer("mamba", {"state": state})]]
+    remark = "Each use of a shared block has its own projection and low-rank adapters: their memory is counted, their FLOPs are not."
+    return Plan(model_layers, {"excluded": {"linear": uses * size * size, "adapters": uses * adapters}}, remarks=(remark,))

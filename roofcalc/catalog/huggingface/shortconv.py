@@ -1,4 +1,4 @@
-"""LFM2: short convolutions in most layers, attention in some; experts after the first layers in its larger sizes."""
+"""LFM2: short convolutions in most layers, attention in some; experts in the larger sizes."""
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
@@ -7,7 +7,7 @@ from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
 def lfm2(config: Config) -> Plan:
-    """A width that is to be adjusted shrinks to two thirds, rounded up to a multiple."""
+    """LFM2 dense; an automatically adjusted width is two thirds of the given one, rounded up to a multiple."""
     width = config.count("block_ff_dim", "intermediate_size")
     multiple = config.count("block_multiple_of", default=256)
     if config.flag("block_auto_adjust_ff_dim", default=True):
@@ -18,7 +18,7 @@ def lfm2(config: Config) -> Plan:
 
 
 def lfm2_moe(config: Config) -> Plan:
-    """Dense layers first, then experts with a correction each."""
+    """LFM2 MoE: dense layers first, then experts with a router bias."""
     count = parts.depth(config)
     first = config.count("num_dense_layers", low=0, high=count)
     routed = parts.experts(config, config.count("moe_intermediate_size"), router_bias=config.flag("use_expert_bias"))
@@ -26,7 +26,7 @@ def lfm2_moe(config: Config) -> Plan:
 
 
 def _layers(config: Config, networks: list[tuple[str, Part]]) -> list[Layer]:
-    """Attention where the list says so, else a convolution."""
+    """Layers with attention by the list, else with a short convolution."""
     count, width = parts.depth(config), parts.hidden(config)
     parts.expect(config, conv_bias=False)
     for name in ("conv_dim", "conv_dim_out", "block_dim"):

@@ -1,4 +1,4 @@
-"""Which function reads which model_type, and what is known of it without a field."""
+"""Functions and defaults by model_type."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from roofcalc.catalog.huggingface.plan import Plan
 
 
 class Family(NamedTuple):
-    """How a model_type is read.
+    """How configs of a model_type are converted.
 
     Attributes
     ----------
     read : callable
-        The layers from the fields.
+        Converts a config to layers.
     tied : bool or None
-        Whether embedding and head are one where the config does not say; None: it must say.
+        Default of tie_word_embeddings; None: the config must give it.
     context, vocab : int or None
-        What the makers' own files leave out because the type implies it.
+        Defaults of values that published files omit.
     endless : bool
-        No attention, so no longest context.
+        No attention, therefore no maximum context.
     """
 
     read: Callable[[Config], Plan]
@@ -30,7 +30,7 @@ class Family(NamedTuple):
     endless: bool = False
 
 
-# `tied` is the default of the type's own configuration class, which a file that was saved with it leaves out.
+# `tied` is the default of the configuration class in transformers, which saved files omit.
 FAMILIES: dict[str, Family] = {
     # dense
     "llama": Family(dense.llama, tied=False),

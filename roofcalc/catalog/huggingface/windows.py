@@ -1,4 +1,4 @@
-"""Families whose layers alternate between a sliding window and the whole context."""
+"""Models with alternating sliding-window and full attention."""
 
 from roofcalc.catalog.huggingface import dense, parts
 from roofcalc.catalog.huggingface.config import Config
@@ -7,12 +7,12 @@ from roofcalc.catalog.huggingface.plan import Layer, Part, Plan
 
 
 def every(count: int, period: int) -> list[str]:
-    """Every `period`-th layer is full."""
+    """Full attention in every `period`-th layer, a sliding window in the others."""
     return [FULL if (i + 1) % period == 0 else SLIDING for i in range(count)]
 
 
 def gpt_oss(config: Config) -> Plan:
-    """Sinks, biases everywhere, every second layer full beginning with a windowed one."""
+    """gpt-oss: attention sinks, biases everywhere, alternating windowed and full layers."""
     count = parts.depth(config)
     bias = config.flag("attention_bias", default=True)
     attention = parts.gqa(config, "qkvo" if bias else "none", sinks=True)
@@ -22,26 +22,26 @@ def gpt_oss(config: Config) -> Plan:
 
 
 def cohere2(config: Config) -> Plan:
-    """Cohere's parallel layers; every fourth is full."""
+    """Command R7B and later: parallel layers, every fourth with full attention."""
     config.ignore("layer_switch", "order_of_interleaved_layers", "position_embedding_type")
     parts.expect(
         config, use_embedding_sharing=True, use_gated_activation=True, use_parallel_block=True, use_parallel_embedding=False, use_qk_norm=False
     )
     pattern = every(parts.depth(config), config.count("sliding_window_pattern", "_sliding_window_pattern", default=4))
     attention = parts.gqa(config, parts.biased(config, "qkvo"))
-    own = dense.layers(config, attention, parts.dense(config), parts.window(config), pattern)
-    return Plan(own, {"norms": 1, "parallel": True})
+    model_layers = dense.layers(config, attention, parts.dense(config), parts.window(config), pattern)
+    return Plan(model_layers, {"norms": 1, "parallel": True})
 
 
 def exaone4(config: Config) -> Plan:
-    """Norms on queries and keys, and after the parts; every fourth layer is full where there is a window."""
+    """EXAONE 4: QK norm, post-norms; every fourth layer has full attention if there is a window."""
     size = parts.window(config)
     otherwise = exaone_spans(config, size)
     return Plan(dense.layers(config, parts.gqa(config, parts.biased(config, "qkvo"), "head"), parts.dense(config), size, otherwise))
 
 
 def exaone_spans(config: Config, size: int | None) -> list[str] | None:
-    """The kinds that `sliding_window_pattern` repeats: every n-th layer full, or a string of L and G."""
+    """Layer kinds by `sliding_window_pattern`: full attention in every n-th layer, or a repeated string of L and G."""
     count, (name, pattern) = parts.depth(config), config.first("sliding_window_pattern")
     if size is None or pattern is None:
         return None
@@ -51,14 +51,14 @@ def exaone_spans(config: Config, size: int | None) -> list[str] | None:
 
 
 def olmo3(config: Config) -> Plan:
-    """OLMo 2 with every fourth layer full."""
+    """OLMo 3: OLMo 2 with a window in three of four layers."""
     pattern = every(parts.depth(config), 4)
     attention = parts.gqa(config, parts.biased(config, "qkvo"), "full")
     return Plan(dense.layers(config, attention, parts.dense(config), parts.window(config), pattern))
 
 
 def mimo_v2(config: Config) -> Plan:
-    """Windowed layers with heads of their own and sinks; which are which stands in a pattern of 0 (full) and 1."""
+    """MiMo V2: windowed layers with other heads and sinks, by a pattern of 0 (full) and 1."""
     count = parts.depth(config)
     config.ignore("attention_chunk_size", "attention_projection_layout")
     size = parts.window(config, "sliding_window", "sliding_window_size")
@@ -85,13 +85,13 @@ def mimo_v2(config: Config) -> Plan:
 
 
 def _other_heads(config: Config) -> Part:
-    """Head counts and sizes of the windowed layers, where they are given apart."""
+    """Head counts and sizes of the windowed layers, if given separately."""
     names = {"heads": "swa_num_attention_heads", "kv_heads": "swa_num_key_value_heads", "head_dim": "swa_head_dim", "v_dim": "swa_v_head_dim"}
     return {field: value for field, name in names.items() if (value := config.maybe(name)) is not None}
 
 
 def step3p5(config: Config) -> Plan:
-    """Step 3.5 Flash: windowed layers with more query heads, a gate of one number per head, experts from a list of layers."""
+    """Step 3.5 Flash: more query heads in windowed layers, a scalar gate per head, experts in the listed layers."""
     count, spare = parts.depth(config), config.count(*parts.MTP, low=0, default=0)
     config.ignore("rope_theta", "partial_rotary_factors", "yarn_only_types", "use_rope_layers", "zero_centered", "sink")
     qk_norm = config.flag("use_qk_norm", default=True)
@@ -116,22 +116,22 @@ def step3p5(config: Config) -> Plan:
     config.ignore("use_moe", "use_moe_router_bias", "need_fp32_gate", "moe_every_n_layer", "moe_layer_offset")
     routed = parts.experts(config, width, config.count("share_expert_dim", "share_expert_dims", low=0, default=0), router_bias=True)
     mixers = parts.spans(config, full, types, parts.window(config), local)
-    remarks = (f"Its {spare} prediction layers are left out: their shapes are not in the config.",) if spare else ()
+    remarks = (f"The {spare} MTP layers are omitted: the config does not describe them.",) if spare else ()
     return Plan(parts.stack(mixers, parts.dense_or_moe(which, parts.dense(config), routed)), remarks=remarks)
 
 
 def listed(config: Config, count: int) -> list[bool]:
-    """Layers with experts as a list of numbers, or as text with commas between."""
+    """Which layers have experts, by a list of numbers or comma-separated text."""
     _, value = config.first("moe_layers_enum")
     try:
         which = {int(one) for one in (value.split(",") if isinstance(value, str) else value)}
     except (TypeError, ValueError):
-        config.refuse("moe_layers_enum: expected layer numbers with commas between")
+        config.refuse("moe_layers_enum: expected comma-separated layer numbers")
     return [i in which for i in range(count)]
 
 
 def step3(config: Config) -> Plan:
-    """Step 3: low-rank queries, one wide key-value head; experts from a list of layers."""
+    """Step 3: low-rank queries, one KV head; experts in the listed layers."""
     count = parts.depth(config)
     attention = parts.gqa(config, q_rank=config.count("share_q_dim"))
     config.ignore("max_position_embedding")

@@ -1,4 +1,4 @@
-"""Plain catalog values -> YAML text as the catalog's own files have it: parts in one line, parts that repeat named once."""
+"""Plain catalog values -> YAML in the style of the catalog files: each part on one line, repeated parts by anchors."""
 
 import json
 import re
@@ -13,13 +13,13 @@ _WORDS_OF_YAML = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
 def lines(values: dict[str, Any]) -> Iterator[str]:
-    """The file's lines. Reading them gives `values` again."""
+    """Lines of the file; parsing them gives `values` again."""
     for key, value in values.items():
         if key == "blocks":
             yield "blocks:"
             yield from _blocks(value)
         elif key == "sources" and not value:
-            yield "sources: []  # to be filled in: https addresses of the config.json and of what else the figures come from"
+            yield "sources: []  # to be filled in: https addresses of the config.json and of other sources"
         elif key == "layers":
             yield f"layers: {value}"
         elif key == "notes":
@@ -30,7 +30,7 @@ def lines(values: dict[str, Any]) -> Iterator[str]:
 
 
 def flow(value: Any) -> str:
-    """A value in one line."""
+    """A value in YAML flow style."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -46,7 +46,7 @@ def flow(value: Any) -> str:
 
 
 def _blocks(blocks: dict[str, Any]) -> Iterator[str]:
-    """Each block with its parts; one that a later block has too is written once, with an anchor that the later one names."""
+    """Blocks with their parts; a part that occurs again is written once, with an anchor to which later blocks refer."""
     anchors: list[tuple[str, Any, str]] = []
     for name, block in blocks.items():
         if not block:

@@ -1,1 +1,1 @@
-"""Rules that catalog entries are checked against."""
+"""Lint rules for catalog entries."""

@@ -1,6 +1,6 @@
-"""Plausibility of a device's figures: a slip of a unit, a sparse peak or a duplex link falls outside.
+"""Lint rules for devices: wrong units, sparse peaks and bidirectional link bandwidths fall outside plausible ranges.
 
-The bands hold for every accelerator that is known, with room; a part that is rightly outside says so under `unusual`.
+The ranges hold for every accelerator in the catalog with a margin; exceptions are explained in an entry's `unusual`.
 """
 
 import re
@@ -8,7 +8,7 @@ import re
 from roofcalc.catalog.lint_rules.finding import TOLERANCE, Issue, Issues, outside, unlike
 from roofcalc.specs.device import Device, Link
 
-# Peaks of two formats: (format, what it is compared with, the ratios there are). `half` is bf16, or fp16 where there is none.
+# Plausible ratios of two peaks: (format, reference format, ratios). `half` is bf16, or fp16 on devices without bf16.
 _RATIOS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("fp16", "bf16", (1,)),
     ("tf32", "half", (0.5, 1)),
@@ -18,9 +18,9 @@ _RATIOS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("fp4", "fp8", (1, 2, 3, 4)),
     ("int4", "int8", (1, 2)),
 )
-# Dense half-precision peak over the fp32 peak of ordinary units, the highest of each family's parts: as their sheets print
-# them, V100 125/15.7, T4 65/8.1, A100 312/19.5, L40S 362/91.6, H100 989/67, GB200 2500/80, Rubin 4000/130, MI210 181/45.3,
-# MI300X 1307/163.4, MI355X 2517/157.3. Twice as much is a peak with sparsity; parts below the highest cannot be told.
+# Dense half-precision peak over the non-tensor fp32 peak, the highest of each family by data sheets: V100 125/15.7, T4 65/8.1,
+# A100 312/19.5, L40S 362/91.6, H100 989/67, GB200 2500/80, Rubin 4000/130, MI210 181/45.3, MI300X 1307/163.4,
+# MI355X 2517/157.3. Twice as much is a peak with sparsity; lower ratios are not conclusive.
 _DENSE_OVER_FP32 = {
     "volta": 8,
     "turing": 8,
@@ -34,7 +34,7 @@ _DENSE_OVER_FP32 = {
     "cdna 3": 8,
     "cdna 4": 16,
 }
-# GB/s of all of a device's lanes in one direction, by generation: NVLink as switched parts have it, PCIe with 16 lanes.
+# Bandwidth per device and direction in GB/s by generation: NVLink of switched devices, PCIe with 16 lanes.
 _ONE_DIRECTION = {
     ("nvlink", 2): 150,
     ("nvlink", 3): 300,
@@ -45,12 +45,12 @@ _ONE_DIRECTION = {
     ("pcie", 4): 31.5,
     ("pcie", 5): 63,
 }
-_ROUNDED_UP = 1.05  # 64 for the 63 of PCIe 5
-_LEAST_READABLE = 0.935  # of the GiB: error correction in memory takes a sixteenth
+_ROUNDED_UP = 1.05  # for example 64 GB/s instead of 63 for PCIe 5
+_LEAST_READABLE = 0.935  # of the capacity in GiB: in-band ECC takes a sixteenth
 
 
 def issues(device: Device) -> Issues:
-    """Everything doubtful about a device."""
+    """All findings for a device."""
     yield from _arithmetic(device)
     yield from _sparsity(device)
     yield from _capacity(device)
@@ -59,7 +59,7 @@ def issues(device: Device) -> Issues:
 
 
 def _arithmetic(device: Device) -> Issues:
-    """Peaks against memory and power: the first format of these that the device has stands for all."""
+    """Peaks against bandwidth and power, by the first of these formats that the device supports."""
     name = next((name for name in ("bf16", "fp16", "fp8", "fp32") if name in device.peak_tflop_s), None)
     if name is None:
         return
@@ -93,7 +93,7 @@ def _capacity(device: Device) -> Issues:
     memory = device.memory
     yield from outside(
         "memory.capacity_gb",
-        "reading all of the memory once, in seconds,",
+        "time to read the whole memory once in s",
         memory.capacity_gb / memory.bandwidth_gb_s,
         1e-6,
         10,
@@ -101,54 +101,54 @@ def _capacity(device: Device) -> Issues:
     )
     if device.cache_mb:
         share = device.cache_mb / 1e3 / memory.capacity_gb
-        yield from outside("cache_mb", "the cache's share of the memory", share, 0, 0.1, f"the cache is in MB ({device.cache_mb:g})")
+        yield from outside("cache_mb", "cache size over memory size", share, 0, 0.1, f"cache_mb is in MB ({device.cache_mb:g})")
     visible = memory.readings().get("visible")
     if visible is None:
         return
     nominal, binary = memory.capacity_gb * 1e9, memory.capacity_gb * 1024**3
-    told = f"{memory.visible_mib} MiB are {visible / 1e9:.4g} GB or {visible / 1024**3:.4g} GiB"
-    before = list(outside("memory.visible_mib", "visible over nominal memory", visible / nominal, 0.99, 1.08, told))
+    figures = f"{memory.visible_mib} MiB are {visible / 1e9:.4g} GB or {visible / 1024**3:.4g} GiB"
+    before = list(outside("memory.visible_mib", "visible over nominal memory", visible / nominal, 0.99, 1.08, figures))
     yield from before
     if before:
         return
     if not memory.binary and visible > 1.01 * nominal:
-        text = f"{told}, more than {memory.capacity_gb:g} GB: does capacity_gb count GiB (`binary: true`)?"
+        text = f"{figures}, more than {memory.capacity_gb:g} GB: does capacity_gb count GiB (`binary: true`)?"
         yield Issue("memory.capacity_gb", text, excusable=True)
     if memory.binary and not _LEAST_READABLE * binary <= visible <= binary:
-        text = f"{told}, not {_LEAST_READABLE * memory.capacity_gb:.4g} to {memory.capacity_gb:g} GiB: is capacity_gb decimal (no `binary`)?"
+        text = f"{figures}, not {_LEAST_READABLE * memory.capacity_gb:.4g} to {memory.capacity_gb:g} GiB: is capacity_gb decimal (no `binary`)?"
         yield Issue("memory.binary", text, excusable=True)
 
 
 def _bandwidth(device: Device) -> Issues:
     of_memory = device.memory.bandwidth_gb_s
     if device.best.bandwidth_gb_s:
-        hint = f"the highest published, {device.best.bandwidth_gb_s:g}, over the sheet's {of_memory:g}"
-        yield from outside("best.bandwidth_gb_s", "the best bandwidth", device.best.bandwidth_gb_s / of_memory, 1, 1.5, hint)
-    yield from outside("best.clock", "the best clock", device.best.clock, 1, 2, "a factor over the clock of the sheet's peaks")
+        hint = f"highest published {device.best.bandwidth_gb_s:g} over the data sheet's {of_memory:g}"
+        yield from outside("best.bandwidth_gb_s", "the ratio of bandwidths", device.best.bandwidth_gb_s / of_memory, 1, 1.5, hint)
+    yield from outside("best.clock", "best.clock", device.best.clock, 1, 2, "a factor over the clock of the data sheet's peaks")
     yield from scale_out_issues(device.scale_out_gb_s, device)
 
 
 def scale_out_issues(gb_s: float | None, device: Device) -> Issues:
-    """A scale-out rate of a device or of its system in another unit."""
+    """Findings for the scale-out bandwidth of a device or a system."""
     if gb_s:
-        hint = f"scale-out is in GB/s ({gb_s:g}), an eighth of the Gbit/s, one direction"
-        yield from outside("scale_out_gb_s", "scale-out over the memory's bandwidth", gb_s / device.memory.bandwidth_gb_s, 1e-8, 1, hint)
+        hint = f"scale-out is in GB/s ({gb_s:g}; 8 Gbit/s = 1 GB/s), one direction"
+        yield from outside("scale_out_gb_s", "scale-out over memory bandwidth", gb_s / device.memory.bandwidth_gb_s, 1e-8, 1, hint)
 
 
 def link_issues(link: Link | None, device: Device) -> Issues:
-    """What the kind or shape of a device's link, or of its system's, contradicts."""
+    """Findings for the link of a device or a system."""
     if link is None:
         return
-    hint = f"a link is in GB/s ({link.gb_s:g}), all ports of a device, one direction"
-    yield from outside("link.gb_s", "the link over the memory's bandwidth", link.gb_s / device.memory.bandwidth_gb_s, 0, 2, hint)
+    hint = f"link.gb_s is in GB/s ({link.gb_s:g}), all ports of a device, one direction"
+    yield from outside("link.gb_s", "link over memory bandwidth", link.gb_s / device.memory.bandwidth_gb_s, 0, 2, hint)
     match = re.match(r"(nvlink|pcie)[\s-]*(?:gen)?\s*(\d+)", link.kind or "", re.IGNORECASE)
     most = _ONE_DIRECTION.get((match.group(1).lower(), int(match.group(2)))) if match else None
     if most and link.gb_s > most * _ROUNDED_UP:
-        text = f"{link.gb_s:g} GB/s, but {link.kind} carries {most:g} in one direction: does it count both?"
+        text = f"{link.gb_s:g} GB/s, but {link.kind} carries {most:g} in one direction: does it count both directions?"
         yield Issue("link.gb_s", text, excusable=True)
     if link.gb_s < 1:
         yield Issue("link.gb_s", f"{link.gb_s:g} GB/s: is it in TB/s?", excusable=True)
     if link.shape == "mesh" and link.pair_gb_s and link.domain > 1:
         ports = link.gb_s / (link.pair_gb_s * (link.domain - 1))
-        hint = f"{link.domain - 1} pairs of {link.pair_gb_s:g} GB/s make {link.pair_gb_s * (link.domain - 1):g}; does one count both directions?"
-        yield from outside("link.pair_gb_s", "all ports over the pairs of a mesh", ports, 0.6, 1.5, hint)
+        hint = f"{link.domain - 1} pairs of {link.pair_gb_s:g} GB/s give {link.pair_gb_s * (link.domain - 1):g}; does one count both directions?"
+        yield from outside("link.pair_gb_s", "all ports over the sum of the pairs of a mesh", ports, 0.6, 1.5, hint)

@@ -1,20 +1,20 @@
-"""What a check finds in an entry, and the two ways most find it: a figure outside a band, a ratio that is none of a few."""
+"""Lint findings, and helpers for range and ratio checks."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-TOLERANCE = 0.12  # of ratios: sheets round, and some parts run formats at different clocks
+TOLERANCE = 0.12  # of ratios: data sheets round, and some devices run formats at different clocks
 
 
 class Issue(NamedTuple):
-    """Something wrong or doubtful in one field of an entry.
+    """An error or a doubtful figure in a field of an entry.
 
     Attributes
     ----------
     field : str
-        Its path in the file: `memory.bandwidth_gb_s`; empty for the whole file.
+        Path in the file: `memory.bandwidth_gb_s`; empty for the whole file.
     excusable : bool
-        The entry's `unusual` may say why the figure is right all the same.
+        The entry may explain under `unusual` why the figure is right.
     """
 
     field: str
@@ -27,12 +27,12 @@ Issues = Iterator[Issue]
 
 
 def outside(field: str, what: str, value: float, low: float, high: float, hint: str) -> Issues:
-    """An issue where `value` is not from `low` to `high`; `what` names it with its unit, as `power in W`."""
+    """An issue if `value` is outside `low` to `high`; `what` names the quantity and its unit."""
     if not low <= value <= high:
         yield Issue(field, f"{what} is {value:.4g}, expected {low:g} to {high:g}: {hint}", excusable=True)
 
 
 def unlike(field: str, what: str, value: float, expected: Sequence[float], hint: str) -> Issues:
-    """An issue where `value` is within `TOLERANCE` of none of the ratios `expected`."""
-    if not any(abs(value / one - 1) <= TOLERANCE for one in expected):
-        yield Issue(field, f"{what} is {value:.3g}, expected {' or '.join(f'{one:g}' for one in expected)}: {hint}", excusable=True)
+    """An issue if `value` is not within `TOLERANCE` of one of the ratios `expected`."""
+    if not any(abs(value / ratio - 1) <= TOLERANCE for ratio in expected):
+        yield Issue(field, f"{what} is {value:.3g}, expected {' or '.join(f'{ratio:g}' for ratio in expected)}: {hint}", excusable=True)

@@ -1,27 +1,26 @@
-"""A model's fields against what its publisher prints, and against one another."""
+"""Lint rules for models: fields against published parameter counts, and against each other."""
 
 from roofcalc.catalog.lint_rules.finding import Issue, Issues
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.model import Model, Published
 from roofcalc.specs.parameter_count import agrees, as_published, count
 
 
 def issues(model: Model) -> Issues:
-    """Everything wrong or doubtful about a model; blocks that no layer uses are the schema's to refuse."""
+    """All findings for a model. Unused blocks are rejected by the schema."""
     published = model.published or Published()
     yield from _counts(model, published)
     yield from _known_difference(model, published)
     yield from _includes(model, published)
-    yield from _windows(model)
+    yield from _attention(model)
 
 
 def _counts(model: Model, published: Published) -> Issues:
     if published.params is None:
-        yield Issue("published", "no params: the count from the fields is compared with nothing", "warning")
+        yield Issue("published", "no `params` to compare the count from the fields with", "warning")
     elif published.source is None:
-        yield Issue("published", "`source` is missing: where are the figures printed?")
+        yield Issue("published", "`source` is missing: give the address at which the figures are published")
     total, active = as_published(model)
-    cause = ", known_difference included" if model.known_difference else "; put the fields right or give its cause under known_difference"
+    cause = ", including known_difference" if model.known_difference else "; correct the fields or explain it under known_difference"
     for field, counted, printed, unit in (
         ("params", total, published.params, published.params_to),
         ("active", active, published.active, published.active_to),
@@ -31,10 +30,10 @@ def _counts(model: Model, published: Published) -> Issues:
         if not agrees(counted, printed, unit):
             more = cause if field == "params" else ""
             if unit == 1 and printed % 10**6 == 0:
-                more += f"; a rounded figure says to what: {field}_to"
-            yield Issue(f"published.{field}", f"{printed:,}, but the fields make {counted:,}: {printed - counted:+,}{more}")
+                more += f"; for a rounded figure give its unit as {field}_to"
+            yield Issue(f"published.{field}", f"{printed:,}, but the fields give {counted:,}: {printed - counted:+,}{more}")
         if printed % unit:
-            yield Issue(f"published.{field}_to", f"{printed:,} is not a whole number of {unit:,}", "warning")
+            yield Issue(f"published.{field}_to", f"{printed:,} is not a multiple of {unit:,}", "warning")
 
 
 def _known_difference(model: Model, published: Published) -> Issues:
@@ -42,9 +41,9 @@ def _known_difference(model: Model, published: Published) -> Issues:
     if known is None:
         return
     if published.params is None:
-        yield Issue("known_difference", "there are no published params to differ from")
+        yield Issue("known_difference", "there is no published `params` to compare with")
     if sum(known.params.values()) == 0:
-        yield Issue("known_difference.params", "they sum to 0: there is no difference")
+        yield Issue("known_difference.params", "the entries add up to 0")
 
 
 def _includes(model: Model, published: Published) -> Issues:
@@ -54,12 +53,7 @@ def _includes(model: Model, published: Published) -> Issues:
             yield Issue("published.includes", f"names {what}, but the model has no `{'mtp' if what == 'mtp' else 'excluded'}`")
 
 
-def _windows(model: Model) -> Issues:
+def _attention(model: Model) -> Issues:
     for name, block in model.blocks.items():
-        if not isinstance(block.attention, GQA):
-            continue
-        for field in ("window", "chunk"):
-            size = getattr(block.attention, field)
-            if size and size >= model.context:
-                text = f"{size:,} never bites in a context of {model.context:,}: is it switched off?"
-                yield Issue(f"blocks.{name}.attention.{field}", text, "warning")
+        for field, sentence in block.attention.warnings(model.context) if block.attention else ():
+            yield Issue(f"blocks.{name}.attention.{field}", sentence, "warning")

@@ -1,4 +1,4 @@
-"""Names and aliases that stand for more than one entry, or for none."""
+"""Lint rules for names and aliases: ambiguous, shadowed or unreadable ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from roofcalc.errors import RoofcalcError
 
 
 class Named(NamedTuple):
-    """A file's names in their normal form. `rank` is that of its directory: a lower one is looked up first."""
+    """Normalised names of a file. `rank` is the position of its directory in the lookup order."""
 
     path: Path
     rank: int
@@ -20,12 +20,12 @@ class Named(NamedTuple):
 
 
 def named(path: Path, rank: int) -> Named:
-    """The names of a file by the look-up's own scan."""
+    """The names of a file as the lookup reads them."""
     return Named(path, rank, lookup.normal(path.stem), tuple(map(lookup.normal, aliases(path))))
 
 
 class Names:
-    """Who has which name, over all the files that are looked up together."""
+    """Files by name and by alias, over all catalog folders."""
 
     def __init__(self, entries: list[Named]) -> None:
         self.by_name: dict[str, list[Named]] = {}
@@ -35,37 +35,37 @@ class Names:
             for alias in dict.fromkeys(entry.aliases):
                 self.by_alias.setdefault(alias, []).append(entry)
 
-    def issues(self, own: Named) -> Iterator[Issue]:
-        """What is wrong with the name and the aliases of one of the files."""
-        for other in self.by_name[own.name]:
-            if other.path != own.path and other.rank == own.rank:
-                yield Issue("name", f"{own.name} is also the name of {other.path}: only one of them is found")
-        written = _written(own.path)
-        if written is not None and written != aliases(own.path):
-            scanned = ", ".join(aliases(own.path)) or "none"
-            yield Issue("aliases", f"a look-up reads them as {scanned}: write them as `aliases: [one, other]`, without anchors or escapes")
-        for alias in dict.fromkeys(own.aliases):
-            if own.aliases.count(alias) > 1 or alias == own.name:
-                yield Issue("aliases", f"{alias} is given twice, case, spaces and _ apart")
+    def issues(self, entry_names: Named) -> Iterator[Issue]:
+        """Findings for the name and the aliases of one of the files."""
+        for other in self.by_name[entry_names.name]:
+            if other.path != entry_names.path and other.rank == entry_names.rank:
+                yield Issue("name", f"{entry_names.name} is also the name of {other.path}: only one of them can be used")
+        written = _written(entry_names.path)
+        if written is not None and written != aliases(entry_names.path):
+            scanned = ", ".join(aliases(entry_names.path)) or "none"
+            yield Issue("aliases", f"the lookup reads them as {scanned}: write them as `aliases: [one, other]`, without anchors or escapes")
+        for alias in dict.fromkeys(entry_names.aliases):
+            if entry_names.aliases.count(alias) > 1 or alias == entry_names.name:
+                yield Issue("aliases", f"{alias} is given twice (case, spaces and _ are ignored)")
             for other in self.by_name.get(alias, ()):
-                if other.name != own.name:
-                    yield Issue("aliases", f"{alias} is the name of {other.path}, which is found instead")
+                if other.name != entry_names.name:
+                    yield Issue("aliases", f"{alias} is the name of {other.path}, which has precedence")
             for other in self.by_alias[alias]:
-                if other.name != own.name:
-                    yield _shared(alias, own, other)
+                if other.name != entry_names.name:
+                    yield _shared(alias, entry_names, other)
 
 
-def _shared(alias: str, own: Named, other: Named) -> Issue:
-    if own.rank == other.rank:
+def _shared(alias: str, entry_names: Named, other: Named) -> Issue:
+    if entry_names.rank == other.rank:
         return Issue("aliases", f"{alias} is also an alias of {other.path}")
-    first, rest = (own, other) if own.rank < other.rank else (other, own)
-    return Issue("aliases", f"{alias} stands for {first.name} here, no longer for {rest.name} ({rest.path})", "warning")
+    first, rest = (entry_names, other) if entry_names.rank < other.rank else (other, entry_names)
+    return Issue("aliases", f"{alias} refers to {first.name} here instead of {rest.name} ({rest.path})", "warning")
 
 
 def _written(path: Path) -> list[str] | None:
-    """The aliases as YAML has them; None where the file has other problems."""
+    """The aliases as YAML parses them; None where the file has other problems."""
     try:
-        found = yamlfile.load(path)[0].get("aliases") or []
+        listed = yamlfile.load(path)[0].get("aliases") or []
     except RoofcalcError:
         return None
-    return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else None
+    return listed if isinstance(listed, list) and all(isinstance(one, str) for one in listed) else None

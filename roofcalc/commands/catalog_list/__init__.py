@@ -1,1 +1,1 @@
-"""`list` and `show` of the two catalogs."""
+"""`list` and `show` of the hardware and model catalogs."""

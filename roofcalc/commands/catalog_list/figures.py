@@ -1,4 +1,4 @@
-"""Entries figure by figure: one beneath the other, or several side by side."""
+"""`show`: the figures of one entry, or of several entries side by side."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,38 +8,38 @@ import numpy as np
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Block, Column, Table
 
-_FIGURE = Column("figure", "figure", "", "what it is", "text", 9)
-_UNIT = Column("unit", "unit", "", "of the value", "any", 9)
-_VALUE = Column("value", "value", "", "a number or words", "any", 9)
+_FIGURE = Column("figure", "figure", "", "name of the figure", "text", 9)
+_UNIT = Column("unit", "unit", "", "unit of the value", "any", 9)
+_VALUE = Column("value", "value", "", "number or text", "any", 9)
 
 
 class Figure(NamedTuple):
-    """One line of an entry. `beside` is its label where entries stand side by side, if that differs."""
+    """One figure of an entry; `shared_label` is its label when several entries are shown, if that differs."""
 
     label: str
     value: Any
     unit: str = ""
-    beside: str | None = None
+    shared_label: str | None = None
 
 
 class Shown(NamedTuple):
-    """An entry's name and figures; its words (notes, sources) are shown only where it stands alone."""
+    """An entry's name, figures and remarks (notes and sources); remarks are shown only for a single entry."""
 
     name: str
     figures: list[Figure]
-    words: list[Figure]
+    remarks: list[Figure]
 
 
-def words(record: Any) -> Iterator[Figure]:
-    """What an entry says besides figures: notes and sources."""
+def remarks(record: Any) -> Iterator[Figure]:
+    """Notes and sources of an entry."""
     if record.notes:
         yield Figure("note", record.notes)
     for source in record.sources:
         yield Figure("source", source)
 
 
-def doubts(record: Any) -> Iterator[Figure]:
-    """What an entry says of its own figures: plans, not seen, unusual."""
+def caveats(record: Any) -> Iterator[Figure]:
+    """Caveats of an entry: announced products, fields without a source, unusual values."""
     if record.announced:
         yield Figure("announced", "the maker's plans, not yet measured")
     if record.unverified:
@@ -48,34 +48,34 @@ def doubts(record: Any) -> Iterator[Figure]:
         yield Figure(f"unusual: {field}", reason)
 
 
-def split(names: str | Sequence[str], what: str) -> list[str]:
-    """Names out of one comma list or several, each once."""
+def split(names: str | Sequence[str], label: str) -> list[str]:
+    """The names in one or several comma lists, without duplicates."""
     parts = [part.strip() for text in ([names] if isinstance(names, str) else names) for part in text.split(",")]
     if not parts or not all(parts):
-        raise RoofcalcError(f"{what}: an empty name in {', '.join(parts)!r}")
+        raise RoofcalcError(f"{label}: an empty name in {', '.join(parts)!r}")
     return list(dict.fromkeys(parts))
 
 
-def show(command: str, what: str, entries: dict[str, Shown]) -> Table:
-    """One entry alone, or several side by side under their names; under what they were asked for by where two share a name."""
+def show(command: str, kind: str, entries: dict[str, Shown]) -> Table:
+    """A table of one entry, or of several side by side. Columns have the entries' names, or the requested names where two entries share one."""
     if len(entries) == 1:
-        return _alone(command, what, *entries.values())
+        return _single(command, kind, *entries.values())
     names = [entry.name for entry in entries.values()]
     clash = len(set(names)) < len(names) or bool({"figure", "unit"} & set(names))
-    return _side_by_side(command, what, [entry._replace(name=text) if clash else entry for text, entry in entries.items()])
+    return _side_by_side(command, kind, [entry._replace(name=text) if clash else entry for text, entry in entries.items()])
 
 
-def _alone(command: str, what: str, entry: Shown) -> Table:
-    """A row for each figure, then its words."""
-    table = Table(command, (Column(what, what, "", "name", "text", 9, "case"), _FIGURE, _UNIT, _VALUE))
-    figures = [*entry.figures, *entry.words]
+def _single(command: str, kind: str, entry: Shown) -> Table:
+    """One row per figure, then the remarks."""
+    table = Table(command, (Column(kind, kind, "", "name", "text", 9, "case"), _FIGURE, _UNIT, _VALUE))
+    figures = [*entry.figures, *entry.remarks]
     columns = {"figure": [one.label for one in figures], "value": [one.value for one in figures], "unit": [one.unit for one in figures]}
-    table.blocks.append(Block(len(figures), {what: entry.name, **{name: np.array(values, dtype=object) for name, values in columns.items()}}))
+    table.blocks.append(Block(len(figures), {kind: entry.name, **{name: np.array(values, dtype=object) for name, values in columns.items()}}))
     return table
 
 
-def _side_by_side(command: str, what: str, entries: Sequence[Shown]) -> Table:
-    """A row for each figure that one of the entries has, a column for each entry."""
+def _side_by_side(command: str, kind: str, entries: Sequence[Shown]) -> Table:
+    """One row per figure that any entry has, one column per entry."""
     keyed = [_keyed(entry.figures) for entry in entries]
     order: list[tuple[str, int]] = []
     for figures in keyed:
@@ -84,7 +84,7 @@ def _side_by_side(command: str, what: str, entries: Sequence[Shown]) -> Table:
             if key not in order:
                 order.insert(at, key)
             at = order.index(key) + 1
-    columns = tuple(Column(entry.name, entry.name, "", f"of this {what}", "any", 9) for entry in entries)
+    columns = tuple(Column(entry.name, entry.name, "", f"of this {kind}", "any", 9) for entry in entries)
     table = Table(command, (_FIGURE, _UNIT, *columns))
     values: dict[str, list[Any]] = {
         "figure": [label for label, _ in order],
@@ -93,14 +93,14 @@ def _side_by_side(command: str, what: str, entries: Sequence[Shown]) -> Table:
     for entry, figures in zip(entries, keyed, strict=True):
         values[entry.name] = [figures[key].value if key in figures else None for key in order]
     table.blocks.append(Block(len(order), {name: np.array(column, dtype=object) for name, column in values.items()}))
-    table.notes.append(f"notes and sources are shown where {what} stands alone: `roofcalc {command} {entries[0].name}`")
+    table.notes.append(f"notes and sources are shown for a single entry: `roofcalc {command} {entries[0].name}`")
     return table
 
 
 def _keyed(figures: list[Figure]) -> dict[tuple[str, int], Figure]:
-    """Figures by label, and by how often it stood before."""
+    """Figures by label and occurrence, because a label may repeat."""
     found: dict[tuple[str, int], Figure] = {}
     for figure in figures:
-        label = figure.beside or figure.label
+        label = figure.shared_label or figure.label
         found[label, sum(key[0] == label for key in found)] = figure
     return found

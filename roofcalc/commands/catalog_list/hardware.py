@@ -1,11 +1,11 @@
-"""`hardware list` and `hardware show`: devices and systems as tables."""
+"""`hardware list` and `hardware show`: tables of devices and systems."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from roofcalc.catalog import lookup
-from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
-from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
+from roofcalc.commands.catalog_list.figures import Figure, Shown, caveats, remarks, show, split
+from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, matches, natural, parse_filter
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Column, Table
 from roofcalc.specs.device import FORMATS, Hardware, Hosts, Link
@@ -14,10 +14,10 @@ from roofcalc.units import number
 _NAME = Column("name", "name", "", "catalog name", "text", 9)
 _KINDS = ("device", "system")
 
-_HARDWARE = (
+HARDWARE_COLUMNS = (
     _NAME,
     Column("kind", "kind", "", "device or system", "text", 6),
-    Column("vendor", "vendor", "", "maker", "text", 5),
+    Column("vendor", "vendor", "", "vendor", "text", 5),
     Column("year", "year", "", "of release", "text", 4),
     Column("devices", "devices", "", "in the system", "count", 7),
     Column("memory_gb", "memory", "GB", "nominal, of all devices", "number", 8),
@@ -28,9 +28,9 @@ _HARDWARE = (
     Column("domain", "domain", "", "devices that the link joins", "count", 6),
     Column("family", "family", "", "generation of the device", "text", 2),
 )
-_SYSTEMS = (
+SYSTEM_COLUMNS = (
     _NAME,
-    Column("vendor", "vendor", "", "maker", "text", 5),
+    Column("vendor", "vendor", "", "vendor", "text", 5),
     Column("year", "year", "", "of release", "text", 3),
     Column("devices", "devices", "", "in the system", "count", 9),
     Column("device", "device", "", "which", "text", 6),
@@ -54,40 +54,40 @@ def hardware_list(
     systems: bool = False,
     sort: str | None = None,
 ) -> Table:
-    """Every device and system of the catalogs, one line each; or systems with their hosts.
+    """Every device and system of the catalogs, one row each; or systems with their hosts.
 
     Parameters
     ----------
     vendor, family, kind, dtype : str
-        Only entries by these makers (of the system or of its devices), of these families, "device" or "system", with
-        peaks in all these formats; comma lists.
+        Filters, as comma lists: vendors (of the system or of its devices), families, "device" or "system", and formats that must
+        all have a peak FLOP/s.
     min_memory_gb : number
-        Least nominal memory of all of an entry's devices.
+        Minimum nominal memory, summed over the devices of an entry.
     systems : bool
-        Systems only, with CPU packages and host memory for each device.
+        Systems only, with CPU packages and host memory per device.
     sort : str
-        A column: numbers from the largest down.
+        Column to sort by: numbers in descending order, text alphabetically.
 
     Raises
     ------
     RoofcalcError
-        A word that no entry has; the message lists those that there are.
+        A filter value that no entry has, an unknown column, or a number that does not parse.
     """
-    table = Table("hardware list", _SYSTEMS if systems else _HARDWARE)
-    entries = list(readable(table, "hardware", lookup.hardware))
-    vendors = wanted("vendor", vendor, [name for one in entries for name in _vendors(one)])
-    families = wanted("family", family, [one.device.family for one in entries])
-    kinds = wanted("kind", kind, _KINDS)
-    formats = wanted("dtype", dtype, [name for one in entries for name in one.device.peak_tflop_s])
-    least = 0.0 if min_memory_gb is None else number(str(min_memory_gb), "min_memory_gb")
+    table = Table("hardware list", SYSTEM_COLUMNS if systems else HARDWARE_COLUMNS)
+    entries = list(format_cell(table, "hardware", lookup.hardware))
+    vendors = parse_filter("vendor", vendor, [name for one in entries for name in _vendors(one)])
+    families = parse_filter("family", family, [one.device.family for one in entries])
+    kinds = parse_filter("kind", kind, _KINDS)
+    formats = parse_filter("dtype", dtype, [name for one in entries for name in one.device.peak_tflop_s])
+    least = 0.0 if min_memory_gb is None else number(str(min_memory_gb), "--min-memory-gb")
     if systems and kinds and "system" not in kinds:
-        raise RoofcalcError("systems: `kind` asks for devices, which have no hosts")
+        raise RoofcalcError("--systems: excludes --kind device; devices have no hosts")
     rows = [
         _system_row(one) if systems else _row(one)
         for one in sorted(entries, key=lambda one: (one.system is not None, _vendors(one)[0], natural(one.name)))
-        if among(vendors, *_vendors(one))
-        and among(families, one.device.family)
-        and among(kinds, "system" if one.system else "device")
+        if matches(vendors, *_vendors(one))
+        and matches(families, one.device.family)
+        and matches(kinds, "system" if one.system else "device")
         and (formats is None or formats <= set(one.device.peak_tflop_s))
         and one.count * one.device.memory.capacity_gb >= least
         and (one.system or not systems)
@@ -96,21 +96,21 @@ def hardware_list(
 
 
 def hardware_show(hardware: str | Sequence[str]) -> Table:
-    """Every figure of the hardware named and where it comes from; several side by side."""
+    """All figures of the named hardware with their sources; several entries side by side."""
     shown, notes = dict[str, Shown](), list[str]()
     for name in split(hardware, "hardware"):
-        found, said = lookup.hardware(name)
-        notes += said
+        found, lookup_notes = lookup.hardware(name)
+        notes += lookup_notes
         records = [record for record in (found.system, found.device) if record]
-        figures = [*_figures(found), *(figure for record in records for figure in doubts(record))]
-        shown[name] = Shown(found.name, figures, [figure for record in records for figure in words(record)])
+        figures = [*_figures(found), *(figure for record in records for figure in caveats(record))]
+        shown[name] = Shown(found.name, figures, [figure for record in records for figure in remarks(record)])
     table = show("hardware show", "hardware", shown)
     table.notes[:0] = dict.fromkeys(notes)
     return table
 
 
 def cpu_share(hosts: Hosts, devices: int) -> str:
-    """CPU packages for devices in the smallest whole numbers: `1 CPU for 4 devices`."""
+    """CPU packages per devices in the smallest whole numbers: `1 CPU for 4 devices`."""
     share = Fraction(hosts.count).limit_denominator(1000) / devices
     cpus, of = share.numerator, share.denominator
     return f"{cpus} CPU{'s' * (cpus != 1)} for {of} device{'s' * (of != 1)}" if cpus else "no CPU of its own"

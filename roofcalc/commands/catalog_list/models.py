@@ -1,19 +1,18 @@
-"""`models list` and `models show`: architectures as tables."""
+"""`models list` and `models show`: tables of model architectures."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from roofcalc.catalog import lookup
-from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
-from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
+from roofcalc.commands.catalog_list.figures import Figure, Shown, caveats, remarks, show, split
+from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, matches, natural, parse_filter
 from roofcalc.report.table import Column, Table
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
-from roofcalc.specs.model import Block, Model
+from roofcalc.specs.model import Model
 from roofcalc.specs.parameter_count import as_published, count
 
 _KINDS = ("dense", "moe", "hybrid", "recurrent")
-_MODELS = (
+MODEL_COLUMNS = (
     Column("name", "name", "", "catalog name", "text", 9),
     Column("publisher", "publisher", "", "who released it", "text", 6),
     Column("kind", "kind", "", "dense, moe, hybrid or recurrent", "text", 7),
@@ -34,36 +33,36 @@ def models_list(
     kind: str | None = None,
     sort: str | None = None,
 ) -> Table:
-    """Every model of the catalogs, one line each.
+    """Every model of the catalogs, one row each.
 
     Parameters
     ----------
     family, publisher, kind : str
-        Only models of these families, by these publishers, of these kinds (dense, moe, hybrid, recurrent); comma lists.
+        Filters, as comma lists; kinds are dense, moe, hybrid and recurrent.
     sort : str
-        A column: numbers from the largest down.
+        Column to sort by: numbers in descending order, text alphabetically.
 
     Raises
     ------
     RoofcalcError
-        A word that no entry has; the message lists those that there are.
+        A filter value that no entry has, or an unknown column.
     """
-    table = Table("models list", _MODELS)
-    models = sorted(readable(table, "models", lookup.model), key=lambda model: natural(model.name))
-    families = wanted("family", family, [model.family for model in models])
-    publishers = wanted("publisher", publisher, [model.publisher for model in models])
-    kinds = wanted("kind", kind, _KINDS)
-    chosen = [one for one in models if among(families, one.family) and among(publishers, one.publisher) and among(kinds, kind_of(one))]
+    table = Table("models list", MODEL_COLUMNS)
+    models = sorted(format_cell(table, "models", lookup.model), key=lambda model: natural(model.name))
+    families = parse_filter("family", family, [model.family for model in models])
+    publishers = parse_filter("publisher", publisher, [model.publisher for model in models])
+    kinds = parse_filter("kind", kind, _KINDS)
+    chosen = [one for one in models if matches(families, one.family) and matches(publishers, one.publisher) and matches(kinds, kind_of(one))]
     return arranged(table, [_row(model) for model in chosen], sort)
 
 
 def models_show(model: str | Sequence[str]) -> Table:
-    """Every figure of the models named and where it comes from; several side by side."""
+    """All figures of the named models with their sources; several entries side by side."""
     shown, notes = dict[str, Shown](), list[str]()
     for name in split(model, "model"):
-        found, said = lookup.model(name)
-        notes += said
-        shown[name] = Shown(found.name, [*_figures(found), *doubts(found)], [*_where(found), *words(found)])
+        found, lookup_notes = lookup.model(name)
+        notes += lookup_notes
+        shown[name] = Shown(found.name, [*_figures(found), *caveats(found)], [*_count_sources(found), *remarks(found)])
     table = show("models show", "model", shown)
     table.notes[:0] = dict.fromkeys(notes)
     return table
@@ -71,17 +70,8 @@ def models_show(model: str | Sequence[str]) -> Table:
 
 def kv_elements_per_token(model: Model) -> int:
     """Cache elements that each further token adds over all layers: windows, chunks and borrowers add none."""
-    return sum(layers * _growing(model.blocks[name]) for name, layers in model.groups.items())
-
-
-def _growing(block: Block) -> int:
-    attention = block.attention
-    if attention is None or (isinstance(attention, GQA) and (attention.window or attention.chunk or attention.kv == "shared")):
-        return 0
-    if attention.type == "pooled":
-        ratio = attention.pool.ratio  # type: ignore[union-attr]
-        return attention.entry_elements() // ratio if ratio else 0
-    return attention.cached_elements() if isinstance(attention, GQA) else attention.entry_elements()
+    attentions = ((model.blocks[name].attention, layers) for name, layers in model.groups.items())
+    return sum(layers * attention.kv_elements_per_token() for attention, layers in attentions if attention is not None)
 
 
 def _figures(model: Model) -> Iterator[Figure]:
@@ -95,7 +85,7 @@ def _figures(model: Model) -> Iterator[Figure]:
     yield Figure("vocabulary", model.vocab, "tokens")
     for name, layers in model.groups.items():
         for part in model.blocks[name].parts:
-            yield Figure(f"{name} ({layers}): {part.type}", _described(part), beside=f"{name}: {part.type}")
+            yield Figure(f"{name} ({layers}): {part.type}", _described(part), shared_label=f"{name}: {part.type}")
     total, active = as_published(model)
     yield Figure("parameters, counted", counted.total)
     if model.published and model.published.params:
@@ -123,8 +113,8 @@ def _figures(model: Model) -> Iterator[Figure]:
             yield Figure(f"known difference: {what}", params)
 
 
-def _where(model: Model) -> Iterator[Figure]:
-    """Where the counts are published, and why they differ from those counted."""
+def _count_sources(model: Model) -> Iterator[Figure]:
+    """Source of the published parameter count, and the cause of a known difference."""
     if model.published and model.published.source:
         yield Figure("published at", model.published.source)
     if model.known_difference:
@@ -132,7 +122,7 @@ def _where(model: Model) -> Iterator[Figure]:
 
 
 def _described(part: Any) -> str:
-    """A part's fields that say something, in its file's own words."""
+    """A part's fields that differ from their defaults, with the keys of the catalog file."""
     shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
     return ", ".join(f"{name} {str(value).lower() if isinstance(value, bool) else value}" for name, value, default in shown if value != default)
 
@@ -154,7 +144,7 @@ def _row(model: Model) -> Row:
 
 
 def kind_of(model: Model) -> str:
-    """dense, moe, hybrid or recurrent."""
+    """Kind of architecture: dense, moe, hybrid or recurrent."""
     blocks = [model.blocks[name] for name in model.groups]
     states, attentions = any(b.state for b in blocks), any(b.attention for b in blocks)
     if states:
@@ -163,6 +153,6 @@ def kind_of(model: Model) -> str:
 
 
 def _dtype(model: Model) -> str:
-    named = model.dtypes
-    others = {value for value in (named.attention, named.mlp, named.experts, named.shared, named.embed, named.head) if value}
-    return named.default if others <= {named.default} else "+".join(dict.fromkeys([named.default, *sorted(others)]))
+    dtypes = model.dtypes
+    others = {value for value in (dtypes.attention, dtypes.mlp, dtypes.experts, dtypes.shared, dtypes.embed, dtypes.head) if value}
+    return dtypes.default if others <= {dtypes.default} else "+".join(dict.fromkeys([dtypes.default, *sorted(others)]))

@@ -1,4 +1,4 @@
-"""What the lists of models and of hardware share: reading every entry, choosing among rows, sorting them."""
+"""Shared by `models list` and `hardware list`: reading all entries, filtering and sorting rows."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -8,30 +8,30 @@ import numpy as np
 
 from roofcalc.catalog import lookup
 from roofcalc.catalog.overrides import Kind
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.report.table import Block, Column, Table
 
 T = TypeVar("T")
 Row = dict[str, Any]
 
 
-def readable(table: Table, kind: Kind, load: Callable[[str], tuple[T, list[str]]]) -> Iterator[T]:
-    """Every entry that can be read; a note for each that cannot, with its first problem."""
-    table.notes += [f"ROOFCALC_PATH: {place} is no directory that can be read" for place in lookup.unreadable_directories()]
+def format_cell(table: Table, kind: Kind, load: Callable[[str], tuple[T, list[str]]]) -> Iterator[T]:
+    """Every entry that loads; for each that does not, a note with its first problem."""
+    table.notes += [f"ROOFCALC_PATH: {place} is not a readable directory" for place in lookup.unreadable_directories()]
     for path in lookup.entries(kind).values():
         try:
             yield load(str(path))[0]
         except RoofcalcError as error:
-            table.notes.append(f"left out: {error.lines[0]}")
+            table.notes.append(f"skipped: {error.lines[0]}")
 
 
-def wanted(option: str, text: str | None, known: Iterable[str | None]) -> set[str] | None:
-    """The words of a comma list in their normal form; None where nothing was asked for.
+def parse_filter(option: str, text: str | None, known: Iterable[str | None]) -> set[str] | None:
+    """The values of a comma list in normalised form; None if there is no filter.
 
     Raises
     ------
     RoofcalcError
-        A word is none of the `known` ones; the message lists them.
+        A value that is not among the `known` ones; the message lists them.
     """
     if text is None:
         return None
@@ -39,42 +39,41 @@ def wanted(option: str, text: str | None, known: Iterable[str | None]) -> set[st
     words = [lookup.normal(word) for word in text.split(",")]
     for word in words:
         if word not in names:
-            choices = ", ".join(names.values()) or "nothing here"
-            raise RoofcalcError(f"{option}: {word!r} is none of {choices}{did_you_mean(word, list(names))}")
+            raise invalid_choice(flag(option), word, list(names.values()))
     return set(words)
 
 
-def among(words: set[str] | None, *values: str | None) -> bool:
-    """Whether one of an entry's values was asked for; without a question all are."""
+def matches(words: set[str] | None, *values: str | None) -> bool:
+    """Whether one of an entry's values passes the filter; without a filter all do."""
     return words is None or any(lookup.normal(value) in words for value in values if value)
 
 
 def arranged(table: Table, rows: list[Row], sort: str | None) -> Table:
-    """`table` filled with `rows`, by the column that `sort` names: numbers from the largest down, words from a to z."""
+    """`table` filled with `rows`, sorted by the column `sort`: numbers in descending order, text alphabetically."""
     if sort is not None:
         column = _sort_column(table, sort)
         numeric = column.kind in ("count", "number")
-        here = [row for row in rows if row[column.name] is not None]
+        present = [row for row in rows if row[column.name] is not None]
         absent = [row for row in rows if row[column.name] is None]
-        here.sort(key=lambda row: row[column.name] if numeric else natural(row[column.name]), reverse=numeric)
-        rows = here + absent
+        present.sort(key=lambda row: row[column.name] if numeric else natural(row[column.name]), reverse=numeric)
+        rows = present + absent
     if rows:
         values = {column.name: np.array([row[column.name] for row in rows], dtype=object) for column in table.columns}
         table.blocks.append(Block(len(rows), values))
     else:
-        table.notes.append("no entry of the catalogs is like that")
+        table.notes.append("no catalog entry matches these filters")
     return table
 
 
 def _sort_column(table: Table, sort: str) -> Column:
-    """The column by its name, or by its label where that is one word."""
+    """The column with that name, or with that label if the label is a single word."""
     short = {column: min((w for w in (column.name, column.label.lower()) if " " not in w), key=len) for column in table.columns}
     for column, word in short.items():
         if sort.strip().lower() in (word, column.name):
             return column
-    raise RoofcalcError(f"sort: {sort!r} is none of {', '.join(short.values())}{did_you_mean(sort, list(short.values()))}")
+    raise invalid_choice("--sort", sort, list(short.values()))
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts 7b before 13b."""
+    """A sort key that puts 7b before 13b."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -1,7 +1,7 @@
-"""Feed-forward parts: one dense network, or routed experts beside what every token passes.
+"""Feed-forward parts: a dense network, or routed experts with a router and a shared part.
 
-Source of the expected number of different experts: uniform routing of T tokens without replacement within a token, so
-that each expert is missed with probability (1 − k/E)^T.
+Expected number of distinct experts: routing is uniform over T tokens and without replacement within a token, so that each
+expert is missed with probability (1 − k/E)^T.
 """
 
 from __future__ import annotations
@@ -12,105 +12,87 @@ from collections.abc import Callable
 import numpy as np
 
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.gemm import served
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, Operation, Part, Place, Product, Routed, Share
+from roofcalc.physics.ops.gemm import gemm_to_operation
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Operation, Part, Routed, Sharding, TokenLoad
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.formula import formula
 
 
-def dense(network: Dense, hidden: int, place: Place) -> Part:
-    """A network whose width is divided over the tensor ranks."""
-    return Part(network.matrices(hidden, place.tp), network.vectors(hidden, place.tp))
+def dense(network: Dense, hidden: int, sharding: Sharding) -> Part:
+    """A dense network; its width is divided over the tensor ranks."""
+    return Part(network.matrices(hidden, sharding.tp), network.vectors(hidden, sharding.tp))
 
 
-def experts(network: Experts, hidden: int, place: Place) -> Part:
-    """Router and latent projections whole on each rank, the shared part divided over t, the experts over t·d."""
+def experts(network: Experts, hidden: int, sharding: Sharding) -> Part:
+    """Routed experts, divided over t·d; the shared part is divided over t; router and latent projections are replicated."""
     routed = Routed(network.expert(hidden), network.experts, network.routed, network.top_k, network.latent or hidden)
-    held = held_experts(routed, place)
+    held = held_experts(routed, sharding)
     vectors = network.common_vectors(hidden) + held * network.expert_vectors(hidden)
-    return Part(network.around(hidden, place.tp), vectors, routed=routed)
+    return Part(network.around(hidden, sharding.tp), vectors, routed=routed)
 
 
-def held_experts(routed: Routed, place: Place) -> float:
-    """Experts' worth of weights on one device: whole ones of an expert rank, or its share of all.
-
-    Formulas
-    --------
-    experts held, spread = ceil((E + R)/e)
-    experts held, split = (E + R)/g
-    """
-    copies = routed.experts + place.redundant
-    return -(-copies // place.ep) if place.ep > 1 else copies / place.group
+@formula("experts held, spread = ceil((E + R)/e)", "experts held, split = (E + R)/g")
+def held_experts(routed: Routed, sharding: Sharding) -> float:
+    """Expert weights on one device, in experts: whole experts with expert parallelism, else an equal slice of each."""
+    copies = routed.experts + sharding.redundant
+    return -(-copies // sharding.ep) if sharding.ep > 1 else copies / sharding.group
 
 
-def distinct(routed: Routed, tokens: Array) -> Array:
-    """Different experts that `tokens` tokens hit together, on average, of E that compute among E_all to choose from.
-
-    Formulas
-    --------
-    D = E·(1 − (1 − k/E_all)^T_g)
-    """
+@formula("D = E·(1 − (1 − k_e/E_all)^T_g)")
+def expected_active_experts(routed: Routed, tokens: Array) -> Array:
+    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from."""
     return routed.experts * -np.expm1(tokens * _log_missed(routed))
 
 
 def _log_missed(routed: Routed) -> float:
-    """log(1 − k/E): of the chance that one token does not hit a given expert."""
+    """log(1 − k/E_all): log-probability that one token is not routed to a given expert."""
     return math.log1p(-routed.top_k / routed.routed) if routed.top_k < routed.routed else -math.inf
 
 
-def expert_products(
-    routed: Routed, layers: int, place: Place, spread: float, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
-) -> list[Product]:
-    """One product per expert matrix, over the g devices that hold the experts together; tokens are the whole group's."""
-    load = place.imbalance if place.ep > 1 else 1.0
-    chosen = routed.top_k * routed.experts / routed.routed * load / place.group / spread
+def expert_gemms(
+    routed: Routed, layers: int, sharding: Sharding, spread: float, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+) -> list[Gemm]:
+    """One GEMM per expert matrix, divided over the g devices of the expert group; its tokens are those of the whole group."""
+    imbalance = sharding.imbalance if sharding.ep > 1 else 1.0
+    chosen = routed.top_k * routed.experts / routed.routed * imbalance / sharding.group / spread
     return [
-        Product(
-            prefix + matrix.name,
-            layers,
-            matrix.tensor,
-            2.0 * matrix.elements * chosen,
-            matrix.elements * bytes_of(matrix.tensor) / place.group / spread,
-            (matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
-            routed,
-            load,
+        Gemm(
+            name=prefix + matrix.name,
+            layers=layers,
+            tensor=matrix.tensor,
+            flops=2.0 * matrix.elements * chosen,
+            weights=matrix.elements * bytes_of(matrix.tensor) / sharding.group / spread,
+            activation_bytes=(matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
+            routed=routed,
+            imbalance=imbalance,
         )
         for matrix in routed.matrices
     ]
 
 
-def read_experts(routed: Routed, load: float, tokens: Array) -> Array:
-    """Experts whose weights a step of `tokens` tokens reads over the whole group, the busiest rank's load on all of them.
-
-    Formulas
-    --------
-    read = min(x·D, E)
-    """
-    return np.minimum(load * distinct(routed, tokens), routed.experts)
+@formula("read = min(imbalance·D, E)")
+def expected_experts_read(routed: Routed, imbalance: float, tokens: Array) -> Array:
+    """Expected experts whose weights a step of `tokens` tokens reads over the group, as if every rank were as busy as the busiest."""
+    return np.minimum(imbalance * expected_active_experts(routed, tokens), routed.experts)
 
 
+@formula(
+    "FLOPs = 2·T_g·k_e·E/E_all·K·N/g·imbalance",
+    "bytes = min(imbalance·D, E)·K·N·w/g",
+    "bytes with activations = min(imbalance·D, E)·K·N·w/g + 2·T_g·k_e·E/E_all/g·imbalance·(K + N)",
+)
 def expert_operations(
-    routed: Routed, layers: int, share: Share, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
+    routed: Routed, layers: int, load: TokenLoad, bytes_of: Callable[[str], float], activations: bool = False, prefix: str = ""
 ) -> list[Operation]:
-    """The operations of `expert_products` for the tokens of the whole group.
-
-    Formulas
-    --------
-    FLOPs = 2·T_g·k·E/E_all·K·N/g·x
-    bytes = min(x·D, E)·K·N·w/g
-    bytes with activations = min(x·D, E)·K·N·w/g + 2·T_g·k·E/E_all/g·x·(K + N)
-    """
-    tokens = share.group_tokens
-    found = expert_products(routed, layers, share.place, share.spread, bytes_of, activations, prefix)
-    return [served(one, tokens, read_experts(routed, one.load, tokens)) for one in found]
+    """The expert GEMMs as operations, for the tokens of the whole group."""
+    tokens = load.group_tokens
+    found = expert_gemms(routed, layers, load.sharding, load.spread, bytes_of, activations, prefix)
+    return [gemm_to_operation(one, tokens, expected_experts_read(routed, one.imbalance, tokens)) for one in found]
 
 
-def reached(routed: Routed, shards: float) -> float:
-    """Probability that a token needs a given one of `shards` equal shards of the experts; 1 for one shard.
-
-    Formulas
-    --------
-    P_hit = 1 − C(E_all − E/e, k)/C(E_all, k)
-    """
+@formula("P_hit = 1 − binom(E_all − E/shards, k_e)/binom(E_all, k_e)")
+def prob_shard_hit(routed: Routed, shards: float) -> float:
+    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard."""
     if shards <= 1:
         return 1.0
     missed = 1.0

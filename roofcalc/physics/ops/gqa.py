@@ -1,4 +1,4 @@
-"""Grouped-query, multi-head and multi-query attention: caches whole, windowed, chunked, by blocks, or borrowed.
+"""Work of grouped-query attention (multi-head and multi-query included), with any span, and of indexers.
 
 Sources: 4·heads·head_dim FLOPs per token and entry: arXiv 2307.08691, section 4.1; KV heads: arXiv 2305.13245; windows:
 arXiv 2310.06825.
@@ -6,62 +6,65 @@ arXiv 2310.06825.
 
 from __future__ import annotations
 
-from roofcalc.physics.kv_span import Borrowed, Chunk, Full, Reserved, Span, Top, Window
-from roofcalc.physics.ops.types import Cache, Part, Place
+from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
+from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
 from roofcalc.specs.attention import GQA, Index
+from roofcalc.specs.formula import formula
 
-INDEX_SCALE_BYTES = 4.0  # of an index key, one fp8 byte per element beside it
-LOG_SUM = 2.0  # a 32-bit logarithm of the sum, in 16-bit elements
+INDEX_SCALE_BYTES = 4.0  # one 32-bit scale per index key, whose elements are fp8
+LOG_SUM = 2.0  # a 32-bit log-sum-exp, in 16-bit elements
 
 
-def gqa(attention: GQA, hidden: int, place: Place) -> Part:
-    """What a device does for grouped-query attention.
-
-    Formulas
-    --------
-    m = max(1, ceil(n_kv/t))
-    entry bytes = m·(d_k + d_v)·c
-    entry bytes, one vector for both = m·d_k·c
-    FLOPs per entry = 2·n·(d_k + d_v)
-    loads = 1 + ρ·(n/m − 1)
-    """
-    n = attention.heads // place.tp
-    entry = attention.cached_elements(place.tp, place.one_vector) * place.kv_bytes / place.dcp
-    loads = 1.0 + place.repeated * (n / attention.kv_heads_on_device(place.tp) - 1.0) if place.repeated else 1.0
-    caches = [Cache("attention", span(attention, place), entry, 2.0 * n * (attention.head_dim + attention.value_dim), loads=loads)]
-    blocks = attention.blocks
-    if blocks is not None and blocks.heads and blocks.dim:
-        caches.append(index_cache(Index(blocks.heads, blocks.dim, blocks.top_k), Full(), place))
-    idle = attention.idle(hidden, place.tp)
+@formula(
+    "m = max(1, ceil(n_kv/t))",
+    "entry bytes = m·(d_k + d_v)·c",
+    "entry bytes, one vector for both = m·d_k·c",
+    "FLOPs per entry = 2·n·(d_k + d_v)",
+    "loads = 1 + ρ·(n/m − 1)",
+)
+def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
+    """Work of grouped-query attention on one device."""
+    n = attention.heads // sharding.tp
+    entry = attention.cached_elements(sharding.tp, sharding.one_vector) * sharding.kv_bytes / sharding.dcp
+    loads = 1.0 + sharding.kv_reload_fraction * (n / attention.kv_heads_on_device(sharding.tp) - 1.0) if sharding.kv_reload_fraction else 1.0
+    formulas = (
+        FormulaUse(gqa, "m", unit="KV heads"),
+        FormulaUse(gqa, "entry bytes, one vector for both" if attention.shared_kv and sharding.one_vector else "entry bytes", "entry bytes", "B"),
+        FormulaUse(gqa, "FLOPs per entry", "f_entry"),
+        *((FormulaUse(gqa, "loads", unit="of each entry, by query heads that do not share them"),) if sharding.kv_reload_fraction else ()),
+    )
+    flops = 2.0 * n * (attention.head_dim + attention.value_dim)
+    caches = [Cache("attention", span(attention, sharding), entry, flops, loads=loads, formulas=formulas)]
+    if attention.blocks is not None and (index := attention.blocks.index):
+        caches.append(index_cache(index, Full(), sharding))
+    unused = attention.unused_weights(hidden, sharding.tp)
     return Part(
-        tuple(one for one in attention.matrices(hidden, place.tp) if one not in idle),
-        attention.vectors(hidden, place.tp),
+        tuple(one for one in attention.matrices(hidden, sharding.tp) if one not in unused),
+        attention.vectors(hidden, sharding.tp),
         tuple(caches),
-        idle=idle,
-        gathered=(n * attention.head_dim, n * (attention.value_dim + LOG_SUM)),
+        unused=unused,
+        context_gathered=(n * attention.head_dim, n * (attention.value_dim + LOG_SUM)),
     )
 
 
-def span(attention: GQA, place: Place) -> Span:
-    """The entries that a layer holds and reads."""
+def span(attention: GQA, sharding: Sharding) -> Span:
+    """The entries that a layer stores and reads."""
     found: Span = Full()
+    bounded = attention.window is not None or attention.chunk is not None
     if attention.window is not None:
         found = Window(attention.window)
     elif attention.chunk is not None:
-        found = Chunk(attention.chunk, place.exact)
+        found = Chunk(attention.chunk, sharding.exact)
     elif attention.blocks is not None:
         found = Top(found, (attention.blocks.top_k + attention.blocks.local) * attention.blocks.size)
     if attention.kv == "shared":
-        return Borrowed(found)
-    return Reserved(found) if place.reserved and isinstance(found, (Window, Chunk)) else found
+        return SharedKV(found)
+    return Reserved(found) if sharding.reserved and bounded else found
 
 
-def index_cache(index: Index, candidates: Span, place: Place) -> Cache:
-    """An indexer scores every candidate for every query token; its keys are whole on every tensor rank.
-
-    Formulas
-    --------
-    entry bytes = d_i + 4
-    FLOPs per candidate = 2·n_i·d_i
-    """
-    return Cache("index", candidates, (index.dim + INDEX_SCALE_BYTES) / place.dcp, 2.0 * index.heads * index.dim / place.dcp, "index")
+@formula("entry bytes = d_i + 4", "FLOPs per candidate = 2·n_i·d_i")
+def index_cache(index: Index, candidates: Span, sharding: Sharding) -> Cache:
+    """The key cache of an indexer, which scores every candidate for every query token; replicated on every tensor rank."""
+    formulas = (FormulaUse(index_cache, "entry bytes", unit="B"), FormulaUse(index_cache, "FLOPs per candidate", "f_entry"))
+    entry_bytes, flops = (index.dim + INDEX_SCALE_BYTES) / sharding.dcp, 2.0 * index.heads * index.dim / sharding.dcp
+    return Cache("index", candidates, entry_bytes, flops, "index", formulas=formulas)

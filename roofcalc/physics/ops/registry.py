@@ -1,47 +1,99 @@
-"""The one table of kinds: which function says what a part of a layer does. A new kind is one record and one line here."""
+"""Maps each kind of layer part to the function that gives its work. To add a kind of attention, see docs/adding-a-layer.md."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from roofcalc.physics.ops.ffn import dense, experts
 from roofcalc.physics.ops.gqa import gqa
 from roofcalc.physics.ops.mla import mla, pooled
 from roofcalc.physics.ops.recurrent import recurrent
-from roofcalc.physics.ops.types import Part, Place
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.physics.ops.types import Part, Sharding
+from roofcalc.specs.attention import ATTENTION_KINDS, GQA, MLA, Pooled
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.feedforward import Dense, Experts
 from roofcalc.specs.model import Block
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
 
-KINDS: dict[type, Callable[[Any, int, Place], Part]] = {
-    GQA: gqa,
-    MLA: mla,
-    Pooled: pooled,
-    Mamba1: recurrent,
-    Mamba2: recurrent,
-    GatedDeltaNet: recurrent,
-    KDA: recurrent,
-    Lightning: recurrent,
-    ShortConvolution: recurrent,
-    Dense: dense,
-    Experts: experts,
+PartFunction = Callable[[Any, int, Sharding], Part]
+
+
+class Kind(NamedTuple):
+    """How a kind of layer part is treated.
+
+    Attributes
+    ----------
+    function : callable
+        (record, hidden size, sharding) -> Part: what one device stores, multiplies and reads.
+    overhead : str
+        Under which name a device profile lists the fixed overhead of such a part (`Profile.exposed_us`).
+    """
+
+    function: PartFunction
+    overhead: str
+
+
+KINDS: dict[type, Kind] = {
+    GQA: Kind(gqa, "attention"),
+    MLA: Kind(mla, "latent"),
+    Pooled: Kind(pooled, "latent"),
+    Mamba1: Kind(recurrent, "state"),
+    Mamba2: Kind(recurrent, "state"),
+    GatedDeltaNet: Kind(recurrent, "state"),
+    KDA: Kind(recurrent, "state"),
+    Lightning: Kind(recurrent, "state"),
+    ShortConvolution: Kind(recurrent, "state"),
+    Dense: Kind(dense, "mlp"),
+    Experts: Kind(experts, "experts"),
 }
 
-EXPOSED: dict[Callable[[Any, int, Place], Part], str] = {
-    gqa: "attention",
-    mla: "latent",
-    pooled: "latent",
-    recurrent: "state",
-    dense: "mlp",
-    experts: "experts",
-}
-"""Under which name a profile keeps the time of such a part that no work accounts for."""
+_REQUIRED = ("type", "tp_divides_cache", "matrices", "vectors", "entry_elements", "kv_copies", "symbols")
+
+
+def register(record: type[AttentionSpec], function: PartFunction, overhead: str = "attention") -> None:
+    """Adds a kind of attention: model files may name it under `type:`, and every command computes with it.
+
+    Parameters
+    ----------
+    record : subclass of AttentionSpec
+        The shape of a layer, with its methods.
+    function : callable
+        (record, hidden size, sharding) -> Part.
+    overhead : str
+        Which overhead of a device profile it takes in `typical`: "attention" or "latent".
+
+    Raises
+    ------
+    TypeError
+        The record leaves out what every kind must define.
+    ValueError
+        Another kind has this name.
+    """
+    missing = [name for name in _REQUIRED if getattr(record, name, None) is getattr(AttentionSpec, name, None)]
+    if missing:
+        raise TypeError(f"{record.__name__} does not define {', '.join(missing)}")
+    if record.type in ATTENTION_KINDS:
+        raise ValueError(f"there is a kind of attention named {record.type!r} already: {ATTENTION_KINDS[record.type].__name__}")
+    ATTENTION_KINDS[record.type] = record
+    KINDS[record] = Kind(function, overhead)
+
+
+def unregister(record: type[AttentionSpec]) -> None:
+    """Removes a kind that `register` added. Results computed before stay cached: a changed kind needs a new record class."""
+    del ATTENTION_KINDS[record.type], KINDS[record]
 
 
 @lru_cache(maxsize=4096)
-def parts(block: Block, hidden: int, place: Place) -> tuple[Part, ...]:
-    """What each part of a block does on one device: attention, state, feed-forward, those that it has."""
-    return tuple(KINDS[type(one)](one, hidden, place) for one in block.parts)
+def parts(block: Block, hidden: int, sharding: Sharding) -> tuple[Part, ...]:
+    """The work of each part of a block on one device, in the order of `Block.parts`: attention, state, feed-forward.
+
+    Parameters
+    ----------
+    hidden : int
+        Elements of a hidden vector.
+    sharding : Sharding
+        How the layer is divided over devices.
+    """
+    return tuple(KINDS[type(one)].function(one, hidden, sharding) for one in block.parts)

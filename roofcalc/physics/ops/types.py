@@ -1,44 +1,45 @@
-"""The words that every kind of layer speaks: its share of the work, its caches, operations and messages."""
+"""Shared types for per-layer work: sharding, caches, layer parts, GEMMs, operations and collectives."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.specs.record import Record
 from roofcalc.specs.weights import Matrix
 
-ACTIVATION_BYTES = 2.0  # of one element that goes into or comes out of a product
+ACTIVATION_BYTES = 2.0  # per element of a GEMM's input or output: 16 bits
 
 
-class Place(Record):
-    """How a kind of layer is divided, and in what its caches are stored.
+class Sharding(Record):
+    """How a layer is divided over devices, and how its caches are stored.
 
     Attributes
     ----------
     tp : int
-        Tensor ranks that weights and heads divide over, the fullest share counting.
+        Tensor parallel degree; where a size does not divide evenly, the fullest rank is computed.
     group, ep : int
-        Devices of a stage, t·d, that hold its experts together; their expert parallel degree, 1 or t·d.
+        Devices of a pipeline stage, t·d, which hold its experts together; their expert parallel degree, 1 or t·d.
     dcp : int
-        Ranks that the entries which tensor ranks would replicate are striped over.
+        Decode context parallel degree: ranks over which replicated cache entries are striped.
     kv_bytes : float
         Bytes of one cache element.
     kv_scales : bool
-        fp8 latents of sparse attention keep their scales and their rotary part in 16 bits, as its kernel does.
+        Whether an fp8 latent of sparse attention carries scales, and its rotary part in 16 bits, as its serving kernel stores it.
     exact : bool
-        `bound`: the step's own position in a chunk instead of the fullest.
+        Chunked attention at the step's own position in its chunk (`bound`) instead of at a full chunk.
     reserved : bool
-        Windowed layers hold the whole context.
+        Windowed and chunked layers store the whole context (`--kv-policy full`).
     one_vector : bool
-        Keys that serve as values are cached once; engines cache them twice.
+        Keys that serve as values are stored once (`--kv-policy minimal`); engines store them twice.
     imbalance : float
-        Load of the busiest expert rank over the mean.
+        Tokens of the busiest expert rank over the mean.
     redundant : int
-        Copies of experts held beside the experts.
-    repeated : float
-        Share of the loads of a KV head's entries that query heads after the first make again (`roofcalc.deployment.efficiency`).
+        Redundant expert copies per layer, over all ranks.
+    kv_reload_fraction : float
+        ρ: how much of a KV head's entries each query head of its group after the first loads again (`roofcalc.deployment.efficiency`).
     """
 
     tp: int = 1
@@ -52,7 +53,28 @@ class Place(Record):
     one_vector: bool = False
     imbalance: float = 1.0
     redundant: int = 0
-    repeated: float = 0.0
+    kv_reload_fraction: float = 0.0
+
+
+class FormulaUse(NamedTuple):
+    """The formula behind one figure of a cache, for `roofcalc explain` to print with numbers.
+
+    Attributes
+    ----------
+    function : callable
+        The function that states the formula.
+    formula : str
+        The formula's name there.
+    name : str
+        Printed name of the value, which is also its symbol in the formulas that follow; by default the formula's name.
+    unit : str
+        Printed after the value.
+    """
+
+    function: Callable[..., Any]
+    formula: str
+    name: str = ""
+    unit: str = ""
 
 
 class Cache(Record):
@@ -63,15 +85,18 @@ class Cache(Record):
     name : str
         "attention" or "index".
     span : Span
-        How many entries are held, read, and paired with queries.
+        How many entries are stored, read, and paired with queries.
     entry_bytes : float
         Bytes of one entry.
     flops : float
-        Per query token and entry read.
-    role : str
-        Which peak the FLOPs run at.
+        FLOPs per query token and entry read.
+    role : "attention" or "index"
+        Whose peak FLOP/s apply.
     loads : float
-        How often a step of single tokens loads an entry.
+        How often a decode step of one token loads each entry; above 1 where query heads of a group load it separately.
+    formulas : tuple of FormulaUse
+        Formulas of `entry_bytes`, `flops` (under the name "f_entry") and `loads` in the order of print, before division by the
+        decode context parallel degree.
     """
 
     name: str
@@ -80,62 +105,63 @@ class Cache(Record):
     flops: float
     role: str = "attention"
     loads: float = 1.0
+    formulas: tuple[FormulaUse, ...] = ()
 
 
-class Branches(Record):
-    """Streams of one query that share the first `prefix` tokens of their contexts; each goes on by itself.
-
-    One stream is a sequence like any other.
-    """
+class SharedPrefix(Record):
+    """`count` streams of one query whose contexts have the first `prefix` tokens in common; one stream is an ordinary sequence."""
 
     count: float = 1.0
     prefix: Array = 0.0
 
     def of(self, span: Span) -> Span:
-        """What they read, or hold, together."""
-        return span if self.count == 1 else span.branched(self.count, self.prefix)
+        """The entries that all streams together read or store, for a cache of this span."""
+        return span if self.count == 1 else span.with_shared_prefix(self.count, self.prefix)
 
 
-ALONE = Branches()
+NO_SHARING = SharedPrefix()
 
 
 class Recurrence(Record):
-    """A state of `elements` numbers of `bytes_per_element`, read and written in every step; FLOPs per token and element."""
+    """A recurrent state of `elements` numbers of `bytes_per_element` each, read and written every step; `flops` per token and element."""
 
     elements: int
     bytes_per_element: float
     flops: float
 
 
-class Rebuilt(Record):
-    """MLA's other form for prefill: keys and values of all heads rebuilt from the latents.
+class ExpandedMLA(Record):
+    """MLA's expanded form for prefill: keys and values of all heads are computed from the latents (arXiv 2405.04434, section 2.1).
 
     Attributes
     ----------
     flops : float
-        Per pair of query and entry.
+        FLOPs per query-key pair.
     entry_flops : float
-        To rebuild one entry, those of cached tokens included.
-    instead_of : tuple of str
-        Matrices that it does not multiply each token by.
+        FLOPs to expand one cache entry; entries of cached tokens must be expanded too.
+    replaces : tuple of str
+        Names of the up-projections, which multiply every entry attended to instead of every new token.
+    formula : FormulaUse, optional
+        Formula of `flops`.
     """
 
     flops: float
     entry_flops: float
-    instead_of: tuple[str, ...]
+    replaces: tuple[str, ...]
+    formula: FormulaUse | None = None
 
 
 class Routed(Record):
-    """Experts of which each token meets `top_k`; what that costs depends on how many different ones a step hits.
+    """Routed experts, `top_k` of them per token; a step reads the weights of the distinct experts that its tokens are routed to.
 
     Attributes
     ----------
     matrices : tuple of Matrix
-        Of one expert, undivided.
+        Weights of one expert, unsharded.
     experts, routed, top_k : int
-        Experts that compute; those that the router chooses from, zero-compute ones included; choices per token.
+        Experts that compute; experts that the router chooses from, including zero-compute ones; choices per token.
     width : int
-        The hidden size that experts work on and that messages carry.
+        Elements of the vectors that experts take and dispatch and combine carry.
     """
 
     matrices: tuple[Matrix, ...]
@@ -146,89 +172,89 @@ class Routed(Record):
 
 
 class Part(Record):
-    """All that one part of a layer (attention, state or feed-forward) does and keeps on one device.
+    """The work and storage of one part of a layer (attention, recurrent state or feed-forward) on one device.
 
     Attributes
     ----------
     matrices : tuple of Matrix
-        Weights that every token of the rank multiplies by.
+        Weights that multiply every token of the rank.
     vectors : float
-        Norms, biases and other vectors held.
+        Elements of norms, biases and other vectors.
     caches : tuple of Cache
         What grows with the context.
     recurrence : Recurrence, optional
-        The state that replaces a cache.
-    kept_bytes : float
-        Bytes per sequence kept besides, whatever the context: convolutions, half-filled blocks.
-    rebuilt : Rebuilt, optional
-        Another form of the attention for prefill.
+        A state of fixed size in place of a cache.
+    fixed_bytes : float
+        Further bytes per sequence, independent of the context: convolution inputs, partly filled blocks.
+    expanded_form : ExpandedMLA, optional
+        The alternative form of the attention for prefill.
     routed : Routed, optional
         Experts.
-    idle : tuple of Matrix
-        Weights that are held but multiply nothing.
-    summed : float
-        Elements per token that tensor ranks add up within the part, before its last product.
-    gathered : tuple of float
-        Elements per token that one tensor rank sends to each other rank of decode context parallelism: its queries, and
-        its partial outputs with their log-sums.
+    unused : tuple of Matrix
+        Weights that are stored but never multiplied.
+    all_reduced : float
+        Elements per token that tensor ranks all-reduce within the part, before its output projection.
+    context_gathered : tuple of float
+        Elements per token that a tensor rank sends to each other rank of decode context parallelism: its queries, and its
+        partial outputs with their log-sum-exp.
     """
 
     matrices: tuple[Matrix, ...]
     vectors: float
     caches: tuple[Cache, ...] = ()
     recurrence: Recurrence | None = None
-    kept_bytes: float = 0.0
-    rebuilt: Rebuilt | None = None
+    fixed_bytes: float = 0.0
+    expanded_form: ExpandedMLA | None = None
     routed: Routed | None = None
-    idle: tuple[Matrix, ...] = ()
-    summed: float = 0.0
-    gathered: tuple[float, ...] = ()
+    unused: tuple[Matrix, ...] = ()
+    all_reduced: float = 0.0
+    context_gathered: tuple[float, ...] = ()
 
     @cached_property
     def elements(self) -> dict[str, int]:
-        """Elements of the matrices that are held by class of tensor."""
+        """Elements of the stored matrices by tensor class."""
         found: dict[str, int] = {}
-        for matrix in (*self.matrices, *self.idle):
+        for matrix in (*self.matrices, *self.unused):
             found[matrix.tensor] = found.get(matrix.tensor, 0) + matrix.elements
         return found
 
 
-class Share(Record):
-    """What one device of a stage works on in a step.
+class TokenLoad(Record):
+    """The tokens that one device of a stage processes in a step.
 
     Attributes
     ----------
-    place : Place
+    sharding : Sharding
         How the weights are divided.
     tokens, group_tokens : array
         Tokens of one data-parallel rank, T = B_r·q, and of the whole expert group, T_g = B_m·q.
     spread : float
-        In `bound`: devices over which all work divides perfectly, tensor and data ranks together; else 1.
+        Devices over which all work is taken to divide perfectly: t·d in `bound`, else 1.
     """
 
-    place: Place
+    sharding: Sharding
     tokens: Array
     group_tokens: Array
     spread: float = 1.0
 
 
-class Product(NamedTuple):
-    """Products by weights in `layers` equal layers, before it is known how many tokens they serve.
+class Gemm(NamedTuple):
+    """A GEMM by a weight matrix in `layers` equal layers on one device, for any number of tokens.
 
     Attributes
     ----------
     tensor : str
-        The class of the weights.
+        The tensor class of the weights.
     flops : float
-        Per token of a rank, or of the group where they are experts'.
+        FLOPs per token of a rank; for experts, per token of the expert group.
     weights : float
-        Bytes read once per step, however many tokens; of experts, for each different one that is hit.
-    moved : float
-        Bytes per token of what goes in and comes out.
+        Bytes of weights read once per step, for any number of tokens; for experts, per distinct expert read.
+    activation_bytes : float
+        Bytes of inputs and outputs per token.
     routed : Routed, optional
         The experts that the weights belong to.
-    load : float
-        Load of the busiest expert rank over the mean.
+    imbalance : float
+        Tokens of the busiest expert rank over the mean.
     """
 
     name: str
@@ -236,22 +262,22 @@ class Product(NamedTuple):
     tensor: str
     flops: float
     weights: float
-    moved: float = 0.0
+    activation_bytes: float = 0.0
     routed: Routed | None = None
-    load: float = 1.0
+    imbalance: float = 1.0
 
 
 class Operation(Record):
-    """What one device does for one operation in `layers` equal layers.
+    """FLOPs and bytes of one operation on one device, in each of `layers` equal layers.
 
     Attributes
     ----------
     flops, bytes : array
-        Of the whole step, in the shape of the batch; where `per_sequence`, of one sequence, in the shape of the context.
+        Of the whole step, in the shape of the batch; with `per_sequence`, of one sequence, in the shape of the context.
     role : "linear", "attention", "index" or "state"
-        Which peak it runs at, with `tensor` the class of its weights.
+        Selects the peak FLOP/s, together with the tensor class `tensor`.
     prompt : bool
-        Many tokens of each sequence at once, whose attention is another kernel than that of single tokens.
+        Whether it processes many tokens of each sequence at once: prefill attention is another kernel than decode attention.
     """
 
     name: str
@@ -265,24 +291,24 @@ class Operation(Record):
 
 
 class Message(Record):
-    """A collective in `layers` equal layers, per token of a rank.
+    """A collective in each of `layers` equal layers, per token of a rank.
 
     Attributes
     ----------
-    kind : "all_reduce", "exchange", "gather" or "send"
-        Over the tensor group; between expert ranks; between context ranks; to the next stage.
+    kind : "all_reduce", "all_to_all", "all_gather" or "send"
+        Over the tensor group; expert dispatch and combine; over context parallel ranks; to the next pipeline stage.
     elements : float
-        Per token: of the vector that is reduced, sent or gathered.
+        Elements per token of the vector that is reduced, sent or gathered.
     dtype : "comm", "dispatch" or "combine"
-        Which wire dtype the elements take.
+        Which communication dtype the elements have.
     group : int
         Devices that take part.
     copies, across : float
-        In an exchange: how often a token goes over a link, and to other domains, on average.
+        For all-to-all: expected copies of a token over the scale-up links, and over the scale-out network.
     choices : float
-        In an exchange with whole experts on each rank: those that a token goes to, on average.
+        For all-to-all with whole experts on each rank: expected experts per token.
     wire : "link" or "scale_out"
-        What a send goes over.
+        The network that a send uses.
     """
 
     name: str

@@ -1,47 +1,36 @@
-"""Cache entries worked out: how many a step reads, how many are held, what each weighs and costs."""
+"""Cache entries explained: how many a step reads and stores, their bytes, and the FLOPs that attend to them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import engine_memory
-from roofcalc.physics.kv_span import Chunk, Pool, Reserved, Span, Sum, Top, Window
-from roofcalc.physics.ops import gqa, mla
-from roofcalc.physics.ops.types import ALONE, Cache, Place
+from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
+from roofcalc.physics.ops.types import NO_SHARING, Cache, FormulaUse, Sharding
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.attention_spec import AttentionSpec
 
 
-def reads(span: Span, seq: float, name: str = "reads") -> list[Line]:
-    """How many entries the newest token of a context of `seq` reads."""
+def entries_read(span: Span, seq: float, name: str = "reads") -> list[Line]:
+    """Entries that the newest token of a context of `seq` tokens reads, printed under `name`."""
     if isinstance(span, Reserved):
-        return reads(span.span, seq, name)
+        return entries_read(span.span, seq, name)
     if isinstance(span, Top):
-        before = reads(span.among, seq, "candidates")
+        before = entries_read(span.among, seq, "candidates")
         return [*before, line(work(Top, "reads", {"candidates": _last(before), "k": span.count}, name))]
     if isinstance(span, Sum):
-        each = [reads(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
+        each = [entries_read(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
         return [*(one for found in each for one in found), total(name, terms)]
-    formula = "reads exactly" if isinstance(span, Chunk) and span.exact else "reads"
-    return [line(work(type(span), formula, {"S": seq, **_size(span)}, name))]
-
-
-def _size(span: Span) -> dict[str, float]:
-    """A span's own letter."""
-    if isinstance(span, Window):
-        return {"W": span.size}
-    if isinstance(span, Chunk):
-        return {"Q": span.size}
-    return {"r": span.ratio} if isinstance(span, Pool) else {}
+    return [line(work(type(span), span.reads_formula, {"S": seq, **span.symbols}, name))]
 
 
 def pairs(span: Span, cached: float, new: float) -> list[Line]:
-    """Pairs of a query and an entry when P = `new` tokens are computed after C = `cached`."""
+    """Query-key pairs in a prefill of P = `new` tokens after C = `cached`."""
     if isinstance(span, Reserved):
         return pairs(span.span, cached, new)
     if isinstance(span, Sum):
@@ -49,19 +38,19 @@ def pairs(span: Span, cached: float, new: float) -> list[Line]:
         terms = [_last(found) for _, found in each]
         named = [one._replace(what=f"{one.what} of the {name}") for name, found in each for one in found]
         return [*named, total("pairs", terms)]
-    ends = [*_summed(span, cached + new, "sum_C_P"), *_summed(span, cached, "sum_C")]
+    ends = [*_cumulative(span, cached + new, "sum_C_P"), *_cumulative(span, cached, "sum_C")]
     values = {one.what: float(one.value) for one in ends}
     return [*ends, line(work(Span.pairs, "pairs", values))]
 
 
-def _summed(span: Span, x: float, name: str) -> list[Line]:
-    """Σ reads(i) for i = 1 … x."""
+def _cumulative(span: Span, x: float, name: str) -> list[Line]:
+    """Σ reads(i) for i = 1 … x, printed under `name`."""
     if isinstance(span, Top):
-        below = min(x, span.first_full - 1)
-        before = _summed(span.among, below, f"{name}_below")
-        letters = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full}
-        return [*before, line(work(Top.summed, "sum", letters, name))]
-    return [line(work(type(span).summed, "sum", {"x": x, **_size(span)}, name))]
+        below = min(x, span.first_full_context - 1)
+        before = _cumulative(span.among, below, f"{name}_below")
+        values = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full_context}
+        return [*before, line(work(Top.cumulative_reads, "sum", values, name))]
+    return [line(work(type(span).cumulative_reads, "sum", {"x": x, **span.symbols}, name))]
 
 
 def _last(lines: list[Line]) -> float:
@@ -71,41 +60,44 @@ def _last(lines: list[Line]) -> float:
 
 
 def held(deployment: Deployment, span: Span, seq: float) -> Line:
-    """How many entries a sequence keeps, in words where they are not those that it reads."""
-    count = float(engine_memory.held(deployment, span, np.float64(seq), ALONE))
-    if count == float(np.asarray(span.reads(np.float64(seq)))):
+    """Entries that a sequence stores, with a remark where they differ from those that it reads."""
+    count = float(engine_memory.entries_stored(deployment, span, np.float64(seq), NO_SHARING))
+    if count == float(np.asarray(span.entries_read(np.float64(seq)))):
         return Line("holds", count, "", "reads")
-    return Line("holds", count, "entries (every candidate; none where another layer's cache is borrowed)")
+    return Line("holds", count, "entries (all candidates; none where another layer's cache is used)")
 
 
-def entry(deployment: Deployment, part: Any, cache: Cache, place: Place) -> list[Line]:
-    """Bytes of one entry on a device, and FLOPs per query token and entry."""
-    c, t, dcp = place.kv_bytes, place.tp, place.dcp
-    found: list[Line] = []
-    if cache.name == "index":
-        index: Any = part.pool.index if isinstance(part, Pooled) else part.index if isinstance(part, MLA) else part.blocks
-        letters = {"n_i": index.heads, "d_i": index.dim}
-        found = [
-            line(work(gqa.index_cache, "entry bytes", letters), "B"),
-            line(work(gqa.index_cache, "FLOPs per candidate", letters, "f")),
-        ]
-    elif isinstance(part, GQA):
-        letters = {"n": part.heads // t, "n_kv": part.kv_heads, "t": t, "d_k": part.head_dim, "d_v": part.value_dim, "c": c}
-        found = [line(work(gqa.gqa, "m", letters), "KV heads")]
-        letters["m"] = _last(found)
-        kind = "entry bytes, one vector for both" if part.shared_kv and place.one_vector else "entry bytes"
-        found += [line(work(gqa.gqa, kind, letters, "entry bytes"), "B"), line(work(gqa.gqa, "FLOPs per entry", letters, "f"))]
-        if place.repeated:
-            found.append(line(work(gqa.gqa, "loads", {**letters, "ρ": place.repeated}), "of each entry, by query heads that do not share them"))
-    elif isinstance(part, MLA):
-        letters = {"r_kv": part.kv_rank, "d_rope": part.rope_dim, "c": c, "n": part.heads // t}
-        kind = "entry bytes in fp8, sparse" if place.kv_scales and part.index is not None else "entry bytes"
-        found = [line(work(mla.latent_bytes, kind, letters, "entry bytes"), "B"), line(work(mla.mla, "FLOPs per entry", letters, "f"))]
-    elif isinstance(part, Pooled):
-        letters = {"d_k": part.head_dim, "c": c, "n": part.heads // t}
-        found = [line(work(mla.pooled, "entry bytes", letters), "B"), line(work(mla.pooled, "FLOPs per entry", letters, "f"))]
-    if dcp > 1:
-        found.append(Line("entry bytes, striped", cache.entry_bytes, "B", "entry bytes/dcp", f"{number(cache.entry_bytes * dcp)}/{dcp}"))
-        if cache.name == "index":
-            found.append(Line("f, striped", cache.flops, "", "f/dcp", f"{number(cache.flops * dcp)}/{dcp}"))
+def entry(record: AttentionSpec, cache: Cache, sharding: Sharding, flops: bool = True) -> list[Line]:
+    """Bytes of one entry on a device and, with `flops`, FLOPs per query token and entry, by the cache's own formulas.
+
+    Figures without a formula are printed as bare numbers.
+    """
+    used = [one for one in cache.formulas if flops or one.name != "f_entry"]
+    found = applied(used, symbols(record, sharding))
+    named = {one.what for one in found}
+    found += [] if "entry bytes" in named else [Line("entry bytes", cache.entry_bytes * sharding.dcp, "B")]
+    found += [Line("f_entry", cache.flops)] if flops and "f_entry" not in named else []
+    if sharding.dcp > 1:
+        found.append(_striped("entry bytes", cache.entry_bytes, sharding.dcp, "B"))
+        if flops and cache.role == "index":
+            found.append(_striped("f_entry", cache.flops, sharding.dcp))
     return found
+
+
+def symbols(record: AttentionSpec, sharding: Sharding) -> dict[str, float]:
+    """Symbols that formulas of a kind of attention may use: those of the record, t, c (bytes per cache element) and ρ."""
+    return {**record.symbols(sharding.tp), "t": sharding.tp, "c": sharding.kv_bytes, "ρ": sharding.kv_reload_fraction}
+
+
+def applied(used: Iterable[FormulaUse], values: Mapping[str, float]) -> list[Line]:
+    """Each formula with numbers filled in; its value is a symbol in the formulas after it."""
+    known, found = dict(values), list[Line]()
+    for one in used:
+        worked = work(one.function, one.formula, known, one.name or None)
+        known[worked.what] = worked.value
+        found.append(line(worked, one.unit))
+    return found
+
+
+def _striped(what: str, value: float, dcp: int, unit: str = "") -> Line:
+    return Line(f"{what}, striped", value, unit, f"{what}/dcp", f"{number(value * dcp)}/{dcp}")

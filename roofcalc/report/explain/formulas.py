@@ -1,7 +1,7 @@
-"""Formulas as docstrings write them: read, filled with numbers, and worked out.
+"""Evaluates the formulas that functions carry (`roofcalc.specs.formula`) for the numbers of one request.
 
-A function's `Formulas` section is the one description of what it computes: people read it there, and `roofcalc explain`
-prints it with this request's numbers put in, worked out here and not by the function itself.
+`roofcalc explain` prints each formula with the numbers filled in and the value that this text evaluates to, independently of the
+function that computed the answer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from roofcalc.specs.formula import formulas
 from roofcalc.units import plain
 
-_HEADING = re.compile(r"^\s*Formulas\s*\n\s*-{3,}\s*\n(.*?)(?=^\s*\n|\Z)", re.MULTILINE | re.DOTALL)
 _NAME = re.compile(r"[^\W\d]\w*")
 _OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -29,15 +29,16 @@ _OPERATORS: dict[type, Callable[..., Any]] = {
 _FUNCTIONS: dict[str, Callable[..., float]] = {
     "max": max,
     "min": min,
+    "exp": math.exp,
     "ceil": lambda x: float(math.ceil(x - 1e-9)),
     "floor": lambda x: float(math.floor(x + 1e-9)),
     "tri": lambda x: x * (x + 1) / 2,
-    "C": lambda n, k: math.prod((n - i) / (k - i) for i in range(int(k))),
+    "binom": lambda n, k: math.prod((n - i) / (k - i) for i in range(int(k))),
 }
 DIGITS = 8
 
 
-class Worked(NamedTuple):
+class Evaluated(NamedTuple):
     """A formula with its numbers: `what = formula = numbers = value`."""
 
     what: str
@@ -46,46 +47,53 @@ class Worked(NamedTuple):
     value: float
 
 
-def formulas(function: Callable[..., Any]) -> dict[str, str]:
-    """The formulas of a function's docstring: what each gives, and how."""
-    match = _HEADING.search((function.__doc__ or "") + "\n")
-    lines = (line.partition(" = ") for line in (match.group(1) if match else "").splitlines() if " = " in line)
-    return {what.strip(): formula.strip() for what, _, formula in lines}
-
-
-def work(function: Callable[..., Any], what: str, values: Mapping[str, float], name: str | None = None) -> Worked:
-    """The formula called `what` in a function's docstring, filled with `values` and worked out.
+def work(function: Callable[..., Any], what: str, values: Mapping[str, float], name: str | None = None) -> Evaluated:
+    """The formula `what` of a function, with `values` filled in, and its value; printed under `name` where that is given.
 
     Raises
     ------
     KeyError
-        The docstring has no such formula, or `values` lacks one of its letters.
+        The function has no such formula, or `values` lacks one of its symbols.
     """
     formula = formulas(function)[what]
-    return Worked(name or what, formula, filled(formula, values), evaluate(formula, values))
+    return Evaluated(name or what, formula, filled(formula, values), evaluate(formula, values))
+
+
+def symbols(formula: str) -> set[str]:
+    """The symbols of a formula: its names that are not functions."""
+    return {match.group() for match in _NAME.finditer(formula) if not _is_call(formula, match)}
 
 
 def filled(formula: str, values: Mapping[str, float]) -> str:
-    """The formula with numbers in place of its letters."""
+    """The formula with a number in place of each symbol."""
+    return _NAME.sub(lambda match: match.group() if _is_call(formula, match) else number(values[match.group()]), formula)
 
-    def put(match: re.Match[str]) -> str:
-        is_call = match.group() in _FUNCTIONS and formula[match.end() : match.end() + 1] == "("
-        return match.group() if is_call else number(values[match.group()])
 
-    return _NAME.sub(put, formula)
+def _is_call(formula: str, match: re.Match[str]) -> bool:
+    return match.group() in _FUNCTIONS and formula[match.end() : match.end() + 1] == "("
 
 
 def number(value: float) -> str:
-    """A number that can be typed into a calculator: whole ones in full, others with eight digits."""
+    """A number that can be typed into a calculator: whole numbers in full, others with eight significant digits."""
     if float(value).is_integer() and abs(value) < 1e15:
         return plain(value)
     return f"{value:.{DIGITS}g}".replace("e-0", "e-").replace("e+0", "e+").replace("e+", "e")
 
 
 def evaluate(formula: str, values: Mapping[str, float] | None = None) -> float:
-    """What a formula comes to: + − · / ^, brackets, max, min, ceil, floor, C(n, k), numbers, and the letters in `values`."""
+    """The value of a formula: + − · / ^, brackets, numbers, the symbols in `values`, and max, min, exp, ceil, floor, tri, binom.
+
+    `tri(x)` is x·(x + 1)/2 and `binom(n, k)` the binomial coefficient, for real n too. Floors and ceilings forgive rounding by 1e-9.
+
+    Raises
+    ------
+    KeyError
+        A symbol without a value, or an unknown function.
+    SyntaxError, ValueError
+        Not a formula.
+    """
     text = formula.replace("·", "*").replace("−", "-").replace("×", "*").replace("^", "**")
-    return _value(ast.parse(text.strip(), mode="eval").body, values or {})
+    return _value(ast.parse(text.strip(), mode="eval").body, values if values is not None else {})
 
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""What a request takes as given: the figures of its model, machine, precision and layout, by the letters of the formulas."""
+"""Explains the inputs of a request: figures of its model, machine, precision and layout, by the symbols of the formulas."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from roofcalc.report.explain.render import Line, Section
 
 
 def sections(deployment: Deployment) -> list[Section]:
-    """The model's and the machine's own figures."""
+    """Sections on the model, the machine, and layout and precision."""
     model, hardware, layout, assumed = deployment.model, deployment.hardware, deployment.layout, deployment.assumptions
     device = hardware.device
-    of_model = [Line("layers", model.layers), Line("h", model.hidden, "hidden size"), Line("V", model.vocab, "tokens of vocabulary")]
+    of_model = [Line("layers", model.layers), Line("hidden size", model.hidden), Line("vocabulary", model.vocab, "tokens")]
     for name, layers in model.groups.items():
         for part in model.blocks[name].parts:
             shown = [(field.name, getattr(part, field.name), field.default) for field in part.fields_]
@@ -19,12 +19,12 @@ def sections(deployment: Deployment) -> list[Section]:
             of_model.append(Line(f"{name}, {layers} layers", f"{part.type}: {words}"))
     formats = dict.fromkeys(deployment.linear_format(name) for name in deployment.linear_classes)
     of_machine = [Line("devices", hardware.count)]
-    of_machine += [Line(f"F in {name}", deployment.flop_per_s(name) or "no such peak", "FLOP/s") for name in formats if name]
+    of_machine += [Line(f"F in {name}", deployment.flop_per_s(name) or "no peak listed", "FLOP/s") for name in formats if name]
     attention = deployment.attention_format
     of_machine += [Line("F of attention", deployment.flop_per_s(attention) or 0.0, f"FLOP/s in {attention}")] if attention else []
     of_machine += [
         Line("β", deployment.memory_bytes_per_s, "B/s"),
-        Line("M", deployment.capacity_bytes, f"B of one device, {assumed.capacity} reading"),
+        Line("capacity", deployment.capacity_bytes, f"B of one device, {assumed.capacity} figure"),
     ]
     if hardware.link:
         of_machine.append(Line("λ", hardware.link.gb_s * 1e9, f"B/s per direction, D_s = {hardware.domain} devices, {hardware.link.shape}"))

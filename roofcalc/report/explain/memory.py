@@ -1,6 +1,8 @@
-"""Memory worked out: weights by block and class of tensor, the cache of one sequence, and how many sequences fit."""
+"""Explains memory: weights by block and class of tensor, the cache of one sequence, and how many sequences fit."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,39 +10,38 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import engine_memory
 from roofcalc.physics import memory as physics
-from roofcalc.physics.decode_ops import held_place
+from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Part, Place
+from roofcalc.physics.ops.types import Part, Sharding
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.render import Line, Section, line, total
 
 
 def memory(deployment: Deployment, seq: float, batch: float | None = None) -> list[Section]:
-    """The working of what fills one device of the fullest stage, and of the batch that fits."""
-    block = deployment.assumptions.kv_block
-    seq = float(np.ceil(seq / block) * block)
+    """Sections on the memory of one device of the fullest stage, and on the batch that fits."""
+    seq = float(np.ceil(seq / deployment.assumptions.kv_block) * deployment.assumptions.kv_block)
     each = [_fitting(deployment, stage, seq) for stage in deployment.stages]
     sections, fitting = min(each, key=lambda one: one[1])
     if len(each) > 1:
-        words = f"the stage that holds the fewest sequences, of {deployment.layout.pp}"
-        sections = [Section("Fullest stage", (Line("layers", sum(count for _, count in _fullest(deployment, seq).groups)),), words), *sections]
+        words = f"of {deployment.layout.pp} stages, the one with room for the fewest sequences"
+        sections = [Section("Fullest stage", (Line("layers", sum(count for _, count in _fullest_stage(deployment, seq).groups)),), words), *sections]
     if batch is not None:
         answer = "yes" if fitting >= batch else "no"
-        sections.append(Section("Fits", (Line(f"{batch:.0f} sequences fit", f"{answer}: {fitting:.0f} do"),)))
+        sections.append(Section("Fits", (Line(f"{batch:.0f} sequences fit", f"{answer}, {fitting:.0f} fit"),)))
     return sections
 
 
-def _fullest(deployment: Deployment, seq: float) -> Stage:
+def _fullest_stage(deployment: Deployment, seq: float) -> Stage:
     return min(deployment.stages, key=lambda stage: _fitting(deployment, stage, seq)[1])
 
 
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"M": deployment.capacity_bytes, "util": assumed.util or 1.0, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
+    letters = {"capacity": deployment.capacity_bytes, "util": assumed.util or 1.0, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]
@@ -48,21 +49,20 @@ def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Sec
         lines = _engine_lines(deployment, stage, seq)
         letters["usable"] = float(lines[-1].value) + letters["weights"]
     if letters["usable"] < letters["weights"]:
-        words = "sequences: the weights alone do not fit"
-        words = words if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
+        words = "sequences: the weights do not fit" if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: nothing is kept per sequence")))], float("inf")
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences keep nothing")))], float("inf")
     fits = work(batch_memory, "batch_memory", letters)
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
 
 
 def _engine_lines(deployment: Deployment, stage: Stage, seq: float) -> list[Line]:
-    """What an engine takes of a device, what its step and runtime need, and what is left for caches."""
+    """Memory of one device under an engine's rules: usable, activations, runtime, and what is left for caches."""
     assert deployment.rules is not None
     budget, step = physics.budget(deployment, stage, seq), engine_memory.largest_step(deployment, seq)
     lines = [
-        Line("usable", float(budget.usable), "B", f"what {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
+        Line("usable", float(budget.usable), "B", f"that {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
         Line("activations", float(budget.activations), "B", f"of {float(step.tokens):.0f} tokens, {float(step.seqs):.0f} sequences sampled"),
         Line("runtime", budget.runtime, "B", "context, graphs, buffers of collectives"),
     ]
@@ -78,16 +78,16 @@ def _states(deployment: Deployment) -> dict[str, float]:
 
 
 def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: float) -> Section:
-    """What one sequence keeps on one device where the engine groups layers in pages of equal size."""
+    """Pages of one sequence on one device, where the engine groups layers in pages of equal size."""
     step = float(engine_memory.largest_step(deployment, seq).tokens)
     lines, terms = [Line("page", page.bytes, "B", f"{page.layers} layers of {page.size:.0f} B")], []
     for groups, kind, tokens in page.groups:
         if kind.window == 0:
             what, letters = "state", _states(deployment)
         elif np.isinf(kind.window):
-            what, letters = "whole context", {"S": seq, "b": tokens}
+            what, letters = "whole context", {"S": seq, "block": tokens}
         else:
-            what, letters = "window", {"S": seq, "b": tokens, "W": kind.window, "batched_tokens": step}
+            what, letters = "window", {"S": seq, "block": tokens, "W": kind.window, "tokens": step}
         worked = work(engine_memory.blocks, what, letters, f"pages of {groups} group{'s' * (groups > 1)}: {what}")
         lines.append(line(worked, f"× {groups}"))
         terms.append(groups * worked.value * page.bytes)
@@ -102,56 +102,56 @@ def _value(section: Section) -> float:
 
 def _weights(deployment: Deployment, stage: Stage) -> Section:
     """One line per block and class of tensor, and their sum."""
-    model, tp, place = deployment.model, deployment.layout.tp, held_place(deployment)
+    model, tp, sharding = deployment.model, deployment.layout.tp, storage_sharding(deployment)
     lines: list[Line] = []
 
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
         dtype = deployment.weight_dtype(tensor)
-        letters = {"layers": layers, "N": elements, "w": dtype.bytes_per_element}
+        letters = {"layers": layers, "elements": elements, "w": dtype.bytes_per_element}
         lines.append(line(work(weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
     for name, count in stage.groups:
         block = model.blocks[name]
         layers = block.stored(count)
-        found = parts(block, model.hidden, place)
+        found = parts(block, model.hidden, sharding)
         by_class: dict[str, float] = {}
-        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.idle)):
+        for matrix in (matrix for part in found for matrix in (*part.matrices, *part.unused)):
             by_class[matrix.tensor] = by_class.get(matrix.tensor, 0) + matrix.elements
         for tensor, elements in by_class.items():
             add(f"{name}: {tensor}", layers, elements, tensor)
         for part in found:
-            lines += _experts(deployment, name, part, layers, place)
+            lines += _experts(deployment, name, part, layers, sharding)
         add(f"{name}: norms and biases", layers, model.norm_vectors(block) + sum(part.vectors for part in found), "norm")
     if stage.first:
         add("embedding", 1, model.embedding(tp).elements, "embed")
         if model.extra_embed and not model.extra_embed.offload:
-            add("further embedding", 1, model.extra_embed.rows * model.extra_embed.dim / tp, "embed")
+            add("extra embedding", 1, model.extra_embed.rows * model.extra_embed.dim / tp, "embed")
         if model.first_vectors:
-            add("norms and tables beside the embedding", 1, model.first_vectors, "norm")
+            add("norms and tables before the first layer", 1, model.first_vectors, "norm")
         if model.excluded:
-            add("towers not modelled", 1, sum(model.excluded.values()) / tp, "norm")
+            add("other weights of the checkpoint, not modelled", 1, sum(model.excluded.values()) / tp, "norm")
     if (padding := engine_memory.padding_bytes(deployment, stage)) > 0:
         lines.append(Line("padding and copies", padding, "B, as the engine stores them"))
     if stage.last:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
-    words = "N: elements on one device" + ("; the embedding is the head too" if model.tied and stage.first and stage.last else "")
+    words = "elements: of the tensor, on one device" + ("; the embedding is also the head" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
 
-def _experts(deployment: Deployment, name: str, part: Part, layers: int, place: Place) -> list[Line]:
+def _experts(deployment: Deployment, name: str, part: Part, layers: int, sharding: Sharding) -> list[Line]:
     if part.routed is None:
         return []
-    kind = "experts held, spread" if place.ep > 1 else "experts held, split"
-    letters = {"E": part.routed.experts, "R": place.redundant, "e": place.ep, "g": place.group}
+    kind = "experts held, spread" if sharding.ep > 1 else "experts held, split"
+    letters = {"E": part.routed.experts, "R": sharding.redundant, "e": sharding.ep, "g": sharding.group}
     held = line(work(ffn.held_experts, kind, letters, f"{name}: experts held"))
     elements = sum(matrix.elements for matrix in part.routed.matrices)
     dtype = deployment.weight_dtype(part.routed.matrices[0].tensor)
     worked = work(
         weight_bytes,
         "experts",
-        {"layers": layers, "held": float(held.value), "N": elements, "w": dtype.bytes_per_element},
+        {"layers": layers, "held": float(held.value), "elements": elements, "w": dtype.bytes_per_element},
         f"{name}: experts, {held.numbers} = {held.value:g} on each device",
     )
     return [line(worked, f"B, {dtype.name}")]
@@ -161,16 +161,17 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
     """What one sequence keeps on one device."""
     if (page := engine_memory.grouped_pages(deployment, stage)) is not None:
         return _pages(deployment, stage, page, seq)
-    model, place = deployment.model, held_place(deployment)
+    model, sharding = deployment.model, storage_sharding(deployment)
     lines: list[Line] = []
     terms: list[float] = []
     for name, layers in stage.groups:
         block = model.blocks[name]
-        for part, record in zip(parts(block, model.hidden, place), block.parts, strict=True):
+        records: tuple[Any, ...] = block.parts  # those with caches are attention
+        for part, record in zip(parts(block, model.hidden, sharding), records, strict=True):
             for cache in part.caches:
                 held = caches.held(deployment, cache.span, seq)
-                entry = [one for one in caches.entry(deployment, record, cache, place) if one.what[0] not in "fF"]
-                lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.reads(cache.span, seq), held)]
+                entry = caches.entry(record, cache, sharding, flops=False)
+                lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.entries_read(cache.span, seq), held)]
                 letters = {"layers": layers, "holds": float(held.value), "entry": cache.entry_bytes}
                 lines.append(line(work(kv_bytes, "cache", letters, f"{name}.{cache.name}"), "B"))
                 terms.append(float(lines[-1].value))
@@ -178,8 +179,8 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
                 letters = {"layers": layers, "N_s": part.recurrence.elements, "b": part.recurrence.bytes_per_element}
                 lines.append(line(work(kv_bytes, "state", letters, f"{name}.state"), "B"))
                 terms.append(float(lines[-1].value))
-            if part.kept_bytes:
-                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.kept_bytes}, f"{name}: convolutions, blocks not full")
+            if part.fixed_bytes:
+                worked = work(kv_bytes, "kept", {"layers": layers, "kept": part.fixed_bytes}, f"{name}: convolutions and partial blocks")
                 lines.append(line(worked, "B"))
                 terms.append(worked.value)
     return Section(f"Cache of one sequence of {seq:.0f} tokens on one device", (*lines, total("KV", terms, "B")))

@@ -1,4 +1,4 @@
-"""The time to first token worked out: one step of P new tokens after C cached ones, in each stage."""
+"""Explains the time to first token: one step of P new tokens after C cached ones, in each stage."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as decode_operations
 from roofcalc.physics import prefill_ops as operations
-from roofcalc.physics.ops import mla
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence
 from roofcalc.physics.prefill import prefill_messages, prefill_share
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
 from roofcalc.report.explain.step import StepWorking, shares
+from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
 
 class PrefillWorking(StepWorking):
-    """Works one stage of a prefill out."""
+    """Explains one stage of a prefill."""
 
     prompt = True
 
     def __init__(self, deployment: Deployment, stage: Stage, new: float, cached: float, batch: float) -> None:
         super().__init__(deployment, stage, cached + new, batch, new)
-        self.share, _ = prefill_share(deployment, np.float64(batch), new)
+        self.load, _ = prefill_share(deployment, np.float64(batch), new)
         self.new = new
         self.cached = cached
         self.expanded = False
@@ -34,66 +34,69 @@ class PrefillWorking(StepWorking):
         return prefill_messages(self.deployment, self.stage)
 
     def before(self, name: str, part: Part) -> list[Section]:
-        """The form of latent attention that is taken, and why."""
-        value = operations.worth(self.deployment) if part.rebuilt else 1.0
-        self.expanded = bool(operations.is_expanded(part, self.new, self.cached, value))
-        if part.rebuilt is None:
+        """Which form of MLA is used, and why."""
+        value = operations.attention_to_gemm_rate_ratio(self.deployment) if part.expanded_form else 1.0
+        self.expanded = bool(operations.use_expanded_form(part, self.new, self.cached, value))
+        if part.expanded_form is None:
             return []
         cache = part.caches[0]
         lines = caches.pairs(cache.span, self.cached, self.new)
         letters = {
             "pairs": float(np.asarray(cache.span.pairs(np.float64(self.cached), np.float64(self.new)))),
-            "f": cache.flops,
-            "f_pair": part.rebuilt.flops,
-            "f_entry": part.rebuilt.entry_flops,
+            "f_entry": cache.flops,
+            "f_pair": part.expanded_form.flops,
+            "f_up": part.expanded_form.entry_flops,
             "P": self.new,
             "C": self.cached,
             "v": value,
         }
-        lines.append(Line("v", value, "FLOPs of attention in the time of one of a product"))
+        lines.append(Line("v", value, "FLOPs of attention in the time of one FLOP of a GEMM"))
         lines += [
-            line(work(operations.is_expanded, what, letters), "FLOPs of one sequence, at attention's rate") for what in ("absorbed", "expanded")
+            line(work(operations.use_expanded_form, what, letters), "FLOPs of one sequence, at the rate of attention")
+            for what in ("absorbed", "expanded")
         ]
-        words = "keys and values of all heads are rebuilt from the latents" if self.expanded else "heads attend to the latents"
-        return [Section(f"{name}: form of latent attention", tuple(lines), f"the one that is done sooner: {words}")]
+        words = "expanded, keys and values of all heads are rebuilt from the latents" if self.expanded else "absorbed, heads attend to the latents"
+        return [Section(f"{name}: form of MLA", tuple(lines), f"the faster one: {words}")]
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
-        tokens = float(self.share.tokens)
+        tokens = float(self.load.tokens)
         lines: list[Line] = []
         if part is None:
             tokens = self.sequences
-            lines.append(Line("T", tokens, "the last token of each sequence is scored"))
-        elif self.expanded and part.rebuilt and matrix.name in part.rebuilt.instead_of:
-            again = line(work(operations.linear_again, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
+            lines.append(Line("T", tokens, "only the last token of each sequence is scored"))
+        elif self.expanded and part.expanded_form and matrix.name in part.expanded_form.replaces:
+            again = line(work(operations.mla_up_projection_ops, "T, expanded", {"T": tokens, "C": self.cached, "P": self.new}, "T"))
             lines.append(again)
             tokens = float(again.value)
-        lines += self.worked_product(matrix, tokens)
-        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        lines += self.gemm_lines(matrix, tokens)
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
-    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
-        lines = caches.entry(self.deployment, record, cache, self.share.place)
+    def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
+        lines = caches.entry(record, cache, self.load.sharding)
         flops = cache.flops
-        if self.expanded and cache.name == "attention" and part.rebuilt:
-            letters = {key: getattr(record, field) for key, field in (("d_nope", "nope_dim"), ("d_rope", "rope_dim"), ("d_v", "v_dim"))}
-            letters["n"] = record.heads // self.share.place.tp  # type: ignore[attr-defined]
-            lines.append(line(work(mla.mla, "FLOPs per pair, expanded", letters, "f")))
-            flops = part.rebuilt.flops
+        if self.expanded and cache.name == "attention" and part.expanded_form:
+            flops = part.expanded_form.flops
+            lines += (
+                caches.applied((part.expanded_form.formula,), caches.symbols(record, self.load.sharding))
+                if part.expanded_form.formula
+                else [Line("f_entry", flops)]
+            )
         lines += caches.pairs(cache.span, self.cached, self.new)
-        moved = float(np.asarray(cache.span.moved(np.float64(self.cached), np.float64(self.new))))
-        lines.append(Line("moved", moved, "entries: those of C loaded once, those held of P written"))
-        letters = {"B_r": self.sequences, "f": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
-        lines += [line(work(operations.attended, what, letters)) for what in ("FLOPs", "bytes")]
+        moved = float(np.asarray(cache.span.prefill_traffic(np.float64(self.cached), np.float64(self.new))))
+        lines.append(Line("moved", moved, "entries: those of C loaded once, those stored of P written"))
+        letters = {"B_r": self.sequences, "f_entry": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
+        lines += [line(work(operations.attention_op, what, letters)) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
-        letters = {"q": self.new, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
-        lines = [line(work(decode_operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        letters = {"q": self.new, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        lines = [line(work(decode_operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)))
 
 
 def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> tuple[list[Section], float]:
-    """The working of a prefill in one step, and its seconds as worked out."""
-    first = Section("Prompt", (Line("P", new, "new tokens of each sequence"), Line("C", cached, "tokens cached before")))
+    """The sections that explain a prefill in one step, and its seconds as evaluated from them."""
+    first = Section("Prompt", (Line("P", new, "new tokens of each sequence"), Line("C", cached, "cached tokens")))
     sections = [first, shares(deployment, cached + new, batch, new)]
     seconds: list[float] = []
     for index, stage in enumerate(deployment.stages):
@@ -110,4 +113,4 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
     depth = min(deployment.layout.pp, max(new, 1.0))
     both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"{number(float(summed.value))}/{depth:g}"))
-    return [*sections, Section("Pipeline", both, "bound: pieces small enough fill the pipeline")], float(summed.value) / depth
+    return [*sections, Section("Pipeline", both, "bound: small enough pieces of the prompt fill the pipeline")], float(summed.value) / depth

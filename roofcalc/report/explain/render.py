@@ -1,15 +1,15 @@
-"""What an explanation is made of, and how it reads as text or Markdown."""
+"""The lines and sections of an explanation, as text or Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from roofcalc.report.explain.formulas import Worked, number
+from roofcalc.report.explain.formulas import Evaluated, number
 
 
 class Line(NamedTuple):
-    """One formula worked out, with its unit; or, without a formula, a figure and where it comes from."""
+    """A formula with its numbers, value and unit; or, without a formula, a figure and a remark on it."""
 
     what: str
     value: float | str
@@ -18,22 +18,22 @@ class Line(NamedTuple):
     numbers: str = ""
 
     def text(self) -> str:
-        """`what = formula = numbers = value unit`, what repeats left out."""
+        """`what = formula = numbers = value unit`, without repetitions."""
         value = self.value if isinstance(self.value, str) else number(self.value)
         middle = [part for part in dict.fromkeys((self.formula, self.numbers)) if part and part != value]
         return " = ".join((self.what, *middle, value)) + (f" {self.unit}" if self.unit else "")
 
 
 class Section(NamedTuple):
-    """Some lines under a title, and a sentence or two before them."""
+    """Lines under a title, and a remark before them."""
 
     title: str
     lines: tuple[Line, ...]
     words: str = ""
 
 
-def line(worked: Worked, unit: str = "") -> Line:
-    """A formula of a docstring, worked out."""
+def line(worked: Evaluated, unit: str = "") -> Line:
+    """The line of an evaluated formula."""
     return Line(worked.what, worked.value, unit, worked.formula, worked.numbers)
 
 

@@ -1,6 +1,8 @@
-"""The time of a step worked out: each operation's FLOPs, bytes and times, each message, their sum, and the speed."""
+"""Explains the time of a decode step: FLOPs, bytes and times of each operation, each message, and their sum."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -9,19 +11,21 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collective_algorithms, collectives, overhead, roofline
 from roofcalc.physics import decode_ops as operations
 from roofcalc.physics.ops import ffn
-from roofcalc.physics.ops.gemm import linear
+from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
 from roofcalc.report.explain import caches
-from roofcalc.report.explain.formulas import Worked, evaluate, filled, formulas, number, work
+from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
+from roofcalc.specs.attention_spec import AttentionSpec
+from roofcalc.specs.formula import formulas
 from roofcalc.specs.model import Block
 from roofcalc.specs.weights import Matrix
 
 
 class Sums:
-    """Seconds by resource, term by term, as the lines that give them are written."""
+    """The seconds on each resource, collected term by term from the printed lines."""
 
     def __init__(self) -> None:
         self.work: list[float] = []
@@ -33,105 +37,106 @@ class Sums:
 
 
 class StepWorking:
-    """Works one stage of one step out, for one context and batch."""
+    """Explains one stage of a step, for one context and batch."""
 
-    prompt = False  # whether the step takes in prompts
+    prompt = False  # whether the step is a prefill
 
     def __init__(self, deployment: Deployment, stage: Stage, seq: float, batch: float, tokens: float = 1.0) -> None:
         self.deployment = deployment
         self.stage = stage
         self.seq = seq
         self.tokens = tokens
-        self.share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
+        self.load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
         self.sequences = float(sequences)
         self.sums = Sums()
-        self.wire_tokens = float(self.share.tokens)
+        self.message_tokens = float(self.load.tokens)
         if deployment.assumptions.is_bound:
-            self.wire_tokens /= deployment.layout.dp
+            self.message_tokens /= deployment.layout.dp
 
     def sections(self) -> list[Section]:
-        """The stage's operations, messages and their sum."""
+        """The operations and messages of the stage, and their sum."""
         model = self.deployment.model
         found: list[Section] = []
         for name, layers in self.stage.groups:
             block = model.blocks[name]
-            for part, record in zip(parts(block, model.hidden, self.share.place), block.parts, strict=True):
+            records: tuple[Any, ...] = block.parts  # those with caches are attention
+            for part, record in zip(parts(block, model.hidden, self.load.sharding), records, strict=True):
                 found += self.before(name, part)
                 found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
                 found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
                 found += [self.state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
                 found += self._experts(name, part.routed, layers) if part.routed else []
         if self.stage.last:
-            found.append(self.product("head", model.head(self.share.place.tp), 1, None))
+            found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *self._exposed(), self._sum()]
+        return [*found, *self._overhead(), self._sum()]
 
     def messages(self) -> list[Message]:
-        """What the stage sends and sums."""
+        """The messages of the stage."""
         return operations.messages(self.deployment, self.stage)
 
     def before(self, name: str, part: Part) -> list[Section]:
-        """What must be said of a part before its operations."""
+        """Sections to print before the operations of a part."""
         return []
 
     def heading(self, index: int) -> Section:
-        """What a kind of stage holds."""
+        """A title that lists the layers of a kind of stage."""
         stage = self.stage
         holds = ", ".join(f"{count} {name}" for name, count in stage.groups)
         ends = ", the embedding" * stage.first + ", the head" * stage.last
-        return Section(f"Stage kind {index + 1} of {len(self.deployment.stages)}: {holds}{ends}; {stage.count} alike", ())
+        return Section(f"Stage kind {index + 1} of {len(self.deployment.stages)}: {holds}{ends}; {stage.count} identical", ())
 
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
-        """A product by a weight matrix; the head's belongs to no part."""
-        lines = self.worked_product(matrix, float(self.share.tokens))
-        return Section(self.alike(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        """A GEMM; `part` is None for the LM head."""
+        lines = self.gemm_lines(matrix, float(self.load.tokens))
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
 
-    def worked_product(self, matrix: Matrix, tokens: float) -> list[Line]:
-        """FLOPs and bytes of one product for `tokens` tokens."""
+    def gemm_lines(self, matrix: Matrix, tokens: float) -> list[Line]:
+        """FLOPs and bytes of one GEMM with `tokens` tokens."""
         letters = {"T": tokens, "K": matrix.rows, "N": matrix.cols, "w": self.deployment.weight_dtype(matrix.tensor).bytes_per_element}
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
-        return [line(work(linear, "FLOPs", letters)), line(work(linear, moved, letters, "bytes"))]
+        return [line(work(gemm_operations, "FLOPs", letters)), line(work(gemm_operations, moved, letters, "bytes"))]
 
-    def alike(self, name: str, layers: int, matrix: Matrix) -> str:
-        """A product's title: how many layers have it, and how often."""
-        return f"{name}, {layers} layers" + (f" of {matrix.copies} alike" if matrix.copies > 1 else "")
+    def title(self, name: str, layers: int, matrix: Matrix) -> str:
+        """The title of a GEMM: its name, layers and copies."""
+        return f"{name}, {layers} layers" + (f" of {matrix.copies} equal GEMMs" if matrix.copies > 1 else "")
 
-    def attention(self, name: str, record: object, part: Part, cache: Cache, layers: int) -> Section:
-        """Attention over one cache."""
-        place = self.share.place
-        lines = caches.entry(self.deployment, record, cache, place)
-        lines += caches.reads(cache.span, self.seq)
-        reads = float(np.asarray(cache.span.reads(np.float64(self.seq))))
-        loaded = float(np.asarray(cache.span.together(self.tokens).reads(np.float64(self.seq))))
+    def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
+        """Attention over one cache, or an indexer's scores."""
+        sharding = self.load.sharding
+        lines = caches.entry(record, cache, sharding)
+        lines += caches.entries_read(cache.span, self.seq)
+        reads = float(np.asarray(cache.span.entries_read(np.float64(self.seq))))
+        loaded = float(np.asarray(cache.span.read_by_tokens(self.tokens).entries_read(np.float64(self.seq))))
         if loaded != reads:
-            lines.append(Line("loaded", loaded, f"different entries that {self.tokens:g} tokens read"))
-        letters = {"q": self.tokens, "f": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
-        lines.append(line(work(operations.attended, "FLOPs", letters, "FLOPs of one sequence")))
+            lines.append(Line("loaded", loaded, f"different entries read by {self.tokens:g} tokens"))
+        letters = {"q": self.tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        lines.append(line(work(operations.attention_op, "FLOPs", letters, "FLOPs of one sequence")))
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
-        lines.append(line(work(operations.attended, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
+        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
-        """A recurrent update."""
-        letters = {"q": self.tokens, "f": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
-        lines = [line(work(operations.updated, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
-        words = f"f is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
+        """The update of a recurrent state."""
+        letters = {"q": self.tokens, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
+        lines = [line(work(operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
+        words = f"f_state is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
         return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
 
     def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
-        place = self.share.place
+        sharding = self.load.sharding
         letters = {
-            "T_g": float(self.share.group_tokens),
-            "k": routed.top_k,
+            "T_g": float(self.load.group_tokens),
+            "k_e": routed.top_k,
             "E": routed.experts,
             "E_all": routed.routed,
-            "g": place.group,
-            "x": place.imbalance if place.ep > 1 else 1.0,
+            "g": sharding.group,
+            "imbalance": sharding.imbalance if sharding.ep > 1 else 1.0,
         }
-        hit = line(work(ffn.distinct, "D", letters), "different experts")
+        hit = line(work(ffn.expected_active_experts, "D", letters), "different experts on average")
         letters["D"] = float(hit.value)
-        found = [Section(f"{block}: experts that the step hits", (hit,))]
+        found = [Section(f"{block}: active experts", (hit,))]
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
         for matrix in routed.matrices:
             w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
@@ -141,10 +146,10 @@ class StepWorking:
         return found
 
     def times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
-        """Seconds on both roofs, and in all layers and sequences together."""
+        """Seconds of arithmetic and memory, and the total over layers and sequences."""
         deployment = self.deployment
         name = deployment.format_of(role, tensor)
-        spread = self.share.spread
+        spread = self.load.spread
         mfu, mbu = deployment.achieved(role, tensor, self.prompt)
         flops, moved = (float(one.value) for one in lines[-2:])
         letters = {
@@ -176,82 +181,83 @@ class StepWorking:
 
     def _message(self, message: Message) -> Section:
         deployment = self.deployment
-        size = line(work(collectives.seconds, "M", {"T": self.wire_tokens, "e": message.elements, "a": deployment.wire_bytes(message.dtype)}), "B")
-        lines = [*self._reached(message), size]
-        words = "e is the width that is sent, over the t ranks that share it" if message.kind in ("exchange", "send") else ""
+        of_size = {"T": self.message_tokens, "width": message.elements, "a": deployment.wire_bytes(message.dtype)}
+        size = line(work(collectives.seconds, "M", of_size), "B")
+        lines = [*self._all_to_all_copies(message), size]
+        words = "width: elements per token, divided over the t ranks that share the message" if message.kind in ("all_to_all", "send") else ""
         if deployment.profile:
-            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._cheapest(message, float(size.value))), words)
-        for function, name, letters in collectives.worked_by(deployment, message):
-            worked = work(function, name, {**letters, "M": float(size.value)})
+            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._fastest(message, float(size.value))), words)
+        for applied in collectives.applied_formulas(deployment, message):
+            worked = work(applied.function, applied.name, {**applied.symbols, "M": float(size.value)})
             seconds = worked.value * message.layers
             lines.append(line(worked, "s"))
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
-            (self.sums.scale_out if "λ_out" in formulas(function)[name] else self.sums.link).append(seconds)
+            (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
-    def _cheapest(self, message: Message, size: float) -> list[Line]:
-        """Every way that a message could go, and the one that takes the least: its latency, and its bytes' time on each wire."""
+    def _fastest(self, message: Message, size: float) -> list[Line]:
+        """Every algorithm for a message, and the fastest: its latency, and the time of its bytes on each link."""
         found: list[Line] = []
-        taken: list[tuple[float, float, dict[str, float]]] = []
-        for way in collective_algorithms.ways(self.deployment, message):
-            on_wires = dict.fromkeys(("link", "scale_out"), 0.0)
-            for leg in way.legs:
-                worked = work(leg.function, leg.formula, {**leg.letters, "M": size})
-                on_wires[leg.wire] += worked.value
+        times: list[tuple[float, float, dict[str, float]]] = []
+        for algorithm in collective_algorithms.algorithms(self.deployment, message):
+            on_links = dict.fromkeys(("link", "scale_out"), 0.0)
+            for hop in algorithm.hops:
+                worked = work(hop.function, hop.formula, {**hop.symbols, "M": size})
+                on_links[hop.link] += worked.value
                 found.append(line(worked, "s"))
-            names = " + ".join(leg.formula for leg in way.legs)
-            seconds = way.latency_s + sum(on_wires.values())
-            found.append(total(f"{names}, with its latency", [way.latency_s, *(value for value in on_wires.values() if value)], "s"))
-            taken.append((seconds, way.latency_s, on_wires))
-        least, latency, on_wires = min(taken, key=lambda one: one[0])
+            names = " + ".join(hop.formula for hop in algorithm.hops)
+            seconds = algorithm.latency_s + sum(on_links.values())
+            found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
+            times.append((seconds, algorithm.latency_s, on_links))
+        least, latency, on_links = min(times, key=lambda one: one[0])
         self.sums.overhead.append(latency * message.layers)
-        self.sums.link.append(on_wires["link"] * message.layers)
-        self.sums.scale_out.append(on_wires["scale_out"] * message.layers)
-        return [*found, Line("in all", least * message.layers, "s, the cheapest way", "", f"{message.layers}·{number(least)}")]
+        self.sums.link.append(on_links["link"] * message.layers)
+        self.sums.scale_out.append(on_links["scale_out"] * message.layers)
+        return [*found, Line("in all", least * message.layers, "s, the fastest algorithm", "", f"{message.layers}·{number(least)}")]
 
-    def _exposed(self) -> list[Section]:
-        """Time that neither work nor messages account for, layer by layer and of the whole pass."""
+    def _overhead(self) -> list[Section]:
+        """Fixed overhead of each layer and of the pass through the stage."""
         deployment = self.deployment
         lines: list[Line] = []
         for name, layers in self.stage.groups:
-            lines += self._waited(
-                "exposed", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
+            lines += self._overhead_lines(
+                "layers", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
             )
-        lines += self._waited("step", "step", "τ_step", overhead.pass_seconds(deployment), overhead.pass_seconds(deployment, self.prompt))
-        words = "τ of a layer and τ_step of a pass, as given, or as whole runs show them beyond their kernels"
+        lines += self._overhead_lines("step", "step", "τ_step", overhead.pass_seconds(deployment), overhead.pass_seconds(deployment, self.prompt))
+        words = "τ for each layer and τ_step for each pass: --layer-overhead-us and --step-overhead-us, or as fitted to end-to-end runs"
         return [Section("Overhead", tuple(lines), words)] if lines else []
 
-    def _waited(self, formula: str, name: str, letter: str, once: float, here: float, layers: int = 1) -> list[Line]:
-        """Exposed time that is `once` in a decode step and `here` in this one, in so many layers; nothing where there is none."""
+    def _overhead_lines(self, formula: str, name: str, letter: str, once: float, here: float, layers: int = 1) -> list[Line]:
+        """A line with the overhead of `layers` layers, `once` in a decode step and `here` in this step; none where it is zero."""
         if not once:
             return []
-        formula += ", prompt" if here != once else ""
+        formula += ", prefill" if here != once else ""
         worked = work(overhead.seconds, formula, {"layers": layers, letter: once, "φ": here / once}, name)
         self.sums.overhead.append(worked.value)
         return [line(worked, "s")]
 
-    def _reached(self, message: Message) -> list[Line]:
-        """How many ranks a token's exchange reaches."""
-        if message.kind != "exchange":
+    def _all_to_all_copies(self, message: Message) -> list[Line]:
+        """How many ranks and domains a token is sent to in a dispatch or combine."""
+        if message.kind != "all_to_all":
             return []
         layout, domain = self.deployment.layout, self.deployment.hardware.domain
         block: Block = self.deployment.model.blocks[message.name.split(".")[0]]
-        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.held_place(self.deployment)) if part.routed]
+        (routed,) = [part.routed for part in parts(block, self.deployment.model.hidden, operations.storage_sharding(self.deployment)) if part.routed]
         domains = -(-message.group // domain)
         found: list[Line] = []
-        for letter, shards in (("P_hit", layout.ep), ("P_hit_m", domains if layout.ep > 1 else 1)):
-            formula = formulas(ffn.reached)["P_hit"]
-            letters = {"E": routed.experts, "E_all": routed.routed, "k": routed.top_k, "e": shards}
-            value = ffn.reached(routed, shards)
-            shown = Worked(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
-            found.append(line(shown) if shown else Line(letter, value, "every rank holds a part of each expert"))
-        letters_ = {"g": message.group, "D_s": domain, "m": domains, "P_hit": float(found[0].value), "P_hit_m": float(found[1].value)}
-        copies = [line(work(operations.exchange, name, letters_)) for name in ("copies", "across")]
+        for letter, shards in (("P_hit", layout.ep), ("P_hit_dom", domains if layout.ep > 1 else 1)):
+            formula = formulas(ffn.prob_shard_hit)["P_hit"]
+            letters = {"E": routed.experts, "E_all": routed.routed, "k_e": routed.top_k, "shards": shards}
+            value = ffn.prob_shard_hit(routed, shards)
+            shown = Evaluated(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
+            found.append(line(shown) if shown else Line(letter, value, "every rank has a shard of each expert"))
+        letters_ = {"g": message.group, "D_s": domain, "domains": domains, "P_hit": float(found[0].value), "P_hit_dom": float(found[1].value)}
+        copies = [line(work(operations.expert_all_to_all, name, letters_)) for name in ("copies", "across")]
         return [found[0], copies[0]] if domains == 1 else [*found, *copies]
 
     def _sum(self) -> Section:
-        """The stage's time, as the overlap in force puts its resources together."""
+        """The time of the stage by the overlap in force."""
         assumed, sums = self.deployment.assumptions, self.sums
         network = sums.link + sums.scale_out
         lines: list[Line] = []
@@ -263,7 +269,7 @@ class StepWorking:
 
         if assumed.overlap == "full":
             add("compute", sums.compute)
-            spared = roofline.spared_seconds(self.deployment)
+            spared = roofline.cache_savings_s(self.deployment)
             add("memory", [*sums.memory, *([-spared] if spared else [])])
             for name, terms in (("link", sums.link), ("scale_out", sums.scale_out)) if assumed.is_bound else (("network", network),):
                 add(name, terms)
@@ -283,7 +289,7 @@ class StepWorking:
 
 
 def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
-    """The working of one decode step, and its seconds as worked out."""
+    """The sections that explain one decode step, and its seconds as evaluated from them."""
     layout = deployment.layout
     sections = [shares(deployment, seq, batch)]
     stages = deployment.stages
@@ -301,7 +307,7 @@ def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section
     if paced:
         formula = "T_step, B ≥ p"
         worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
-        sections.append(Section("Pipeline", (line(worked, "s"),), "as many sequences as stages: the slowest one sets the pace"))
+        sections.append(Section("Pipeline", (line(worked, "s"),), "at least as many sequences as stages: the slowest stage sets the pace"))
         return sections, worked.value
     terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
     sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))
@@ -309,17 +315,17 @@ def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section
 
 
 def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0) -> Section:
-    """How the batch divides over ranks."""
+    """How the batch is divided over ranks."""
     layout = deployment.layout
     first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
     if deployment.assumptions.is_bound:
-        share, sequences = operations.share_of(deployment, np.float64(batch), tokens)
-        words = "bound: nothing is rounded up, and a stage's work divides perfectly over its t·d devices"
-        of_stage = (Line("B_r", float(sequences)), Line("T", float(share.tokens)), Line("T_g", float(share.group_tokens)))
+        load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
+        words = "bound: no rounding up, and the work of a stage is divided evenly over its t·d devices"
+        of_stage = (Line("B_r", float(sequences)), Line("T", float(load.tokens)), Line("T_g", float(load.group_tokens)))
         return Section("Batch", (*first, *of_stage), words)
     letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
     for what in ("B_m", "B_r", "T", "T_g"):
-        worked = work(operations.share_of, what, letters)
+        worked = work(operations.token_load, what, letters)
         letters[what] = worked.value
         first.append(line(worked))
     return Section("Batch", tuple(first))

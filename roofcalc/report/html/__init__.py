@@ -1,1 +1,1 @@
-"""A report as one self-contained HTML page: no scripts, no outside files, every text escaped."""
+"""Self-contained HTML report: no scripts, no external files, all text escaped."""

@@ -1,4 +1,4 @@
-"""A report put together: answers, charts, tables, working, figures and their sources."""
+"""The HTML report: answers, charts, tables, formulas, catalog figures and their sources."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from roofcalc.report.explain.render import Section
 
 QUESTION = "How many users fit, how fast is each served, and what runs out first?"
-SAID = ("source", "published at", "not seen at a source", "announced", "note")  # figures of an entry that stand outside its table
-LONG = 16  # rows; longer tables can be folded away
+SAID = ("source", "published at", "not seen at a source", "announced", "note")  # lines of a catalog entry that are listed above its table
+LONG = 16  # rows; longer tables are collapsible
 
 
 class Part(NamedTuple):
-    """A question of a report: its title, the table that answers it, and whether the table is shown besides the chart."""
+    """A section of a report: its title, its table, and whether the table is shown in addition to the chart."""
 
     title: str
     table: Table
@@ -31,24 +31,24 @@ class Part(NamedTuple):
 
 
 class Page(NamedTuple):
-    """What a report says.
+    """Content of a report.
 
     Attributes
     ----------
     title : str
-        What is reported on.
+        Models and hardware of the report.
     answers : tuple of str
-        The short of it, a sentence each.
+        Summary, one sentence each.
     parts : tuple of Part
-        Each with a chart, and most with their table beneath.
+        Each has a chart, and most have their table below it.
     charts : bool
-        Whether there are charts: they need matplotlib.
+        Whether to draw charts, which needs matplotlib.
     working : tuple of (title, list of Section)
-        What `explain` shows.
+        Output of `explain`.
     entries : tuple of (title, Table)
-        Figures of models and hardware, one by one, with their sources.
+        Catalog entries of the models and hardware, with their sources.
     notes : tuple of str
-        What else moved the answers.
+        Notes on what affects the results.
     """
 
     title: str
@@ -77,7 +77,7 @@ class Page(NamedTuple):
                 yield from _chart(part.table, number)
             yield "</div>"
         yield from self._tables()
-        yield '<section class="working"><h2>Working</h2><p>Every formula with the numbers of this request put in; a line opens and closes.</p>'
+        yield '<section class="working"><h2>Working</h2><p>Every formula with the numbers of this request filled in. Click a line to expand it.</p>'
         for title, sections in self.working:
             yield from _details(title, sections)
         yield "</section><h2>Figures and sources</h2>"
@@ -101,13 +101,13 @@ class Page(NamedTuple):
 
 
 def policy() -> str:
-    """The page's own content security policy: nothing but its one style sheet, by its hash."""
+    """Content security policy of the page: only its style sheet is allowed, by hash."""
     digest = base64.b64encode(hashlib.sha256(CSS.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def _chart(shown: Table, number: int) -> Iterator[str]:
-    """A chart as a figure, or a sentence that says why there is none."""
+    """A chart as a figure element, or the reason why there is none."""
     from roofcalc.report.html.svg import inline
     from roofcalc.report.plots.frame import WITHIN
     from roofcalc.report.plots.kinds import KINDS, drawn
@@ -126,7 +126,7 @@ def _chart(shown: Table, number: int) -> Iterator[str]:
 
 
 def _details(title: str, sections: Sequence[Section]) -> Iterator[str]:
-    """A piece of working, closed."""
+    """Formulas with numbers filled in, collapsed."""
     yield f"<details><summary>{escape(title)}</summary>"
     for section in sections:
         yield f"<h3>{escape(section.title)}</h3>"
@@ -137,7 +137,7 @@ def _details(title: str, sections: Sequence[Section]) -> Iterator[str]:
 
 
 def _entry(title: str, entry: Table) -> Iterator[str]:
-    """A model's or a machine's sources and doubts, and its figures, closed."""
+    """Sources and caveats of a catalog entry, and its figures, collapsed."""
     yield f"<h3>{escape(title)}</h3><ul>"
     figures = Table(entry.command, entry.columns)
     for row in entry.rows():

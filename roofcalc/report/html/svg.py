@@ -1,4 +1,4 @@
-"""A chart's SVG made part of a page: no style attributes, which a strict policy forbids, and ink in the page's own colour."""
+"""Embeds a chart's SVG in a page: without style attributes, which the content security policy forbids, and in the page's text colour."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from roofcalc.report.plots.style import GRID, INK, PAPER, QUIET
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_CLASSES = {INK: "ink", QUIET: "quiet", GRID: "grid", PAPER: "paper"}  # what the page's colours follow, light or dark
+_CLASSES = {INK: "ink", QUIET: "quiet", GRID: "grid", PAPER: "paper"}  # classes whose colours follow the page's light or dark scheme
 _LEFT_OUT = {"metadata", "style"}
 
 
 def inline(svg: bytes, prefix: str, title: str) -> str:
-    """An SVG document as an element for a page.
+    """An SVG document as an element of a page.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def _put(element: ET.Element, name: str, value: str, prefix: str, wanted: set[st
     elif value.startswith("url(#"):
         element.set(name, f"url(#{prefix}{value[5:]}")
     elif name == "font-family":
-        pass  # the page's own
+        pass  # the page sets it
     else:
         element.set(name, " ".join(value.split()))
         if name in ("fill", "stroke") and value.lower() in _CLASSES:
@@ -62,7 +62,7 @@ def _properties(style: str) -> Iterator[tuple[str, str]]:
 
 
 def _references(root: ET.Element) -> Iterator[str]:
-    """Ids that something refers to."""
+    """Ids that are referred to."""
     for element in root.iter():
         for name, value in element.attrib.items():
             if name == f"{{{_XLINK}}}href":

@@ -6,27 +6,28 @@ import re
 from collections.abc import Iterator
 from html import escape
 
-from roofcalc.report.formatting import LEFT, arranged, readable
+from roofcalc.report.formatting import LEFT, arrange, format_cell
 from roofcalc.report.table import Table
 
 _ADDRESS = re.compile(r"https?://[^\s()<>\"']+")
 
 
 def table(shown: Table, title: str) -> Iterator[str]:
-    """A table for people, which scrolls by itself where the page is too narrow; what all rows share stands above it."""
-    columns, above, _ = arranged(shown)
+    """A table that scrolls where the page is too narrow; values that all rows share are its caption."""
+    columns, above, _ = arrange(shown)
     yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(title)}">'
     yield f"<table><caption>{escape(above)}</caption>" if above else "<table>"
     heads = (f'<th scope=col{_side(c.kind)} title="{escape(c.meaning)}">{escape(c.label)}{_unit(c.unit)}</th>' for c in columns)
     yield f"<thead><tr>{''.join(heads)}</tr></thead>"
     yield "<tbody>"
     for cells in shown.select(columns).cells():
-        yield "<tr>" + "".join(f"<td{_side(c.kind)}>{linked(readable(cell, c.kind))}</td>" for c, cell in zip(columns, cells, strict=True)) + "</tr>"
+        written = (f"<td{_side(c.kind)}>{linked(format_cell(cell, c.kind))}</td>" for c, cell in zip(columns, cells, strict=True))
+        yield "<tr>" + "".join(written) + "</tr>"
     yield "</tbody></table></div>"
 
 
 def linked(text: str) -> str:
-    """Text with its web addresses as links; only http and https are."""
+    """Text with http and https addresses as links."""
     found, at = [], 0
     for match in _ADDRESS.finditer(text):
         address = escape(match.group())
@@ -44,5 +45,5 @@ def _side(kind: str) -> str:
 
 
 def shared_words(shown: Table) -> str:
-    """What all rows of a table assume, in a sentence."""
-    return arranged(shown).beneath.removeprefix("assumed: ")
+    """The assumptions that all rows of a table share."""
+    return arrange(shown).footer.removeprefix("assumed: ")

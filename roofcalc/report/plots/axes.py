@@ -1,4 +1,4 @@
-"""Scales and ticks: logarithmic where values span much, and numbers as people write them."""
+"""Scales and ticks: logarithmic for wide ranges, with readable numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from roofcalc.units import tokens
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-WIDE = 8.0  # values that span more than this factor get a logarithmic scale
+WIDE = 8.0  # ranges wider than this factor get a logarithmic scale
 MOST_TICKS = 9
 ROUND = [1, 2, 2.5, 5, 10]
-BETWEEN = 4.0  # pixels between two numbers along x
+BETWEEN = 4.0  # pixels between two tick labels along x
 
 
 def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond: Iterable[float] = ()) -> None:
-    """The scale of x over `values` and what lies `beyond`, with ticks at the values themselves where they are few."""
+    """Sets the x scale for `values` and anything `beyond`, with ticks at the values where they are few."""
     found = np.unique([value for value in values if math.isfinite(value)])
     all_of_it = np.unique([*found, *beyond])
     logarithmic = _wide(all_of_it)
@@ -44,12 +44,12 @@ def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond
 
 
 def measured_x(axes: Axes, text: str, values: Iterable[float], size: float) -> None:
-    """The scale of an x that is an answer itself: logarithmic, or from zero."""
+    """Sets the scale of an x that is a result: logarithmic, or from zero."""
     _measured(axes, "x", text, values, size)
 
 
 def along_y(axes: Axes, text: str, values: Iterable[float], size: float) -> None:
-    """The scale of y over `values`: logarithmic, or from zero."""
+    """Sets the y scale: logarithmic, or from zero."""
     _measured(axes, "y", text, values, size)
 
 
@@ -68,7 +68,7 @@ def _measured(axes: Axes, side: str, text: str, values: Iterable[float], size: f
 
 
 def ticked(axes: Axes, ticks: Sequence[tuple[str, float, float]], size: float) -> None:
-    """Both axes logarithmic from low to high, each with its label."""
+    """Sets both axes to logarithmic from low to high, with labels."""
     for side, (text, low, high) in zip("xy", ticks, strict=True):
         axis = getattr(axes, f"{side}axis")
         getattr(axes, f"set_{side}scale")("log")
@@ -81,7 +81,7 @@ def ticked(axes: Axes, ticks: Sequence[tuple[str, float, float]], size: float) -
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Round values between `low` and `high`, as close together as there is room for."""
+    """Round values between `low` and `high`, as dense as there is room for."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         found = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
@@ -92,7 +92,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def short(value: float) -> str:
-    """A number on an axis: thousands separated, no needless zeros."""
+    """A tick label: thousands separators, no trailing zeros."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.6g}"
 
 
@@ -109,7 +109,7 @@ def _padded(low: float, high: float, logarithmic: bool, part: float) -> tuple[fl
 
 
 def thin_ticks(figure: Figure) -> None:
-    """Leaves out ticks along x whose numbers would touch, from the right; for a figure whose axes have their places."""
+    """Removes x tick labels that would touch, from the right; the axes must have their final positions."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     for axes in figure.axes:
         low, high = axes.get_xlim()

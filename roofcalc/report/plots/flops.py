@@ -1,4 +1,4 @@
-"""FLOPs of a token against context, and the context at which FLOPs alone are the limit."""
+"""FLOPs per token against context, and the context at which FLOPs become the limit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.lines import Line2D
 
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines
@@ -20,7 +20,7 @@ NEAR = 4.0  # a limit within this factor of the contexts is drawn
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """The total of each case; attention and products by weights apart where there is one; upright lines at the FLOP limits."""
+    """Total per case; attention and GEMMs separately if there is only one case; vertical lines at the FLOP limits."""
     found = lines(table, ("seq",), ("batch", "min_interactivity_tok_s", "max_ttft_s"))
     figure = opened(frame)
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _limit(line: Line) -> float | None:
-    """The FLOP limit of a line; None where there is none."""
+    """FLOP limit of a line, or None."""
     if LIMIT not in line.rows[0]:
         return None
     limit = float(line.y(LIMIT)[0])
@@ -62,4 +62,4 @@ def _limit(line: Line) -> float | None:
 def _told(limit: float, drawn: bool) -> str:
     if limit < 1:
         return "over the FLOP limit at any context"
-    return f"FLOP limit at {readable(int(limit))} tokens{'' if drawn else ', far outside'}"
+    return f"FLOP limit at {format_cell(int(limit))} tokens{'' if drawn else ', far outside'}"

@@ -1,4 +1,4 @@
-"""What stands around the axes: title, what all lines share, legend, and the small print beneath."""
+"""Everything around the axes: title, shared values, legend, and the small print at the bottom."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
 from roofcalc import __version__
-from roofcalc.report.formatting import arranged
+from roofcalc.report.formatting import arrange
 from roofcalc.report.plots.axes import thin_ticks
 from roofcalc.report.plots.margin import Label, place, tallest
 from roofcalc.report.plots.style import QUIET
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 POINTS = 72.0  # in an inch
 PAD = 12.0  # points around everything
-BESIDE = 1.25  # axes with their numbers and title along x, over the axes alone
+BESIDE = 1.25  # height of the axes with tick labels and x title, relative to the axes alone
 GAP = 5.0  # points between the axes and the small print
-HANDLE = 5.2  # width of a legend's sample and the gap behind it, in letters' heights
-FINE = 8  # text is measured so much larger than it is: what rounding adds shrinks
+HANDLE = 5.2  # width of a legend handle and the gap after it, in font heights
+FINE = 8  # text is measured this many times larger, to reduce rounding errors
 _RULER = RendererAgg(1, 1, FINE * POINTS)  # type: ignore[no-untyped-call]
 
 
 class Frame(NamedTuple):
-    """A chart's width and the height of its axes in inches, its text in points, and whether title and small print stand around."""
+    """Width of a chart and height of its axes in inches, font size in points, and whether it carries its title and small print."""
 
     width: float
     height: float
@@ -42,11 +42,11 @@ class Frame(NamedTuple):
 
 
 ALONE = Frame(8.4, 4.4, 9.5, True)
-WITHIN = Frame(4.6, 3.5, 9.0, False)  # in a page, whose text says the rest; readable on a phone
+WITHIN = Frame(4.6, 3.5, 9.0, False)  # embedded in a page that carries the text; readable on a phone
 
 
 class Words(NamedTuple):
-    """The text around a chart: its title, what all lines share, what the signs mean, what was assumed."""
+    """The text around a chart: title, shared values, explanation of the markers, assumptions."""
 
     title: str
     shared: str
@@ -55,15 +55,15 @@ class Words(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A chart, and the text around it, for those who put it into a page."""
+    """A chart and its text, to embed in a page."""
 
     figure: Figure
     words: Words
 
 
 def words(table: Table, title: str, shared: str, *signs: str) -> Words:
-    """The text around a table's chart; `signs` explain marks in the drawing."""
-    assumed = arranged(table).beneath
+    """The text around the chart of a table; `signs` explain its markers."""
+    assumed = arrange(table).footer
     return Words(title, shared, " ".join(signs), f"{assumed}{'. ' if assumed else ''}roofcalc {__version__}")
 
 
@@ -82,9 +82,9 @@ def closed(
     labels: Sequence[Label] = (),
     tags: Sequence[Tag] = (),
 ) -> Drawn:
-    """Puts the words and the legend `keys` around a figure's axes, and labels beside them, none over another.
+    """Adds text, the legend `keys` and labels next to the axes, without overlaps.
 
-    The figure grows by what words and legend need, so that the axes keep their height, and higher where labels need it.
+    The figure grows by the space that text and legend need, so that the axes keep their height; they grow where labels need it.
     """
     pad, width = PAD if frame.alone else 4.0, frame.width * POINTS
     above, beneath = list[_Row](), list[_Row]()
@@ -120,7 +120,7 @@ def measure(text: str, size: float, weight: str = "normal") -> tuple[float, floa
 
 
 def wrapped(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
-    """Text in lines of at most `width` points."""
+    """Text wrapped to `width` points."""
     found: list[str] = []
     for word in text.split():
         longer = f"{found[-1]} {word}" if found else word
@@ -132,7 +132,7 @@ def wrapped(text: str, size: float, width: float, weight: str = "normal") -> lis
 
 
 class _Row(NamedTuple):
-    """A line of text, its size and its height in points."""
+    """A line of text, with font size and line height in points."""
 
     text: str
     size: float
@@ -141,7 +141,7 @@ class _Row(NamedTuple):
 
 
 def _rows(text: str, size: float, width: float, **look: Any) -> list[_Row]:
-    """Text in lines that fit between the margins."""
+    """Text wrapped between the margins."""
     return [_Row(line, size, size * 1.4, look) for line in wrapped(text, size, width - 2 * PAD, look.get("weight", "normal"))]
 
 

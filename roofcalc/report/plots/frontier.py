@@ -1,4 +1,4 @@
-"""Throughput per device against interactivity: curves of what no other layout, batch, precision or size betters in both."""
+"""Throughput per device against interactivity: Pareto frontiers over layout, batch size, precision and system size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from matplotlib.lines import Line2D
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_y, measured_x
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart
@@ -16,18 +16,18 @@ from roofcalc.report.plots.tags import Tag, tag
 from roofcalc.report.table import Table
 
 LAYOUT = ("tp", "pp", "dp", "ep", "dcp")
-VARIED = ("hardware", "weights", "kv")  # what a search may vary along a curve besides layout and batch
-FEW = 1  # curves whose every point may be named: beside another a name leaves doubt whose it is
+VARIED = ("hardware", "weights", "kv")  # may vary along a curve, in addition to layout and batch size
+FEW = 1  # up to this many curves all points may be labelled; with more, labels would be ambiguous
 X, Y = "interactivity_tok_s", "throughput_tok_s_per_device"
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One line for each curve, its points named by layout and batch where there is room."""
+    """One line per curve; points are labelled with layout and batch size where there is room."""
     curves = _curves(list(table.rows()))
     if not curves:
-        raise RoofcalcError("plot: there is nothing to draw: no point fits, or the hardware has no peak to compute at")
+        raise RoofcalcError("plot: nothing to draw: no point fits in memory, or the catalog lists no peak FLOP/s for the hardware")
     if len(curves) > MAX_LINES:
-        raise RoofcalcError(f"plot: {len(curves)} curves are more than one chart can tell apart; ask for at most {MAX_LINES} (without --all)")
+        raise RoofcalcError(f"plot: {len(curves)} curves are too many for one chart; request at most {MAX_LINES} (without --all)")
     asked = ("isl", "osl") if curves[0][0].get("isl") is not None else ("seq",)
     labels, shared = told_apart(table, [_as_one(curve) for curve in curves], asked, (*LAYOUT, "compute"))
     sizes = dict.fromkeys(_device(curve[0]) for curve in curves if len({row["hardware"] for row in curve}) > 1)
@@ -48,7 +48,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _curves(rows: list[Row]) -> list[list[Row]]:
-    """Rows of each curve, which run from slow to fast: another begins where the case differs or speed falls. Rows without a point are left out."""
+    """Rows of each curve, from slow to fast: a new curve begins where the case changes or the speed drops. Rows without a point are skipped."""
     found: list[list[Row]] = []
     for row in rows:
         if row[X] is None or row[Y] is None:
@@ -62,7 +62,7 @@ def _curves(rows: list[Row]) -> list[list[Row]]:
 
 
 def _case(row: Row) -> tuple[object, ...]:
-    """What all points of a curve share; sizes of one device are looked through together."""
+    """Key of a curve: what all its points share. System sizes of the same device belong to one curve."""
     return (_device(row), *(row.get(name) for name in ("model", "seq", "isl", "osl", "changes")))
 
 
@@ -71,7 +71,7 @@ def _device(row: Row) -> str:
 
 
 def _as_one(curve: list[Row]) -> Row:
-    """A row that stands for a curve: what varies along it is no part of its name."""
+    """A row that represents a curve, without the columns that vary along it."""
     varied = {name: None for name in VARIED if len({row[name] for row in curve}) > 1}
     return {**curve[0], **varied, **({"hardware": _device(curve[0])} if "hardware" in varied else {})}
 
@@ -81,7 +81,7 @@ def _number(row: Row, name: str) -> float:
 
 
 def _ends_first(curve: list[Row], all_of_them: bool) -> list[Row]:
-    """The ends, then the points where the layout changes, then perhaps the rest."""
+    """Points in order of labelling priority: the ends, then layout changes, then the rest if there are few curves."""
     changes = [n for n in range(1, len(curve)) if _layout(curve[n]) != _layout(curve[n - 1])]
     return [curve[n] for n in dict.fromkeys([0, len(curve) - 1, *changes, *(range(len(curve)) if all_of_them else ())])]
 
@@ -91,7 +91,7 @@ def _layout(row: Row) -> str:
 
 
 def _told(row: Row, curve: list[Row]) -> str:
-    """A point's layout and batch, and its precision and size where these vary along the curve."""
+    """Layout and batch size of a point, and precision and system size where they vary along the curve."""
     varied = [name for name in VARIED if len({other[name] for other in curve}) > 1]
     more = {"hardware": "{}", "weights": "{} weights", "kv": "{} KV"}
-    return ", ".join([_layout(row), f"batch {readable(row['batch'])}", *(more[name].format(row[name]) for name in varied)])
+    return ", ".join([_layout(row), f"batch {format_cell(row['batch'])}", *(more[name].format(row[name]) for name in varied)])

@@ -1,4 +1,4 @@
-"""Tokens per second for each user against context at constant batches, or against batch."""
+"""Interactivity against context at constant batch size, or against batch size."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from roofcalc.report.table import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHORT = 12  # letters of a label that stands beside the axes; longer ones go to the legend
+SHORT = 12  # characters of a label next to the axes; longer ones go to the legend
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One line for each batch or case; hollow marks and dotted lines where the batch does not fit the memory."""
+    """One line per batch size or case; hollow markers and dotted lines where the batch does not fit in memory."""
     found = lines(table, ("seq", "batch"))
     figure = opened(frame)
     axes = figure.subplots()
@@ -48,7 +48,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _beside(chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The points chosen and their neighbours, so that a line through them joins what stands beside."""
+    """The chosen points and their neighbours, so that the line through them is continuous."""
     found = chosen.copy()
     found[1:] |= chosen[:-1]
     found[:-1] |= chosen[1:]

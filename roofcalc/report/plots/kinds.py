@@ -1,4 +1,4 @@
-"""The one table of charts: which commands have one, the question it answers, and the module that draws it."""
+"""The table of charts: which commands have one, its title, and the module that draws it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXTRA = "pip install 'roofcalc[plot]'"
 
 
 class Kind(NamedTuple):
-    """A command's chart: its title, the module whose `draw(table, title, frame)` makes it, and a request that shows it well."""
+    """Chart of a command: its title, the module whose `draw(table, title, frame)` draws it, and an example request."""
 
     title: str
     module: str
@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
 
 
 def need_matplotlib() -> None:
-    """Raises RoofcalcError, with the line that installs it, where matplotlib is missing."""
+    """Raises RoofcalcError with the install command if matplotlib is missing."""
     try:
         import_module("matplotlib")
     except ImportError:
@@ -72,12 +72,12 @@ def need_matplotlib() -> None:
 
 
 def plot(table: Table) -> Figure:
-    """The chart of a table on its own, a matplotlib Figure.
+    """The chart of a table, as a matplotlib Figure.
 
     Parameters
     ----------
     table
-        What `max_batch`, `interactivity`, `memory`, `flops`, `ops` or another question with a chart returned.
+        Result of `max_batch`, `interactivity`, `memory`, `flops`, `ops` or another command with a chart.
 
     Raises
     ------
@@ -91,11 +91,11 @@ def plot(table: Table) -> Figure:
 
 
 def drawn(table: Table, frame: Frame) -> Drawn:
-    """The chart of a table in a frame, and the text around it; needs matplotlib. Errors as in `plot`."""
+    """The chart of a table in a frame, with its text; needs matplotlib. Errors as in `plot`."""
     from roofcalc.report.plots.style import looks
 
     if table.command not in KINDS:
-        raise RoofcalcError(f"plot: `{table.command}` has no chart; these have: {', '.join(KINDS)}")
+        raise RoofcalcError(f"plot: `{table.command}` has no chart; commands with charts: {', '.join(KINDS)}")
     kind = KINDS[table.command]
     with looks():
         found: Drawn = import_module(kind.module).draw(table, kind.title, frame)

@@ -1,4 +1,4 @@
-"""A table as lines: what runs along the x axis, which rows belong together, and what tells them apart."""
+"""Splits a table into lines: what the x axis is, which rows form a line, and how lines are labelled."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.report.formatting import arranged, readable
+from roofcalc.report.formatting import arrange, format_cell
 from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import tokens
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Row = dict[str, Cell]
-MAX_LINES = 24  # that one chart can tell apart
+MAX_LINES = 24  # that are distinguishable in one chart
 
 _WORDS: dict[str, Callable[[Cell], str]] = {
     "hardware": lambda value: f"on {value}",
@@ -26,10 +26,10 @@ _WORDS: dict[str, Callable[[Cell], str]] = {
     "isl": lambda value: f"{_tokens(value)} in",
     "osl": lambda value: f"{_tokens(value)} out",
     "prefix": lambda value: f"prefix of {_tokens(value)} tokens",
-    "suffix": lambda value: f"{_tokens(value)} of each stream's own",
-    "streams": lambda value: f"{readable(value)} stream{'s' * (value != 1)}",
+    "suffix": lambda value: f"{_tokens(value)} tokens per stream",
+    "streams": lambda value: f"{format_cell(value)} stream{'s' * (value != 1)}",
     "cached": lambda value: f"{_tokens(value)} cached",
-    "batch": lambda value: f"batch {readable(value)}",
+    "batch": lambda value: f"batch {format_cell(value)}",
     "min_interactivity_tok_s": lambda value: f"at least {short(value)} tok/s/user",
     "max_ttft_s": lambda value: f"first token within {short(value)} s",
     "changes": lambda value: str(value),
@@ -37,7 +37,7 @@ _WORDS: dict[str, Callable[[Cell], str]] = {
 
 
 class Axis(NamedTuple):
-    """What runs along x: its label with the unit, whether it counts tokens, and its value in a row."""
+    """The x axis: its label with unit, whether it counts tokens, and its value in a row."""
 
     name: str
     label: str
@@ -46,27 +46,27 @@ class Axis(NamedTuple):
 
 
 class Line(NamedTuple):
-    """Rows that belong together in the order of x, and what tells them from the others (empty where there are none)."""
+    """Rows of a line ordered by x, and the label that distinguishes it (empty for a single line)."""
 
     label: str
     x: NDArray[np.float64]
     rows: tuple[Row, ...]
 
     def y(self, name: str) -> NDArray[np.float64]:
-        """A column as numbers; nan where there is no figure."""
+        """A column as numbers, with nan for missing ones."""
         return np.array([np.nan if (value := row[name]) is None else float(value) for row in self.rows])
 
     def words(self, name: str) -> str:
-        """A cell that all rows share, for people."""
-        return readable(self.rows[0][name])
+        """A cell that all rows share, formatted."""
+        return format_cell(self.rows[0][name])
 
     def holds(self, name: str) -> NDArray[np.bool_]:
-        """A column of true and false."""
+        """A boolean column."""
         return np.array([bool(row[name]) for row in self.rows])
 
 
 class Lines(NamedTuple):
-    """All lines of a chart, and what they share in a sentence."""
+    """All lines of a chart, and a phrase with what they share."""
 
     axis: Axis
     each: tuple[Line, ...]
@@ -74,31 +74,31 @@ class Lines(NamedTuple):
 
     @property
     def x(self) -> NDArray[np.float64]:
-        """Every point's place along x."""
+        """x of every point."""
         return np.concatenate([line.x for line in self.each])
 
     def y(self, *names: str) -> NDArray[np.float64]:
-        """Every figure of some columns."""
+        """All values of some columns."""
         return np.concatenate([line.y(name) for line in self.each for name in names])
 
 
 def lines(table: Table, across: Sequence[str], asked: Sequence[str] = ()) -> Lines:
-    """The lines of a table.
+    """Splits a table into lines.
 
     Parameters
     ----------
     across : names of columns
-        What may run along x: the first that has several values, else a figure that `--set` sweeps.
+        Candidates for the x axis: the first with several values, else a value swept by `--set`.
     asked : names of columns
-        What the request named besides: tells lines apart where it differs, heads the chart where it does not.
+        Other columns of the request: they distinguish lines where they differ, and stand in the heading where they do not.
 
     Raises
     ------
     RoofcalcError
-        Nothing has two values, there are no rows, or more lines than anyone can tell apart.
+        No column has two values, there are no rows, or there are too many lines.
     """
     rows = _rows(table)
-    if rows[0].get("isl") is not None:  # generations: their context follows from prompt and answer
+    if rows[0].get("isl") is not None:  # generations: the context follows from isl and osl
         prompts, answers = (len({row[name] for row in rows}) for name in ("isl", "osl"))
         across = [*(("isl", "osl") if prompts >= answers else ("osl", "isl")), *(name for name in across if name != "seq")]
     across, asked = ([name for name in listed if name in rows[0]] for listed in (across, asked))
@@ -106,19 +106,19 @@ def lines(table: Table, across: Sequence[str], asked: Sequence[str] = ()) -> Lin
     asked = [name for name in dict.fromkeys((*across, *asked)) if name != axis.name]
     groups = _grouped(table, [row for row in rows if axis.value(row) is not None], asked, axis)
     if len(groups) > MAX_LINES:
-        raise RoofcalcError(f"plot: {len(groups)} lines are more than one chart can tell apart; ask for at most {MAX_LINES}")
+        raise RoofcalcError(f"plot: {len(groups)} lines are too many for one chart; request at most {MAX_LINES}")
     return Lines(axis, tuple(_line(label, axis, members) for label, members in groups), _shared(table, rows, asked))
 
 
 def cases(table: Table, asked: Sequence[str]) -> tuple[list[tuple[str, list[Row]]], str]:
-    """The rows of each case with what tells it from the others, and what all share in a sentence."""
+    """The rows of each case with its label, and a phrase with what all cases share."""
     rows = _rows(table)
     asked = [name for name in asked if name in rows[0]]
     return _grouped(table, rows, asked, None), _shared(table, rows, asked)
 
 
 def told_apart(table: Table, rows: list[Row], asked: Sequence[str], apart_from: Sequence[str]) -> tuple[list[str], str]:
-    """What tells each row from the others, columns `apart_from` aside, and what all share in a sentence."""
+    """A label for each row (ignoring the columns `apart_from`), and a phrase with what all rows share."""
     asked = [name for name in asked if name in rows[0]]
     telling = _telling(rows, _candidates(table, asked, apart_from), None)
     return [_phrase(telling, [row[column.name] for column in telling]) for row in rows], _shared(table, rows, asked)
@@ -127,12 +127,12 @@ def told_apart(table: Table, rows: list[Row], asked: Sequence[str], apart_from: 
 def _rows(table: Table) -> list[Row]:
     rows = list(table.rows())
     if not rows:
-        raise RoofcalcError("plot: there is nothing to draw: the hardware has no peak that the model could compute at")
+        raise RoofcalcError("plot: nothing to draw: the catalog lists no peak FLOP/s at which the model could compute")
     return rows
 
 
 def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | None) -> list[tuple[str, list[Row]]]:
-    along = axis.name if axis and axis.name != "changes" else ""  # other changes than those along x still tell lines apart
+    along = axis.name if axis and axis.name != "changes" else ""  # changes other than the one along x still distinguish lines
     telling = _telling(rows, _candidates(table, asked, (along,)), axis)
     groups: dict[tuple[Cell, ...], list[Row]] = {}
     for row in rows:
@@ -141,14 +141,14 @@ def _grouped(table: Table, rows: list[Row], asked: Sequence[str], axis: Axis | N
 
 
 def _candidates(table: Table, asked: Sequence[str], apart_from: Sequence[str]) -> list[Column]:
-    """Columns that may tell rows apart: cases, what was asked, then what was assumed."""
+    """Columns that may distinguish rows: the case, the request, then the assumptions."""
     first = [column for column in table.columns if column.role == "case" or column.name in asked]
     return first + [column for column in table.columns if column.role == "assumed" and column.name not in (*asked, *apart_from)]
 
 
 def _shared(table: Table, rows: list[Row], asked: Sequence[str]) -> str:
-    same = [name for name in asked if len({row[name] for row in rows}) == 1 and rows[0][name]]  # zero cached tokens go without saying
-    return ", ".join(part for part in (arranged(table).above, *(_WORDS[name](rows[0][name]) for name in same)) if part)
+    same = [name for name in asked if len({row[name] for row in rows}) == 1 and rows[0][name]]  # zero cached tokens are not mentioned
+    return ", ".join(part for part in (arrange(table).title, *(_WORDS[name](rows[0][name]) for name in same)) if part)
 
 
 def _axis(table: Table, rows: list[Row], across: Sequence[str]) -> Axis:
@@ -162,7 +162,7 @@ def _axis(table: Table, rows: list[Row], across: Sequence[str]) -> Axis:
             return Axis("changes", path, False, _swept(path))
     column = table.column(across[0])
     example = "1k:128k:x2" if column.unit == "tokens" else "1,8,64"
-    raise RoofcalcError(f"plot: a line needs two points or more; give several of --{across[0]}, such as --{across[0]} {example}")
+    raise RoofcalcError(f"plot: a line needs at least two points; give several values of --{across[0]}, such as --{across[0]} {example}")
 
 
 def _number_of(name: str) -> Callable[[Row], float | None]:
@@ -178,7 +178,7 @@ def _swept(path: str) -> Callable[[Row], float | None]:
 
 
 def _changes(row: Row) -> dict[str, str]:
-    """What `--set` changed in a row, by path."""
+    """Values that `--set` changed in a row, by path."""
     parts = (part.partition("=") for part in str(row.get("changes") or "").split("; "))
     return {path: value for path, _, value in parts if path}
 
@@ -191,14 +191,14 @@ def _number(text: str | None) -> float | None:
 
 
 def _case(row: Row, column: Column, axis: Axis | None) -> Cell:
-    """What a row has in a column that tells lines apart; of the changes, those that do not run along x."""
+    """A row's value in a column that distinguishes lines; of the changes, those that are not the x axis."""
     if axis and column.name == axis.name == "changes":
         return "; ".join(f"{path}={value}" for path, value in _changes(row).items() if path != axis.label)
     return row[column.name]
 
 
 def _telling(rows: list[Row], candidates: list[Column], axis: Axis | None) -> list[Column]:
-    """The first columns that together tell apart whatever the candidates can."""
+    """The first columns that together distinguish all that the candidates can."""
     chosen: list[Column] = []
     known = 1
     for column in candidates:
@@ -221,7 +221,7 @@ def _phrase(columns: Sequence[Column], case: Sequence[Cell]) -> str:
 def _plainly(column: Column) -> Callable[[Cell], str]:
     if column.role == "case":
         return str
-    return lambda value: f"{column.label} {readable(value)}{' ' + column.unit if column.unit else ''}"
+    return lambda value: f"{column.label} {format_cell(value)}{' ' + column.unit if column.unit else ''}"
 
 
 def _line(label: str, axis: Axis, members: list[Row]) -> Line:
@@ -230,10 +230,10 @@ def _line(label: str, axis: Axis, members: list[Row]) -> Line:
 
 
 def short(value: Cell) -> str:
-    """A cell for people, without needless zeros behind the point."""
-    text = readable(value)
+    """A formatted cell without trailing zeros."""
+    text = format_cell(value)
     return text.rstrip("0").rstrip(".") if "." in text and isinstance(value, float) else text
 
 
 def _tokens(value: Cell) -> str:
-    return tokens(float(value)) if isinstance(value, (int, float)) else readable(value)
+    return tokens(float(value)) if isinstance(value, (int, float)) else format_cell(value)

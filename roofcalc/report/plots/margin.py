@@ -1,4 +1,4 @@
-"""Labels beside the axes, at the height of what they name: lines and limits. Never over data, never over one another."""
+"""Labels to the right of the axes, at the height of the line or limit they name, without overlapping data or each other."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REACH = 12.0  # points from the axes to a label
 
 
 class Label(NamedTuple):
-    """A text at the right of some axes at the height `y` of its data, and the colour of the line that joins them."""
+    """A label to the right of the axes at data height `y`, and the colour of its leader line."""
 
     axes: Axes
     y: float
@@ -27,7 +27,7 @@ class Label(NamedTuple):
 
 
 def label(axes: Axes, y: float, text: str, colour: str, size: float) -> Label:
-    """A label beside the axes; `place` joins it to its height."""
+    """A label next to the axes; `place` draws its leader line."""
     shown = axes.annotate(
         text,
         xy=(1.0, y),
@@ -44,7 +44,7 @@ def label(axes: Axes, y: float, text: str, colour: str, size: float) -> Label:
 
 
 def place(figure: Figure, labels: Sequence[Label]) -> None:
-    """Moves labels up or down, as little as keeps them apart and beside their axes, and joins them to what they name."""
+    """Moves labels vertically as little as necessary to avoid overlaps, and draws their leader lines."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     points = 72.0 / figure.dpi
     wide, high = figure.get_figwidth() * 72.0, figure.get_figheight() * 72.0
@@ -63,7 +63,7 @@ def place(figure: Figure, labels: Sequence[Label]) -> None:
 
 
 def tallest(figure: Figure, labels: Sequence[Label]) -> float:
-    """Points that the labels beside one pair of axes need, of those that need most."""
+    """Largest total label height over the axes, in points."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     needed: dict[Axes, float] = {}
     for one in labels:
@@ -73,14 +73,14 @@ def tallest(figure: Figure, labels: Sequence[Label]) -> float:
 
 
 def spread(wanted: Sequence[float], heights: Sequence[float], low: float, high: float) -> list[float]:
-    """Centres as near as can be to those `wanted` (ascending), for things of these heights that must not overlap.
+    """Centres as close as possible to `wanted` (ascending), for boxes of these heights without overlap.
 
     Least squares by pooling neighbours that collide; the whole is then pushed between `low` and `high` where it has room.
     """
-    below = [0.0]  # how far each stands above the first, where all touch
+    below = [0.0]  # offset of each above the first, if all touch
     for one, other in pairwise(heights):
         below.append(below[-1] + (one + other) / 2 + GAP)
-    pools: list[tuple[float, int]] = []  # the mean of what is wanted less `below`, and of how many
+    pools: list[tuple[float, int]] = []  # mean of wanted minus below, and the number of boxes
     for y, offset in zip(wanted, below, strict=False):
         pools.append((y - offset, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:

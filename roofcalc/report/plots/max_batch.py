@@ -1,4 +1,4 @@
-"""The largest batch against context, with both of its limits, and the interactivity that it reaches."""
+"""Largest batch against context with its two limits, and the interactivity at that batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASKED = "min_interactivity_tok_s"
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """Two panels over one x axis: sequences above, tokens per second for each user beneath."""
+    """Two panels with a common x axis: batch size (top), tokens per second per user (bottom)."""
     found = lines(table, ("seq", ASKED))
     figure = opened(frame)
     batch, speed = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -43,7 +43,7 @@ _LIMITS = {"batch_memory": "fits the memory", "batch_interactivity": "is fast en
 
 
 def _limits(axes: Axes, line: Line, size: float) -> list[Label]:
-    """Both limits of an only line, named beside the axes."""
+    """Both limits of a single line, labelled next to the axes."""
     labels = []
     for (name, text), dashes in zip(_LIMITS.items(), ((0, (1.5, 1.5)), (0, (5, 2))), strict=True):
         y = line.y(name)
@@ -55,7 +55,7 @@ def _limits(axes: Axes, line: Line, size: float) -> list[Label]:
 
 
 def _drawn(batch: Axes, speed: Axes, line: Line, place: int) -> None:
-    """A line in both panels: filled marks where memory is the limit, hollow where time is, a cross where nothing fits."""
+    """A line in both panels: filled markers where memory is the limit, hollow where speed is, a cross where nothing fits."""
     style, many = look(place), line.y("max_batch")
     by_memory = np.array([row["limited_by"] in BY_MEMORY for row in line.rows])
     for axes, y in ((batch, many), (speed, line.y("interactivity_tok_s"))):

@@ -1,4 +1,4 @@
-"""KV size against context, with the whole memory and what the weights leave of it."""
+"""KV cache size against context, with total memory and the part left free by the weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from roofcalc.report.formatting import readable
+from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines, short
@@ -19,7 +19,7 @@ from roofcalc.report.table import Table
 
 
 class Limit(NamedTuple):
-    """A horizontal line: its GB, its text, and whether it is the whole memory or what the weights leave."""
+    """A horizontal line: its GB, its label, and whether it is the total memory or the part left free by the weights."""
 
     gb: float
     text: str
@@ -27,7 +27,7 @@ class Limit(NamedTuple):
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One line of KV for each case; horizontal lines for the memory and for what the weights leave."""
+    """One KV cache line per case; horizontal lines for the memory and for what the weights leave free."""
     found = lines(table, ("seq", "batch"))
     figure = opened(frame)
     axes = figure.subplots()
@@ -55,7 +55,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _alike(each: tuple[Line, ...]) -> list[list[Line]]:
-    """Lines whose caches are the same: those of one model on machines that differ in their memory."""
+    """Lines with the same KV cache: one model on hardware with different memory."""
     groups: dict[tuple[object, ...], list[Line]] = {}
     for line in each:
         groups.setdefault((line.words("model"), line.x.tobytes(), line.y("kv_gb").tobytes()), []).append(line)
@@ -63,12 +63,12 @@ def _alike(each: tuple[Line, ...]) -> list[list[Line]]:
 
 
 def _common(alike: list[Line]) -> str:
-    """What all of these lines' labels say."""
+    """The common part of these lines' labels."""
     return ", ".join(part for part in _parts(alike[0]) if all(part in _parts(line) for line in alike))
 
 
 def _apart(line: Line, alike: list[Line]) -> str:
-    """What a line's label says and not all others do."""
+    """The part of a line's label that is not common to all."""
     return ", ".join(part for part in _parts(line) if not all(part in _parts(other) for other in alike))
 
 
@@ -77,7 +77,7 @@ def _parts(line: Line) -> list[str]:
 
 
 def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:
-    """Each limit once, for all lines that share it, and whose it is where there are several."""
+    """Each limit once for all lines that share it, labelled with their name where there are several."""
     owners: dict[float, list[Line]] = {}
     for line in each:
         gb = float(line.y("capacity_gb")[0] - (0 if whole else line.y("weights_gb")[0]))
@@ -95,12 +95,12 @@ def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:
 
 
 def _full(axes: Axes, line: Line, colour: str, whose: str) -> str:
-    """Where a line's cache fills what the weights leave: a ring, a thin line down to its context, and a phrase."""
+    """Marks where the cache fills the memory left by the weights: a ring, a thin line down to its context, and a phrase."""
     context, left = line.y("max_context")[0], line.y("capacity_gb")[0] - line.y("weights_gb")[0]
     low, high = axes.get_xlim()
     if math.isfinite(context) and low <= context <= high and left > 0:
         axes.plot([context, context], [axes.get_ylim()[0], left], color=colour, linewidth=1.1, linestyle=(0, (1, 2)))
         axes.plot([context], [left], marker="o", markersize=10, markerfacecolor="none", markeredgecolor=colour, linestyle="none")
-    reached = f"full at {readable(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
+    reached = f"full at {format_cell(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
     text = reached or ("no room beside the weights" if context == 0 else "never full")
     return f"{text} ({whose})" if whose else text

@@ -1,4 +1,4 @@
-"""The roofline: each operation of a step by its intensity and the FLOP/s that it attains, under the roofs of its format."""
+"""Roofline chart: attained FLOP/s of each operation against its arithmetic intensity, under the roofs of its number format."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from roofcalc.report.plots.style import COLOURS, DASHES, INK, MARKERS, PAPER, QU
 from roofcalc.report.table import Table
 
 MAX_CASES = 4
-NEAR = 0.05  # decades within which operations share a point
-NAMED = 3  # operations that a label names
+NEAR = 0.05  # operations within this many decades share a point
+NAMED = 3  # operations named in a label
 
 
 class Point(NamedTuple):
-    """Operations of one case and format that attain the same: intensity, TFLOP/s, part of the step, names from the largest part."""
+    """Operations of one case and format at the same point: intensity, TFLOP/s, share of the step, names by descending share."""
 
     case: int
     format: str
@@ -34,7 +34,7 @@ class Point(NamedTuple):
     names: tuple[str, ...]
 
     def near(self, other: Point) -> bool:
-        """Whether both fall together in the drawing."""
+        """Whether both coincide in the chart."""
         apart = (self.flop_per_byte / other.flop_per_byte, self.tflop_s / other.tflop_s)
         return self.format == other.format and all(abs(math.log10(ratio)) < NEAR for ratio in apart)
 
@@ -49,10 +49,10 @@ class Roof(NamedTuple):
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """Points in the colour of their case, marks and roofs by format; labels beside the axes."""
+    """Points coloured by case, markers and roofs by format; labels next to the axes."""
     found, shared = cases(table, ("seq", "batch", "cached"))
     if len(found) > MAX_CASES:
-        raise RoofcalcError(f"plot: {len(found)} cases are more than one roofline can show; at most {MAX_CASES}, such as one --seq and one --batch")
+        raise RoofcalcError(f"plot: {len(found)} cases are too many for one roofline chart; at most {MAX_CASES}, for example one --seq and --batch")
     figure = opened(frame)
     axes = figure.subplots()
     points = sorted((point for case, (_, rows) in enumerate(found) for point in _points(case, rows)), key=lambda point: -point.share)
@@ -85,7 +85,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _case_look(case: int) -> dict[str, Any]:
-    """Colour and filling of a case's marks, which tell it in grey too."""
+    """Colour and fill of a case's markers, distinguishable in greyscale."""
     colour = COLOURS[case]
     return {
         "color": colour,
@@ -97,7 +97,7 @@ def _case_look(case: int) -> dict[str, Any]:
 
 
 def _points(case: int, rows: list[Row]) -> list[Point]:
-    """A case's operations, those that attain the same together."""
+    """Operations of a case; those at the same point are merged."""
     found: list[Point] = []
     for row in sorted(rows, key=lambda row: -_figure(row, "share")):
         flops, moved = _figure(row, "gflop"), _figure(row, "mb")
@@ -116,7 +116,7 @@ def _points(case: int, rows: list[Row]) -> list[Point]:
 
 
 def _brief(point: Point, points: list[Point]) -> tuple[str, ...]:
-    """A point's operations without their blocks, where that leaves no doubt."""
+    """Names of a point's operations, without the block where it is unambiguous."""
     elsewhere = {_bare(name) for other in points if other is not point for name in other.names}
     return tuple(dict.fromkeys(name if _bare(name) in elsewhere else _bare(name) for name in point.names))
 
@@ -126,7 +126,7 @@ def _bare(name: str) -> str:
 
 
 def _roofs(rows: list[Row]) -> list[Roof]:
-    """The roofs of a case: what the table's times imply, without the fractions that it assumes to be achieved."""
+    """Roofs of a case as implied by the table's times, before the assumed achieved fractions."""
     tb_s = max(
         (_figure(row, "mb") / _figure(row, "memory_us") / (_figure(row, "mbu") or 1) for row in rows if _figure(row, "memory_us") > 0), default=0.0
     )
@@ -143,7 +143,7 @@ def _figure(row: Row, name: str) -> float:
 
 
 def _rounded(value: float) -> float:
-    """Without what division leaves in the last digits, so that equal roofs are drawn once."""
+    """Rounded, so that roofs that differ only by rounding errors are drawn once."""
     return float(f"{value:.9g}")
 
 
@@ -159,7 +159,7 @@ def _scales(axes: Axes, points: list[Point], roofs: list[Roof], size: float) -> 
 
 
 def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: list[str], size: float) -> list[Label]:
-    """The roofs, the bandwidth written along each slope, and the labels of the peaks."""
+    """Draws the roofs, with the bandwidth along each slope and the labels of the peaks."""
     low, high = axes.get_xlim()
     several = len({roof.hardware for roof in roofs}) > 1
     for roof in roofs:
@@ -174,7 +174,7 @@ def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: li
 
 
 def _along(axes: Axes, points: list[Point], tb_s: float, text: str, size: float) -> None:
-    """A text along the slope, where points are farthest."""
+    """A label along the slope, where it is farthest from the points."""
     (left, right), (bottom, top) = (map(math.log10, limits) for limits in (axes.get_xlim(), axes.get_ylim()))
     start, end = max(left, bottom - math.log10(tb_s)), min(right, top - math.log10(tb_s))
     places = [start + (end - start) * part / 20 for part in range(4, 16)]
@@ -194,7 +194,7 @@ def _along(axes: Axes, points: list[Point], tb_s: float, text: str, size: float)
 
 
 def _named(axes: Axes, points: list[Point], cases: int, frame: Frame) -> list[Label]:
-    """Labels of the points that take most of the step; those that fall together, of several cases, share one."""
+    """Labels of the points with the largest share; coinciding points of several cases share one."""
     groups: list[list[Point]] = []
     for point in points:
         near = next((group for group in groups if group[0].near(point)), None)

@@ -1,4 +1,4 @@
-"""A chart as the bytes of an SVG, PNG or PDF; the same chart gives the same bytes."""
+"""Renders a chart as SVG, PNG or PDF; the same chart gives the same bytes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _ABOUT: dict[str, dict[str, Any]] = {
 
 
 def format_of(name: str) -> str:
-    """The format that a file's name says, or a RoofcalcError that lists those that there are."""
+    """The format of a file name's suffix; a RoofcalcError lists the formats where it is not one."""
     suffix = PurePath(name).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise RoofcalcError(f"output: {name!r} ends in none of {', '.join('.' + one for one in FORMATS)}{did_you_mean(suffix, FORMATS)}")
+        raise RoofcalcError(f"--output: {name!r} must end in {' or '.join('.' + one for one in FORMATS)}{did_you_mean(suffix, FORMATS)}")
     return suffix
 
 

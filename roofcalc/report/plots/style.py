@@ -1,4 +1,4 @@
-"""How every chart looks: colours, lines and markers that differ in grey too."""
+"""Style of the charts: colours, dashes and markers that are distinguishable in greyscale."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib, so that a chart measures the same everywhere
-    "text.hinting": "none",  # widths as browsers and printers have them
-    "text.parse_math": False,  # names may hold dollars and underscores
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib, so that text measures the same everywhere
+    "text.hinting": "none",  # text widths as in browsers and print
+    "text.parse_math": False,  # names may contain dollar signs and underscores
     "text.color": INK,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
@@ -40,7 +40,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
-    "legend.handlelength": 3.2,  # long enough that two dashes are seen beside the mark
+    "legend.handlelength": 3.2,  # long enough to show two dashes next to the marker
     "lines.linewidth": 1.8,
     "lines.markersize": 5.5,
     "figure.facecolor": PAPER,
@@ -54,7 +54,7 @@ _STYLE: dict[Any, Any] = {
 
 @contextmanager
 def looks() -> Iterator[None]:
-    """matplotlib's own defaults and this style, whatever the user's settings; for drawing and for saving."""
+    """Context with matplotlib's defaults and this style, whatever the user's settings; for drawing and saving."""
     with rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -62,7 +62,7 @@ def looks() -> Iterator[None]:
 
 
 def look(place: int) -> dict[str, Any]:
-    """Colour, dashes and marker of the line at `place`: any two differ in two of them."""
+    """Colour, dashes and marker of line number `place`: any two lines differ in at least two of them."""
     colour = COLOURS[place % len(COLOURS)]
     return {
         "color": colour,

@@ -1,4 +1,4 @@
-"""What several answers to one query cost, with their prefix shared and without, and what they need or gain."""
+"""Cost of several answers per query, with and without prefix sharing, and their KV cache or accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANCES = {"pass_at_k": "one is right", "majority_accuracy": "most are right", "
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """Above, the cost over that of one stream; beneath, the cache of a query, or with an accuracy the chances of a right answer."""
+    """Top: cost relative to one stream. Bottom: KV cache of a query or, where an accuracy is given, the probability of a correct answer."""
     found = lines(table, ("prefix", "streams", "suffix"), ("min_interactivity_tok_s",))
     figure = opened(frame)
     cost, other = figure.subplots(2, 1, sharex=True)
@@ -37,7 +37,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 
 
 def _pairs(axes: Axes, found: Lines, name: str, text: str, size: float) -> None:
-    """A figure of each case with the prefix shared, and the same without."""
+    """A quantity of each case, with and without prefix sharing."""
     along_y(axes, text, found.y(name, f"{name}_unshared"), size)
     for place, line in enumerate(found.each):
         style = look(place)
@@ -46,7 +46,7 @@ def _pairs(axes: Axes, found: Lines, name: str, text: str, size: float) -> None:
 
 
 def _chances(axes: Axes, found: Lines, size: float) -> list[Label]:
-    """The chances of a right answer, which depend on the number of streams alone; named beside the axes."""
+    """Probability of a correct answer, which depends only on the number of streams; labelled next to the axes."""
     known = [name for name in CHANCES if np.isfinite(found.y(name)).any()]
     along_y(axes, "chance of a\nright answer", [0.0, 1.0], size)
     labels = []
@@ -60,5 +60,5 @@ def _chances(axes: Axes, found: Lines, size: float) -> list[Label]:
 
 
 def _unlike(each: tuple[Line, ...], names: list[str]) -> list[Line]:
-    """Lines whose chances differ."""
+    """Lines with different probabilities."""
     return list({tuple(line.y(name).tobytes() for name in names): line for line in each}.values())

@@ -1,4 +1,4 @@
-"""What a plan has to meet: contexts or requests, how fast, how soon, how many."""
+"""The demand on a plan: contexts or requests, interactivity, time to first token, and load."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 class Demand(NamedTuple):
-    """What has to be met: arrays of one flat shape (N,); those of requests have a last axis of K kinds.
+    """Demands to meet: flat arrays of N demands; those of requests have a last axis of K kinds.
 
     Attributes
     ----------
     isl, osl : array (N, K)
-        Prompts and answers in tokens; without answers (None) contexts that are held.
+        Input and output tokens; osl is None for decode at fixed contexts.
     held : array (N, K)
-        Tokens that memory must hold for each sequence.
+        Context in tokens for memory, per sequence.
     parts : array (K,)
-        Each kind's part of the requests.
+        Fraction of the requests of each kind.
     interactivity : array
         Least tok/s for each user.
     ttft_s : array
-        Longest time to the first token of any kind; inf is none.
+        Longest acceptable time to first token of any kind; inf: no limit.
     batch, rate : array or None
-        Sequences in flight, or requests per second.
+        Load: sequences in flight, or requests per second.
     chunk : float or None
-        Largest prefill step.
+        Chunk size of prefill.
     """
 
     isl: NDArray[Any]
@@ -47,18 +47,18 @@ class Demand(NamedTuple):
 
     @property
     def shares(self) -> NDArray[Any]:
-        """Each kind's share of the sequences that decode: by the tokens that it generates."""
+        """Fraction of the decoding sequences of each kind, in proportion to the tokens that it generates."""
         tokens = self.parts * (np.ones(self.isl.shape) if self.osl is None else self.osl)
         return np.asarray(tokens / tokens.sum(axis=-1, keepdims=True))
 
     @property
     def answer(self) -> NDArray[Any]:
-        """Tokens of the mean answer."""
+        """Mean output tokens of a request."""
         assert self.osl is not None
         return np.asarray((self.osl * self.parts).sum(axis=-1))
 
     def at(self, number: int) -> Demand:
-        """One of them."""
+        """One of the demands."""
 
         def one(values: Any) -> Any:
             return None if values is None else values[number : number + 1]
@@ -67,11 +67,11 @@ class Demand(NamedTuple):
         return self._replace(**{name: one(getattr(self, name)) for name in arrays})
 
     def fitting(self, deployment: Deployment) -> NDArray[Any]:
-        """Sequences that the memory holds."""
+        """The largest batch that fits in memory and that the engine admits."""
         return memory.batch_limit(deployment, self.held, shares=self.shares)
 
     def step(self, deployment: Deployment) -> Timed:
-        """The mean step of those in flight."""
+        """The mean step of the sequences in flight."""
         if self.osl is None:
             return step_at(deployment, self.held[..., 0])
         return mean_step(deployment, self.isl, self.osl, shares=self.shares)

@@ -1,4 +1,4 @@
-"""What hardware can be had, and the sizes of a replica to look among."""
+"""Available hardware, and the replica sizes to search."""
 
 from __future__ import annotations
 
@@ -14,38 +14,51 @@ from roofcalc.specs.device import Hardware
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REPLICA_DEVICES = 64  # a replica is looked for up to so many devices, or as many times what its weights need
+# Replicas of up to REPLICA_DEVICES devices are searched, or REPLICA_TIMES as many as the weights need; up to SOUGHT_DEVICES where
+# device counts are given.
+REPLICA_DEVICES = 64
 REPLICA_TIMES = 4
-SOUGHT_DEVICES = 512  # where numbers of devices are given: up to so many
+SOUGHT_DEVICES = 512
 MAX_REPLICA_DEVICES = 4096
 
 
-class Market(NamedTuple):
-    """What can be had: whole machines, or numbers of devices; how many of them may be lost; and what an hour of one costs."""
+class Inventory(NamedTuple):
+    """Available hardware.
+
+    Attributes
+    ----------
+    machine : Hardware
+        A device, or a system of which whole ones are used.
+    available : array or None
+        Available device counts, ascending; None: any multiple of the machine.
+    spares : int
+        Devices that may fail while the demand is still met.
+    usd_per_hour : float
+        Price of one device.
+    """
+
 
     machine: Hardware
-    had: NDArray[Any] | None
-    lost: int
+    available: NDArray[Any] | None
+    spares: int
     usd_per_hour: float
 
     def devices(self, used: NDArray[Any]) -> NDArray[Any]:
-        """The fewest that can be had and that `used` are among; inf where none are."""
-        if self.had is None:
+        """The smallest available device counts of at least `used`; inf where there are none."""
+        if self.available is None:
             return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
-        return np.append(self.had, np.inf)[np.searchsorted(self.had, used)]
+        return np.append(self.available, np.inf)[np.searchsorted(self.available, used)]
 
 
-def least_devices(alone: Deployment) -> int:
-    """The fewest devices whose memory is as large as the weights."""
-    return max(1, math.ceil(memory.system_weight_bytes(alone) / alone.usable_bytes))
+def least_devices(single_device: Deployment) -> int:
+    """The fewest devices whose memory is as large as the weights; no layout fits on fewer."""
+    return max(1, math.ceil(memory.system_weight_bytes(single_device) / single_device.usable_bytes))
 
 
-def replica_sizes(alone: Deployment, market: Market) -> range:
-    """The numbers of devices that a replica is looked for among."""
-    machine = market.machine
-    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least_devices(alone)), MAX_REPLICA_DEVICES)
-    if market.had is not None:
-        most = min(max(most, SOUGHT_DEVICES), int(market.had.max()) // (1 + market.lost))
-    if machine.scale_out_bytes_per_s is None:
-        most = min(most, machine.domain)
-    return range(least_devices(alone), most + 1)
+def replica_sizes(single_device: Deployment, inventory: Inventory) -> range:
+    """The device counts of a replica to search."""
+    machine = inventory.machine
+    most = min(max(REPLICA_DEVICES, machine.count, REPLICA_TIMES * least_devices(single_device)), MAX_REPLICA_DEVICES)
+    if inventory.available is not None:
+        most = min(max(most, SOUGHT_DEVICES), int(inventory.available.max()) // (1 + inventory.spares))
+    return range(least_devices(single_device), most + 1)

@@ -1,51 +1,52 @@
-"""What people are told about a plan, in a sentence each: what binds, what idles, why there is none."""
+"""Notes on a plan, one sentence each: its limit, idle devices, or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from roofcalc import units
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.planner.inventory import replica_sizes
 from roofcalc.solvers.planner.select import Plan
 
-LEAST_GAIN = 0.0005  # below that a figure is worth nothing
+LEAST_GAIN = 0.0005  # smaller gains are not mentioned
 
 
 def _counted(count: float, what: str) -> str:
     return f"{count:,.0f} {what}{'' if count == 1 else 's'}"
 
 
-def what_binds(one: Plan, limit: str, carried: float, gains: Mapping[str, float]) -> str:
-    """The largest load of a replica, and what would let it carry more."""
-    load = f"{units.significant(carried)} requests per second" if one.need.rate is not None else _counted(carried, "sequence")
-    worth = [f"{name} ({gain * 100:+.1f} %)" for name, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
-    more = f"more with {', '.join(worth)}" if worth else "no more with a tenth more of any figure"
-    where = f"{one.deployment.model.name} on {one.deployment.hardware.name}"
-    return f"{where}: a replica could carry {load}, limited by {limit}; {more}"
+def describe_limit(plan: Plan, limit: str, carried: float, gains: Mapping[str, float]) -> str:
+    """The largest load of one replica, its limit, and the changes that would raise it."""
+    load = f"{units.significant(carried)} requests per second" if plan.need.rate is not None else _counted(carried, "sequence")
+    helpful = [f"{name} ({gain * 100:+.1f} %)" for name, gain in sorted(gains.items(), key=lambda item: -item[1]) if gain >= LEAST_GAIN]
+    more = f"more with {', '.join(helpful)}" if helpful else "no single hardware figure raises it"
+    where = f"{plan.deployment.model.name} on {plan.deployment.hardware.name}"
+    return f"{where}: one replica can carry {load}, limited by {limit}; {more}"
 
 
-def what_idles(one: Plan) -> str:
-    """Where whole machines are taken and half of their devices or more stand idle; else nothing."""
-    market = one.market
-    used = one.deployment.hardware.count * (one.replicas + market.lost)
-    if market.had is not None or 2 * used > one.devices:
+def describe_idle_devices(plan: Plan) -> str:
+    """A sentence where at least half of the devices of whole systems would be idle; else empty."""
+    inventory = plan.inventory
+    used = plan.deployment.hardware.count * (plan.replicas + inventory.spares)
+    if inventory.available is not None or 2 * used > plan.devices:
         return ""
-    name = market.machine.name
-    return f"{name}: whole ones are taken, and half of the devices or more stand idle; {market.machine.device.name} takes any number"
+    machine = inventory.machine
+    return f"{machine.name}: whole systems are counted, and at least half of their devices are idle; name {machine.device.name} for any number"
 
 
-def why_not(one: Plan) -> str:
-    """What is in the way of every layout; nothing where it is not known."""
-    market, sizes = one.market, replica_sizes(one.deployment, one.market)
-    where = f"{one.deployment.model.name} on {market.machine.name}"
+def describe_failure(plan: Plan) -> str:
+    """Why no layout meets the demand; empty where no time is known."""
+    inventory, sizes = plan.inventory, replica_sizes(plan.deployment, plan.inventory)
+    where = f"{plan.deployment.model.name} on {inventory.machine.name}"
     most = max(sizes.stop - 1, 1)
-    joined = market.machine.scale_out_bytes_per_s is None and most == market.machine.domain
-    up_to = f"up to {_counted(most, 'device')}{', as many as can be joined,' if joined else ''}"
-    words = {
-        "": "",
-        "devices": f"more devices would meet it than any number that can be had{'' if market.had is None else f' up to {market.had.max():,.0f}'}",
-        "ttft": f"no layout of {up_to} reads a prompt in time",
-        "interactivity": f"no layout of {up_to} is fast enough for a single sequence",
+    layouts = f"no layout of up to {_counted(most, 'device')}"
+    available = "" if inventory.available is None else f" (at most {inventory.available.max():,.0f})"
+    reasons = {
+        UNKNOWN: "",  # `roofcalc.deployment.deployment.notes` names the missing peak
+        "devices": f"it needs more devices than are available{available}",
+        "ttft": f"{layouts} meets the time to first token",
+        "interactivity": f"{layouts} is fast enough for a single sequence",
     }
-    why = words.get(one.reason, f"no layout of {up_to} holds the weights and one sequence")
-    return f"{where}: {why}" if why else ""
+    reason = reasons.get(plan.reason, f"{layouts} fits the weights and one sequence")
+    return f"{where}: {reason}" if reason else ""

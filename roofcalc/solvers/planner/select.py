@@ -1,7 +1,6 @@
-"""The best plan for each need: every size of a replica, every layout of it, and as many replicas as the need takes.
+"""Search for the best plan for each demand, over replica sizes, layouts and numbers of replicas.
 
-More devices do not always do what fewer did, so that all are looked at; a replica larger than all devices of the best plan so far
-ends the search.
+Feasibility is not monotone in the number of devices, so that all sizes are tried, up to the device count of the best plan so far.
 """
 
 from __future__ import annotations
@@ -15,13 +14,14 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, expert_counts
+from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.solvers.frontier import Piece, pieces
-from roofcalc.solvers.layouts import no_layout, sized
-from roofcalc.solvers.parallel import mapped
+from roofcalc.solvers.layouts import no_layout, with_device_count
+from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.pareto import significant
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Market, least_devices, replica_sizes
-from roofcalc.solvers.planner.replica import REASONS, Ability, Reading, ability
+from roofcalc.solvers.planner.inventory import Inventory, least_devices, replica_sizes
+from roofcalc.solvers.planner.replica import REASONS, MaxLoad, PrefillTimes, max_load
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Choices(NamedTuple):
-    """What a piece of the search found, in the shape (layouts, demands).
+class LayoutChoices(NamedTuple):
+    """Results of a piece of the search, arrays of shape (layouts, demands).
 
     Attributes
     ----------
     devices : array
-        The fewest that can be had and on which the demand is met; inf where there are none.
+        The smallest available device count on which the demand is met; inf where there is none.
     replicas : array
-        That work on these: all that they hold, but no more than there are sequences; inf where there are none.
+        Replicas that work on these devices, at most one per sequence; inf where there are none.
     merit : array
-        The higher, the better among layouts of as many devices. Of sequences: tok/s for each user at the load that is asked, and
-        thus the least money per token. Of requests per second: what the replicas could carry over what is asked of them.
+        Ranks layouts with equal device counts, higher is better. For sequences: tok/s of each user at the demanded load, and so the
+        lowest price per token. For requests per second: the largest load over the demanded one.
     reason : array of int
-        What is in the way of one.
+        Index into `REASONS` of why the demand is not met.
     """
 
     devices: NDArray[Any]
@@ -51,61 +51,58 @@ class Choices(NamedTuple):
     reason: NDArray[np.intp]
 
 
-def choices(demand: Demand, market: Market, piece: Piece) -> Choices:
-    """The devices that each layout of a piece needs, and what they are worth."""
-    read: dict[Layout, Reading] = {}
-    found: list[Ability] = []
+def choices(demand: Demand, inventory: Inventory, piece: Piece) -> LayoutChoices:
+    """The devices that each layout of a piece needs, and its merit."""
+    read: dict[Layout, PrefillTimes] = {}
+    found: list[MaxLoad] = []
     for number in range(len(piece.layouts)):
         met = np.max([one.most for one in found], axis=0) if found and demand.rate is not None else None
-        found.append(ability(demand, piece.placed(number), read, met))
+        found.append(max_load(demand, piece.placed(number), read, met))
     most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load, size = demand.batch if demand.rate is None else demand.rate, piece.deployment.hardware.count
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.where(most > 0, np.maximum(np.ceil(load / most * (1 - 1e-12)), 1.0), np.inf)
-        devices = market.devices(size * (least + market.lost))
-        replicas = np.where(np.isfinite(devices), np.floor(devices / size) - market.lost, np.inf)
+        devices = inventory.devices(size * (least + inventory.spares))
+        replicas = np.where(np.isfinite(devices), np.floor(devices / size) - inventory.spares, np.inf)
         if demand.batch is not None:
             replicas = np.minimum(replicas, np.maximum(least, demand.batch))
             merit = np.stack([_speed(one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
         else:
             merit = replicas * most / load
-    return Choices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), reason)
+    return LayoutChoices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), reason)
 
 
-def _speed(one: Ability, batch: NDArray[Any]) -> NDArray[Any]:
-    """Tokens per second for each user of a replica that has `batch` sequences in flight."""
+def _speed(one: MaxLoad, batch: NDArray[Any]) -> NDArray[Any]:
+    """Tokens per second of each user of a replica with `batch` sequences in flight."""
     if one.step is None:
         return np.zeros(batch.shape)
     return np.asarray(one.step.deployment.accepted / one.step.seconds(np.maximum(batch, 1.0)))
 
 
 class Plan(NamedTuple):
-    """A need, and the deployment of one replica that meets it with the fewest devices; or what is in the way of all."""
+    """A demand, and the replica that meets it with the fewest devices; or the reason why there is none."""
 
     need: Demand
-    market: Market
+    inventory: Inventory
     deployment: Deployment
     devices: float
     replicas: float
     reason: str
 
 
-class Best:
-    """The best that a search has met for each need."""
+class BestPlans:
+    """The best plan so far for each demand."""
 
     def __init__(self, needs: int) -> None:
-        self.key = np.full((5, needs), np.inf)  # devices; -merit; those used, stages, -tensor ranks
+        self.key = np.full((5, needs), np.inf)  # devices, -merit, devices used, stages, -tensor ranks
         self.replicas = np.full(needs, np.inf)
         self.found: list[Deployment | None] = [None] * needs
         self.reason = np.full(needs, len(REASONS) - 1)
 
-    def meet(self, piece: Piece, some: Choices, market: Market) -> None:
-        """Takes what is better: fewer devices; of as many, the higher merit (`Choices`).
-
-        Where that is equal too, what uses fewer of them, then fewer stages, and of as many the more tensor ranks.
-        """
+    def update(self, piece: Piece, some: LayoutChoices, inventory: Inventory) -> None:
+        """Keeps the better plan: fewer devices, then higher merit (`LayoutChoices`), fewer devices used, fewer stages, more tensor ranks."""
         self.reason = np.minimum(self.reason, some.reason.min(axis=0))
-        used = piece.deployment.hardware.count * (some.replicas + market.lost)
+        used = piece.deployment.hardware.count * (some.replicas + inventory.spares)
         stages, ranks = ([[getattr(one, name)] for one in piece.layouts] for name in ("pp", "tp"))
         keys = np.stack(np.broadcast_arrays(some.devices, -some.merit, used, stages, -np.array(ranks)))  # (5, layouts, needs)
         for number in range(len(piece.layouts)):
@@ -115,46 +112,56 @@ class Best:
                     self.found[need] = piece.placed(number)
 
 
-def plans(demand: Demand, alone: Deployment, market: Market, held: Mapping[str, set[int]], executor: Executor | None = None) -> list[Plan]:
-    """The best plan for each need, by going through all sizes of a replica from the smallest that holds the weights.
+def plans(
+    demand: Demand,
+    single_device: Deployment,
+    inventory: Inventory,
+    fixed_degrees: Mapping[str, set[int]],
+    executor: Executor | None = None,
+) -> list[Plan]:
+    """The best plan for each demand, over replica sizes from the smallest whose memory holds the weights.
 
-    `alone` is the deployment on one device, which any number of the machine's take the place of; `held` are degrees that a
-    layout is held to.
+    Parameters
+    ----------
+    single_device : Deployment
+        The model on one device; replicas put it on any number of them.
+    fixed_degrees : mapping
+        Allowed values of a degree, by its name.
     """
     needs = demand.interactivity.size
-    best, none = Best(needs), REASONS[-1]
-    if alone.has_time:
-        sizes = replica_sizes(alone, market)
-        if not sizes and market.had is not None and least_devices(alone) <= market.had.max():
-            none = "devices"  # spare ones leave too few
-        pieces = _pieces(alone, market, held, sizes)
-        with closing(mapped(executor, partial(choices, demand, market), pieces, batch=1)) as results:
+    best, none = BestPlans(needs), REASONS[-1]
+    if single_device.has_time:
+        sizes = replica_sizes(single_device, inventory)
+        if not sizes and inventory.available is not None and least_devices(single_device) <= inventory.available.max():
+            none = "devices"  # too few without the spares
+        pieces = _pieces(single_device, inventory, fixed_degrees, sizes)
+        with closing(map_in_order(executor, partial(choices, demand, inventory), pieces, batch=1)) as results:
             for piece, some in zip(pieces, results, strict=False):
-                best.meet(piece, some, market)
-                if (piece.deployment.hardware.count * (1 + market.lost) > best.key[0]).all():
-                    break  # one replica, and those spare, have more devices than the best has in all
+                best.update(piece, some, inventory)
+                if (piece.deployment.hardware.count * (1 + inventory.spares) > best.key[0]).all():
+                    break  # larger replicas need more devices than the best plan
     found = []
     for number in range(needs):
         met, worst = best.found[number], best.reason[number]
-        reason = "" if met or not alone.has_time else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
-        found.append(Plan(demand.at(number), market, met or alone, float(best.key[0, number]), float(best.replicas[number]), reason))
+        reason = "" if met else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
+        reason = reason if single_device.has_time else UNKNOWN
+        found.append(Plan(demand.at(number), inventory, met or single_device, float(best.key[0, number]), float(best.replicas[number]), reason))
     return found
 
 
-def _pieces(alone: Deployment, market: Market, held: Mapping[str, set[int]], sizes: range) -> list[Piece]:
-    """Every size of a replica with its layouts, a few at a time.
+def _pieces(single_device: Deployment, inventory: Inventory, fixed_degrees: Mapping[str, set[int]], sizes: range) -> list[Piece]:
+    """The pieces of the search: every replica size with its layouts.
 
     Raises
     ------
     RoofcalcError
-        No number of devices has a legal layout of the degrees that it is held to.
+        No replica size has a legal layout with the fixed degrees.
     """
-    model = alone.model
-    alike = held if expert_counts(model) else {"dp": {1}, **held}  # more data-parallel ranks are more replicas
+    model = single_device.model
+    allowed = fixed_degrees if expert_counts(model) else {"dp": {1}, **fixed_degrees}  # without experts, data ranks are replicas
     found: list[Piece] = []
     for count in sizes:
-        if (one := sized(market.machine, count)) is not None:
-            found += pieces(alone, one, alike)
+        found += pieces(single_device, with_device_count(inventory.machine, count), allowed)
     if sizes and not found:
-        raise no_layout(market.machine, model, held, f"{sizes[0]:,} to {sizes[-1]:,} devices")
+        raise no_layout(inventory.machine, model, fixed_degrees, f"{sizes[0]:,} to {sizes[-1]:,} devices")
     return found

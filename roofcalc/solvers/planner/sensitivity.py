@@ -1,32 +1,32 @@
-"""What would let a replica carry more: a tenth more of each figure of the hardware, or a narrower cache."""
+"""Sensitivity of a replica's largest load to hardware figures and the KV dtype."""
 
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.speculative import moved
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.replica import ability
+from roofcalc.solvers.planner.replica import max_load
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import dtype
 from roofcalc.specs.record import replace
 
-STEP = 0.1  # by which a figure grows to see what that is worth
+STEP = 0.1  # relative increase of a figure
 
 
-def relief(demand: Demand, deployment: Deployment, carried: float) -> dict[str, float]:
-    """By how much more one replica could carry with a tenth more of each figure of the hardware, or with a narrower cache.
+def sensitivity(demand: Demand, deployment: Deployment, carried: float) -> dict[str, float]:
+    """Relative increase of a replica's largest load with each hardware figure raised by `STEP`, and with an fp8 KV cache.
 
-    `demand` is of one need, of which a replica carries `carried`.
+    `demand` is a single demand, `carried` the largest load without a change.
     """
     machine, layout = deployment.hardware, deployment.layout
-    changed = {f"{name} +{STEP * 100:.0f} %": moved(deployment, one, layout) for name, one in _more(machine).items()}
+    changed = {f"{name} +{STEP * 100:.0f} %": with_layout(deployment, one, layout) for name, one in _more(machine).items()}
     if deployment.kv.bytes_per_element > dtype("fp8").bytes_per_element:
-        changed["fp8 KV"] = moved(replace(deployment, kv=dtype("fp8")), machine, layout)
-    return {name: float(ability(demand, one).most[0]) / carried - 1 for name, one in changed.items()}
+        changed["fp8 KV"] = with_layout(replace(deployment, kv=dtype("fp8")), machine, layout)
+    return {name: float(max_load(demand, one).most[0]) / carried - 1 for name, one in changed.items()}
 
 
 def _more(machine: Hardware) -> dict[str, Hardware]:
-    """The machine with a tenth more of each figure."""
+    """The machine with each figure raised by `STEP`."""
     device, more = machine.device, 1 + STEP
     memory, link = device.memory, machine.link
 

@@ -15,7 +15,7 @@ QWEN = CONFIGS / "qwen3-8b.json"
 
 PRINTED = """\
 name: deepseek-v3
-sources: []  # to be filled in: https addresses of the config.json and of what else the figures come from
+sources: []  # to be filled in: https addresses of the config.json and of other sources
 context: 163840
 vocab: 129280
 hidden: 7168
@@ -109,13 +109,13 @@ BAD = {
     "empty": ("", ":1: not valid JSON: Expecting value"),
     "list": ("[1]", ": expected a JSON object of keys and values"),
     "twice": ('{"hidden_size": 1, "hidden_size": 2}', ": hidden_size: given more than once"),
-    "deep": ("[" * 100_000, ": nests beyond any configuration"),
+    "deep": ("[" * 100_000, ": nested too deeply"),
     "digits": ('{"hidden_size": ' + "9" * 5000 + "}", ": Exceeds the limit"),
     "nan": ('{"model_type": "llama", "vocab_size": NaN}', ": vocab_size: expected a whole number from 1 to 1000000000, got nan"),
     "infinite": ('{"model_type": "llama", "vocab_size": Infinity}', ": vocab_size: expected a whole number from 1 to 1000000000, got inf"),
-    "large": ('{"a": "' + "x" * 1_000_001 + '"}', ": larger than 1,000,000 bytes"),
+    "large": ('{"a": "' + "x" * 1_000_001 + '"}', ": larger than the limit of 1,000,000 bytes"),
     "yaml": ("name: x\nvocab: 1\n", ":1: not valid JSON"),
-    "no-model": ('{"architectures": ["X"]}', ": model_type is missing: no Hugging Face model configuration"),
+    "no-model": ('{"architectures": ["X"]}', ": model_type is missing: not a Hugging Face model configuration"),
     "odd-heads": (
         '{"model_type": "llama", "hidden_size": 64, "num_attention_heads": 5, "num_key_value_heads": 2, "head_dim": 8, "num_hidden_layers": 2,'
         ' "intermediate_size": 8, "vocab_size": 8, "max_position_embeddings": 8}',
@@ -139,11 +139,11 @@ def test_a_wrong_byte_and_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe{}")
     assert "byte 0 is not UTF-8 text" in refused(f"models import {tmp_path}")
     (tmp_path / "config.json").unlink()
-    assert f"error: {tmp_path}: holds no config.json" in refused(f"models import {tmp_path}")
-    assert f"error: {tmp_path}: holds no config.json" in refused(f"max-batch {tmp_path} h100-sxm")
+    assert f"error: {tmp_path}: contains no config.json" in refused(f"models import {tmp_path}")
+    assert f"error: {tmp_path}: contains no config.json" in refused(f"max-batch {tmp_path} h100-sxm")
     assert "No such file" in refused(f"models import {tmp_path / 'other.json'}")
     os.symlink(tmp_path / "nowhere", tmp_path / "config.json")
-    assert "holds no config.json" in refused(f"models import {tmp_path}")
+    assert "contains no config.json" in refused(f"models import {tmp_path}")
     os.mkfifo(tmp_path / "pipe.json")
     assert "not a regular file" in refused(f"models import {tmp_path / 'pipe.json'}")
 
@@ -160,9 +160,9 @@ def test_a_yaml_file_needs_no_import(tmp_path: Path) -> None:
         ("models import", "Missing argument 'PATH'"),
         (f"models import {QWEN} --name 'a b'", "name: expected a name of letters, digits and . _ + -"),
         (f"models import {QWEN} --name ''", "name: expected a name of letters"),
-        (f"models import {QWEN} --name a -o b.yaml", "name: 'a' must equal the file's name 'b'"),
+        (f"models import {QWEN} --name a -o b.yaml", "--name: 'a' must equal the file name 'b'"),
         (f"models import {QWEN} -o 'a b.yaml'", "name: expected a name of letters"),
-        (f"models import {QWEN} -o ''", "output: a file's name is missing"),
+        (f"models import {QWEN} -o ''", "--output: the file name is empty"),
         (f"models import {QWEN} -o /nonexistent/a.yaml", "cannot be written: No such file or directory"),
         (f"models import {QWEN} -o /tmp", "is a directory"),
         ("models import nowhere", "cannot be read: No such file"),

@@ -77,7 +77,7 @@ def test_a_release_that_keeps_attention_and_two_layers() -> None:
     kept += [f"model.layers.{i}.mlp.{part}_proj" for i in (0, 125) for part in ("gate", "up", "down")]
     found = changed("llama-3.1-405b", quantization_config={"quant_method": "fbgemm_fp8", "modules_to_not_convert": kept})
     assert (found.dtypes.default, found.dtypes.mlp, found.dtypes.head) == ("bf16", "fp8", None)
-    assert found.notes == "Of the 126 layers with mlp, 2 are bf16: told as if all were alike."
+    assert found.notes == "Of the 126 layers with mlp, 2 are bf16; recorded with the majority dtype."
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,16 @@ def test_groups_with_targets_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("quantisation", "complaint"),
     [
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "quant_method 'bitsandbytes' cannot be described yet"),
-        ({"quant_method": "fp8", "weight_block_size": [64, 64]}, "weight_block_size [64, 64] cannot be described yet"),
-        ({"quant_method": "gptq", "bits": 3, "group_size": 128}, "3-bit integers in groups of 128 cannot be described yet"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "not supported: quant_method 'bitsandbytes'"),
+        ({"quant_method": "fp8", "weight_block_size": [64, 64]}, "not supported: weight_block_size [64, 64]"),
+        ({"quant_method": "gptq", "bits": 3, "group_size": 128}, "not supported: 3-bit integers in groups of 128"),
         ({"quant_method": "gptq", "group_size": 128}, "bits is missing"),
-        ({"quant_algo": "MIXED_PRECISION"}, "quant_algo 'MIXED_PRECISION' cannot be described yet"),
+        ({"quant_algo": "MIXED_PRECISION"}, "not supported: quant_algo 'MIXED_PRECISION'"),
         ({"quant_method": "compressed-tensors"}, "config_groups is missing"),
-        (group(num_bits=6, type="float", strategy="channel"), "6-bit weights of type 'float' in groups of None cannot be described yet"),
-        ({"quant_method": "fp8", "modules_to_not_convert": ["re:(a+)+$"]}, "the module pattern '(a+)+$' cannot be described yet"),
+        (group(num_bits=6, type="float", strategy="channel"), "not supported: 6-bit weights of type 'float' in groups of None"),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["re:(a+)+$"]}, "not supported: the module pattern '(a+)+$'"),
         ({"quant_method": "fp8", "modules_to_not_convert": ["re:" + ".*a" * 20]}, "the module pattern"),
-        ({"quant_method": "fp8", "modules_to_not_convert": ["re:(a"]}, "the module pattern '(a' is no regular expression"),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["re:(a"]}, "the module pattern '(a' is not a valid regular expression"),
         ({"quant_method": "fp8", "modules_to_not_convert": "lm_head"}, "modules_to_not_convert: expected a list of words"),
     ],
 )

@@ -1,0 +1,217 @@
+"""Flags of engines' command lines: which option of roofcalc each stands for, how its value is read, and which have no effect here.
+
+vLLM (`vllm serve`), SGLang (`sglang.launch_server`), TensorRT-LLM (`trtllm-serve`) and llama.cpp (`llama-server`); the flags are those
+that their own `--help` lists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from roofcalc.commands.options import Options
+from roofcalc.errors import RoofcalcError
+
+Value = Callable[[str], Any]
+
+
+class Flag(NamedTuple):
+    """What a flag means here.
+
+    Attributes
+    ----------
+    option : str
+        Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft"; empty where it has none.
+    value : callable
+        Reads the text that follows.
+    switch : bool
+        No value follows.
+    why : str
+        For a flag that matters and is not calculated: what it would change.
+    """
+
+    option: str = ""
+    value: Value = str
+    switch: bool = False
+    why: str = ""
+
+
+def tokens(text: str) -> int | None:
+    """A number of tokens: `32768`, `32k` (thousand), `32K` (1024); None for `auto`, -1 and 0."""
+    if text.lower() in ("auto", "-1", "0"):
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text)
+    if match is None:
+        raise RoofcalcError(f"{text!r}: expected a number of tokens")
+    unit = {"": 1, "k": 1000, "K": 1024, "m": 10**6, "M": 2**20, "g": 10**9, "G": 2**30}[match.group(2)]
+    return round(float(match.group(1)) * unit)
+
+
+def count(text: str) -> int:
+    """A whole number."""
+    if not re.fullmatch(r"\d{1,9}", text):
+        raise RoofcalcError(f"{text!r}: expected a whole number")
+    return int(text)
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        return float(text)
+    except ValueError:
+        raise RoofcalcError(f"{text!r}: expected a fraction") from None
+
+
+_CACHE = {"auto": None, "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "float32": "fp32", "f32": "fp32"}
+
+
+def cache_dtype(text: str) -> str | None:
+    """Dtype of the KV cache; None for the checkpoint's own."""
+    name = text.lower()
+    return "fp8" if name.startswith("fp8") else _CACHE.get(name, name)
+
+
+_QUANTISATION = {
+    **dict.fromkeys(("awq_marlin", "awq"), "awq"),
+    **dict.fromkeys(("gptq_marlin", "gptq_marlin_24", "gptq_bitblas", "gptq", "marlin"), "gptq"),
+    **dict.fromkeys(("fp8", "fbgemm_fp8", "ptpc_fp8", "w8a8_fp8", "modelopt", "modelopt_fp8"), "fp8"),
+    **dict.fromkeys(("modelopt_fp4", "modelopt_mixed", "nvfp4", "petit_nvfp4"), "nvfp4"),
+    **dict.fromkeys(("bitsandbytes", "bnb"), "nf4"),
+    **dict.fromkeys(("w8a8_int8", "int8"), "w8a8"),
+    **dict.fromkeys(("experts_int8", "moe_wna16"), "experts=int8"),
+    "mxfp4": "mxfp4",
+}
+
+
+def quantisation(text: str) -> str | None:
+    """A weights recipe; None where the checkpoint's own files decide (compressed-tensors, gguf)."""
+    return _QUANTISATION.get(text.lower())
+
+
+def speculation(text: str) -> dict[str, Any]:
+    """vLLM's JSON for speculative decoding."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise RoofcalcError(f"{text!r}: expected JSON, such as {{\"method\": \"ngram\", \"num_speculative_tokens\": 3}}") from None
+    return given if isinstance(given, dict) else {}
+
+
+_OFFLOADED = "weights or experts outside the device's memory are not calculated"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_VLLM = {
+    **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
+    **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),
+    **dict.fromkeys(("--pipeline-parallel-size", "-pp"), Flag("pp", count)),
+    **dict.fromkeys(("--data-parallel-size", "-dp"), Flag("dp", count)),
+    **dict.fromkeys(("--decode-context-parallel-size", "-dcp"), Flag("dcp", count)),
+    **dict.fromkeys(("--enable-expert-parallel", "-ep"), Flag("ep", switch=True)),
+    "--max-model-len": Flag("seq", tokens),
+    "--gpu-memory-utilization": Flag("util", fraction),
+    "--kv-cache-dtype": Flag("kv", cache_dtype),
+    **dict.fromkeys(("--quantization", "-q"), Flag("weights", quantisation)),
+    "--max-num-seqs": Flag("max_seqs", tokens),
+    "--max-num-batched-tokens": Flag("max_batched_tokens", tokens),
+    "--block-size": Flag("kv_block", count),
+    "--speculative-config": Flag("draft", speculation, why=_DRAFTED),
+    "--num-speculative-tokens": Flag(why=_DRAFTED),
+    "--speculative-model": Flag(why=_DRAFTED),
+    "--cpu-offload-gb": Flag(why=_OFFLOADED),
+    "--kv-cache-memory-bytes": Flag(why="the cache is what --util leaves, not a size of its own"),
+    "--num-gpu-blocks-override": Flag(why="the cache is what --util leaves, not a size of its own"),
+    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
+    "--max-loras": Flag(why="adapters take memory that is not counted"),
+    "--hf-overrides": Flag(why="name a config.json, or give --set model.…"),
+    "--rope-scaling": Flag(why="name a config.json, or give --set model.context=…"),
+}
+_SGLANG = {
+    **dict.fromkeys(("--model-path", "--model"), Flag("model")),
+    **dict.fromkeys(("--tp", "--tp-size", "--tensor-parallel-size"), Flag("tp", count)),
+    **dict.fromkeys(("--pp", "--pp-size", "--pipeline-parallel-size"), Flag("pp", count)),
+    **dict.fromkeys(("--dp", "--dp-size", "--data-parallel-size"), Flag("dp", count)),
+    **dict.fromkeys(("--ep", "--ep-size", "--expert-parallel-size"), Flag("ep", count)),
+    **dict.fromkeys(("--enable-ep-moe", "--enable-deepep-moe"), Flag("ep", switch=True)),
+    "--enable-dp-attention": Flag("dp_attention", switch=True),
+    "--context-length": Flag("seq", tokens),
+    "--mem-fraction-static": Flag("util", fraction),
+    "--kv-cache-dtype": Flag("kv", cache_dtype),
+    "--quantization": Flag("weights", quantisation),
+    "--max-running-requests": Flag("max_seqs", tokens),
+    "--chunked-prefill-size": Flag("max_batched_tokens", tokens),
+    "--page-size": Flag("kv_block", count),
+    "--cpu-offload-gb": Flag(why=_OFFLOADED),
+    "--max-total-tokens": Flag(why="the cache is what --util leaves, not a size of its own"),
+    "--speculative-algorithm": Flag(why=_DRAFTED),
+    "--speculative-num-steps": Flag(why=_DRAFTED),
+    "--speculative-num-draft-tokens": Flag(why=_DRAFTED),
+    "--speculative-draft-model-path": Flag(why=_DRAFTED),
+    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
+}
+_SHARE_OF_FREE = "it is a share of what weights and buffers leave, which needs the engine's memory rules (--engine tensorrt-llm)"
+_TRTLLM = {
+    **dict.fromkeys(("--model", "--model-path"), Flag("model")),
+    **dict.fromkeys(("--tp-size", "--tp", "--tensor-parallel-size"), Flag("tp", count)),
+    **dict.fromkeys(("--pp-size", "--pp", "--pipeline-parallel-size"), Flag("pp", count)),
+    **dict.fromkeys(("--ep-size", "--ep", "--moe-expert-parallel-size"), Flag("ep", count)),
+    "--max-seq-len": Flag("seq", tokens),
+    "--max-batch-size": Flag("max_seqs", tokens),
+    "--max-num-tokens": Flag("max_batched_tokens", tokens),
+    **dict.fromkeys(("--kv-cache-free-gpu-memory-fraction", "--free-gpu-memory-fraction"), Flag("util", fraction)),
+    "--kv-cache-dtype": Flag("kv", cache_dtype),
+    "--extra-llm-api-options": Flag(why="the file's options are not read"),
+    "--config": Flag(why="the file's options are not read"),
+}
+_LLAMA = {
+    **dict.fromkeys(("--model", "-m", "--hf-repo", "-hf", "-hfr"), Flag("model")),
+    **dict.fromkeys(("--hf-file", "-hff"), Flag("model")),
+    **dict.fromkeys(("--ctx-size", "-c"), Flag("seq", tokens)),
+    **dict.fromkeys(("--parallel", "-np"), Flag("slots", tokens)),
+    **dict.fromkeys(("--cache-type-k", "-ctk"), Flag("kv", cache_dtype)),
+    **dict.fromkeys(("--cache-type-v", "-ctv"), Flag("kv_values", cache_dtype)),
+    **dict.fromkeys(("--split-mode", "-sm"), Flag("split")),
+    **dict.fromkeys(("--ubatch-size", "-ub"), Flag("max_batched_tokens", tokens)),
+    **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers")),
+    **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag(switch=True, why=_OFFLOADED)),
+    **dict.fromkeys(("--n-cpu-moe", "-ncmoe", "--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
+    **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
+    **dict.fromkeys(("--model-draft", "-md", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
+    **dict.fromkeys(("--lora",), Flag(why="adapters take memory that is not counted")),
+}
+TABLES = {"vllm": _VLLM, "sglang": _SGLANG, "tensorrt-llm": _TRTLLM, "llama.cpp": _LLAMA}
+_TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "llama.cpp": "llama.cpp"}
+
+# what the shell calls options of the API, where it is another name; and the nearest option where there is none of its own
+_SHELL = {"reserve_gb": "--reserve", "slots": "--batch", "kv_values": "--kv", "dp_attention": "--dp", "split": "--tp or --pp"}
+_INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance", "gpu_layers": ""}
+
+
+def shell_name(option: str) -> str:
+    """The option of the command line that a flag's option has."""
+    if option == "model":
+        return "MODEL, the first argument"
+    if option in _SHELL:
+        return _SHELL[option]
+    if option in _INSTEAD and (option == "draft" or option not in Options.__annotations__):
+        return _INSTEAD[option]
+    return f"--{option.replace('_', '-')}"
+
+
+def plain(flag: str) -> str:
+    """A flag with hyphens, without its value: TensorRT-LLM takes underscores too."""
+    name = flag.partition("=")[0]
+    return name.replace("_", "-") if name.startswith("--") else name
+
+
+def hint(name: str) -> str | None:
+    """What an engine's flag is called here, for whoever gives it to a command of ours; None for other words."""
+    wanted = plain(name)
+    for engine, table in TABLES.items():
+        flag = table.get(wanted)
+        if flag is None:
+            continue
+        ours = shell_name(flag.option) if flag.option else ""
+        here = f"here {ours}" if ours else f"not calculated here: {flag.why}" if flag.why else "without effect here"
+        return f"{wanted} is a flag of {_TITLES[engine]}; {here} (`roofcalc from 'COMMAND LINE' HARDWARE` takes a whole start)"
+    return None

@@ -1,0 +1,163 @@
+"""An engine's command line -> the model, the devices and the options that it stands for."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Any, NamedTuple
+
+from roofcalc.commands.engine_flags import TABLES, Flag, plain
+from roofcalc.commands.options import Options
+from roofcalc.errors import RoofcalcError
+
+# what begins an engine's command, and the words behind it that are no flags
+_STARTS = (
+    ("vllm", re.compile(r"(?:^|\s|/)vllm\s+serve(?=\s|$)")),
+    ("vllm", re.compile(r"(?:^|\s)(?:python3?\s+)?-m\s+vllm\.entrypoints\.(?:openai\.)?api_server(?=\s|$)")),
+    ("vllm", re.compile(r"(?:^|\s)\S*vllm/vllm-\S+(?=\s|$)")),  # docker run … vllm/vllm-openai:latest --model …
+    ("sglang", re.compile(r"(?:^|\s)(?:python3?\s+)?-m\s+sglang\.launch_server(?=\s|$)")),
+    ("sglang", re.compile(r"(?:^|\s|/)sglang\s+serve(?=\s|$)")),
+    ("tensorrt-llm", re.compile(r"(?:^|\s|/)trtllm-serve(?:\s+serve)?(?=\s|$)")),
+    ("llama.cpp", re.compile(r"(?:^|\s|/)(?:llama-server|llama-cli|llama-bench)(?:\.exe)?(?=\s|$)")),
+    ("llama.cpp", re.compile(r"(?:^|\s|/)ollama\s+(?:run|serve|pull)(?=\s|$)")),
+)
+_SWITCH = re.compile(r"--?(?:no-|enable-|disable-|trust-|enforce-|async-|skip-|log-|use-|verbose|flash-attn$|mlock|jinja|fa$|v$|cnv$|cb$)")
+
+
+class Start(NamedTuple):
+    """A start of an engine.
+
+    Attributes
+    ----------
+    engine : str
+        vllm, sglang, tensorrt-llm or llama.cpp.
+    model : str
+    seq : int or None
+        Longest sequence; None where the model's own context holds.
+    batch : int or None
+        Sequences at once, where the line fixes them (llama.cpp's slots).
+    devices : int or None
+        What the degrees multiply to; None where the engine takes all that it finds (llama.cpp).
+    options : dict
+        Options of the API.
+    ignored : tuple of str
+        Flags without effect.
+    notes : tuple of str
+        What was taken, and what matters and is not calculated.
+    """
+
+    engine: str
+    model: str
+    seq: int | None
+    batch: int | None
+    devices: int | None
+    options: dict[str, Any]
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def parse(line: str) -> Start:
+    """The start that a command line stands for.
+
+    Raises
+    ------
+    RoofcalcError
+        No engine that is known, no model, or a value that cannot be read.
+    """
+    text = re.sub(r"\\\r?\n", " ", line).strip()
+    found = [(match.start(), -match.end(), engine, match) for engine, start in _STARTS if (match := start.search(text))]
+    if not found:
+        raise RoofcalcError(
+            f"from: {text[:60]!r} starts no engine that is known; expected `vllm serve MODEL …`, `python -m sglang.launch_server …`, "
+            "`trtllm-serve MODEL …` or `llama-server -m FILE …`, in quotes"
+        )
+    _, _, engine, match = min(found)
+    try:
+        words = shlex.split(text[match.end() :])
+    except ValueError as error:
+        raise RoofcalcError(f"from: {error} in the command line") from None
+    return _meant(engine, *_read(engine, words))
+
+
+def _read(engine: str, words: list[str]) -> tuple[dict[str, tuple[str, Flag, Any]], list[str], list[str]]:
+    """Flags by option, with what was written; words that are no flags; flags without effect."""
+    table = TABLES[engine]
+    given: dict[str, tuple[str, Flag, Any]] = {}
+    bare: list[str] = []
+    ignored: list[str] = []
+    at = 0
+    while at < len(words):
+        word = words[at]
+        at += 1
+        if not re.match(r"--?[a-zA-Z]", word):
+            bare.append(word)
+            continue
+        name, equals, value = word.partition("=")
+        name = plain(name)
+        flag = table.get(name)
+        follows = at < len(words) and not re.match(r"--?[a-zA-Z]", words[at])
+        if flag is None:
+            if not equals and follows and not _SWITCH.match(name) and (bare or at + 1 < len(words) or engine == "llama.cpp"):
+                value = words[at]
+                at += 1
+            ignored.append(f"{name} {value}".strip())
+            continue
+        if not flag.switch and not equals:
+            if not follows:
+                raise RoofcalcError(f"from: {name} needs a value")
+            value = words[at]
+            at += 1
+        elif flag.switch and follows and words[at].lower() in ("true", "false"):
+            value = words[at].lower()
+            at += 1
+        if flag.switch and value == "false":
+            continue
+        try:
+            meant = True if flag.switch else flag.value(value)
+        except RoofcalcError as error:
+            raise RoofcalcError(f"from: {name} {error}") from None
+        given[flag.option or name] = f"{name} {'' if flag.switch else value}".strip(), flag, meant
+    return given, bare, ignored
+
+
+def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str], ignored: list[str]) -> Start:
+    value = {option: meant for option, (_, _, meant) in given.items()}
+    notes = [f"{written}: not calculated here: {flag.why}" for written, flag, _ in given.values() if flag.why]
+    model = value.get("model") or next(iter(bare), None)
+    if model is None:
+        raise RoofcalcError("from: the command line names no model (`vllm serve MODEL`, `--model-path MODEL`, `-m FILE`)")
+    degrees = {name: value.get(name) or 1 for name in ("tp", "pp", "dp")}
+    if value.get("dp_attention"):  # data-parallel attention within the tensor group
+        degrees["tp"] = max(degrees["tp"] // degrees["dp"], 1)
+    devices: int | None = degrees["tp"] * degrees["pp"] * degrees["dp"]
+    options: dict[str, Any] = dict(degrees)
+    if engine == "llama.cpp":
+        devices = None
+        options = {"tp": 1, "dp": 1} if value.get("split", "layer") != "row" else {"pp": 1, "dp": 1}  # layers over all devices, or rows
+        layers = str(value.get("gpu_layers", "all"))
+        if layers.isdigit() and int(layers) < 30:
+            notes.append(f"-ngl {layers}: layers that stay on the CPU are not calculated; all are taken to be on the device")
+        if value.get("kv_values") not in (None, value.get("kv")):
+            notes.append(f"-ctv {value['kv_values']}: keys and values of different types are not calculated; both are taken as the keys'")
+    experts = value.get("ep")
+    if experts is True or (isinstance(experts, int) and experts > 1):
+        options["ep"] = degrees["tp"] * degrees["dp"]
+        if experts is not True and experts != options["ep"]:
+            notes.append(f"ep {experts}: experts are split over all ranks or spread over all of them; taken as {options['ep']}")
+    for name in ("util", "kv", "weights", "kv_block", "dcp", "max_seqs", "max_batched_tokens"):
+        if value.get(name) is None:
+            continue
+        if name not in Options.__annotations__:
+            notes.append(f"{given[name][0]}: needs an engine's memory rules, which are not there")
+            continue
+        options[name] = value[name]
+    has_rules = "max_seqs" in Options.__annotations__
+    if has_rules:
+        options["engine"] = engine
+    elif engine == "tensorrt-llm" and options.pop("util", None) is not None:
+        notes.append(f"{given['util'][0]}: a share of what weights and buffers leave, not of the memory; not taken")
+    slots = value.get("slots") or (1 if engine == "llama.cpp" else None)
+    seq = value.get("seq")
+    if slots and seq:
+        seq = seq // slots  # llama.cpp divides its context among the slots
+    return Start(engine, model, seq, slots, devices, options, tuple(ignored), tuple(notes))

@@ -1,0 +1,102 @@
+"""What an engine's start holds: memory and the largest batch of a `vllm serve …` line and its like."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from roofcalc.catalog import lookup
+from roofcalc.commands import max_batch, memory
+from roofcalc.commands.arguments import Names, Numbers, names
+from roofcalc.commands.engine_start import Start, parse
+from roofcalc.commands.options import Options
+from roofcalc.commands.request import Request
+from roofcalc.commands.workload import batch_sizes
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError
+from roofcalc.physics.memory import batch_memory
+from roofcalc.report import columns
+from roofcalc.report.table import Table
+from roofcalc.solvers import fit_advice
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHARED = {column.name for column in columns.MEMORY}
+COLUMNS = (*columns.MEMORY, *(column for column in columns.MAX_BATCH if column.name not in _SHARED and column.name != "min_interactivity_tok_s"))
+
+
+def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batch: Numbers | None = None, **options: Unpack[Options]) -> Table:
+    """Memory and the largest batch of the engine that a command line starts.
+
+    Parameters
+    ----------
+    line : str
+        Of vLLM, SGLang, TensorRT-LLM's trtllm-serve or llama.cpp, such as "vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4".
+    hardware
+        Devices; where the line fixes their number, a device without a count is taken so many times.
+    seq, batch
+        In place of the line's longest sequence, and of one sequence (llama.cpp: of its slots).
+    options
+        In place of what the line says.
+
+    Returns
+    -------
+    Table
+        One row per hardware, context and batch: the columns of `memory`, then those of `max_batch` without a least interactivity. Flags
+        that were taken, that have no effect and that are not calculated are notes.
+
+    Raises
+    ------
+    RoofcalcError
+        No engine or model in the line, a value that cannot be read, or what `memory` refuses.
+    """
+    start = parse(line)
+    machines = [_machine(start, name) for name in names(hardware, "hardware")]
+    request = Request("from", COLUMNS, start.model, machines, {**start.options, **options})  # type: ignore[typeddict-item]
+    _say(request, start)
+    batches = batch_sizes(batch, start.batch or 1)
+    for deployment, changes in request.deployments():
+        contexts = np.array([float(start.seq or deployment.model.context)]) if seq is None else request.contexts(deployment.model, seq)
+        request.note_context(deployment.model, contexts)
+        if not (fitting := batch_memory(deployment, contexts)).all():
+            request.note(fit_advice.what_would_fit(deployment, float(contexts[np.argmin(fitting)])))
+        request.fill(deployment, changes, (contexts, batches), partial(_rows, deployment))
+    return request.answer()
+
+
+def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+    most = max_batch.rows(deployment, None, None, seq, np.zeros(seq.shape))
+    return {**{name: value for name, value in most.items() if name != "min_interactivity_tok_s"}, **memory.rows(deployment, seq, batch)}
+
+
+def _machine(start: Start, name: str) -> str:
+    """The hardware with as many devices as the start takes.
+
+    Raises
+    ------
+    RoofcalcError
+        A system or a number of devices that the start's degrees do not take.
+    """
+    if start.devices is None:
+        return name
+    machine = lookup.hardware(name)[0]
+    if machine.count == start.devices:
+        return name
+    degrees = f"the line starts {start.devices} (tp × pp × dp)"
+    if machine.system is not None or (machine.count < start.devices and machine.count > 1):
+        raise RoofcalcError(f"from: {machine.name} has {machine.count} devices, and {degrees}; name {start.devices} of them: {start.devices}xDEVICE")
+    return f"{start.devices}x{re.sub(r'^(?:[0-9]+x)+', '', machine.name)}"
+
+
+def _say(request: Request, start: Start) -> None:
+    taken = [f"{name} {value}" for name, value in start.options.items() if value is not None]
+    taken += [f"seq {start.seq}"] if start.seq else []
+    request.note(f"from a start of {start.engine}: {', '.join(taken)}")
+    for text in start.notes:
+        request.note(text)
+    if start.ignored:
+        request.note(f"without effect here: {', '.join(start.ignored)}")

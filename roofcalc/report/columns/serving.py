@@ -1,0 +1,103 @@
+"""Columns of max-batch, interactivity, memory, prefill, frontier and plan."""
+
+from roofcalc.report.columns.shared import (
+    BATCH,
+    BATCH_MEMORY,
+    CACHED,
+    DEGREES,
+    FITS,
+    GENERATION,
+    INTERACTIVITY,
+    KV_PER_SEQ,
+    LIMITED_BY,
+    MIN_INTERACTIVITY,
+    NEW,
+    PER_DEVICE,
+    SEQ,
+    STEP,
+    THROUGHPUT,
+    TTFT,
+    USD_PER_MTOK_OUT,
+    WEIGHTS_GB,
+)
+from roofcalc.report.table import Column
+
+MAX_BATCH = (
+    SEQ,
+    MIN_INTERACTIVITY,
+    Column("max_batch", "max batch", "", "largest batch that fits in memory and meets the required speed", "count", 9),
+    LIMITED_BY,
+    BATCH_MEMORY,
+    Column("batch_interactivity", "batch by speed", "", "largest batch that meets the required speed", "count", 7),
+    INTERACTIVITY,
+    STEP,
+    THROUGHPUT,
+    PER_DEVICE,
+    KV_PER_SEQ,
+    WEIGHTS_GB,
+)
+
+INTERACTIVITY_ROWS = (SEQ, BATCH, INTERACTIVITY, LIMITED_BY, STEP, THROUGHPUT, PER_DEVICE, FITS)
+
+MEMORY = (
+    SEQ,
+    BATCH,
+    WEIGHTS_GB._replace(keep=9),
+    Column("kv_gb", "KV", "GB", "KV cache and recurrent state of the batch (vote: of one query), over all devices", "number", 9),
+    Column("free_gb", "free", "GB", "capacity minus weights, KV cache, activations and runtime; negative where they do not fit", "number", 9),
+    Column("capacity_gb", "capacity", "GB", "memory of all devices × util − reserve", "number", 8),
+    FITS,
+    Column("max_context", "max context", "tokens", "longest context at which this batch fits in memory", "count", 8),
+    BATCH_MEMORY,
+    Column("activations_gb", "activations", "GB", "activations of the engine's largest step, over all devices; 0 without an engine", "number", 4),
+    Column("runtime_gb", "runtime", "GB", "the engine's context, graphs and communication buffers; 0 without an engine", "number", 4),
+    Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5),
+    Column("max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5),
+)
+
+PREFILL = (
+    NEW,
+    CACHED,
+    BATCH,
+    TTFT._replace(keep=9),
+    Column("prefill_tok_s", "prefill", "tok/s", "prompt tokens computed per second by the whole system", "number", 8),
+    LIMITED_BY,
+)
+
+FRONTIER = (
+    SEQ,
+    *DEGREES,
+    BATCH,
+    INTERACTIVITY._replace(keep=9),
+    PER_DEVICE._replace(keep=9),
+    LIMITED_BY._replace(keep=7),
+)
+FRONTIER_DISAGGREGATED = (
+    TTFT._replace(keep=7),
+    Column("prefill_per_decode", "prefill per decode", "", "devices of the prefill pool per device of the decode pool", "number", 8),
+    Column("prefill_devices", "prefill devices", "", "devices per replica of the prefill pool", "count", 7),
+    *(
+        Column(f"prefill_{one.name}", f"prefill {one.label}", "", f"{one.meaning} of the prefill pool", "count", 4)
+        for one in DEGREES
+        if one.name != "dcp"
+    ),
+)
+
+PLAN = (
+    Column("devices", "devices", "", "total devices, including spares", "count", 9),
+    Column("replicas", "replicas", "", "replicas of the layout, including spares", "count", 9),
+    *(one for one in DEGREES if one.name != "dcp"),
+    BATCH,
+    INTERACTIVITY._replace(keep=9),
+    TTFT._replace(keep=8),
+    USD_PER_MTOK_OUT._replace(keep=7),
+    LIMITED_BY._replace(keep=8),
+)
+PLAN_LIMITS = (SEQ._replace(keep=6), MIN_INTERACTIVITY._replace(keep=5))
+PLAN_MORE = (
+    Column("usd_per_hour", "cost", "USD/h", "cost of all devices per hour", "number", 6),
+    Column("relief", "relief", "", "single change that adds most capacity: 10 % more of a resource, or a narrower KV dtype", "text", 5),
+    Column("relief_gain", "gain", "", "fraction by which the capacity of a replica then increases", "number", 5),
+)
+REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
+SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)

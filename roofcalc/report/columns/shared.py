@@ -1,0 +1,81 @@
+"""Columns that several commands print: the case, the assumptions, and common results."""
+
+from roofcalc.report.table import Column
+
+CASE = (
+    Column("model", "model", "", "catalog name of the model", "text", 9, "case"),
+    Column("hardware", "hardware", "", "number and catalog name of the devices, or name of the system", "text", 9, "case"),
+    Column("weights", "weights", "", "dtype of the weights; native: as in the checkpoint", "text", 8, "case"),
+    Column("kv", "KV", "", "dtype of the KV cache", "text", 8, "case"),
+)
+
+ASSUMED = (
+    Column("assume", "preset", "", "assumption preset", "text", 1, "assumed"),
+    Column("overlap", "overlap", "", "which of compute, memory traffic and communication overlap", "text", 1, "assumed"),
+    Column("network", "network", "", "network model: bandwidth-limited collectives, or free (ideal)", "text", 1, "assumed"),
+    Column("compute", "compute", "", "compute format of GEMMs", "text", 1, "assumed"),
+    Column("mbu", "mbu", "", "achieved fraction of memory bandwidth; empty in typical: per operation, as measured", "number", 1, "assumed"),
+    Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s; empty in typical: per operation, as measured", "number", 1, "assumed"),
+    Column("link", "link", "", "achieved fraction of link bandwidth; empty in typical: per message, as measured", "number", 1, "assumed"),
+    Column("util", "util", "", "usable fraction of device memory", "number", 1, "assumed"),
+    Column("reserve_gb", "reserve", "GB", "memory per device kept free", "number", 1, "assumed"),
+    Column("capacity", "capacity", "", "memory size used: nominal, visible, binary, largest, engine (its runtime's)", "text", 1, "assumed"),
+    Column("kv_policy", "KV policy", "", "windowed layers store their window, the whole context (full), or as the engine", "text", 1, "assumed"),
+    Column("kv_block", "KV block", "", "KV block size: each sequence is rounded up to a multiple of this many tokens", "count", 1, "assumed"),
+    Column("tp", "tp", "", "tensor-parallel degree", "count", 1, "assumed"),
+    Column("pp", "pp", "", "pipeline-parallel degree", "count", 1, "assumed"),
+    Column("dp", "dp", "", "data-parallel degree", "count", 1, "assumed"),
+    Column("ep", "ep", "", "expert-parallel degree", "count", 1, "assumed"),
+    Column("dcp", "dcp", "", "decode context-parallel degree", "count", 1, "assumed"),
+)
+
+WHERE_GIVEN = (
+    Column("isl", "prompt", "tokens", "input tokens per request (their mean over a mix)", "count", 1, "assumed"),
+    Column("osl", "output", "tokens", "output tokens per request (their mean over a mix)", "count", 1, "assumed"),
+    Column("kv_at", "KV at", "", "KV cache length that must fit: at the end of the generation, or its mean", "text", 1, "assumed"),
+    Column("chunk", "chunk", "tokens", "maximum tokens per prefill chunk", "count", 1, "assumed"),
+    Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
+    Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
+    Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
+    Column("imbalance", "imbalance", "", "load of the busiest expert rank relative to the mean", "number", 1, "assumed"),
+    Column("redundant_experts", "redundant experts", "", "redundant expert copies per layer", "count", 1, "assumed"),
+    Column("activations", "activations", "", "whether the memory traffic of GEMM inputs and outputs is counted", "flag", 1, "assumed"),
+    Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),
+    Column("acceptance", "acceptance", "", "probability that a drafted token is accepted", "number", 1, "assumed"),
+    Column("draft_model", "draft model", "", "model that drafts", "text", 1, "assumed"),
+    Column("mtp", "mtp", "", "whether the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
+    Column("engine", "engine", "", "inference engine whose memory rules, and in typical overheads, apply", "text", 1, "assumed"),
+    Column("memory_rules", "memory rules", "", "engine and first release of the memory rules that apply; none: no engine", "text", 1, "assumed"),
+    Column("timings", "timings", "", "engine whose measured overheads are used in typical; pooled: all engines together", "text", 1, "assumed"),
+    Column("max_batched_tokens", "batched tokens", "tokens", "tokens of the engine's largest step", "count", 1, "assumed"),
+    Column("max_seqs", "max sequences", "", "sequences of one replica at a time", "count", 1, "assumed"),
+    Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
+    Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
+    Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
+    Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
+)
+
+DEGREES = tuple(column._replace(keep=8, role="result") for column in ASSUMED if column.name in ("tp", "pp", "dp", "ep", "dcp"))
+
+SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's KV cache, with the one being generated", "count", 9)
+NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
+BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
+CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
+LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network) or requirement", "text", 9)
+INTERACTIVITY = Column("interactivity_tok_s", "interactivity", "tok/s/user", "decode speed per user", "number", 8)
+STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
+THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens per second of the whole system", "number", 5)
+PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "output tokens per second and device", "number", 3)
+FITS = Column("fits_memory", "fits", "", "whether the batch fits in memory", "flag", 9)
+BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "largest batch that fits in memory", "count", 7)
+WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas", "number", 2)
+KV_PER_SEQ = Column("kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence, over all devices", "number", 4)
+TTFT = Column("ttft_ms", "first token", "ms", "time to first token", "number", 5)
+SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
+MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
+MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
+USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
+GENERATION = (
+    TTFT,
+    Column("requests_per_s", "requests", "1/s", "requests completed per second by the whole system, their prefill included", "number", 5),
+)

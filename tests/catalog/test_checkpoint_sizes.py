@@ -1,0 +1,118 @@
+"""Sizes of published checkpoints, computed from the model's shapes and the recipe of its weights, beside the published bytes."""
+
+import pytest
+
+from roofcalc.catalog import lookup
+from roofcalc.catalog.checkpoints import Checkpoint, checkpoint, checkpoints
+from roofcalc.deployment.deployment import deploy
+from roofcalc.deployment.speculative import with_drafts
+from roofcalc.physics.memory import weight_bytes
+from roofcalc.specs import gguf_kinds
+
+ONE = lookup.hardware("h100-sxm")[0]
+VOCABULARY = 10e6  # a GGUF file holds its tokens and merges too: 7.8 MB of Llama 3, which matters beside a model of 1B
+SIZED = [row for row in checkpoints() if row.published_bytes]
+BITS_FROM_SIZE = "unsloth/DeepSeek-R1-GGUF"  # whose recipes are means that these sizes give: no check
+
+# Differences that have another cause than the recipe.
+EXCEPTIONS = {
+    "microsoft/phi-4-gguf phi-4-IQ3_XXS.gguf": "made without an importance matrix, so that down projections are Q4_K and Q3_K",
+    "bartowski/Mixtral-8x22B-v0.1-GGUF Mixtral-8x22B-v0.1-IQ4_XS.gguf": "made without an importance matrix: an eighth of the down projections in Q5_K",
+    "gpt4all/gpt4all-falcon gpt4all-falcon-newbpe-q4_0.gguf": "holds the tied head a second time",
+    "ollama/deepseek-r1:8b": "Ollama's own quantiser keeps more tensors wide",
+    "Kaleto/Llama-3.3-70B-Instruct-NVFP4": "published as 40 GB, which is 39.8 GiB",
+    "panoyo9829/llava-v1.6-mistral-7b-bnb-4bit": "published as 4.6 GB, to 2 %, and with a quantised encoder",
+    "meta-llama/Llama-3.1-405B-Instruct-FP8": "memory after loading, with what an engine adds",
+}
+
+
+def name(row: Checkpoint) -> str:
+    return f"{row.repo_id} {row.file}".strip()
+
+
+def size(model_name: str, weights: str, mtp: str = "", towers: bool = True) -> float:
+    model = lookup.model(model_name)[0]
+    alone = deploy(model, ONE, weights=weights, tp=1, pp=1)
+    total = weight_bytes(alone, alone.stages[0])
+    if mtp and model.mtp:
+        draft = with_drafts(deploy(model, ONE, weights=mtp, tp=1, pp=1), None, 0.5, None, True).draft
+        assert draft and draft.deployment
+        total += model.mtp.heads * weight_bytes(draft.deployment, draft.deployment.stages[0])
+    return total - (0 if towers else 2 * sum(model.excluded.values()))
+
+
+def difference(row: Checkpoint) -> float:
+    """Relative; a published size counts up to half its last digit either way."""
+    assert row.published_bytes and row.precision_bytes
+    encoders = row.format not in ("gguf", "ollama", "mlx")  # in files of their own
+    found = size(row.model, row.weights, row.mtp, encoders) - row.published_bytes
+    spare = row.precision_bytes / 2 + (VOCABULARY if row.format in ("gguf", "ollama") else 0)
+    return max(0.0, abs(found) - spare) / row.published_bytes
+
+
+@pytest.mark.parametrize("row", [row for row in SIZED if row.repo_id != BITS_FROM_SIZE], ids=name)
+def test_the_size_is_the_published_one(row: Checkpoint) -> None:
+    allowed = 0.01 if row.format in ("gguf", "ollama") else 0.015
+    if name(row) in EXCEPTIONS:
+        assert allowed < difference(row) < 0.07 or row.precision_bytes > 1e8 or row.format == "loaded", "no exception any more"
+    else:
+        assert difference(row) <= allowed
+
+
+def test_exceptions_are_few_and_rows_of_the_table() -> None:
+    assert EXCEPTIONS.keys() <= {name(row) for row in SIZED} and len(EXCEPTIONS) <= 7
+
+
+def test_every_gguf_kind_but_three_is_checked_against_two_files() -> None:
+    """Q2_K_S, TQ2_0 and MXFP4 beside Q8_0 of models other than gpt-oss have no published size in the table."""
+    counted: dict[str, int] = {}
+    for row in SIZED:
+        if row.format in ("gguf", "ollama") and gguf_kinds.canonical(row.weights) and name(row) not in EXCEPTIONS:
+            counted[row.weights] = counted.get(row.weights, 0) + 1
+    missing = {kind for kind in gguf_kinds.KINDS if gguf_kinds.canonical(kind) == kind and counted.get(kind, 0) < 2}
+    assert missing == {"q2_k_s", "tq1_0", "tq2_0", "q5_1"}
+    assert counted["q5_1"] == counted["tq1_0"] == 1
+
+
+def test_other_formats_are_checked_too() -> None:
+    kinds = {"fp8": 4, "awq": 8, "gptq": 5, "nvfp4": 5, "mlx": 10}
+    for kind, least in kinds.items():
+        rows = [row for row in SIZED if kind in f"{row.format} {row.kind} {row.weights}" and name(row) not in EXCEPTIONS]
+        assert len(rows) >= least, kind
+
+
+# Bytes of the tensors of nvidia's NVFP4 checkpoints, encoders and multi-token-prediction layers left out. [GB]
+@pytest.mark.parametrize(
+    ("repo_id", "gb"),
+    [
+        ("nvidia/Gemma-4-31B-IT-NVFP4", 31.48),
+        ("nvidia/Gemma-4-26B-A4B-NVFP4", 17.64),
+        ("nvidia/Qwen3.5-122B-A10B-NVFP4", 77.52),
+        ("nvidia/Qwen3.5-397B-A17B-NVFP4", 237.0),
+        ("nvidia/Kimi-K2.6-NVFP4", 594.2),
+        ("nvidia/Kimi-K2.7-Code-NVFP4", 594.2),
+        ("nvidia/DeepSeek-V3.1-NVFP4", 386.4),
+        ("nvidia/DeepSeek-V3.2-NVFP4", 388.1),
+        ("nvidia/DeepSeek-V4-Flash-NVFP4", 164.3),
+        ("nvidia/DeepSeek-V4-Pro-NVFP4", 898.1),
+    ],
+)
+def test_mixes_of_nvfp4_checkpoints(repo_id: str, gb: float) -> None:
+    found = checkpoint(repo_id)
+    assert found and size(*found, towers=False) / 1e9 == pytest.approx(gb, rel=3e-3)
+
+
+def test_bitsandbytes() -> None:
+    """unsloth/llama-3-8b-Instruct-bnb-4bit: a download of 5.70 GB; vLLM loaded unsloth's Llama 3.1 8B into 5.3541 GiB."""
+    assert size("llama-3-8b", "bnb-4bit") == pytest.approx(5.70e9, abs=5e6)
+    assert size("llama-3.1-8b", "bnb-4bit") == pytest.approx(5.3541 * 2**30, rel=0.01)
+
+
+def test_a_repository_by_name_kind_and_file() -> None:
+    assert checkpoint("Meta-Llama/Llama-3.1-405B-Instruct-FP8") == ("llama-3.1-405b", "mlp@1-124=fp8")
+    assert checkpoint("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:IQ2_M") == ("llama-3.1-8b", "iq2_m")
+    assert checkpoint("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF", "Meta-Llama-3.1-8B-Instruct-Q6_K.gguf") == ("llama-3.1-8b", "q6_k")
+    assert checkpoint("bartowski/Mistral-7B-Instruct-v0.3-GGUF") == ("mistral-7b-v0.3", "q4_k_m")
+    assert checkpoint("TheBloke/Xwin-LM-70B-V0.1-GPTQ") == ("llama-2-70b", "int4-channel")
+    assert checkpoint("nobody/Nothing-AWQ") is None
+    assert checkpoint("bartowski/Mistral-7B-Instruct-v0.3-GGUF:Q9_K") is None
