@@ -152,7 +152,7 @@ def test_memory_draws_the_published_limits() -> None:
         "KV cache (GB)",
     ):
         assert part in text
-    assert "llama-3.1-405b on 8xh100-sxm, fp8 weights, bf16 KV, batch 32" in text and "tp 8" in text and "hollow ones do not" in text
+    assert "llama-3.1-405b on 8xh100-sxm, all=fp8 weights, bf16 KV, batch 32" in text and "tp 8" in text and "hollow ones do not" in text
     levels = {round(float(line.get_ydata()[0]), 1) for line in plot(TABLES["memory"]()).axes[0].lines if len(set(line.get_ydata())) == 1}  # type: ignore[arg-type,index]
     assert {640.0, 234.1} <= levels
 

@@ -59,14 +59,17 @@ def test_the_words_people_use(word: str, label: str, linear: str, ends: str) -> 
     assert names("llama-3.1-8b", word, "attention", "mlp", "embed") == [linear, linear, ends]
 
 
-@pytest.mark.parametrize("text", ["mlp=fp8 attention=bf16", "mlp=fp8+attention=bf16", " attention = bf16 ; mlp=fp8", "fp8 attention=bf16", "attention=bf16 fp8"])
+@pytest.mark.parametrize(
+    "text", ["mlp=fp8 attention=bf16", "mlp=fp8+attention=bf16", " attention = bf16 ; mlp=fp8", "fp8 attention=bf16", "attention=bf16 fp8"]
+)
 def test_mixes_by_class(text: str) -> None:
     assert names("llama-3.1-8b", text, "attention", "mlp", "embed", "head", "norm") == ["bf16", "fp8", "bf16", "bf16", "bf16"]
 
 
 def test_a_narrower_selector_wins_in_any_order() -> None:
     for text in ("all=fp8 mlp=int8 experts=nvfp4", "experts=nvfp4 mlp=int8 all=fp8"):
-        assert names("deepseek-v3", text, "attention", "mlp", "experts", "shared", "head", "router") == ["fp8", "int8", "nvfp4", "int8", "fp8", "bf16"]
+        found = names("deepseek-v3", text, "attention", "mlp", "experts", "shared", "head", "router")
+        assert found == ["fp8", "int8", "nvfp4", "int8", "fp8", "bf16"]
 
 
 def test_classes_without_an_item_are_16_bit_or_the_checkpoint_s() -> None:
