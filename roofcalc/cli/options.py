@@ -120,11 +120,12 @@ PRECISION = (
         "weights",
         "--weights",
         _PRECISION,
-        "Dtype of all weight matrices: bf16, fp8, int4-g128, nvfp4, q4_k_m ...",
+        "fp8, int4, nvfp4, ... (the blocks' linear layers), all=fp8 (every matrix), awq, gptq, w4a16, bnb-4bit, mlx-4bit, q4_k_m, ..., "
+        "or by class of tensors: 'mlp=fp8 attention=bf16'.",
         "native: as in the checkpoint",
-        metavar="DTYPE",
+        metavar="RECIPE",
     ),
-    Option("kv", "--kv", _PRECISION, "Dtype of the KV cache.", "the checkpoint's 16-bit type", metavar="DTYPE"),
+    Option("kv", "--kv", _PRECISION, "Dtype of the KV cache.", "auto: the checkpoint's, else its 16-bit type", metavar="DTYPE"),
     Option("compute", "--compute", _PRECISION, "Compute format of GEMMs.", "from the dtypes of weights and activations", metavar="FORMAT"),
     Option("comm_dtype", "--comm-dtype", _PRECISION, "Dtype of all-reduces.", "16-bit", metavar="DTYPE"),
     Option(
