@@ -17,6 +17,7 @@ from roofcalc.solvers import progress
 
 FORMATS = ("table", "csv", "json", "md")
 TEXT_FORMATS = ("text", "md")
+UNITS = ("gb", "gib")
 PAGES = (".html", ".htm")
 SUFFIXES = {".csv": "csv", ".json": "json", ".md": "md"}
 OTHERS = {  # endings of files that hold something else than what a command prints, and what to write in place of them
@@ -184,7 +185,9 @@ def _print_notes(answered: Any, quiet: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def emit(table: Table, format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
+def emit(
+    table: Table, format: str | None, output: str | None, columns: str | None, unit: str | None, require: list[str] | None, quiet: bool
+) -> None:
     """Prints a table in the form asked for, its notes on stderr; exit code 3 where a requirement or the table's own checks fail.
 
     Raises
@@ -199,6 +202,8 @@ def emit(table: Table, format: str | None, output: str | None, columns: str | No
     if chosen not in FORMATS:
         raise RoofcalcError(f"format: {chosen!r} is none of {', '.join(FORMATS)}{did_you_mean(chosen, FORMATS)}")
     unmet = _requirements(table, require) if require else ()
+    if unit is not None:
+        table = _in_unit(table, unit, chosen)
     shown = [table.column(name.strip()) for name in columns.split(",")] if columns is not None else []
     progress.allow(path is not None or not sys.stdout.isatty())  # never amid the rows themselves
     lines = _lines(table, chosen, shown, to_file=path is not None)
@@ -219,7 +224,29 @@ def _requirements(table: Table, texts: list[str]) -> Iterator[str]:
     return require.failures(table, [require.parse(text, table) for text in texts])
 
 
-def emit_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: list[str] | None, quiet: bool) -> None:
+def _in_unit(table: Table, unit: str, format: str) -> Table:
+    """A table with memory in the unit asked for.
+
+    Raises
+    ------
+    RoofcalcError
+        No such unit, or a format whose columns are always in GB.
+    """
+    chosen = unit.strip().lower()
+    if chosen not in UNITS:
+        raise RoofcalcError(f"unit: {unit!r} is none of {', '.join(UNITS)}{did_you_mean(chosen, UNITS)}")
+    if chosen == "gb":
+        return table
+    if format not in ("table", "md"):
+        raise RoofcalcError(f"unit: {format} keeps GB, as its columns are called; gib is for tables (-f table, -f md)")
+    from roofcalc.report.gibibytes import in_gib
+
+    return in_gib(table)
+
+
+def emit_text(
+    lines: list[str], format: str | None, output: str | None, columns: str | None, unit: str | None, require: list[str] | None, quiet: bool
+) -> None:
     """Prints finished text, which is no table.
 
     Raises
@@ -229,8 +256,8 @@ def emit_text(lines: list[str], format: str | None, output: str | None, columns:
     """
     from roofcalc.report.writers import write
 
-    if format is not None or columns is not None or require:
-        raise RoofcalcError("format, columns, require: they are of tables, and this is text")
+    if format is not None or columns is not None or unit is not None or require:
+        raise RoofcalcError("format, columns, unit, require: they are of tables, and this is text")
     write(iter(lines), _path(output))
 
 

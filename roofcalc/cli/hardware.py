@@ -32,6 +32,7 @@ LIST = command(
     "Every device and system of the catalogs, or those that are asked for.",
     (
         "roofcalc hardware list",
+        "roofcalc hardware list 4090",
         "roofcalc hardware list --vendor nvidia --kind device --dtype fp8 --min-memory-gb 80 --sort bandwidth",
         "roofcalc hardware list --systems",
     ),

@@ -31,7 +31,7 @@ LIST = command(
     models_list,
     MODEL_FILTERS,
     "Every model of the catalogs, or those that are asked for.",
-    ("roofcalc models list", "roofcalc models list --kind dense --sort params"),
+    ("roofcalc models list", "roofcalc models list llama", "roofcalc models list --kind dense --sort params"),
 )
 SHOW = command(
     "show",

@@ -209,7 +209,13 @@ _DEGREES = {
 }
 LAYOUT = tuple(_option(name, "Layout", f"--{name}", f"{what} [{usual}]", metavar="N") for name, (what, usual) in _DEGREES.items())
 ASSUMPTIONS = (
-    _option("assume", "Assumptions", "--assume", "Preset; each of the following overrides its part. [roofline]", metavar=_one_of("assume")),
+    _option(
+        "assume",
+        "Assumptions",
+        "--assume",
+        "Preset, or several with commas between; each of the following overrides its part. [roofline]",
+        metavar=_one_of("assume"),
+    ),
     _option("engine", "Assumptions", "--engine", "In typical: the engine whose exposed time and kernels are meant. [all together]", metavar="NAME"),
     _option(
         "overlap",
@@ -269,7 +275,8 @@ WHAT_IF = (
 OUTPUT = (
     _option("format", "Output", "--format|-f", "How to print. [table, or what --output's name says]", metavar="table|csv|json|md"),
     _option("output", "Output", "--output|-o", "Write to a file: whole or not at all; - is standard output.", metavar="FILE"),
-    _option("columns", "Output", "--columns", "Only these columns, in this order.", metavar="A,B"),
+    _option("columns", "Output", "--columns", "Only these columns, in this order: their names, or the words of the header.", metavar="A,B"),
+    _option("unit", "Output", "--unit", "Memory in tables: GB is 10^9 bytes, GiB 2^30; csv and json keep GB. [gb]", metavar="gb|gib"),
     _option("require", "Output", "--require", "Exit 3 unless every row satisfies it: 'max_batch>=64'. Repeatable.", metavar="CONDITION", many=True),
     _option("quiet", "Output", "--quiet|-q", "No notes.", bool),
 )
@@ -288,7 +295,9 @@ FILES = _argument("files", "YAML files, or directories of them. [the built-in ca
 FAMILY = _option("family", CATALOG, "--family", "Only these families, as the entries name them; several with commas between.", metavar="A,B")
 SORT = _option("sort", CATALOG, "--sort", "By this column; numbers from the largest down.", metavar="COLUMN")
 YAML = _option("yaml", CATALOG, "--yaml", "One entry as a whole file, ready to copy and edit.", bool)
+SEARCHED = _argument("search", "Words of a name, alias, title, family or maker.", required=False)
 HARDWARE_FILTERS = (
+    SEARCHED,
     _option("vendor", CATALOG, "--vendor", "Only by these makers, of the system or of its devices.", metavar="A,B"),
     FAMILY,
     _option("kind", CATALOG, "--kind", "Only devices, or only systems.", metavar="device|system"),
@@ -298,6 +307,7 @@ HARDWARE_FILTERS = (
     SORT,
 )
 MODEL_FILTERS = (
+    SEARCHED,
     FAMILY,
     _option("publisher", CATALOG, "--publisher|--vendor", "Only by these publishers; several with commas between.", metavar="A,B"),
     _option("kind", CATALOG, "--kind", "Only of these kinds.", metavar="dense|moe|hybrid|recurrent"),

@@ -26,7 +26,7 @@ class Options(TypedDict, total=False):
         narrower, else 16-bit) and back (16-bit).
     tp, pp, dp, ep, dcp : int or list of int
         Tensor, pipeline, data, expert and decode context parallel degrees; what is left out is filled in.
-    assume : "roofline", "bound" or "typical"
+    assume : "roofline", "bound" or "typical", or a list of them
         The preset that the following override one by one.
     engine : str
         In `typical`: an engine with measurements of its own.
@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
     dp: Numbers | None
     ep: Numbers | None
     dcp: Numbers | None
-    assume: str
+    assume: Names
     engine: str | None
     overlap: str | None
     network: str | None

@@ -144,20 +144,20 @@ def plan(
         loads["rate"] = positive(requests_per_second, "requests_per_second", 1e-9, 1e9)
     had = None if devices is None else np.sort(whole(devices, "devices", MAX_DEVICES))
     lost = 0 if spare is None else int(whole(single(spare, "spare", 0, MAX_DEVICES), "spare", MAX_DEVICES, 0)[0])
-    found: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    searches = list(request.searches())
-    for own, machine, changes, precisions in searches:
+    found: dict[tuple[str, tuple[Change, ...], str], list[Plan]] = {}
+    for own, machine, changes, precisions in request.searches():
         context = min(SEARCHED_SEQ, own.context) if seq is None and not generations else seq
         demand = _demand(request, own, context, isl, osl, mix, kv_at, chunk, loads)
-        if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
+        if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are made at once")
         market = Market(machine, had, lost, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
             alone = request.deployed(own, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            found.setdefault((own.name, changes), []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
+            key = own.name, changes, alone.assumptions.assume
+            found.setdefault(key, []).extend(plans(demand, alone, market, request.degrees(), request.table.executor))
     shared = {"kv_at": kv_at or "end", "chunk": chunk, "mix": mix, "spare": lost}
     say = sum(map(len, found.values())) <= MOST_SAID
-    ordered = [(one, changes) for (_, changes), some in found.items() for one in _ordered(some, least or LEAST[0])]
+    ordered = [(one, changes) for (_, changes, _), some in found.items() for one in _ordered(some, least or LEAST[0])]
     with closing(mapped(None, lambda one: _add_plan(request, *one, shared, say), ordered)) as each:
         deque(each, maxlen=0)
     if not say:

@@ -75,7 +75,9 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], name)
                 chosen[name] = int(number) if number.is_integer() else number
-        self.assumptions = assumptions(options.get("assume") or "roofline", **chosen)
+        presets = list(dict.fromkeys(words(options.get("assume") or "roofline", "assume")))
+        self.presets = [assumptions(preset, **chosen) for preset in presets]
+        self.assumptions = self.presets[0]  # those of the deployment or search under way
 
     def note(self, text: str) -> None:
         if text not in self.table.notes:
@@ -85,14 +87,21 @@ class Request:
         """Every combination, in the order in which the lists were given."""
         degrees = list(product(*(degrees_of(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for (weights, kv), layout, changes in product(self.precisions(model_name), degrees, self.sweeps):
+            for (weights, kv), layout, changes, preset in product(self.precisions(model_name), degrees, self.sweeps, self.presets):
+                self.assumptions = preset
                 model, machine = self._model(model_name, changes), self._machine(machine_name, changes)
                 yield self.deployed(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
 
     def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...], list[tuple[str, str]]]]:
         """Every model, machine and change, for questions that look for the layout themselves, among precisions too."""
-        for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
+        for model_name, machine_name, changes, preset in product(self.models, self.machines, self.sweeps, self.presets):
+            self.assumptions = preset
             yield self._model(model_name, changes), self._machine(machine_name, changes), changes, self.precisions(model_name)
+
+    @property
+    def searched(self) -> int:
+        """How many `searches` there are."""
+        return len(self.models) * len(self.machines) * len(self.sweeps) * len(self.presets)
 
     def precisions(self, model: str | Model) -> list[tuple[str, str]]:
         """Recipes of weights and dtypes of the cache, every combination; where none is given, the recipe that the model's name gives."""
@@ -189,6 +198,10 @@ class Request:
             return some if some.size else np.array([float(own)])
         asked = whole(seq, "seq", MAX_TOKENS)
         self.beyond(model, asked)
+        short = asked[(asked < own) & (asked % 1000 == 0) & (asked / 1000 * 1024 == own)]
+        if isinstance(seq, str) and short.size:
+            thousands = f"{short[0] / 1000:g}"
+            self.note(f"{thousands}k is {short[0]:,.0f} tokens; {model.name}'s limit is {own:,} ({thousands}Ki)")
         return asked
 
     def beyond(self, model: Model, seq: NDArray[Any]) -> None:

@@ -1,11 +1,11 @@
 """`hardware list` and `hardware show`: devices and systems as tables."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
-from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
+from roofcalc.commands.catalog_list.rows import Row, among, arranged, found_by, natural, readable, wanted
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Column, Table
 from roofcalc.specs.device import FORMATS, Hardware, Hosts, Link
@@ -45,6 +45,7 @@ _SYSTEMS = (
 
 
 def hardware_list(
+    search: str | None = None,
     *,
     vendor: str | None = None,
     family: str | None = None,
@@ -58,6 +59,8 @@ def hardware_list(
 
     Parameters
     ----------
+    search : str
+        Only entries with these words in the name, aliases, title, maker or family, of a system or its devices.
     vendor, family, kind, dtype : str
         Only entries by these makers (of the system or of its devices), of these families, "device" or "system", with
         peaks in all these formats; comma lists.
@@ -75,6 +78,11 @@ def hardware_list(
     """
     table = Table("hardware list", _SYSTEMS if systems else _HARDWARE)
     entries = list(readable(table, "hardware", lookup.hardware))
+    known = len(entries)
+    if search is not None:
+        entries = [one for one in entries if found_by(search, *_searched(one))]
+        if not entries:
+            table.notes.append(f"none of the {known} entries has {search!r} in its name, aliases, title, family or maker")
     vendors = wanted("vendor", vendor, [name for one in entries for name in _vendors(one)])
     families = wanted("family", family, [one.device.family for one in entries])
     kinds = wanted("kind", kind, _KINDS)
@@ -93,6 +101,14 @@ def hardware_list(
         and (one.system or not systems)
     ]
     return arranged(table, rows, sort)
+
+
+def _searched(one: Hardware) -> Iterator[str | Iterable[str] | None]:
+    """What a search looks at: of a system, the names of its device too."""
+    for record in (one.system, one.device):
+        if record is not None:
+            yield from (record.name, record.aliases, record.title, record.vendor)
+    yield one.device.family
 
 
 def hardware_show(hardware: str | Sequence[str]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_list.figures import Figure, Shown, doubts, show, split, words
-from roofcalc.commands.catalog_list.rows import Row, among, arranged, natural, readable, wanted
+from roofcalc.commands.catalog_list.rows import Row, among, arranged, found_by, natural, readable, wanted
 from roofcalc.report.table import Column, Table
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Model
@@ -27,6 +27,7 @@ _MODELS = (
 
 
 def models_list(
+    search: str | None = None,
     *,
     family: str | None = None,
     publisher: str | None = None,
@@ -37,6 +38,8 @@ def models_list(
 
     Parameters
     ----------
+    search : str
+        Only models with these words in their name, aliases, title, family or publisher.
     family, publisher, kind : str
         Only models of these families, by these publishers, of these kinds (dense, moe, hybrid, recurrent); comma lists.
     sort : str
@@ -52,6 +55,9 @@ def models_list(
     families = wanted("family", family, [model.family for model in models])
     publishers = wanted("publisher", publisher, [model.publisher for model in models])
     kinds = wanted("kind", kind, _KINDS)
+    models = [one for one in models if found_by(search, one.name, one.aliases, one.title, one.family, one.publisher)]
+    if search is not None and not models:
+        table.notes.append(f"no model has {search!r} in its name, aliases, title, family or publisher")
     chosen = [one for one in models if among(families, one.family) and among(publishers, one.publisher) and among(kinds, kind_of(one))]
     return arranged(table, [_row(model) for model in chosen], sort)
 
