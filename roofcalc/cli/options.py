@@ -182,10 +182,11 @@ PRECISION = (
         "weights",
         "Precision",
         "--weights",
-        "Dtype of every weight matrix: bf16, fp8, int4-g128, nvfp4, q4_k_m … [native: the checkpoint's]",
-        metavar="DTYPE",
+        "fp8, int4, nvfp4 … (the blocks' linear layers), all=fp8 (every matrix), awq, gptq, w4a16, bnb-4bit, mlx-4bit, q4_k_m …, or classes: "
+        "'mlp=fp8 attention=bf16' [native: the checkpoint's]",
+        metavar="RECIPE",
     ),
-    _option("kv", "Precision", "--kv", "Dtype of the KV cache. [the checkpoint's 16-bit type]", metavar="DTYPE"),
+    _option("kv", "Precision", "--kv", "Dtype of the KV cache. [auto: the checkpoint's, else its 16-bit type]", metavar="DTYPE"),
     _option("compute", "Precision", "--compute", "Format of linear operations. [what weights and activations ask for]", metavar="FORMAT"),
     _option("comm_dtype", "Precision", "--comm-dtype", "Dtype of all-reduces. [16-bit]", metavar="DTYPE"),
     _option(

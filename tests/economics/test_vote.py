@@ -152,7 +152,7 @@ def test_accuracy_and_what_a_solved_query_costs() -> None:
 
 
 def test_a_verifier_is_paid_and_waited_for() -> None:
-    line = "vote llama-3.1-70b 4xh100-sxm --weights fp8 --prefix 2k --suffix 1k --usd-per-hour 3.6"
+    line = "vote llama-3.1-70b 4xh100-sxm --weights all=fp8 --prefix 2k --suffix 1k --usd-per-hour 3.6"
     one, five = rows(f"{line} --streams 1,5 --verifier llama-3.1-8b")
     without = rows(f"{line} --streams 1,5")
     assert one == without[0]  # one answer leaves nothing to choose
@@ -164,15 +164,15 @@ def test_a_verifier_is_paid_and_waited_for() -> None:
     assert floor < extra < 2.5 * floor
     assert float(five["latency_s"]) > float(without[1]["latency_s"])
     notes = run(f"{line} --verifier llama-3.1-8b").stderr
-    assert "verifier: llama-3.1-8b on its own 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
+    assert "verifier: llama-3.1-8b on its own 4xh100-sxm, all=fp8 weights, tp 4, pp 1, dp 1" in notes
 
 
 def test_records_drafts_and_defaults() -> None:
     judge = lookup.model("llama-3.1-8b")[0]
-    table = rc.vote("llama-3.1-70b", "4xh100-sxm", prefix=1000, suffix=[100, 200], verifier=judge, weights="fp8", usd_per_hour=1, accuracy=0.7)
+    table = rc.vote("llama-3.1-70b", "4xh100-sxm", prefix=1000, suffix=[100, 200], verifier=judge, weights="all=fp8", usd_per_hour=1, accuracy=0.7)
     assert len(table) == 4 and (table["verifier_accuracy"][2:] > 0.7).all()
     assert "streams: 1,5 (--streams)" in table.notes and any("at least 30 tok/s for each stream" in text for text in table.notes)
-    given = {"streams": 5, "prefix": 1000, "suffix": 500, "weights": "fp8", "usd_per_hour": 1, "interactivity": 150}
+    given = {"streams": 5, "prefix": 1000, "suffix": 500, "weights": "all=fp8", "usd_per_hour": 1, "interactivity": 150}
     plain = rc.vote("llama-3.1-70b", "4xh100-sxm", **given)  # type: ignore[arg-type]
     drafted = rc.vote("llama-3.1-70b", "4xh100-sxm", draft=3, acceptance=0.8, **given)  # type: ignore[arg-type]
     assert drafted["queries"][0] > plain["queries"][0] and drafted["usd_per_query"][0] < plain["usd_per_query"][0]

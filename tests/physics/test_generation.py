@@ -131,7 +131,7 @@ def test_one_request_at_a_time_takes_its_first_token_and_its_steps(tp: int, pp: 
 
 
 def test_requests_and_columns_of_generations() -> None:
-    for row in rows("interactivity llama-3.1-70b 8xh100-sxm --weights fp8 --isl 8k,100 --osl 1k,1 --batch 1,300 --tp 2,8"):
+    for row in rows("interactivity llama-3.1-70b 8xh100-sxm --weights all=fp8 --isl 8k,100 --osl 1k,1 --batch 1,300 --tp 2,8"):
         assert float(row["requests_per_s"]) * int(row["osl"]) == pytest.approx(float(row["throughput_tok_s"]), rel=1e-12)
         assert int(row["seq"]) == int(row["isl"]) + int(row["osl"]) and row["kv_at"] == "end"
         assert float(row["interactivity_tok_s"]) == pytest.approx(1e3 / float(row["step_ms"]), rel=1e-12)
