@@ -159,7 +159,12 @@ SEARCHED_LAYOUT = tuple(option._replace(default="all valid degrees") for option 
 _ASSUMPTIONS = "Assumptions"
 ASSUMPTIONS = (
     Option(
-        "assume", "--assume", _ASSUMPTIONS, "Assumption preset; the options below override single values.", "roofline", metavar=_choices("assume")
+        "assume",
+        "--assume",
+        _ASSUMPTIONS,
+        "Assumption preset, or several; the options below override single values.",
+        "roofline",
+        metavar=_choices("assume"),
     ),
     Option(
         "engine",
@@ -231,7 +236,14 @@ _OUTPUT = "Output"
 OUTPUT = (
     Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
     Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),
-    Option("columns", "--columns", _OUTPUT, "Print only these columns, in this order (`roofcalc columns COMMAND` lists them).", metavar="A,B"),
+    Option(
+        "columns",
+        "--columns",
+        _OUTPUT,
+        "Print only these columns, in this order: names (`roofcalc columns COMMAND` lists them) or words of the header.",
+        metavar="A,B",
+    ),
+    Option("unit", "--unit", _OUTPUT, "Memory in tables: GB is 10^9 bytes, GiB 2^30; csv and json keep GB.", "gb", metavar="gb|gib"),
     Option(
         "require",
         "--require",
@@ -265,7 +277,9 @@ FILES = _argument("files", "YAML files, or directories of them.", "the built-in 
 FAMILY = Option("family", "--family", FILTERS, "Only these families, as the entries name them; comma-separated.", metavar="A,B")
 SORT = Option("sort", "--sort", FILTERS, "Sort by this column; numbers descending.", metavar="COLUMN")
 YAML = Option("yaml", "--yaml", _OUTPUT, "Print one entry as a complete file, to copy and edit.", kind=bool)
+SEARCHED = _argument("search", "Words of a name, alias, title, family or vendor.", required=False)
 HARDWARE_FILTERS = (
+    SEARCHED,
     Option("vendor", "--vendor", FILTERS, "Only these vendors, of the system or of its devices.", metavar="A,B"),
     FAMILY,
     Option("kind", "--kind", FILTERS, "Only devices, or only systems.", metavar="device|system"),
@@ -275,6 +289,7 @@ HARDWARE_FILTERS = (
     SORT,
 )
 MODEL_FILTERS = (
+    SEARCHED,
     FAMILY,
     Option("publisher", "--publisher|--vendor", FILTERS, "Only these publishers; comma-separated.", metavar="A,B"),
     Option("kind", "--kind", FILTERS, "Only this kind of model.", metavar="dense|moe|hybrid|recurrent"),

@@ -26,7 +26,7 @@ class Options(TypedDict, total=False):
         narrower, otherwise 16-bit) and combine (16-bit).
     tp, pp, dp, ep, dcp : int or list of int
         Tensor, pipeline, data, expert and decode-context parallel degrees; degrees that are not given are chosen.
-    assume : "roofline", "bound" or "typical"
+    assume : "roofline", "bound" or "typical", or a list of them
         The preset; the options below override its values one by one.
     engine : str
         In `typical`: the serving engine whose measurements are used.
@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
     dp: Numbers | None
     ep: Numbers | None
     dcp: Numbers | None
-    assume: str
+    assume: Names
     engine: str | None
     overlap: str | None
     network: str | None
