@@ -141,7 +141,7 @@ def _of_layout(query: FrontierQuery, deployment: Deployment, number: int) -> Poi
     step = work.step(deployment)
     served = np.where(kept, batch, 1.0)
     seconds = np.asarray(step.seconds(served))
-    interactivity = deployment.accepted / seconds
+    interactivity = deployment.accepted / (seconds if query.disaggregated else np.asarray(work.served_step(step).seconds(served)))
     system = served * interactivity if query.disaggregated else work.throughput(deployment, step, served, seconds)
     point, place = np.nonzero(kept)
     chosen = (point, place)
