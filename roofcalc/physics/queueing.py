@@ -52,7 +52,7 @@ def queue_wait_s(rate: Any, prompts: Prompts) -> NDArray[Any]:
     return np.asarray(queued + prompts.step_s / 2)
 
 
-@formula("p_later = busy·exp(−busy·time/queue)")
+@formula("p_later = busy·exp(−busy·wait/queue)")
 def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
     """The time to first token that `percent` of the requests do not exceed; inf where the queue grows without end.
 

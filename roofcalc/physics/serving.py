@@ -93,10 +93,11 @@ class ServedStep(Record):
 
 
 @formula(
-    "TPOT = T_step/A + max(0, prompts − T_first)/osl",
-    "throughput = B·osl/(osl·TPOT + T_first)",
-    "wait = (B_r − 1)·A·T_occupied/(2·osl)",
+    "others = max(0, prompts − T_first)",
+    "wait = others·min(A/(2·osl), 0.5)",
     "TTFT = T_first + wait",
+    "TPOT = T_step/A + (others − wait)/osl",
+    "throughput = B·osl/(osl·TPOT + TTFT)",
 )
 def served(
     deployment: Deployment,
