@@ -44,7 +44,7 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
-@formula("machine_s = suffix/A·T_step/queries + max(T_first/queries, T_prompt)", "latency_s = TTFT + suffix·TPOT")
+@formula("machine_s = suffix/throughput", "latency_s = TTFT + suffix·TPOT")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
     """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
 
@@ -66,7 +66,7 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     return Case(largest.max_batch, machine, latency, limited_by(paced, some))
 
 
-@formula("queries = floor(max_batch/streams)", "machine_s of unshared streams = streams·(suffix/A·T_step/max_batch + max(T_first/max_batch, T_prompt))")
+@formula("queries = floor(max_batch/streams)", "machine_s, unshared = streams·suffix/throughput")
 def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
     """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]"""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
