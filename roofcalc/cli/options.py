@@ -204,6 +204,15 @@ ASSUMPTIONS = (
         "architectural",
         metavar=_choices("kv_policy"),
     ),
+    Option(
+        "prefill",
+        "--prefill",
+        _ASSUMPTIONS,
+        "Prompts of other requests: before decode steps on the same devices, in chunks that ride on decode steps, or on other devices; "
+        "with --isl and --osl.",
+        "colocated",
+        metavar=_choices("prefill"),
+    ),
     Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
     Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
     Option("redundant_experts", "--redundant-experts", _ASSUMPTIONS, "Redundant expert copies per layer.", "0", metavar="N"),

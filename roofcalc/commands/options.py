@@ -30,7 +30,7 @@ class Options(TypedDict, total=False):
         The preset; the options below override its values one by one.
     engine : str
         In `typical`: the serving engine whose measurements are used.
-    overlap, network, capacity, kv_policy : str
+    overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
@@ -66,6 +66,7 @@ class Options(TypedDict, total=False):
     reserve_gb: float | None
     capacity: str | None
     kv_policy: str | None
+    prefill: str | None
     kv_block: int | None
     imbalance: float | None
     redundant_experts: int | None

@@ -245,7 +245,8 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
     """Result columns of a plan that meets its demand, at the requested load."""
     need, deployment, inventory = plan.need, plan.deployment, plan.inventory
     step, fits = need.step(deployment), need.fitting(deployment)
-    fast = solver.batch_interactivity(step, need.interactivity, fits.shape)
+    paced = need.served_step(step)
+    fast = solver.batch_interactivity(paced, need.interactivity, fits.shape)
     most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
         each = least_batch(need, step, need.rate / plan.replicas, most, prompts)
@@ -268,7 +269,7 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
         "devices": plan.devices,
         "replicas": plan.replicas + inventory.spares,
         "batch": batch,
-        "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
+        "interactivity_tok_s": deployment.accepted / np.asarray(paced.seconds(each)),
         "ttft_ms": prompts.first_s * 1e3,
         "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
         "limited_by": limit,

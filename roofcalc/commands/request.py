@@ -89,6 +89,10 @@ class Request:
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
+        if options.get("prefill") is not None and "isl" not in given and command not in ("cost", "plan"):
+            raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
+        if options.get("prefill") == "separate" and command in ("cost", "plan"):
+            raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
         optional = stated_assumptions(options, given, self.assumptions if self.machines else None)
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}

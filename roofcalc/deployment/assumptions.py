@@ -18,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("bandwidth", "ideal"),
     "capacity": ("nominal", "visible", "binary", "largest"),
     "kv_policy": ("architectural", "reserved"),
+    "prefill": ("colocated", "chunked", "separate"),
 }
 
 
@@ -54,6 +55,9 @@ class Assumptions(Record):
         Redundant copies of experts in each layer.
     activations : bool
         Count the activation traffic of GEMMs.
+    prefill : "colocated", "chunked" or "separate"
+        Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
+        or on other devices (`roofcalc.physics.serving`). Only for whole generations.
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
     """
@@ -75,6 +79,7 @@ class Assumptions(Record):
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    prefill: str = "colocated"
 
     @property
     def is_bound(self) -> bool:

@@ -227,6 +227,34 @@ def test_published_comparison_of_two_contexts_as_the_shell_asks_it() -> None:
     assert math.isclose(table["throughput_tok_s"][1], 368 * table["interactivity_tok_s"][1])
 
 
+def test_users_wait_for_the_prompts_of_others() -> None:
+    # Llama 3.1 70B, fp8 on 8 H100, 7,000 tokens in and 1,000 out. A step with B in flight takes 23.916 ms at 217 (1/41.81 tok/s) and
+    # 98.26 µs less for each sequence less: 7,500.5 tokens of mean context x 327,680 bytes / (8 x 3,350 GB/s) = 91.7 µs, and 160 all-
+    # reduces of 16,384 bytes, 1.125 times at 450 GB/s, 6.55 µs. A prompt takes the machine 114.56 ms. In a stay of 1,000 steps come 216
+    # other prompts: 23.916 + 216 x 0.11456 = 48.66 ms per token, 20.55 tok/s; 217 users of whom each is one prompt and 1,000 tokens make
+    # 217,000 / (23.916 + 217 x 0.11456) = 4,449 tok/s. 30 tok/s: 23.916 - 98.26e-3 (217 - B) + 0.11456 (B - 1) = 33.33 + 0.008 (half a
+    # token's wait before the first token), so that B = 145.03
+    table = rc.interactivity("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, batch=217)
+    assert table["decode_tok_s"][0] == pytest.approx(41.81, abs=0.01)
+    assert table["interactivity_tok_s"][0] == pytest.approx(20.55, abs=0.01)
+    assert table["throughput_tok_s"][0] == pytest.approx(4449, abs=1)
+    assert table["ttft_idle_ms"][0] == pytest.approx(114.56, abs=0.05)
+    # 216 other prompts in 1,000 tokens: half a token's worth of them comes before the prompt
+    assert table["ttft_ms"][0] == pytest.approx(114.56 * (1 + 216 / 2000), abs=0.05)
+    assert rc.max_batch("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, interactivity=30)["max_batch"][0] == 145
+
+
+def test_chunks_share_the_weights_of_a_step() -> None:
+    # Llama 3.1 8B, bf16, one H100, 64 in flight, 2,048 tokens in and 500 out, --prefill chunked --chunk 2048: 63/500 of the steps carry
+    # a prompt. 64 tokens read 13.96 GB in 4.167 ms, 2,112 take 13.96e9 x 2112 / 989.4e12 = 29.80 ms: 25.63 ms more,
+    # and 1.11 ms of the chunk's attention: 26.74 ms, where reading the weights again would add 4.17 ms
+    table = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=2048, osl=500, batch=64, chunk=2048, prefill="chunked")
+    more = 1e3 / table["interactivity_tok_s"][0] - 1e3 / table["decode_tok_s"][0]
+    linear, weights = 2 * 32 * 218_103_808 / 989.4e12, 2 * 32 * 218_103_808 / 3350e9
+    attention = 32 * 4 * 4096 * 2048 * 2049 / 2 / 989.4e12
+    assert more == pytest.approx(63 / 500 * (2112 * linear - weights + attention) * 1e3, rel=2e-3)
+
+
 def test_bound_by_hand() -> None:
     # B200: 15,140,388,864 bytes less the 126.5 MB that its cache may keep, at the 8,000 GB/s of the highest sheet
     seconds = decode(on("llama-3.1-8b", "b200-sxm", assume="bound"), 1000).seconds(1)
