@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from roofcalc.cli.app import app
 
 RUNNER = CliRunner()
-LLAMA = "llama-3.1-405b 8xh100-sxm --weights fp8"
+LLAMA = "llama-3.1-405b 8xh100-sxm --weights all=fp8"
 
 
 def run(line: str) -> Result:

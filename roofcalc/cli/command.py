@@ -16,7 +16,7 @@ from roofcalc.cli import options as o
 from roofcalc.cli.adapters import load
 from roofcalc.cli.commands import CommandSpec
 from roofcalc.cli.option import Option, given
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.errors import RoofcalcError, did_you_mean, invalid_choice
 from roofcalc.report.streams import standard_output, write, write_bytes
 from roofcalc.solvers import progress
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # NumPy is not needed for --version and --help
 
 FORMATS = ("table", "csv", "json", "md")
 TEXT_FORMATS = ("text", "md")
+UNITS = ("gb", "gib")
 PAGE_SUFFIXES = (".html", ".htm")
 FORMAT_OF_SUFFIX = {".csv": "csv", ".json": "json", ".md": "md"}
 OTHER_SUFFIXES = {  # files that are neither text nor a table, and what to do instead
@@ -207,10 +208,10 @@ def _suffix(path: Path | None) -> str:
     return suffix
 
 
-def _choice(format: str, formats: Sequence[str]) -> str:
-    if format not in formats:
-        raise RoofcalcError(f"--format: invalid choice {format!r} (choose from {', '.join(formats)}){did_you_mean(format, tuple(formats))}")
-    return format
+def _choice(value: str, choices: Sequence[str], flag: str = "--format") -> str:
+    if value not in choices:
+        raise invalid_choice(flag, value, choices)
+    return value
 
 
 def _print_notes(notes: Sequence[str], quiet: bool) -> None:
@@ -218,7 +219,9 @@ def _print_notes(notes: Sequence[str], quiet: bool) -> None:
         print(f"note: {note}", file=sys.stderr)
 
 
-def print_table(table: Table, format: str | None, output: str | None, columns: str | None, require: Sequence[str], quiet: bool) -> None:
+def print_table(
+    table: Table, format: str | None, output: str | None, columns: str | None, unit: str | None, require: Sequence[str], quiet: bool
+) -> None:
     """Prints a table, its notes on stderr; exit code 3 where a requirement or one of the table's own checks fails.
 
     Raises
@@ -229,6 +232,7 @@ def print_table(table: Table, format: str | None, output: str | None, columns: s
     path = _path(output)
     chosen = _choice(format if format is not None else FORMAT_OF_SUFFIX.get(_suffix(path), "table"), FORMATS)
     unmet = _unmet(table, require) if require else ()
+    table = _in_unit(table, unit, chosen)
     shown = [_column(table, name.strip()) for name in columns.split(",")] if columns is not None else []
     progress.enable(path is not None or not sys.stdout.isatty())  # never between the rows of a table on the terminal
     write(_lines(table, chosen, shown, to_file=path is not None), path)
@@ -255,8 +259,27 @@ def _unmet(table: Table, texts: Sequence[str]) -> Iterator[str]:
     return require.failures(table, [require.parse(text, table) for text in texts])
 
 
-def _print_text(lines: list[str], format: str | None, output: str | None, columns: str | None, require: Sequence[str], quiet: bool) -> None:
-    for flag, value in (("--format", format), ("--columns", columns), ("--require", require)):
+def _in_unit(table: Table, unit: str | None, format: str) -> Table:
+    """The table with memory in GB or GiB.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown unit, or a format whose columns are always in GB.
+    """
+    if unit is None or _choice(unit.strip().lower(), UNITS, "--unit") == "gb":
+        return table
+    if format not in ("table", "md"):
+        raise RoofcalcError(f"--unit: {format} keeps GB, as its columns are called; gib is for tables (-f table, -f md)")
+    from roofcalc.report.gibibytes import in_gib
+
+    return in_gib(table)
+
+
+def _print_text(
+    lines: list[str], format: str | None, output: str | None, columns: str | None, unit: str | None, require: Sequence[str], quiet: bool
+) -> None:
+    for flag, value in (("--format", format), ("--columns", columns), ("--unit", unit), ("--require", require)):
         if value:
             raise RoofcalcError(f"{flag}: applies to tables; this prints text")
     write(iter(lines), _path(output))

@@ -120,11 +120,12 @@ PRECISION = (
         "weights",
         "--weights",
         _PRECISION,
-        "Dtype of all weight matrices: bf16, fp8, int4-g128, nvfp4, q4_k_m ...",
+        "fp8, int4, nvfp4, ... (the blocks' linear layers), all=fp8 (every matrix), awq, gptq, w4a16, bnb-4bit, mlx-4bit, q4_k_m, ..., "
+        "or by class of tensors: 'mlp=fp8 attention=bf16'.",
         "native: as in the checkpoint",
-        metavar="DTYPE",
+        metavar="RECIPE",
     ),
-    Option("kv", "--kv", _PRECISION, "Dtype of the KV cache.", "the checkpoint's 16-bit type", metavar="DTYPE"),
+    Option("kv", "--kv", _PRECISION, "Dtype of the KV cache.", "auto: the checkpoint's, else its 16-bit type", metavar="DTYPE"),
     Option("compute", "--compute", _PRECISION, "Compute format of GEMMs.", "from the dtypes of weights and activations", metavar="FORMAT"),
     Option("comm_dtype", "--comm-dtype", _PRECISION, "Dtype of all-reduces.", "16-bit", metavar="DTYPE"),
     Option(
@@ -158,7 +159,12 @@ SEARCHED_LAYOUT = tuple(option._replace(default="all valid degrees") for option 
 _ASSUMPTIONS = "Assumptions"
 ASSUMPTIONS = (
     Option(
-        "assume", "--assume", _ASSUMPTIONS, "Assumption preset; the options below override single values.", "roofline", metavar=_choices("assume")
+        "assume",
+        "--assume",
+        _ASSUMPTIONS,
+        "Assumption preset, or several; the options below override single values.",
+        "roofline",
+        metavar=_choices("assume"),
     ),
     Option(
         "engine",
@@ -203,6 +209,15 @@ ASSUMPTIONS = (
         "architectural; bound: minimal; with an engine: engine",
         metavar=_choices("kv_policy"),
     ),
+    Option(
+        "prefill",
+        "--prefill",
+        _ASSUMPTIONS,
+        "Prompts of other requests: before decode steps on the same devices, in chunks that ride on decode steps, or on other devices; "
+        "with --isl and --osl.",
+        "colocated",
+        metavar=_choices("prefill"),
+    ),
     Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
     Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
     Option("redundant_experts", "--redundant-experts", _ASSUMPTIONS, "Redundant expert copies per layer.", "0", metavar="N"),
@@ -235,7 +250,14 @@ _OUTPUT = "Output"
 OUTPUT = (
     Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
     Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),
-    Option("columns", "--columns", _OUTPUT, "Print only these columns, in this order (`roofcalc columns COMMAND` lists them).", metavar="A,B"),
+    Option(
+        "columns",
+        "--columns",
+        _OUTPUT,
+        "Print only these columns, in this order: names (`roofcalc columns COMMAND` lists them) or words of the header.",
+        metavar="A,B",
+    ),
+    Option("unit", "--unit", _OUTPUT, "Memory in tables: GB is 10^9 bytes, GiB 2^30; csv and json keep GB.", "gb", metavar="gb|gib"),
     Option(
         "require",
         "--require",
@@ -269,7 +291,9 @@ FILES = _argument("files", "YAML files, or directories of them.", "the built-in 
 FAMILY = Option("family", "--family", FILTERS, "Only these families, as the entries name them; comma-separated.", metavar="A,B")
 SORT = Option("sort", "--sort", FILTERS, "Sort by this column; numbers descending.", metavar="COLUMN")
 YAML = Option("yaml", "--yaml", _OUTPUT, "Print one entry as a complete file, to copy and edit.", kind=bool)
+SEARCHED = _argument("search", "Words of a name, alias, title, family or vendor.", required=False)
 HARDWARE_FILTERS = (
+    SEARCHED,
     Option("vendor", "--vendor", FILTERS, "Only these vendors, of the system or of its devices.", metavar="A,B"),
     FAMILY,
     Option("kind", "--kind", FILTERS, "Only devices, or only systems.", metavar="device|system"),
@@ -279,6 +303,7 @@ HARDWARE_FILTERS = (
     SORT,
 )
 MODEL_FILTERS = (
+    SEARCHED,
     FAMILY,
     Option("publisher", "--publisher|--vendor", FILTERS, "Only these publishers; comma-separated.", metavar="A,B"),
     Option("kind", "--kind", FILTERS, "Only this kind of model.", metavar="dense|moe|hybrid|recurrent"),

@@ -17,7 +17,6 @@ from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.generation import prefill_s_per_request
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -74,7 +73,8 @@ def cost(
 
     Notes
     -----
-    A query pays for the machine during its prefill, and for its share of the decode steps (`roofcalc.economics.cost`).
+    A query pays for the seconds of the machine that `max-batch` needs per request at the same point: its share of the decode steps, and
+    what is left over for its prompt (`roofcalc.economics.cost`).
     """
     prompts, outputs = _queries(query)
     api_prices = _api_prices(api, price_in, price_out, prompts.size)
@@ -93,9 +93,13 @@ def cost(
         work = workload([prompt, output], kv_at, chunk)
         prefill_s, decode_s = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
         if deployment.has_time:
-            solved = solver.max_batch(deployment, work.seq, rate, work.step(deployment))
-            prefill_s = prefill_s_per_request(deployment, prompt, work.chunk)
-            decode_s = money.output_seconds(solved.step_s, output, solved.max_batch, deployment.accepted)
+            step = work.step(deployment)
+            solved = solver.max_batch(deployment, work.seq, rate, work.served_step(step))
+            step_s = np.where(solved.max_batch > 0, step.seconds(np.maximum(solved.max_batch, 1)), np.nan)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                query_s = output / work.throughput(deployment, step, solved.max_batch, step_s)
+            decode_s = np.minimum(money.output_seconds(step_s, output, solved.max_batch, deployment.accepted), query_s)
+            prefill_s = query_s - decode_s
         else:
             solved = solver.max_batch(deployment, work.seq, rate)
         if not solved.batch_memory.all():

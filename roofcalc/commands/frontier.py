@@ -208,7 +208,7 @@ def _add_rows(
     values: dict[str, Any] = {}
     if work.isl is not None and work.osl is not None:
         if pool is None:
-            values = work.more(deployment, some.throughput * deployment.hardware.count)
+            values = work.more(deployment, some.throughput * deployment.hardware.count, step, some.batch)
         else:
             values = _prefill_columns(searched, pool, point, work.osl * pool.rate[point], some.throughput)
         values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}

@@ -11,7 +11,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
+from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_separate_pool, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
@@ -44,6 +44,7 @@ def interactivity(
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, more)
     batches = batch_sizes(batch, defaults.BATCH_SWEEP)
+    note_separate_pool(request)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
@@ -54,17 +55,18 @@ def interactivity(
 def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, batch = points
     work = workload(of_work, kv_at, chunk)
-    seconds = throughput = np.full(batch.shape, np.nan)
+    seconds = served_s = throughput = np.full(batch.shape, np.nan)
     limit, more = np.full(batch.shape, UNKNOWN), work.more(deployment, throughput)
     if deployment.has_time:
         step = work.step(deployment)
         seconds, limit = step.seconds(batch), limited_by(step, batch)
+        served_s = work.served_step(step).seconds(batch)
         throughput = work.throughput(deployment, step, batch, seconds)
-        more = work.more(deployment, throughput)
+        more = work.more(deployment, throughput, step, batch)
     return {
         "seq": work.seq,
         "batch": batch,
-        "interactivity_tok_s": deployment.accepted / seconds,
+        "interactivity_tok_s": deployment.accepted / served_s,
         "limited_by": limit,
         "step_ms": seconds * 1e3,
         "throughput_tok_s": throughput,

@@ -12,7 +12,7 @@ from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
-from roofcalc.commands.workload import axes, generation_options, required_interactivity, workload
+from roofcalc.commands.workload import axes, generation_options, note_separate_pool, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.report import columns
@@ -49,8 +49,8 @@ def max_batch(
     interactivity : tok/s/user
         Lowest acceptable speed of each user (default 30).
     isl, osl : tokens
-        Input and output length of whole generations, instead of `seq`: speed is that of the mean decode step, and throughput
-        includes the time spent on prefill.
+        Input and output length of whole generations, instead of `seq`: speed and throughput are those of users who share the devices
+        with the prompts of the others, as `prefill` says.
     kv_at : "end" or "mean"
         The point of a generation at which its KV cache must fit (default "end").
     chunk : tokens
@@ -73,6 +73,7 @@ def max_batch(
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
+    note_separate_pool(request)
     for deployment, changes in request.deployments():
         first, *rest = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in (first, *rest)], kv_at, chunk).shared
@@ -92,10 +93,13 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
     *of_work, rate = points
     work = workload(of_work, kv_at, chunk)
     step = work.step(deployment) if deployment.has_time else None
-    solved = solver.max_batch(deployment, work.seq, rate, step)
+    solved = solver.max_batch(deployment, work.seq, rate, work.served_step(step) if step else None)
     with np.errstate(divide="ignore", invalid="ignore"):
         speed = deployment.accepted / solved.step_s
-    throughput = work.throughput(deployment, step, solved.max_batch, solved.step_s) if step else np.full(rate.shape, np.nan)
+    step_s = throughput = np.full(rate.shape, np.nan)
+    if step:
+        step_s = np.where(solved.max_batch > 0, step.seconds(np.maximum(solved.max_batch, 1)), np.nan)
+        throughput = work.throughput(deployment, step, solved.max_batch, step_s)
     return {
         "seq": work.seq,
         "min_interactivity_tok_s": rate,
@@ -104,10 +108,10 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "batch_memory": solved.batch_memory,
         "batch_interactivity": solved.batch_interactivity,
         "interactivity_tok_s": speed,
-        "step_ms": solved.step_s * 1e3,
+        "step_ms": step_s * 1e3,
         "throughput_tok_s": throughput,
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
         "kv_gb_per_seq": memory.system_kv_bytes(deployment, work.seq) / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
-        **work.more(deployment, throughput),
+        **work.more(deployment, throughput, step, solved.max_batch),
     }

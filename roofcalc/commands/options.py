@@ -26,14 +26,14 @@ class Options(TypedDict, total=False):
         narrower, otherwise 16-bit) and combine (16-bit).
     tp, pp, dp, ep, dcp : int or list of int
         Tensor, pipeline, data, expert and decode-context parallel degrees; degrees that are not given are chosen.
-    assume : "roofline", "bound" or "typical"
+    assume : "roofline", "bound" or "typical", or a list of them
         The preset; the options below override its values one by one.
     engine : str
         vllm, sglang, tensorrt-llm, llama.cpp or mlx, with a release where wanted (vllm-0.16), or none: the engine whose memory
         rules apply, in any preset, and in `typical` whose measurements are used, where there are any.
     max_batched_tokens, max_seqs : int
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
-    overlap, network, capacity, kv_policy : str
+    overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
@@ -58,7 +58,7 @@ class Options(TypedDict, total=False):
     dp: Numbers | None
     ep: Numbers | None
     dcp: Numbers | None
-    assume: str
+    assume: Names
     engine: str | None
     overlap: str | None
     network: str | None
@@ -69,6 +69,7 @@ class Options(TypedDict, total=False):
     reserve_gb: float | None
     capacity: str | None
     kv_policy: str | None
+    prefill: str | None
     kv_block: int | None
     imbalance: float | None
     redundant_experts: int | None

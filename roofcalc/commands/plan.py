@@ -138,21 +138,20 @@ def plan(
         loads["rate"] = number_array(requests_per_second, "--requests-per-second", 1e-9, 1e9)
     available = None if devices is None else np.sort(integer_array(devices, "--devices", MAX_DEVICES))
     spares = 0 if spare is None else single_integer(spare, "--spare", MAX_DEVICES, 0)
-    by_model: dict[tuple[str, tuple[Change, ...]], list[Plan]] = {}
-    searches = list(request.searches())
-    for resolved, machine, changes, precisions in searches:
+    by_model: dict[tuple[str, tuple[Change, ...], str], list[Plan]] = {}
+    for resolved, machine, changes, precisions in request.searches():
         context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
         demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
-        if (number := demand.interactivity.size * len(searches) * len(precisions)) > MAX_PLANS:
+        if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
         inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor)
-            by_model.setdefault((resolved.name, changes), []).extend(made)
+            by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
-    ranked = [(each, changes) for (_, changes), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
+    ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
     with closing(map_in_order(None, lambda pair: _add_plan(request, *pair, shared, explain), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
@@ -246,7 +245,8 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
     """Result columns of a plan that meets its demand, at the requested load."""
     need, deployment, inventory = plan.need, plan.deployment, plan.inventory
     step, fits = need.step(deployment), need.fitting(deployment)
-    fast = solver.batch_interactivity(step, need.interactivity, fits.shape)
+    paced = need.served_step(step)
+    fast = solver.batch_interactivity(paced, need.interactivity, fits.shape)
     most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
         each = least_batch(need, step, need.rate / plan.replicas, most, prompts)
@@ -269,7 +269,7 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
         "devices": plan.devices,
         "replicas": plan.replicas + inventory.spares,
         "batch": batch,
-        "interactivity_tok_s": deployment.accepted / np.asarray(step.seconds(each)),
+        "interactivity_tok_s": deployment.accepted / np.asarray(paced.seconds(each)),
         "ttft_ms": prompts.first_s * 1e3,
         "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
         "limited_by": limit,

@@ -84,9 +84,15 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
-        self.assumptions = assumptions(options.get("assume") or "roofline", **chosen)
+        presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
+        self.presets = [assumptions(preset, **chosen) for preset in presets]
+        self.assumptions = self.presets[0]  # those of the deployment or search under way
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
+        if options.get("prefill") is not None and "isl" not in given and command not in ("cost", "plan"):
+            raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
+        if options.get("prefill") == "separate" and command in ("cost", "plan"):
+            raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
         optional = stated_assumptions(options, given, self.assumptions if self.machines else None)
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
@@ -100,14 +106,21 @@ class Request:
         """Every combination of models, machines, precisions, layouts and overrides; the last list varies fastest."""
         degrees = list(product(*(parallel_degrees(self.options.get(name), name) for name in DEGREES)))
         for model_name, machine_name in product(self.models, self.machines):
-            for (weights, kv), layout, changes in product(self.precisions(model_name), degrees, self.sweeps):
+            for (weights, kv), layout, changes, preset in product(self.precisions(model_name), degrees, self.sweeps, self.presets):
+                self.assumptions = preset
                 model, machine = self.model(model_name, changes), self.machine(machine_name, changes)
                 yield self.deploy(model, machine, weights, kv, **dict(zip(DEGREES, layout, strict=True))), changes
 
     def searches(self) -> Iterator[tuple[Model, Hardware, tuple[Change, ...], list[tuple[str, str]]]]:
         """Every combination of model, machine and overrides, with the precisions, for commands that search over these and layouts themselves."""
-        for model_name, machine_name, changes in product(self.models, self.machines, self.sweeps):
+        for model_name, machine_name, changes, preset in product(self.models, self.machines, self.sweeps, self.presets):
+            self.assumptions = preset
             yield self.model(model_name, changes), self.machine(machine_name, changes), changes, self.precisions(model_name)
+
+    @property
+    def searched(self) -> int:
+        """How many `searches` there are."""
+        return len(self.models) * len(self.machines) * len(self.sweeps) * len(self.presets)
 
     def precisions(self, model: str | Model) -> list[tuple[str, str]]:
         """Every combination of weight recipe and KV-cache dtype; where no recipe is given, the one that the model's name gives."""
@@ -206,10 +219,14 @@ class Request:
         """Context lengths in tokens: those requested, by default powers of two up to the model's maximum."""
         longest = model.context
         if seq is None:
-            most_likely_run = np.array([n for n in units.numbers(defaults.SEQ) if n <= longest])
-            return most_likely_run if most_likely_run.size else np.array([float(longest)])
+            shorter = np.array([n for n in units.numbers(defaults.SEQ) if n <= longest])
+            return shorter if shorter.size else np.array([float(longest)])
         requested = integer_array(seq, "--seq", MAX_TOKENS)
         self.note_context(model, requested)
+        short = requested[(requested < longest) & (requested % 1000 == 0) & (requested / 1000 * 1024 == longest)]
+        if isinstance(seq, str) and short.size:
+            thousands = f"{short[0] / 1000:g}"
+            self.note(f"{thousands}k is {short[0]:,.0f} tokens; {model.name}'s limit is {longest:,} ({thousands}Ki)")
         return requested
 
     def note_context(self, model: Model, seq: NDArray[Any]) -> None:

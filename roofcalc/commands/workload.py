@@ -77,6 +77,12 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
     return (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
 
 
+def note_separate_pool(request: Request) -> None:
+    """Notes that another pool's devices are not counted where prompts are prefilled there."""
+    if request.assumptions.prefill == "separate":
+        request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
+
+
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:
     """The lowest acceptable speeds in tok/s/user; a note if the default applies."""
     _note_default(request, value, "user")

@@ -20,6 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("bandwidth", "ideal"),
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
+    "prefill": ("colocated", "chunked", "separate"),
 }
 
 
@@ -61,6 +62,9 @@ class Assumptions(Record):
         Redundant copies of experts in each layer.
     activations : bool
         Count the activation traffic of GEMMs.
+    prefill : "colocated", "chunked" or "separate"
+        Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
+        or on other devices (`roofcalc.physics.serving`). Only for whole generations.
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
     """
@@ -84,6 +88,7 @@ class Assumptions(Record):
     step_overhead_us: float | None = None
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
+    prefill: str = "colocated"
 
     @property
     def is_bound(self) -> bool:

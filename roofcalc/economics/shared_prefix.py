@@ -15,6 +15,7 @@ from roofcalc.economics.cost import output_seconds
 from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
 from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import Served, ServedStep
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.formula import formula
 
@@ -43,33 +44,46 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
-@formula("machine_s = T_prompt + suffix/A·T_step/queries", "latency_s = TTFT + suffix/A·T_step")
+@formula("machine_s = suffix/throughput", "latency_s = TTFT + suffix·TPOT")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
-    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more."""
+    """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
+
+    The same devices prefill the prefixes of other queries meanwhile: speed, machine time and latency are those of served
+    generations (`roofcalc.physics.serving`). In `bound` the prompt's time is added to that of the pure steps.
+    """
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     shared_prefix = SharedPrefix(streams, prefix)
     if not deployment.has_time:
         fitting = solver.max_batch(deployment, prefix + suffix, rate, shared_prefix=shared_prefix).max_batch
         unknown = np.full(fitting.shape, np.nan)
         return Case(fitting, unknown, unknown, np.full(fitting.shape, ""))
-    step = mean_step(deployment, prefix, suffix, streams)
-    largest = solver.max_batch(deployment, prefix + suffix, rate, step, shared_prefix)
-    machine = prefill_s_per_request(deployment, prefix, chunk) + output_seconds(largest.step_s, suffix, largest.max_batch, deployment.accepted)
-    first = prefill(deployment, prefix, 0.0, float(deployment.layout.dp), chunk).ttft_s
-    latency = first + suffix / deployment.accepted * largest.step_s
-    return Case(largest.max_batch, machine, latency, limited_by(step, np.maximum(largest.max_batch, 1)))
+    paced = ServedStep(mean_step(deployment, prefix, suffix, streams), prefix, suffix, chunk)
+    largest = solver.max_batch(deployment, prefix + suffix, rate, paced, shared_prefix)
+    some = np.maximum(largest.max_batch, 1)
+    one, possible = paced.served(some), largest.max_batch > 0
+    machine = np.where(possible, _machine_s(deployment, paced, one, some), np.nan)
+    latency = np.where(possible, one.ttft_s + suffix * one.tpot_s, np.nan)
+    return Case(largest.max_batch, machine, latency, limited_by(paced, some))
 
 
-@formula("queries = floor(max_batch/streams)", "machine_s = streams·T_prompt + suffix/A·T_step/queries")
+@formula("queries = floor(max_batch/streams)", "machine_s, unshared = streams·suffix/throughput")
 def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
     """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]"""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     if not deployment.has_time:
         return np.full(prefix.shape, np.nan)
-    step = mean_step(deployment, prefix, suffix)
-    queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, step).max_batch / streams)
-    seconds = np.where(queries > 0, step.seconds(np.maximum(queries, 1) * streams), np.nan)
-    return np.asarray(streams * prefill_s_per_request(deployment, prefix, chunk) + output_seconds(seconds, suffix, queries, deployment.accepted))
+    paced = ServedStep(mean_step(deployment, prefix, suffix), prefix, suffix, chunk)
+    queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, paced).max_batch / streams)
+    sequences = np.maximum(queries, 1) * streams
+    return np.where(queries > 0, streams * _machine_s(deployment, paced, paced.served(sequences), sequences), np.nan)
+
+
+def _machine_s(deployment: Deployment, paced: ServedStep, one: Served, batch: NDArray[Any]) -> NDArray[Any]:
+    """Machine time of each of `batch` requests in flight, its prompt included. [s]"""
+    if deployment.assumptions.is_bound:
+        prompt = prefill_s_per_request(deployment, paced.isl, paced.chunk)
+        return np.asarray(prompt + output_seconds(paced.step.seconds(batch), paced.osl, batch, deployment.accepted))
+    return np.asarray(paced.osl / one.throughput_tok_s)
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -159,12 +159,14 @@ def prefill_s_per_request(deployment: Deployment, isl: Any, chunk: float | None 
     """System seconds per prefill with all data-parallel ranks busy and the pipeline full.
 
     `cached` tokens before the prompt need no work. A drafter prefills the prompt too. In `typical` each rank prefills several short
-    prompts of the batch together.
+    prompts of the batch together; a pack counts whole as soon as it has begun, so that more requests never take less time.
     """
-    layout, draft = deployment.layout, deployment.draft
+    layout, draft, batch = deployment.layout, deployment.draft, np.asarray(batch, dtype=float)
     together = _together(deployment, isl, batch)
-    pace = prefill(deployment, isl, cached, layout.dp * layout.pp * together, chunk).batch_prefill_s
-    own = np.asarray(pace / (layout.pp * layout.dp * together))
+    ranks = layout.pp * layout.dp
+    pace = prefill(deployment, isl, cached, ranks * together, chunk).batch_prefill_s
+    rounds = np.maximum(batch / (ranks * together), np.where(together > 1, 1.0, 0.0))
+    own = np.asarray(pace * rounds / np.maximum(batch, 1e-300))
     return own + draft.copies * prefill_s_per_request(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own
 
 
@@ -173,7 +175,22 @@ def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
     if deployment.profile is None:
         return 1.0
     fitting = np.floor(deployment.profile.packed_prefill_tokens / np.maximum(isl, 1.0))
-    return np.maximum(np.minimum(fitting, np.floor(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
+    return np.maximum(np.minimum(fitting, np.ceil(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
+
+
+def prompt_waits(
+    deployment: Deployment, isl: Any, osl: Any, batch: NDArray[Any], chunk: float | None = None, parts: Any = None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Seconds of a request's own prefill, and of all prefills on its rank while it is in flight, its own included.
+
+    In `typical`, data-parallel ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`). `parts` as in
+    `output_tok_s`.
+    """
+    of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
+    prompts = batch * _over_kinds(prefill_s_per_request(deployment, isl, chunk, batch=of_kind), parts)
+    if deployment.profile is not None and work.has_all_to_all(deployment):
+        prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
+    return _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts), prompts
 
 
 @formula("throughput = B·osl/(osl/A·T_step + max(TTFT, B·T_prompt))")
@@ -186,14 +203,11 @@ def output_tok_s(deployment: Deployment, isl: Any, osl: Any, batch: Any, mean: T
     `osl` holds kinds of requests, `parts` is the fraction of each, and `mean` is the step of their mix.
     """
     batch = np.asarray(batch, dtype=float)
-    of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
+    tokens = _over_kinds(osl, parts)
     if deployment.assumptions.is_bound:
         return np.asarray(batch * tokens / fewest_seconds(deployment, isl, osl, batch, parts))
     decoding = tokens / deployment.accepted * mean.seconds(batch)
-    prompts = batch * _over_kinds(prefill_s_per_request(deployment, isl, chunk, batch=of_kind), parts)
-    if deployment.profile is not None and work.has_all_to_all(deployment):
-        prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
-    first = _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts)
+    first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
     return np.asarray(batch * tokens / (decoding + np.maximum(first, prompts)))
 
 

@@ -114,10 +114,17 @@ class Table:
         return np.concatenate(parts) if parts else np.empty(0)
 
     def column(self, name: str) -> Column:
-        """The column called `name`; where there is none, a RoofcalcError with the nearest name."""
+        """The column called `name`, or headed so in a table; where there is none, a RoofcalcError with the nearest name."""
         for column in self.columns:
             if column.name == name:
                 return column
+        headed = [column for column in self.columns if _words(name) in (_words(column.label), _words(f"{column.label} {column.unit}"))]
+        if len(headed) > 1:  # the case heads the table, so a header's word is a result's
+            headed = [column for column in headed if column.role == "result"] or headed
+        if len(headed) == 1:
+            return headed[0]
+        if headed:
+            raise RoofcalcError(f"several columns are headed {name!r}: {', '.join(column.name for column in headed)}")
         names = [column.name for column in self.columns]
         raise RoofcalcError(f"unknown column {name!r}{did_you_mean(name, names)}; columns: {', '.join(names)}")
 
@@ -177,6 +184,11 @@ def cells(block: Block, column: Column) -> list[Cell]:
     if not isinstance(value, np.ndarray):
         return [_plain(value, column.kind)] * block.size
     return [_plain(one, column.kind) for one in value.tolist()]
+
+
+def _words(text: str) -> str:
+    """A header in lower case, with single blanks between its words."""
+    return " ".join(text.lower().replace("_", " ").split())
 
 
 def _plain(value: Any, kind: str) -> Cell:

@@ -16,6 +16,7 @@ from roofcalc.deployment.parallelism import Layout
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.pareto import pareto
 from roofcalc.solvers.workload import Workload
@@ -141,7 +142,10 @@ def _of_layout(query: FrontierQuery, deployment: Deployment, number: int) -> Poi
     step = work.step(deployment)
     served = np.where(kept, batch, 1.0)
     seconds = np.asarray(step.seconds(served))
-    interactivity = deployment.accepted / seconds
+    paced = step if query.disaggregated else work.served_step(step)
+    interactivity = deployment.accepted / np.asarray(paced.seconds(served))
+    if query.ttft_s is not None and isinstance(paced, ServedStep):
+        kept &= paced.served(served).ttft_s <= query.ttft_s  # with so many others in flight
     system = served * interactivity if query.disaggregated else work.throughput(deployment, step, served, seconds)
     point, place = np.nonzero(kept)
     chosen = (point, place)
@@ -161,7 +165,7 @@ def _batches(query: FrontierQuery, deployment: Deployment, fitting: NDArray[Any]
 
 
 def ttft_s(deployment: Deployment, work: Workload) -> NDArray[Any]:
-    """Time to first token in seconds, with one prompt on each data-parallel rank."""
+    """Time to first token in seconds on an idle system, with one prompt on each data-parallel rank."""
     return prefill(deployment, work.isl, 0.0, float(deployment.layout.dp), work.chunk).ttft_s
 
 

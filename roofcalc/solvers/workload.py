@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.generation import Timed, decode_tok_s, mean_step, output_tok_s, step_at
+from roofcalc.physics.generation import Timed, decode_tok_s, mean_step, step_at
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import ServedStep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,21 +40,35 @@ class Workload(NamedTuple):
         """The step at the context, or the mean step of the generations."""
         return step_at(deployment, self.seq) if self.isl is None else mean_step(deployment, self.isl, self.osl)
 
+    def served_step(self, step: Timed) -> Timed:
+        """The step that the speed of a user follows: for generations with the waits for the prompts of others, else `step` itself."""
+        return step if self.isl is None or self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk)
+
     def throughput(self, deployment: Deployment, step: Timed, batch: NDArray[Any], seconds: NDArray[Any]) -> NDArray[Any]:
-        """Output tokens per second of the system; generations prefill their prompts on the same devices."""
+        """Output tokens per second of the system; generations prefill their prompts as `--prefill` says.
+
+        `step` and `seconds` are those of the pure decode step.
+        """
         if self.isl is None or self.osl is None:
             return decode_tok_s(deployment, batch, seconds)
-        found = output_tok_s(deployment, self.isl, self.osl, np.maximum(batch, 1), step, self.chunk)
+        found = ServedStep(step, self.isl, self.osl, self.chunk).served(np.maximum(batch, 1)).throughput_tok_s
         return np.where(batch > 0, found, np.where(np.isnan(seconds), np.nan, 0.0))
 
-    def more(self, deployment: Deployment, throughput: NDArray[Any]) -> dict[str, Any]:
-        """Further columns of rows about generations."""
+    def more(self, deployment: Deployment, throughput: NDArray[Any], step: Timed | None = None, batch: Any = None) -> dict[str, Any]:
+        """Further columns of rows about generations: at `batch` requests in flight, where a batch and its step are given."""
         if self.isl is None or self.osl is None:
             return {}
-        ttft = np.full(np.shape(self.isl), np.nan)
+        unknown = np.full(np.shape(self.isl), np.nan)
+        ttft = idle = decode = unknown
         if deployment.has_time:
-            ttft = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
-        return {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+            idle = prefill(deployment, self.isl, 0.0, float(deployment.layout.dp), self.chunk).ttft_s
+            ttft = idle
+            if step is not None:
+                one = ServedStep(step, self.isl, self.osl, self.chunk).served(np.maximum(batch, 1))
+                holds = np.asarray(batch) > 0
+                ttft, idle, decode = np.where(holds, one.ttft_s, np.nan), one.ttft_idle_s, np.where(holds, 1 / one.decode_s, np.nan)
+        shown = {"isl": self.isl, "osl": self.osl, "ttft_ms": ttft * 1e3, "requests_per_s": throughput / self.osl}
+        return {**shown, "ttft_idle_ms": idle * 1e3 + 0 * ttft, "decode_tok_s": decode}
 
     def at(self, points: NDArray[Any]) -> Workload:
         """The workload at some of its points."""

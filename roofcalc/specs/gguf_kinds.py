@@ -118,7 +118,7 @@ _DYNAMIC = {
     "ud_q6_k_xl": (9.257, 6.962, 6.853),
     "ud_q8_k_xl": (18.091, 9.218, 9.250),
 }
-_ALIASES = {"q2_k_m": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q4": "q4_0", "q8": "q8_0", "mxfp4-gguf": "mxfp4_moe"}
+_ALIASES = {"q2_k_m": "q2_k", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m", "q4": "q4_0", "q8": "q8_0", "mxfp4_gguf": "mxfp4_moe"}
 KINDS = (*_KINDS, *_DYNAMIC, *_ALIASES)
 
 # Architectures whose queries, keys and values are one tensor in llama.cpp.

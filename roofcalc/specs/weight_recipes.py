@@ -160,10 +160,11 @@ def _word(word: str, alone: bool) -> tuple[str, bool, str, list[Item], bool]:
     try:
         dtype = dtypes.dtype(meant)
     except RoofcalcError:
+        plain_names = [name for name in dtypes.NAMES if name not in dtypes.GGML_BITS]
         known = (NATIVE, *dtypes.NAMES, *_WORDS, *gguf_kinds.KINDS, "mlx-4bit", "int4-gN")
         raise RoofcalcError(
-            f"unknown dtype or recipe {word!r}{did_you_mean(word, known)}; known: {NATIVE}, {', '.join(dtypes.NAMES)}, awq, gptq, gptq-int8, "
-            "w4a16, w8a8, w8a16, bnb-4bit, bnb-8bit, mlx-2bit … mlx-8bit, GGUF kinds (q4_k_m, iq4_xs …), or classes (`mlp=fp8`, `all=fp8`)"
+            f"unknown dtype {word!r}{did_you_mean(word, known)}; known dtypes and recipes: {NATIVE}, {', '.join(plain_names)}, awq, gptq, "
+            "gptq-int8, w4a16, w8a8, w8a16, bnb-4bit, bnb-8bit, mlx-2bit … mlx-8bit, GGUF kinds (q4_k_m, iq4_xs …), or classes (`mlp=fp8`, `all=fp8`)"
         ) from None
     label = "int4" if plain in ("4bit", "4-bit") else plain if plain in _WORDS else dtype.name
     if dtype.bits >= 16:

@@ -76,7 +76,7 @@ def main() -> None:
 def grids() -> None:
     """Step times and solves against the shortest closed forms, on one core."""
     batch, seq = np.arange(1.0, 2001.0)[:, None], np.linspace(1000, 128_000, 500)[None, :]
-    dense = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="fp8")
+    dense = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="all=fp8")
     latent = deploy(lookup.model("deepseek-v3")[0], lookup.hardware("8xh200-sxm")[0], tp=1)
     for name, deployment, by_hand in (("dense", dense, closed_form()), ("experts and latent attention", latent, latent_closed_form())):
         np.testing.assert_allclose(decode(deployment, seq).seconds(batch), by_hand(batch, seq), rtol=1e-9)

@@ -17,7 +17,7 @@ BITS_FROM_SIZE = "unsloth/DeepSeek-R1-GGUF"  # whose recipes are means that thes
 # Differences that have another cause than the recipe.
 EXCEPTIONS = {
     "microsoft/phi-4-gguf phi-4-IQ3_XXS.gguf": "made without an importance matrix, so that down projections are Q4_K and Q3_K",
-    "bartowski/Mixtral-8x22B-v0.1-GGUF Mixtral-8x22B-v0.1-IQ4_XS.gguf": "made without an importance matrix: an eighth of the down projections in Q5_K",
+    "bartowski/Mixtral-8x22B-v0.1-GGUF Mixtral-8x22B-v0.1-IQ4_XS.gguf": "made without an importance matrix: some down projections are Q5_K",
     "gpt4all/gpt4all-falcon gpt4all-falcon-newbpe-q4_0.gguf": "holds the tied head a second time",
     "ollama/deepseek-r1:8b": "Ollama's own quantiser keeps more tensors wide",
     "Kaleto/Llama-3.3-70B-Instruct-NVFP4": "published as 40 GB, which is 39.8 GiB",

@@ -30,7 +30,7 @@ def on(model: str, hardware: str, weights: str = "native", kv: str | None = None
     )
 
 
-ARTICLE = {"weights": "fp8", "network": "ideal"}  # Llama 3.1 405B on 8×H100, fp8 weights, 16-bit KV, no network
+ARTICLE = {"weights": "all=fp8", "network": "ideal"}  # Llama 3.1 405B on 8×H100, fp8 weights, 16-bit KV, no network
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_article_batches_need_just_those_efficiencies(mbu: float, mfu: float, pa
 
 def test_second_reading_of_the_article_is_memory() -> None:
     # 8 × 80 GiB hold 71.2 sequences of 7,661 tokens beside 405.9 GB, by hand: (687.19 − 405.92) / 3.9538
-    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8", capacity="binary")
+    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", capacity="binary")
     room = memory.system_capacity_bytes(deployment) - memory.system_weight_bytes(deployment)
     assert room / memory.system_kv_bytes(deployment, 7_661) == pytest.approx(71.2, abs=0.1)
     # and 72.2 beside the weights that are neither embedding nor head, 2 · 128,256 · 16,384
@@ -74,8 +74,8 @@ def test_second_reading_of_the_article_is_memory() -> None:
 
 def test_kv_bytes_per_token() -> None:
     # 2 · 126 layers · 8 heads · 128 · 2 bytes
-    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8"), 1) == 516_096
-    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="fp8", kv="fp8"), 1) == 258_048
+    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8"), 1) == 516_096
+    assert memory.system_kv_bytes(on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", kv="fp8"), 1) == 258_048
 
 
 def test_heads_that_outnumber_the_cache_are_copied() -> None:
@@ -91,7 +91,7 @@ def test_head_dim_is_the_config_s_own() -> None:
 
 def test_article_memory() -> None:
     # 405,853,388,800 weights in fp8 and 4.1M norms in 16 bits on each of 8 devices; 640 − 405.9 = 234.1 GB
-    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8")
+    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8")
     assert memory.system_weight_bytes(deployment) / 1e9 == pytest.approx(405.9, abs=0.05)
     left = memory.system_capacity_bytes(deployment) - memory.system_weight_bytes(deployment)
     assert left / 1e9 == pytest.approx(234.1, abs=0.05)
@@ -108,7 +108,7 @@ def test_a_published_run_fits_the_largest_reading_only() -> None:
 
 def test_attention_flops_per_token() -> None:
     # 4 · 128 heads · 128 · 126 layers = 8,257,536 per token of context, on all devices together
-    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="fp8")
+    deployment = on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8")
     (stage,) = deployment.stages
     (attention,) = sequence_operations(deployment, stage, at_context(np.float64(1000.0)))
     assert attention.flops * attention.layers * 8 == 8_257_536 * 1000
@@ -160,7 +160,7 @@ def test_sixteen_tensor_ranks_hold_fewer_sequences_than_eight() -> None:
 
 def test_all_reduce_in_the_switch() -> None:
     # 126 layers · 2 messages of 16,384 · 2 bytes, each moved 1 + 1/8 times at 450 GB/s
-    with_network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="fp8"), 775).seconds(1)
+    with_network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8"), 775).seconds(1)
     without = decode(on("llama-3.1-405b", "8xh100-sxm", **ARTICLE), 775).seconds(1)
     assert with_network - without == pytest.approx(252 * 32_768 * 1.125 / 450e9, rel=1e-9)
 
@@ -197,7 +197,10 @@ def test_data_parallel_replicas_share_the_batch() -> None:
     assert two.seconds(3) == one.seconds(2)
 
 
-@pytest.mark.parametrize(("weights", "gb"), [("bf16", 16.06), ("fp8", 8.03), ("int4", 4.14), ("nvfp4", 4.52), ("mxfp4", 4.27), ("q8_0", 8.53)])
+@pytest.mark.parametrize(
+    ("weights", "gb"),
+    [("bf16", 16.06), ("all=fp8", 8.03), ("all=int4", 4.14), ("all=nvfp4", 4.52), ("all=mxfp4", 4.27), ("all=q8_0", 8.53)],
+)
 def test_weight_bytes_by_dtype(weights: str, gb: float) -> None:
     # 8,030,261,248 parameters × 2, 1, 0.5 + 2/128, 0.5 + 1/16, 0.5 + 1/32, 8.5/8 bytes
     assert memory.system_weight_bytes(on("llama-3.1-8b", "h100-sxm", weights=weights)) / 1e9 == pytest.approx(gb, abs=0.005)
@@ -209,7 +212,7 @@ def test_tied_embedding_is_held_once() -> None:
 
 
 def test_default_layouts() -> None:
-    assert on("llama-3.1-405b", "8xh100-sxm", weights="fp8").layout == Layout(8, 1, 1)
+    assert on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8").layout == Layout(8, 1, 1)
     assert on("llama-3.1-405b", "16xh100-sxm").layout == Layout(8, 2, 1)
     assert on("llama-3.1-8b", "8xl40s").layout == Layout(1, 8, 1)  # no scale-up link
     assert on("llama-3.1-8b", "8-way-l40s").layout == Layout(8, 1, 1)  # PCIe joins all eight
@@ -217,11 +220,39 @@ def test_default_layouts() -> None:
 
 
 def test_published_comparison_of_two_contexts_as_the_shell_asks_it() -> None:
-    table = rc.max_batch("llama-405b", "8xh100", seq="7661,775", interactivity=30, weights="fp8", network="ideal", mbu=0.775, mfu=0.717)
+    table = rc.max_batch("llama-405b", "8xh100", seq="7661,775", interactivity=30, weights="all=fp8", network="ideal", mbu=0.775, mfu=0.717)
     assert table["batch_interactivity"].tolist() == [72, 368]
     assert table["model"].tolist() == ["llama-3.1-405b"] * 2 and table["hardware"].tolist() == ["8xh100-sxm"] * 2
     assert table["limited_by"].tolist() == ["capacity", "compute"]
     assert math.isclose(table["throughput_tok_s"][1], 368 * table["interactivity_tok_s"][1])
+
+
+def test_users_wait_for_the_prompts_of_others() -> None:
+    # Llama 3.1 70B, fp8 on 8 H100, 7,000 tokens in and 1,000 out. A step with B in flight takes 23.916 ms at 217 (1/41.81 tok/s) and
+    # 98.26 µs less for each sequence less: 7,500.5 tokens of mean context x 327,680 bytes / (8 x 3,350 GB/s) = 91.7 µs, and 160 all-
+    # reduces of 16,384 bytes, 1.125 times at 450 GB/s, 6.55 µs. A prompt takes the machine 114.56 ms. In a stay of 1,000 steps come 216
+    # other prompts: 23.916 + 216 x 0.11456 = 48.66 ms per token, 20.55 tok/s; 217 users of whom each is one prompt and 1,000 tokens make
+    # 217,000 / (23.916 + 217 x 0.11456) = 4,449 tok/s. 30 tok/s: 23.916 - 98.26e-3 (217 - B) + 0.11456 (B - 1) = 33.33 + 0.008 (half a
+    # token's wait before the first token), so that B = 145.03
+    table = rc.interactivity("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, batch=217)
+    assert table["decode_tok_s"][0] == pytest.approx(41.81, abs=0.01)
+    assert table["interactivity_tok_s"][0] == pytest.approx(20.55, abs=0.01)
+    assert table["throughput_tok_s"][0] == pytest.approx(4449, abs=1)
+    assert table["ttft_idle_ms"][0] == pytest.approx(114.56, abs=0.05)
+    # 216 other prompts in 1,000 tokens: half a token's worth of them comes before the prompt
+    assert table["ttft_ms"][0] == pytest.approx(114.56 * (1 + 216 / 2000), abs=0.05)
+    assert rc.max_batch("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, interactivity=30)["max_batch"][0] == 145
+
+
+def test_chunks_share_the_weights_of_a_step() -> None:
+    # Llama 3.1 8B, bf16, one H100, 64 in flight, 2,048 tokens in and 500 out, --prefill chunked --chunk 2048: 63/500 of the steps carry
+    # a prompt. 64 tokens read 13.96 GB in 4.167 ms, 2,112 take 13.96e9 x 2112 / 989.4e12 = 29.80 ms: 25.63 ms more,
+    # and 1.11 ms of the chunk's attention: 26.74 ms, where reading the weights again would add 4.17 ms
+    table = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=2048, osl=500, batch=64, chunk=2048, prefill="chunked")
+    more = 1e3 / table["interactivity_tok_s"][0] - 1e3 / table["decode_tok_s"][0]
+    linear, weights = 2 * 32 * 218_103_808 / 989.4e12, 2 * 32 * 218_103_808 / 3350e9
+    attention = 32 * 4 * 4096 * 2048 * 2049 / 2 / 989.4e12
+    assert more == pytest.approx(63 / 500 * (2112 * linear - weights + attention) * 1e3, rel=2e-3)
 
 
 def test_bound_by_hand() -> None:
@@ -241,7 +272,7 @@ def test_bound_has_no_copies_of_cache_heads() -> None:
 
 def test_narrower_messages_take_less() -> None:
     # fp8 all-reduces halve the 252 · 32,768 · 1.125 bytes of the 16-bit ones
-    network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="fp8", comm="fp8"), 775).resources(1)["network"]
+    network = decode(on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", comm="fp8"), 775).resources(1)["network"]
     assert network == pytest.approx(252 * 16_384 * 1.125 / 450e9, rel=1e-12)
 
 

@@ -72,7 +72,7 @@ def test_eight_devices_of_deepseek_v3_serve_as_many_as_their_memory_holds() -> N
     wide = 58 * (7_168 * 256 + 256) + 61 * (2 * 7_168 + 1_536 + 512) + 7_168  # routers, their corrections, norms: 16-bit
     room = 141e9 - (dense + moe + tables) - 2 * wide
     for layout, copies in (({"tp": 8}, 1), ({"tp": 8, "dcp": 8}, 8)):
-        assert memory.batch_memory(on("deepseek-v3", "8xh200-sxm", weights="fp8", **layout), 10_000) == room // (10_000 * 70_272 / copies)
+        assert memory.batch_memory(on("deepseek-v3", "8xh200-sxm", weights="all=fp8", **layout), 10_000) == room // (10_000 * 70_272 / copies)
 
 
 def test_deepseek_v3_at_one_user_on_eight_devices() -> None:
@@ -81,7 +81,7 @@ def test_deepseek_v3_at_one_user_on_eight_devices() -> None:
     attention = 7_168 * 1_536 + 1_536 * 16 * 192 + 7_168 * 576 + 512 * 16 * 256 + 16 * 128 * 7_168
     read = 61 * attention + 3 * 3 * 7_168 * 2_304 + 58 * (3 * 7_168 * 256 + 8 / 8 * 3 * 7_168 * 2_048) + 16_160 * 7_168
     read += 2 * 58 * 7_168 * 256 + 61 * 1_152 * 1_000
-    assert decode(on("deepseek-v3", "8xh200-sxm", weights="fp8", network="ideal"), 1_000).seconds(1) == pytest.approx(read / 4800e9, rel=1e-12)
+    assert decode(on("deepseek-v3", "8xh200-sxm", weights="all=fp8", network="ideal"), 1_000).seconds(1) == pytest.approx(read / 4800e9, rel=1e-12)
 
 
 def test_absorbed_attention_flops() -> None:
@@ -203,7 +203,7 @@ def test_experts_that_do_not_divide_fill_the_fullest_rank() -> None:
 
     assert gap(6) - gap(1) == pytest.approx((2 - 8 / 6) * 32 * 3 * 4_096 * 14_336 * 2, rel=1e-9)
     # DeepSeek-V3 with 32 copies more on 16 ranks: (256 + 32)/16 = 18 experts instead of 16
-    one, more = (weights(on("deepseek-v3", "16xh200-sxm", weights="fp8", tp=1, dp=16, redundant_experts=copies)) for copies in (0, 32))
+    one, more = (weights(on("deepseek-v3", "16xh200-sxm", weights="all=fp8", tp=1, dp=16, redundant_experts=copies)) for copies in (0, 32))
     assert more - one == 58 * 2 * 3 * 7_168 * 2_048
 
 

@@ -32,8 +32,8 @@ def test_one_h100_takes_in_seven_requests_per_second() -> None:
 
 def test_sixteen_h100_in_one_stage() -> None:
     # 405B in fp8: as many devices read as many bytes, but the second of two stages waits for the first
-    (row,) = rc.plan("llama-3.1-405b", "16xh100-sxm", weights="fp8", seq=8000, batch=64, devices=16).rows()
-    given = {"weights": "fp8", "seq": 8000, "batch": 64}
+    (row,) = rc.plan("llama-3.1-405b", "16xh100-sxm", weights="all=fp8", seq=8000, batch=64, devices=16).rows()
+    given = {"weights": "all=fp8", "seq": 8000, "batch": 64}
     one, two = (
         float(rc.interactivity("llama-3.1-405b", "16xh100-sxm", tp=tp, pp=16 // tp, dcp=tp // 8, **given)["interactivity_tok_s"][0])  # type: ignore[arg-type]
         for tp in (16, 8)  # the two copies of each of 8 KV heads hold half of it each
@@ -43,7 +43,7 @@ def test_sixteen_h100_in_one_stage() -> None:
 
 def test_a_hundred_replicas_more() -> None:
     # each device lost takes the eight of its replica with it
-    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", weights="fp8", seq=8000, spare=100, tp=8, pp=1).rows()
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", weights="all=fp8", seq=8000, spare=100, tp=8, pp=1).rows()
     assert row["devices"] == 8 * (1 + 100)
 
 
@@ -60,7 +60,7 @@ def test_two_pools_of_the_sizes_that_serve_as_many() -> None:
     (first,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=4000).rows()
     (step,) = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=4000, osl=500, batch=32).rows()
     (row,) = rc.frontier("llama-3.1-8b", "h100-sxm", isl=4000, osl=500, batch=32, disaggregated=True).rows()
-    readers, others = first["ttft_ms"] / 1e3, 500 / (32 * step["interactivity_tok_s"])  # type: ignore[operator]
+    readers, others = first["ttft_ms"] / 1e3, 500 / (32 * step["decode_tok_s"])  # type: ignore[operator]
     assert row["throughput_tok_s_per_device"] == pytest.approx(500 / (readers + others))
     assert row["prefill_per_decode"] == pytest.approx(readers / others)
 

@@ -59,7 +59,7 @@ def test_json_is_one_object() -> None:
 
 def test_table_and_markdown_say_what_they_assume() -> None:
     table = run(f"max-batch {LLAMA} --seq 775,7661").stdout
-    assert table.startswith("llama-3.1-405b on 8xh100-sxm, fp8 weights, bf16 KV\n")
+    assert table.startswith("llama-3.1-405b on 8xh100-sxm, all=fp8 weights, bf16 KV\n")
     for part in ("tok/s/user", "385", "capacity", "assumed: preset roofline, overlap op", "tp 8", "reserve 0 GB"):
         assert part in table
     markdown = run(f"memory {LLAMA} --seq 1k --batch 32 -f md").stdout.splitlines()
@@ -94,7 +94,7 @@ def test_defaults_are_said() -> None:
 @pytest.mark.parametrize(
     ("line", "note"),
     [
-        ("max-batch llama-3.1-8b a100-sxm-80gb --weights fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
+        ("max-batch llama-3.1-8b a100-sxm-80gb --weights all=fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
         ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes in bf16"),
         ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is held 2 times"),
         ("max-batch llama-2-7b h100-sxm --seq 8k", "context exceeds the model's maximum of 4096 tokens"),
@@ -120,8 +120,8 @@ def test_notes(line: str, note: str) -> None:
         ("llama-2-7b 12xl40s --seq 1M", "fits on these 12 devices with --tp 4 --pp 3; no narrower weight dtype is enough"),
         ("llama-3.1-70b rtx-4090 --seq 1k", "it needs at least 7 devices (--tp 1 --pp 7); no narrower weight dtype is enough"),
         (
-            "llama-3.1-405b 8xh100-sxm --weights fp8 --seq 1M",
-            "fp8 weights need 405.9 GB and the cache of one 1,000,000-token sequence 516.1 GB, 640.0 GB available. It needs at least 12",
+            "llama-3.1-405b 8xh100-sxm --weights all=fp8 --seq 1M",
+            "all=fp8 weights need 405.9 GB and the cache of one 1,000,000-token sequence 516.1 GB, 640.0 GB available. It needs at least 12",
         ),
         ("llama-3.1-405b 8xh100-sxm --seq 1G", "fits on no number of such devices up to 4,096"),
     ],
@@ -167,7 +167,7 @@ def test_columns_and_require() -> None:
     result = run(f"max-batch {LLAMA} --seq 775,7661 --require 'max_batch>=60' -q")
     assert result.exit_code == 3 and result.stdout.startswith("llama")
     assert result.stderr == (
-        "failed: required max_batch >= 60, got 59 (model llama-3.1-405b, hardware 8xh100-sxm, weights fp8, kv bf16, "
+        "failed: required max_batch >= 60, got 59 (model llama-3.1-405b, hardware 8xh100-sxm, weights all=fp8, kv bf16, "
         "seq 7661, min_interactivity_tok_s 30)\n"
     )
     assert run("max-batch llama-3.1-405b h100-sxm --seq 1k --require step_ms<50").exit_code == 3  # no figure satisfies nothing

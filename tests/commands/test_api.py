@@ -12,7 +12,7 @@ from roofcalc.catalog import lookup
 
 def test_arrays_lists_and_text_are_the_same_question() -> None:
     ways = [[775, 7661], (775, 7661), "775,7661", np.array([775, 7661]), [775.0, 7661.0]]
-    answers = [rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=seq, interactivity=30, weights="fp8") for seq in ways]
+    answers = [rc.max_batch("llama-3.1-405b", "8xh100-sxm", seq=seq, interactivity=30, weights="all=fp8") for seq in ways]
     assert all(table["max_batch"].tolist() == [385, 59] for table in answers)
     assert all(list(table.rows()) == list(answers[0].rows()) for table in answers)
 
@@ -35,7 +35,7 @@ def test_lists_of_everything_cross() -> None:
 
 
 def test_every_tensor_degree_of_a_list() -> None:
-    table = rc.max_batch("llama-3.1-70b", "8xh100-sxm", seq=4000, weights="fp8", tp=[1, 2, 4, 8])
+    table = rc.max_batch("llama-3.1-70b", "8xh100-sxm", seq=4000, weights="all=fp8", tp=[1, 2, 4, 8])
     assert [(row["tp"], row["pp"]) for row in table.rows()] == [(1, 8), (2, 4), (4, 2), (8, 1)]
 
 
@@ -104,7 +104,7 @@ def test_a_table_names_its_columns() -> None:
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "examples" / "models").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_model_gives_an_answer(path: Path) -> None:
-    question = {"seq": 1000, "weights": "fp8"}
+    question = {"seq": 1000, "weights": "all=fp8"}
     (limit,) = rc.max_batch(path, "8xh200-sxm", **question).rows()
     (speed,) = rc.interactivity(path, "8xh200-sxm", batch=4, **question).rows()
     (held,) = rc.memory(path, "8xh200-sxm", batch=4, **question).rows()

@@ -61,12 +61,12 @@ def test_the_flop_limited_context_by_hand() -> None:
     # 8·1,978.9 TFLOP/s in fp8 for products, half for attention: 128 · 30 · (2·LARGE/F8 + 8,257,536·S/F16) = 1
     fp8, bf16 = 8 * 1978.9e12, 8 * 989.4e12
     context = (1 / (128 * 30) - 2 * LARGE / fp8) * bf16 / 8_257_536
-    (row,) = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="fp8", seq=1000, batch=128, interactivity=30).rows()
+    (row,) = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", seq=1000, batch=128, interactivity=30).rows()
     assert row["flop_limited_seq"] == int(context) == 200_728
     assert (row["batch"], row["min_interactivity_tok_s"]) == (128, 30)
-    half = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="fp8", seq=1000, batch=64, interactivity=60)["flop_limited_seq"][0]
+    half = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", seq=1000, batch=64, interactivity=60)["flop_limited_seq"][0]
     assert half == row["flop_limited_seq"]  # as many tokens a second
-    slower = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="fp8", seq=1000, batch=128, interactivity=30, mfu=0.5)["flop_limited_seq"][0]
+    slower = rc.flops("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", seq=1000, batch=128, interactivity=30, mfu=0.5)["flop_limited_seq"][0]
     assert slower == int((0.5 / (128 * 30) - 2 * LARGE / fp8) * bf16 / 8_257_536)
 
 
@@ -125,7 +125,7 @@ def test_lists_of_batches_and_rates_cross_in_order() -> None:
         ("flops llama-3.1-8b --interactivity 2", "need hardware"),
         ("flops llama-3.1-8b --ttft 2", "need hardware"),
         ("flops llama-3.1-8b --tp 8", "flops: --tp: no effect on the FLOPs of a model without hardware; name the hardware too"),
-        ("flops llama-3.1-8b --weights fp8 --mfu 0.5", "flops: --weights, --mfu: no effect on the FLOPs of a model"),
+        ("flops llama-3.1-8b --weights all=fp8 --mfu 0.5", "flops: --weights, --mfu: no effect on the FLOPs of a model"),
         ("flops llama-3.1-8b h100-sxm --ttft 1 --interactivity 30", "flops: give --interactivity or --ttft, not both"),
         ("flops llama-3.1-8b h100-sxm --ttft 0", "ttft: expected"),
         ("flops llama-3.1-8b h100-sxm --interactivity nan", "is not a number"),

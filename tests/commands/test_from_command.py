@@ -45,7 +45,7 @@ def test_the_issue_line_is_the_same_as_our_options() -> None:
         ("python -m sglang.launch_server --model m --tp 16 --ep-size 16 --context-length 65536", "sglang", "m", 65536, 16, {"tp": 16, "ep": 16}),
         ("trtllm-serve org/m --tp_size 8 --ep_size 8 --max_seq_len 8192 --backend pytorch", "tensorrt-llm", "org/m", 8192, 8, {"tp": 8, "ep": 8}),
         ("trtllm-serve serve org/m --pp_size 2", "tensorrt-llm", "org/m", None, 2, {"pp": 2}),
-        ("llama-server -m x/Qwen3-8B-Q4_K_M.gguf -c 32768 -np 4 -ctk q8_0 -ctv q8_0", "llama.cpp", "x/Qwen3-8B-Q4_K_M.gguf", 8192, None, {"kv": "q8_0"}),
+        ("llama-server -m x/Qwen3-8B-Q4_K_M.gguf -c 32768 -np 4 -ctk q8_0", "llama.cpp", "x/Qwen3-8B-Q4_K_M.gguf", 8192, None, {"kv": "q8_0"}),
         ("./llama-server -hf unsloth/Qwen3-8B-GGUF:Q8_0 -ngl 99 -fa", "llama.cpp", "unsloth/Qwen3-8B-GGUF:Q8_0", None, None, {"tp": 1}),
         ("ollama run deepseek-r1:70b", "llama.cpp", "deepseek-r1:70b", None, None, {"tp": 1, "dp": 1}),
     ],

@@ -16,7 +16,7 @@ from roofcalc.physics.generation import mean_step, output_tok_s
 from tests.cli.test_cli import ASSUMED
 from tests.shell import LLAMA, refused, rows, run
 
-PUBLISHED = "llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal --mbu 0.775 --mfu 0.717 --interactivity 30 --usd-per-hour 3"
+PUBLISHED = "llama-3.1-405b 8xh100-sxm --weights all=fp8 --network ideal --mbu 0.775 --mfu 0.717 --interactivity 30 --usd-per-hour 3"
 
 
 def test_columns_are_the_contract() -> None:
@@ -135,14 +135,14 @@ def test_what_does_not_fit_has_no_cost() -> None:
 
 
 def test_systems_pay_and_draw_as_a_whole() -> None:
-    alone, system = (rows(f"cost llama-3.1-405b {name} --weights fp8 --query 140:775 --usd-per-hour 3")[0] for name in ("8xh100-sxm", "dgx-h100"))
+    alone, system = (rows(f"cost llama-3.1-405b {name} --weights all=fp8 --query 140:775 --usd-per-hour 3")[0] for name in ("8xh100-sxm", "dgx-h100"))
     assert system["usd_per_query"] == alone["usd_per_query"]
     # DGX H100: 10.2 kW in all, against 8 · 700 W of the devices by themselves
     assert float(system["joule_per_token"]) / float(alone["joule_per_token"]) == pytest.approx(10.2 / 5.6)
 
 
 def test_queries_cross_with_paces_and_refer_to_the_first_at_each() -> None:
-    table = rc.cost("llama-3.1-70b", "4xh100-sxm", query=["1k:100", (1000, 1000)], interactivity=[20, 50], weights="fp8", usd_per_hour=1)
+    table = rc.cost("llama-3.1-70b", "4xh100-sxm", query=["1k:100", (1000, 1000)], interactivity=[20, 50], weights="all=fp8", usd_per_hour=1)
     assert table["output"].tolist() == [100, 100, 1000, 1000] and table["min_interactivity_tok_s"].tolist() == [20, 50, 20, 50]
     assert table["relative_cost"][:2].tolist() == [1, 1]
     np.testing.assert_allclose(table["relative_cost"][2:], table["usd_per_query"][2:] / table["usd_per_query"][:2])

@@ -23,13 +23,13 @@ ACTIVE = 405_853_388_800 - 128_256 * 16_384  # Llama 3.1 405B without the input 
 
 
 def test_columns_are_the_contract() -> None:
-    header = run("rollouts llama-3.1-405b dgx-h100 --weights fp8 -f csv").stdout.splitlines()[0]
+    header = run("rollouts llama-3.1-405b dgx-h100 --weights all=fp8 -f csv").stdout.splitlines()[0]
     assert header == f"model,hardware,weights,kv,{OWN},{ASSUMED}"
 
 
 def test_the_published_scale() -> None:
     # 10^7 problems · 3,000 rollouts (3 · 10^10 trajectories) · 8,000 tokens = 2.4 · 10^14 tokens
-    (row,) = rows("rollouts llama-3.1-405b dgx-h100 --weights fp8 --usd-per-hour 3")
+    (row,) = rows("rollouts llama-3.1-405b dgx-h100 --weights all=fp8 --usd-per-hour 3")
     assert float(row["problems"]) * float(row["rollouts"]) == 3e10 and float(row["generated_tokens"]) == 2.4e14
     attention = 8_257_536 * 8000 * 8001 / 2  # 4 · 128 heads · 128 · 126 layers per token and token before
     assert float(row["generation_flop"]) == pytest.approx(2 * ACTIVE * 2.4e14 + 3e10 * attention, rel=1e-12)
@@ -41,14 +41,14 @@ def test_the_published_scale() -> None:
 
 
 def test_defaults_are_said() -> None:
-    notes = run("rollouts llama-3.1-405b dgx-h100 --weights fp8").stderr
+    notes = run("rollouts llama-3.1-405b dgx-h100 --weights all=fp8").stderr
     for part in ("problems 10,000,000", "rollouts 3,000", "tokens 8,000", "kept 1", "verifier_passes 1", "forwards_per_backward 1"):
         assert f"assumed: {part} (--" in notes
     assert "1.56e+13, those of Llama 3 (https://arxiv.org/abs/2407.21783" in notes
 
 
 def test_where_post_training_overtakes() -> None:
-    notes = json.loads(run("rollouts llama-3.1-405b dgx-h100 --weights fp8 -f json").stdout)["notes"]
+    notes = json.loads(run("rollouts llama-3.1-405b dgx-h100 --weights all=fp8 -f json").stdout)["notes"]
     note = next(text for text in notes if "post-training" in text)
     # per token 2·N + 4,000 · 8.26e6 of attention, 2·N and 6·N, against 6·N · 15.6e12
     per_token = 10 * ACTIVE + 8_257_536 * 8001 / 2
@@ -56,7 +56,7 @@ def test_where_post_training_overtakes() -> None:
     assert f"uses {2.4e14 * per_token / (6 * ACTIVE * 15.6e12):.3g}× the pre-training FLOPs" in note
     # and so it does
     equal = 6 * ACTIVE * 15.6e12 / per_token / 8000 / 3000
-    below, above = rc.rollouts("llama-3.1-405b", "dgx-h100", weights="fp8", problems=[int(equal), int(equal) + 1]).rows()
+    below, above = rc.rollouts("llama-3.1-405b", "dgx-h100", weights="all=fp8", problems=[int(equal), int(equal) + 1]).rows()
     for row, over in ((below, False), (above, True)):
         assert (row["generation_flop"] + row["verify_flop"] + row["train_flop"] > row["pretrain_flop"]) is over  # type: ignore[operator]
 

@@ -13,6 +13,7 @@ from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics.shared_prefix import independent_machine_s, shared
 from roofcalc.physics.decode_ops import at_context
 from roofcalc.physics.ops.types import SharedPrefix
+from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import step_of
 from roofcalc.specs.record import replace
 from tests.cli.test_cli import ASSUMED
@@ -35,11 +36,12 @@ def test_columns_are_the_contract() -> None:
 
 
 def test_the_more_is_shared_the_further_below_five_times() -> None:
-    found = rows(f"{VOTE} --streams 5 --prefix 0,1k,4k,16k,64k --suffix 1k")
+    # a speed that the largest batches meet, with prefixes of others read in between
+    found = rows(f"{VOTE} --streams 5 --prefix 0,1k,4k,16k,64k --suffix 1k --interactivity 1")
     multiples = [float(row["cost_multiple"]) for row in found]
     assert multiples == sorted(multiples, reverse=True)
-    # nothing shared: 410 sequences are 82 queries of five at the same pace, five times the cost
-    assert multiples[0] == pytest.approx(5, rel=1e-6) and found[0]["queries"] == "82"
+    # nothing shared: five times the cost; (640e9 − 405.86e9) / (5,000 · 516,096) = 90.7 queries fit
+    assert multiples[0] == pytest.approx(5, rel=1e-6) and found[0]["queries"] == "90"
     assert 2 < multiples[1] < 3 and 1 < multiples[-1] < 1.02
     for row in found:
         assert 5 - 1e-9 <= float(row["cost_multiple_unshared"]) < 5.3  # whole queries: at most four sequences less
@@ -55,22 +57,25 @@ def test_one_stream_is_one_stream() -> None:
 
 def test_cache_by_hand() -> None:
     # 516,096 bytes per token: 4,000 once and 5 · 1,000; unshared 5 · 5,000
-    (row,) = rows(f"{VOTE} --streams 5 --prefix 4k --suffix 1k")
+    (row,) = rows(f"{VOTE} --streams 5 --prefix 4k --suffix 1k --interactivity 1")
     assert float(row["kv_gb"]) == pytest.approx(516_096 * 9000 / 1e9) and float(row["kv_gb_unshared"]) == pytest.approx(516_096 * 25_000 / 1e9)
     # (640e9 − 405.86e9) / 4.645e9 = 50.4 queries fit
     assert row["queries"] == "50"
 
 
 def test_a_query_by_hand() -> None:
-    # Llama 3.1 8B on one H100, 5 streams of one token after 10,000 at 100 tok/s each: bytes 15,009,316,864 + Q · (10,000 + 5) · 131,072
-    (row,) = rows("vote llama-3.1-8b h100-sxm --streams 5 --prefix 10k --suffix 1 --interactivity 100 --usd-per-hour 3.6")
-    queries = int((33.5e9 - 15_009_316_864) / (10_005 * 131_072))
-    assert int(row["queries"]) == queries == 14
-    step = (15_009_316_864 + queries * 10_005 * 131_072) / 3350e9
-    # the prompt: layers 2 · 6,979,321,856 FLOPs per token, attention 524,288 · 10,000 · 10,001/2, the head's 1,050,673,152 bytes
+    # Llama 3.1 8B on one H100, 5 streams of one token after 10,000. The prompt: layers 2 · 6,979,321,856 FLOPs per token,
+    # attention 524,288 · 10,000 · 10,001/2, the head's 1,050,673,152 bytes
+    (row,) = rows("vote llama-3.1-8b h100-sxm --streams 5 --prefix 10k --suffix 1 --interactivity 1 --usd-per-hour 3.6")
     prompt = (10_000 * 2 * 6_979_321_856 + 524_288 * 10_000 * 10_001 / 2) / 989.4e12 + 1_050_673_152 / 3350e9
+    # a step reads 15,009,316,864 + Q · (10,000 + 5) · 131,072 bytes; half of the Q − 1 other prompts, before or after the only
+    # token, delay it: 1 s = step + (Q − 1)/2 · prompt
+    per_query = 10_005 * 131_072 / 3350e9
+    queries = int((1 - 15_009_316_864 / 3350e9 + prompt / 2) / (per_query + prompt / 2))
+    assert int(row["queries"]) == queries
+    step = 15_009_316_864 / 3350e9 + queries * per_query
     assert float(row["usd_per_query"]) == pytest.approx((prompt + step / queries) / 1000, rel=1e-9)
-    assert float(row["latency_s"]) == pytest.approx(prompt + step, rel=1e-9)
+    assert float(row["latency_s"]) == pytest.approx(queries * prompt + step, rel=1e-9)  # every prompt in flight, and the step
 
 
 def test_everything_shared_costs_the_flops_alone() -> None:
@@ -105,10 +110,10 @@ def test_where_flops_stop_being_spare() -> None:
 def test_never_cheaper_than_one_nor_dearer_than_apart(model: str) -> None:
     deployment = on(model, "8xh200-sxm", network="ideal")
     prefix, suffix = np.array([0.0, 1000, 8000, 30_000]), 500.0
-    one = shared(deployment, 1, prefix, suffix, 20)
+    one = shared(deployment, 1, prefix, suffix, 1)
     for n in (2, 5):
-        several = shared(deployment, n, prefix, suffix, 20)
-        apart = independent_machine_s(deployment, n, prefix, suffix, 20)
+        several = shared(deployment, n, prefix, suffix, 1)
+        apart = independent_machine_s(deployment, n, prefix, suffix, 1)
         assert (several.queries <= one.queries).all() and (several.queries >= np.floor(one.queries / n / deployment.layout.dp)).all()
         assert (several.machine_s >= one.machine_s * (1 - 1e-9)).all()
         assert (several.machine_s <= apart * 1.05).all()  # whole queries on each rank
@@ -129,7 +134,9 @@ def test_no_more_queries_fit_or_stay_fast_enough() -> None:
                 float(step_of(deployment, at_context(np.float64(prefix + u)), shared_prefix=SharedPrefix(n, prefix)).seconds(count))
                 for u in range(1, int(suffix) + 1)
             ]
-            return float(np.mean(steps))
+            prompt = float(prefill(deployment, prefix).ttft_s) if prefix else 0.0
+            # the other prompts of `count` queries, less the half token's worth of them that comes before the first token
+            return float(np.mean(steps)) + (count - 1) * prompt * (1 - 1 / (2 * suffix)) / suffix
 
         assert fits(queries) and mean(queries) <= 1 / 40 * (1 + 1e-9)
         assert not fits(queries + 1) or mean(queries + 1) > 1 / 40
@@ -152,7 +159,7 @@ def test_accuracy_and_what_a_solved_query_costs() -> None:
 
 
 def test_a_verifier_is_paid_and_waited_for() -> None:
-    line = "vote llama-3.1-70b 4xh100-sxm --weights fp8 --prefix 2k --suffix 1k --usd-per-hour 3.6"
+    line = "vote llama-3.1-70b 4xh100-sxm --weights all=fp8 --prefix 2k --suffix 1k --usd-per-hour 3.6"
     one, five = rows(f"{line} --streams 1,5 --verifier llama-3.1-8b")
     without = rows(f"{line} --streams 1,5")
     assert one == without[0]  # one answer leaves nothing to choose
@@ -164,15 +171,15 @@ def test_a_verifier_is_paid_and_waited_for() -> None:
     assert floor < extra < 2.5 * floor
     assert float(five["latency_s"]) > float(without[1]["latency_s"])
     notes = run(f"{line} --verifier llama-3.1-8b").stderr
-    assert "verifier: llama-3.1-8b on a separate 4xh100-sxm, fp8 weights, tp 4, pp 1, dp 1" in notes
+    assert "verifier: llama-3.1-8b on a separate 4xh100-sxm, all=fp8 weights, tp 4, pp 1, dp 1" in notes
 
 
 def test_records_drafts_and_defaults() -> None:
     judge = lookup.model("llama-3.1-8b")[0]
-    table = rc.vote("llama-3.1-70b", "4xh100-sxm", prefix=1000, suffix=[100, 200], verifier=judge, weights="fp8", usd_per_hour=1, accuracy=0.7)
+    table = rc.vote("llama-3.1-70b", "4xh100-sxm", prefix=1000, suffix=[100, 200], verifier=judge, weights="all=fp8", usd_per_hour=1, accuracy=0.7)
     assert len(table) == 4 and (table["verifier_accuracy"][2:] > 0.7).all()
     assert "streams: 1,5 (--streams)" in table.notes and any("at least 30 tok/s for each stream" in text for text in table.notes)
-    given = {"streams": 5, "prefix": 1000, "suffix": 500, "weights": "fp8", "usd_per_hour": 1, "interactivity": 150}
+    given = {"streams": 5, "prefix": 1000, "suffix": 500, "weights": "all=fp8", "usd_per_hour": 1, "interactivity": 150}
     plain = rc.vote("llama-3.1-70b", "4xh100-sxm", **given)  # type: ignore[arg-type]
     drafted = rc.vote("llama-3.1-70b", "4xh100-sxm", draft=3, acceptance=0.8, **given)  # type: ignore[arg-type]
     assert drafted["queries"][0] > plain["queries"][0] and drafted["usd_per_query"][0] < plain["usd_per_query"][0]

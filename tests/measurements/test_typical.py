@@ -327,7 +327,7 @@ def test_an_engine_whose_attention_does_not_share_heads() -> None:
     One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
     """
     share = calibrated.read().run.kv_reload_fraction
-    given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "fp8", "layout": {"tp": 2}}
+    given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "all=fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in ("tensorrt-llm-1.0", "tensorrt-llm-0.6"))
     one, again = (work.sequence_operations(each, each.stages[0], work.at_context(np.float64(1000.0)))[0] for each in (plain, old))
     assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))

@@ -28,7 +28,7 @@ WAYS = [
 def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) -> None:
     model, hardware = lookup.model(name)[0], lookup.hardware("8xh200-sxm")[0]
     batch, seq = np.array([1.0, 3, 64, 3000]), np.array([100.0, 5000, 5000, 40_000])
-    base = deploy(model, hardware, weights="fp8", kv="fp8", assumptions=assumptions(**way), tp=1, pp=1, dp=8)  # type: ignore[arg-type]
+    base = deploy(model, hardware, weights="all=fp8", kv="fp8", assumptions=assumptions(**way), tp=1, pp=1, dp=8)  # type: ignore[arg-type]
     compared = 0
     for count in (8, 12):
         machine = with_device_count(hardware, count)
@@ -46,7 +46,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
 
 
 def test_a_dense_model_of_one_dtype_has_one_roof_for_each_class() -> None:
-    deployment = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="fp8")
+    deployment = deploy(lookup.model("llama-3.1-405b")[0], lookup.hardware("8xh100-sxm")[0], weights="all=fp8")
     fixed = decode(deployment, 1000).fixed
     assert {name: len(one.gemm_groups) for name, one in fixed.items()} == {"(head)": 1, "block": 2}  # attention and feed-forward
 

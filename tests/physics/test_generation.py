@@ -1,6 +1,7 @@
 """Whole generations: the mean step, memory, and throughput with the prompts' own work."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,10 +132,13 @@ def test_one_request_at_a_time_takes_its_first_token_and_its_steps(tp: int, pp: 
 
 
 def test_requests_and_columns_of_generations() -> None:
-    for row in rows("interactivity llama-3.1-70b 8xh100-sxm --weights fp8 --isl 8k,100 --osl 1k,1 --batch 1,300 --tp 2,8"):
+    for row in rows("interactivity llama-3.1-70b 8xh100-sxm --weights all=fp8 --isl 8k,100 --osl 1k,1 --batch 1,300 --tp 2,8"):
         assert float(row["requests_per_s"]) * int(row["osl"]) == pytest.approx(float(row["throughput_tok_s"]), rel=1e-12)
         assert int(row["seq"]) == int(row["isl"]) + int(row["osl"]) and row["kv_at"] == "end"
-        assert float(row["interactivity_tok_s"]) == pytest.approx(1e3 / float(row["step_ms"]), rel=1e-12)
+        assert float(row["decode_tok_s"]) == pytest.approx(1e3 / float(row["step_ms"]), rel=1e-12)
+        # Little's law: a request's first token and its other tokens are all of its stay
+        stay = float(row["ttft_ms"]) / 1e3 + int(row["osl"]) / float(row["interactivity_tok_s"])
+        assert float(row["requests_per_s"]) == pytest.approx(int(row["batch"]) / stay, rel=1e-9)
         assert float(row["throughput_tok_s_per_device"]) == pytest.approx(float(row["throughput_tok_s"]) / 8, rel=1e-12)
 
 
@@ -152,10 +156,17 @@ def test_the_largest_batch_of_a_generation_is_exact() -> None:
         deployment = on(model, "8xh200-sxm", **given)
         table = rc.max_batch(model, "8xh200-sxm", isl=[100, 20_000], osl=[1, 3000], interactivity=[20, 60], **given)
         for row in table.rows():
-            mean = mean_step(deployment, row["isl"], row["osl"])
+            mean, osl = mean_step(deployment, row["isl"], row["osl"]), float(row["osl"])  # type: ignore[arg-type]
             rate = float(row["min_interactivity_tok_s"])  # type: ignore[arg-type]
             most = float(row["batch_interactivity"])  # type: ignore[arg-type]
-            assert (most == 0 or mean.seconds(most) * rate <= 1 + 1e-9) and mean.seconds(most + 1) * rate > 1
+            prompt = float(prefill(deployment, row["isl"]).ttft_s)
+            assert deployment.layout.dp == deployment.layout.pp == 1
+
+            def tpot(batch: float, osl: float = osl, mean: Any = mean, prompt: float = prompt) -> float:
+                # the prompts of all others, but for half a token's worth of them before the first token
+                return float(mean.seconds(batch)) + (batch - 1) * prompt * (1 - 1 / (2 * osl)) / osl
+
+            assert (most == 0 or tpot(most) * rate <= 1 + 1e-9) and tpot(most + 1) * rate > 1
             assert row["batch_memory"] == memory.batch_memory(deployment, float(row["seq"]))  # type: ignore[arg-type]
 
 
@@ -164,7 +175,7 @@ def test_chunks_too_small_to_amortise_the_weights_delay_the_first_token() -> Non
     assert chunked["ttft_ms"] > whole["ttft_ms"] and chunked["throughput_tok_s"] < whole["throughput_tok_s"]  # type: ignore[operator]
     assert chunked["step_ms"] == whole["step_ms"] and chunked["chunk"] == 100
     alone = next(rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000, chunk=100).rows())
-    assert chunked["ttft_ms"] == pytest.approx(alone["ttft_ms"], rel=1e-12)
+    assert chunked["ttft_idle_ms"] == pytest.approx(alone["ttft_ms"], rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_token_reaches_the_ranks_that_hold_its_experts() -> None:
     assert [message.copies for message in sent(one, "all_to_all")] == [1.75, 1.75]
     # 16-bit weights compute in 16 bits: two bytes each way; fp8 experts dispatch in one
     assert network_s("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8) == pytest.approx(32 * 1.75 * 8_192 * 2 / 450e9, rel=1e-9)
-    assert network_s("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8, weights="fp8") == pytest.approx(32 * 1.75 * 4_096 * 3 / 450e9, rel=1e-9)
+    assert network_s("mixtral-8x7b", "8xh100-sxm", dp=8, tp=1, ep=8, weights="all=fp8") == pytest.approx(32 * 1.75 * 4_096 * 3 / 450e9, rel=1e-9)
 
 
 def test_experts_of_two_domains() -> None:

@@ -225,7 +225,7 @@ def spare_devices_and_not_replicas() -> None:
 
 
 def layouts_by_what_they_could_carry() -> None:
-    def wrong(one: Any, batch: Any) -> Any:
+    def wrong(demand: Any, one: Any, batch: Any) -> Any:
         return one.most
 
     select._speed = wrong

@@ -98,7 +98,7 @@ def test_an_installed_wheel_answers_outside_the_checkout(version: str, wheel: Pa
     if version != "this" and "No matching distribution found" in installed.stderr:
         pytest.skip(installed.stderr.strip().splitlines()[-1])  # nothing to be had for that Python, or no longer
     assert installed.returncode == 0, installed.stderr
-    question = "max-batch llama-405b 8xh100 --weights fp8 --seq 7661,775 --network ideal"
+    question = "max-batch llama-405b 8xh100 --weights all=fp8 --seq 7661,775 --network ideal"
     line = f"{question} --columns batch_interactivity -f csv -q".split(" ")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     result = subprocess.run([tmp_path / "env" / "bin" / "roofcalc", *line], capture_output=True, text=True, cwd=tmp_path, env=clean)

@@ -46,7 +46,7 @@ def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
     for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
         path = tmp_path / f"{yaml.safe_load(block)['name']}.yaml"
         path.write_text(block)
-        assert "my-70b on h200-sxm" in printed(f"roofcalc max-batch {path} h200-sxm --weights fp8 --seq 8k")
+        assert "my-70b on h200-sxm" in printed(f"roofcalc max-batch {path} h200-sxm --weights all=fp8 --seq 8k")
 
 
 def test_the_lines_that_add_a_device_and_a_model(tmp_path: Path) -> None:

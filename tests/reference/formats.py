@@ -13,6 +13,7 @@ BYTES = {
     "nvfp4": 0.5 + 1 / 16,
     "mxfp4": 0.5 + 1 / 32,
     "int4": 0.5 + 2 / 128,
+    "int4-g128-zp": 0.5 + 2 / 128 + 0.5 / 128,
     "int4-g32": 0.5 + 2 / 32,
 }
 ARITHMETIC = {
@@ -26,6 +27,7 @@ ARITHMETIC = {
     "nvfp4": "fp4",
     "mxfp4": "fp8",
     "int4": "bf16",
+    "int4-g128-zp": "bf16",
     "int4-g32": "bf16",
 }
 INSTEAD = {
@@ -40,12 +42,14 @@ ALWAYS_WIDE = ("router", "index", "norm")
 
 
 def stored(case: Case, tensor: str) -> str:
-    """The dtype of a class of tensors: the checkpoint's own mix, or the one asked for; routers, indexers and norms stay wide."""
+    """The dtype of a class of tensors: the checkpoint's, or the one asked for: `all=fp8` of every matrix, `fp8` of the blocks' linear layers."""
     own = case.model.dtype
     default = own if isinstance(own, str) else own.default
     wide = "fp16" if default == "fp16" else "bf16"
     if case.weights != "native":
-        return wide if tensor in ALWAYS_WIDE else case.weights
+        asked = case.weights.removeprefix("all=")
+        whole = asked != case.weights or BYTES[asked] >= 2
+        return wide if tensor in ALWAYS_WIDE or (tensor in ("embed", "head") and not whole) else asked
     named = None if isinstance(own, str) else getattr(own, tensor)
     if named:
         return str(named)

@@ -52,7 +52,7 @@ def frontier(points: list[dict[str, Any]] | None = None) -> Table:
     assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
     table = Table("frontier", (*shown, *assumed))
     names = ("tp", "pp", "batch", "interactivity_tok_s", "throughput_tok_s_per_device")
-    fixed = {"model": "llama-3.1-70b", "weights": "fp8", "kv": "bf16", "seq": 8000, "overlap": "op", "dp": 1, "ep": 1, "dcp": 1}
+    fixed = {"model": "llama-3.1-70b", "weights": "all=fp8", "kv": "bf16", "seq": 8000, "overlap": "op", "dp": 1, "ep": 1, "dcp": 1}
     for hardware in ("8xh100-sxm", "8xh200-sxm") if points is None else ("",):
         for row in points or [{**dict(zip(names, one, strict=True)), "hardware": hardware} for one in FRONTIER]:
             table.blocks.append(Block(1, {**fixed, "limited_by": "bandwidth", **row}))
@@ -60,30 +60,30 @@ def frontier(points: list[dict[str, Any]] | None = None) -> Table:
 
 
 TABLES: dict[str, Callable[[], Table]] = {
-    "max-batch": lambda: rc.max_batch(LLAMA_405B, H100, weights="fp8"),
-    "max-batch of four": lambda: rc.max_batch([LLAMA_405B, "llama-3.1-70b"], [H100, "8xmi300x"], weights="fp8", interactivity=30),
+    "max-batch": lambda: rc.max_batch(LLAMA_405B, H100, weights="all=fp8"),
+    "max-batch of four": lambda: rc.max_batch([LLAMA_405B, "llama-3.1-70b"], [H100, "8xmi300x"], weights="all=fp8", interactivity=30),
     "max-batch that is 0": lambda: rc.max_batch([LLAMA_405B, "llama-3.1-70b"], H100, interactivity=[20, 60]),
-    "max-batch of generations": lambda: rc.max_batch("llama-3.1-70b", H100, isl=[1000, 8000, 32000], osl=[200, 1000], weights="fp8"),
+    "max-batch of generations": lambda: rc.max_batch("llama-3.1-70b", H100, isl=[1000, 8000, 32000], osl=[200, 1000], weights="all=fp8"),
     "max-batch over a figure": lambda: rc.max_batch(
-        "llama-3.1-70b", H100, seq=8000, weights="fp8", changes="hardware.memory.bandwidth_gb_s=1000:6000:500"
+        "llama-3.1-70b", H100, seq=8000, weights="all=fp8", changes="hardware.memory.bandwidth_gb_s=1000:6000:500"
     ),
-    "memory": lambda: rc.memory(LLAMA_405B, H100, weights="fp8", batch=32),
-    "memory of two machines": lambda: rc.memory(LLAMA_405B, [H100, "8xh200-sxm"], weights="fp8", batch=[1, 8, 32]),
-    "memory of three models": lambda: rc.memory(["llama-3.1-70b", "gemma-3-27b", "deepseek-v3"], "8xh200-sxm", weights="fp8", batch=16),
+    "memory": lambda: rc.memory(LLAMA_405B, H100, weights="all=fp8", batch=32),
+    "memory of two machines": lambda: rc.memory(LLAMA_405B, [H100, "8xh200-sxm"], weights="all=fp8", batch=[1, 8, 32]),
+    "memory of three models": lambda: rc.memory(["llama-3.1-70b", "gemma-3-27b", "deepseek-v3"], "8xh200-sxm", weights="all=fp8", batch=16),
     "memory at crowded contexts": lambda: rc.memory(LLAMA_405B, H100, weights="fp8", batch=32, seq="775,800,1000,1024,4096,7661,8000,14173,38752"),
-    "interactivity": lambda: rc.interactivity(LLAMA_405B, H100, weights="fp8"),
-    "interactivity of four": lambda: rc.interactivity([LLAMA_405B, "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="fp8", batch=32),
-    "interactivity over batch": lambda: rc.interactivity(LLAMA_405B, H100, weights="fp8", seq=8000, tp=[4, 8]),
-    "flops": lambda: rc.flops(LLAMA_405B, H100, weights="fp8", batch=128, interactivity=30),
+    "interactivity": lambda: rc.interactivity(LLAMA_405B, H100, weights="all=fp8"),
+    "interactivity of four": lambda: rc.interactivity([LLAMA_405B, "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="all=fp8", batch=32),
+    "interactivity over batch": lambda: rc.interactivity(LLAMA_405B, H100, weights="all=fp8", seq=8000, tp=[4, 8]),
+    "flops": lambda: rc.flops(LLAMA_405B, H100, weights="all=fp8", batch=128, interactivity=30),
     "flops of models alone": lambda: rc.flops([LLAMA_405B, "falcon-mamba-7b", "gemma-3-27b"]),
     "ops": lambda: rc.ops("deepseek-v3", "8xh200-sxm", seq=16000, batch=64),
-    "ops of four": lambda: rc.ops(["llama-3.1-70b", "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="fp8", seq=16000, batch=49),
-    "ops of a prefill": lambda: rc.ops("llama-3.1-70b", H100, weights="fp8", seq=8000, phase="prefill"),
-    "vote": lambda: rc.vote(LLAMA_405B, H100, weights="fp8", streams=[1, 5, 25], prefix="0:16k:4k", suffix=1000),
-    "vote with chances": lambda: rc.vote("llama-3.1-70b", H100, weights="fp8", streams=[1, 3, 5, 9, 25], prefix=2000, suffix=2000, accuracy=0.6),
+    "ops of four": lambda: rc.ops(["llama-3.1-70b", "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="all=fp8", seq=16000, batch=49),
+    "ops of a prefill": lambda: rc.ops("llama-3.1-70b", H100, weights="all=fp8", seq=8000, phase="prefill"),
+    "vote": lambda: rc.vote(LLAMA_405B, H100, weights="all=fp8", streams=[1, 5, 25], prefix="0:16k:4k", suffix=1000),
+    "vote with chances": lambda: rc.vote("llama-3.1-70b", H100, weights="all=fp8", streams=[1, 3, 5, 9, 25], prefix=2000, suffix=2000, accuracy=0.6),
     "frontier": frontier,
     "frontier of two machines": lambda: rc.frontier("deepseek-v3", ["8xh200-sxm", "8xmi300x"], seq=4000),
-    "frontier of generations": lambda: rc.frontier("llama-3.1-70b", H100, weights="fp8", kv=["bf16", "fp8"], isl=4000, osl=1000),
+    "frontier of generations": lambda: rc.frontier("llama-3.1-70b", H100, weights="all=fp8", kv=["bf16", "fp8"], isl=4000, osl=1000),
 }
 
 
@@ -152,7 +152,7 @@ def test_memory_draws_the_published_limits() -> None:
         "KV cache (GB)",
     ):
         assert part in text
-    assert "llama-3.1-405b on 8xh100-sxm, fp8 weights, bf16 KV, batch 32" in text and "tp 8" in text and "hollow ones do not" in text
+    assert "llama-3.1-405b on 8xh100-sxm, all=fp8 weights, bf16 KV, batch 32" in text and "tp 8" in text and "hollow ones do not" in text
     levels = {round(float(line.get_ydata()[0]), 1) for line in plot(TABLES["memory"]()).axes[0].lines if len(set(line.get_ydata())) == 1}  # type: ignore[arg-type,index]
     assert {640.0, 234.1} <= levels
 
@@ -194,9 +194,9 @@ def test_flops_draws_its_limit() -> None:
     assert "attention" in text and "products by weights" in text and "batch 128, at least 30 tok/s/user" in text
     upright = [line for line in plot(table).axes[0].lines if list(line.get_xdata()) == [limit, limit]]  # type: ignore[arg-type]
     assert len(upright) == 1
-    assert ", far outside" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30))
+    assert ", far outside" in said(rc.flops(LLAMA_405B, H100, weights="all=fp8", interactivity=30))
     # 8e11 FLOPs a token, 10,000 sequences, 30 tok/s: 2.4e17 FLOP/s against 1.6e16
-    assert "total: over the FLOP limit at any context" in said(rc.flops(LLAMA_405B, H100, weights="fp8", interactivity=30, batch=10_000))
+    assert "total: over the FLOP limit at any context" in said(rc.flops(LLAMA_405B, H100, weights="all=fp8", interactivity=30, batch=10_000))
 
 
 def test_interactivity_names_each_batch_beside_its_line() -> None:
@@ -208,14 +208,14 @@ def test_interactivity_names_each_batch_beside_its_line() -> None:
 
 def test_rooflines_are_the_data_sheets() -> None:
     # H100 SXM: 3.35 TB/s, 1,978.9 TFLOP/s in fp8 and 989.4 in bf16, dense
-    text = said(rc.ops(LLAMA_405B, H100, weights="fp8", seq=8000, batch=32))
+    text = said(rc.ops(LLAMA_405B, H100, weights="all=fp8", seq=8000, batch=32))
     for part in ("fp8: 1,979 TFLOP/s", "bf16: 989.4 TFLOP/s", "3.35 TB/s", "intensity (FLOP per byte of memory traffic)", "attention: 23.9%"):
         assert part in text
     assert "attained by one device (TFLOP/s)" in text and "The network, which has no mark, takes 3.2%." in text
 
 
 def test_what_has_no_mark_and_roofs_that_are_calibrated() -> None:
-    table = rc.ops(LLAMA_405B, H100, weights="fp8", seq=8000, batch=32, assume="typical")
+    table = rc.ops(LLAMA_405B, H100, weights="all=fp8", seq=8000, batch=32, assume="typical")
     marked = sum(point.share for point in _points(0, list(table.rows())))
     text = " ".join(said(table).splitlines())
     network, overhead = (float(re.findall(rf"The {what}, which has no mark, takes ([\d.]+)%", text)[0]) for what in ("network", "overhead"))

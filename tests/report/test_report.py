@@ -119,7 +119,7 @@ def test_it_has_six_charts_that_share_no_id(document: Document) -> None:
 def test_working_is_folded_and_whole(document: Document) -> None:
     titles = document.said("summary")
     assert [title for title in titles if "tokens, at least 30 tok/s" in title] == [
-        f"{context} tokens, at least 30 tok/s: llama-3.1-405b on 8xh100-sxm, fp8 weights, bf16 KV" for context in ("1,000", "8,000", "64,000")
+        f"{context} tokens, at least 30 tok/s: llama-3.1-405b on 8xh100-sxm, all=fp8 weights, bf16 KV" for context in ("1,000", "8,000", "64,000")
     ]
     assert not any("open" in one for one in document.of("details"))
     worked = document.said("code")

@@ -91,20 +91,20 @@ def test_a_late_first_token_is_no_point() -> None:
 
 
 def test_the_ladder_ends_with_the_most_that_fit() -> None:
-    table = rc.frontier("llama-3.1-70b", "8xh100-sxm", weights="fp8", seq=8000, tp=8, all=True)
-    (most,) = rc.memory("llama-3.1-70b", "8xh100-sxm", weights="fp8", seq=8000, tp=8)["batch_memory"].tolist()
+    table = rc.frontier("llama-3.1-70b", "8xh100-sxm", weights="all=fp8", seq=8000, tp=8, all=True)
+    (most,) = rc.memory("llama-3.1-70b", "8xh100-sxm", weights="all=fp8", seq=8000, tp=8)["batch_memory"].tolist()
     batches = table["batch"].tolist()
     assert max(batches) == most and batches[:9] == [1, 2, 3, 4, 6, 8, 12, 16, 24] and len(set(batches)) == len(batches)
-    pipeline = rc.frontier("llama-3.1-70b", "8xh100-sxm", weights="fp8", seq=8000, tp=4, pp=2, all=True)["batch"]
+    pipeline = rc.frontier("llama-3.1-70b", "8xh100-sxm", weights="all=fp8", seq=8000, tp=4, pp=2, all=True)["batch"]
     assert pipeline[:4].tolist() == [2, 4, 6, 8]  # so many on each of two stages
 
 
 def test_curves_fall_and_hold_the_extremes() -> None:
-    table = rc.frontier("qwen3-235b-a22b", "8xh200-sxm", seq=[2000, 16_000], weights="fp8")
+    table = rc.frontier("qwen3-235b-a22b", "8xh200-sxm", seq=[2000, 16_000], weights="all=fp8")
     for seq in (2000, 16_000):
         own = [(row["interactivity_tok_s"], row["throughput_tok_s_per_device"]) for row in table.rows() if row["seq"] == seq]
         assert own == sorted(own) and [y for _, y in own] == sorted((y for _, y in own), reverse=True)  # type: ignore[type-var]
-        everything = list(rc.frontier("qwen3-235b-a22b", "8xh200-sxm", seq=seq, weights="fp8", all=True).rows())
+        everything = list(rc.frontier("qwen3-235b-a22b", "8xh200-sxm", seq=seq, weights="all=fp8", all=True).rows())
         assert own[-1][0] == pytest.approx(max(row["interactivity_tok_s"] for row in everything))  # type: ignore[type-var]
         assert own[0][1] == pytest.approx(max(row["throughput_tok_s_per_device"] for row in everything))  # type: ignore[type-var]
 
@@ -122,8 +122,8 @@ def test_two_pools_serve_as_many_requests() -> None:
     for row in table.rows():
         layout = {name: int(row[name]) for name in ("tp", "pp", "dp")}  # type: ignore[arg-type]
         (alone,) = rc.interactivity("llama-3.1-8b", machine, isl=isl, osl=osl, batch=row["batch"], **layout).rows()  # type: ignore[arg-type]
-        assert row["interactivity_tok_s"] == pytest.approx(alone["interactivity_tok_s"])
-        decoding = row["batch"] * alone["interactivity_tok_s"] / osl / 4  # type: ignore[operator]  # requests per second and device
+        assert row["interactivity_tok_s"] == pytest.approx(alone["decode_tok_s"])  # the decode pool reads no prompts
+        decoding = row["batch"] * alone["decode_tok_s"] / osl / 4  # type: ignore[operator]  # requests per second and device
         assert row["throughput_tok_s_per_device"] == pytest.approx(osl / (1 / best + 1 / decoding))
         assert row["prefill_per_decode"] * best == pytest.approx(decoding)  # both pools serve as many
     assert set(table["prefill_devices"]) == {4}
@@ -143,7 +143,7 @@ def test_drafts_are_moved_with_their_target() -> None:
     assert set(table["pp"]) == {1}
     for row in table.rows():
         (one,) = rc.interactivity(
-            "llama-3.1-70b", "4xh100-sxm", weights="fp8", seq=4000, batch=row["batch"], tp=row["tp"], dp=row["dp"],
+            "llama-3.1-70b", "4xh100-sxm", weights="all=fp8", seq=4000, batch=row["batch"], tp=row["tp"], dp=row["dp"],
             draft=3, acceptance=0.7, draft_model="llama-3.2-1b",
         ).rows()  # type: ignore[arg-type]  # fmt: skip
         assert row["interactivity_tok_s"] == pytest.approx(one["interactivity_tok_s"])

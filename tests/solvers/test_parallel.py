@@ -30,7 +30,7 @@ QUESTIONS: dict[str, Callable[..., rc.Table]] = {
     "sweep": lambda **given: rc.max_batch("llama-3.1-8b", "h100-sxm", seq=1000, changes="hardware.memory.bandwidth_gb_s=1000:4000:100", **given),
     "frontier": lambda **given: rc.frontier("gpt-oss-120b", "8xh100-sxm", seq=[1000, 8000], devices=[1, 2, 4, 8], kv=["bf16", "fp8"], **given),
     "two pools": lambda **given: rc.frontier("llama-3.1-8b", "4xh100-sxm", isl=4000, osl=500, disaggregated=True, devices=[1, 4], **given),
-    "plan": lambda **given: rc.plan("llama-3.1-70b", "h100-sxm,mi300x", weights="fp8", batch=[1, 100], spare=1, **given),
+    "plan": lambda **given: rc.plan("llama-3.1-70b", "h100-sxm,mi300x", weights="all=fp8", batch=[1, 100], spare=1, **given),
 }
 
 

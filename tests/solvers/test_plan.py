@@ -62,11 +62,11 @@ def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int,
     [
         ("llama-3.1-8b", "h100-sxm", 4000, 50, 200, 4, 0, {}),
         ("llama-3.1-8b", "rtx-4090", 8000, 20, 40, 20, 0, {}),
-        ("llama-3.1-70b", "h100-sxm", 8000, 30, 100, 12, 0, {"weights": "fp8"}),
+        ("llama-3.1-70b", "h100-sxm", 8000, 30, 100, 12, 0, {"weights": "all=fp8"}),
         ("llama-3.1-70b", "h100-sxm", 8000, 30, 1, 6, 0, {"weights": "bf16"}),
-        ("llama-3.1-70b", "h100-sxm", 8000, 60, 150, 24, 1, {"weights": "fp8"}),
+        ("llama-3.1-70b", "h100-sxm", 8000, 60, 150, 24, 1, {"weights": "all=fp8"}),
         ("gpt-oss-120b", "h100-sxm", 16_000, 100, 64, 10, 0, {}),
-        ("qwen3-30b-a3b", "l40s", 16_000, 40, 30, 8, 2, {"weights": "fp8"}),
+        ("qwen3-30b-a3b", "l40s", 16_000, 40, 30, 8, 2, {"weights": "all=fp8"}),
     ],
 )
 def test_no_loop_finds_fewer_devices(
@@ -151,17 +151,17 @@ def test_what_fits_so_many_devices_does_not_fit_one_more() -> None:
     """Eight H100 serve Llama 3.1 405B, fp8, at 30 tok/s; nine do not (128 heads divide by 8, not by 9 or 3), sixteen do again."""
 
     def serves(count: int) -> bool:
-        return any(most("llama-3.1-405b", "h100-sxm", one, 8000, 30, weights="fp8") for one in every_layout("llama-3.1-405b", count))
+        return any(most("llama-3.1-405b", "h100-sxm", one, 8000, 30, weights="all=fp8") for one in every_layout("llama-3.1-405b", count))
 
     assert [serves(count) for count in (7, 8, 9, 15, 16)] == [False, True, False, False, True]
-    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="fp8").rows()
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="all=fp8").rows()
     assert (row["devices"], row["tp"], row["pp"]) == (8, 8, 1)
-    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="fp8", devices=[9, 20]).rows()
+    (row,) = rc.plan("llama-3.1-405b", "h100-sxm", seq=8000, interactivity=30, weights="all=fp8", devices=[9, 20]).rows()
     assert (row["devices"], row["replicas"], row["hardware"]) == (9, 1, "8xh100-sxm")  # one of the nine stands idle
 
 
 def test_whole_machines_and_lists_of_numbers() -> None:
-    given = {"seq": 8000, "batch": 100, "interactivity": 30, "weights": "fp8"}
+    given = {"seq": 8000, "batch": 100, "interactivity": 30, "weights": "all=fp8"}
     any_number, boxes = (next(rc.plan("llama-3.1-70b", name, **given).rows())["devices"] for name in ("h100-sxm", "8xh100-sxm"))  # type: ignore[arg-type]
     assert boxes == math.ceil(any_number / 8) * 8  # type: ignore[operator]
     (system,) = rc.plan("llama-3.1-70b", "dgx-h100", **given).rows()  # type: ignore[arg-type]
@@ -178,8 +178,8 @@ def served(model: str, machine: str, layout: Layout, isl: int, osl: int, batch: 
     (mean,) = rc.interactivity(model, machine, isl=isl, osl=osl, batch=batch, **degrees(layout), **given).rows()  # type: ignore[arg-type]
     if not mean["fits_memory"]:
         return 0.0
-    assert step["interactivity_tok_s"] == pytest.approx(mean["interactivity_tok_s"], rel=0.05)
-    by_little = batch / (mean["ttft_ms"] / 1e3 + osl / mean["interactivity_tok_s"])  # type: ignore[operator]
+    assert step["interactivity_tok_s"] == pytest.approx(mean["decode_tok_s"], rel=0.05)
+    by_little = batch / (mean["ttft_idle_ms"] / 1e3 + osl / mean["decode_tok_s"])  # type: ignore[operator]
     return min(by_little, mean["requests_per_s"])  # type: ignore[type-var, return-value]
 
 
@@ -187,7 +187,7 @@ def served(model: str, machine: str, layout: Layout, isl: int, osl: int, batch: 
     ("model", "device", "isl", "osl", "rate", "speed", "upto", "given"),
     [
         ("llama-3.1-8b", "h100-sxm", 2000, 200, 60.0, 40.0, 4, {}),
-        ("llama-3.1-8b", "l40s", 4000, 500, 3.0, 20.0, 4, {"weights": "fp8"}),
+        ("llama-3.1-8b", "l40s", 4000, 500, 3.0, 20.0, 4, {"weights": "all=fp8"}),
         ("gpt-oss-20b", "h100-sxm", 3000, 1000, 20.0, 100.0, 4, {}),
     ],
 )
@@ -225,7 +225,7 @@ def test_littles_law_by_hand() -> None:
 
 def test_money_by_hand() -> None:
     """64 sequences at their speed, eight devices at 2 dollars: 16/3600 dollars per second over the tokens of a second."""
-    (row,) = rc.plan("llama-3.1-405b", "8xh100-sxm", seq=2000, batch=64, weights="fp8", usd_per_hour=2).rows()
+    (row,) = rc.plan("llama-3.1-405b", "8xh100-sxm", seq=2000, batch=64, weights="all=fp8", usd_per_hour=2).rows()
     assert row["devices"] == 8 and row["usd_per_hour"] == 16
     assert row["usd_per_mtok_out"] == pytest.approx(16 / 3600 / (64 * row["interactivity_tok_s"]) * 1e6)  # type: ignore[operator]
     (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=2000, osl=200, requests_per_second=100, spare=1, usd_per_hour=2).rows()
@@ -233,7 +233,7 @@ def test_money_by_hand() -> None:
 
 
 def test_the_cheapest_machine_comes_first() -> None:
-    given = "--weights fp8 --seq 8k --batch 64 --interactivity 30"
+    given = "--weights all=fp8 --seq 8k --batch 64 --interactivity 30"
     by_devices = rows(f"plan llama-3.1-405b h100-sxm h200-sxm,mi300x {given}")
     by_money = rows(f"plan llama-3.1-405b h100-sxm h200-sxm mi300x {given} --least usd")
     assert [int(row["devices"]) for row in by_devices] == sorted(int(row["devices"]) for row in by_devices)
@@ -245,9 +245,9 @@ def test_the_cheapest_machine_comes_first() -> None:
 
 def test_first_tokens_that_must_be_in_time() -> None:
     given = {"isl": 8000, "osl": 200, "requests_per_second": 2}
-    free, held = (next(rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", ttft=ttft, **given).rows()) for ttft in (None, 0.2))  # type: ignore[arg-type]
+    free, held = (next(rc.plan("llama-3.1-70b", "h100-sxm", weights="all=fp8", ttft=ttft, **given).rows()) for ttft in (None, 0.2))  # type: ignore[arg-type]
     assert free["ttft_ms"] > 200 >= held["ttft_ms"] and held["devices"] >= free["devices"]  # type: ignore[operator]
-    table = rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", ttft=1e-4, **given)  # type: ignore[arg-type]
+    table = rc.plan("llama-3.1-70b", "h100-sxm", weights="all=fp8", ttft=1e-4, **given)  # type: ignore[arg-type]
     (row,) = table.rows()
     assert (row["devices"], row["limited_by"], row["batch"]) == (None, "ttft", 0)
     assert any("meets the time to first token" in note for note in table.notes)
@@ -269,7 +269,7 @@ def test_what_cannot_be_is_a_row(line: str, limit: str) -> None:
 
 def test_relief_is_what_more_of_a_figure_gives() -> None:
     """The same replica with the figure set a tenth higher, or with the narrower cache, by the question `max_batch`."""
-    given = {"seq": 8000, "interactivity": 30, "weights": "fp8"}
+    given = {"seq": 8000, "interactivity": 30, "weights": "all=fp8"}
     table = rc.plan("llama-3.1-405b", "8xh100-sxm", batch=56, **given)  # type: ignore[arg-type]
     (row,) = table.rows()
     usual, wide, narrow = (
@@ -303,7 +303,7 @@ def test_what_prompts_wait_for_limits_requests() -> None:
 
 def test_spare_devices_leave_replicas_their_size() -> None:
     """405B in fp8 needs six H100 for its weights alone: a hundred spare ones are a hundred replicas more, not a smaller one."""
-    given = {"seq": 8000, "interactivity": 30, "weights": "fp8"}
+    given = {"seq": 8000, "interactivity": 30, "weights": "all=fp8"}
     (one,) = rc.plan("llama-3.1-405b", "h100-sxm", **given).rows()  # type: ignore[arg-type]
     (row,) = rc.plan("llama-3.1-405b", "h100-sxm", spare=100, **given).rows()  # type: ignore[arg-type]
     assert (one["devices"], row["devices"], row["replicas"]) == (8, 8 * 101, 101)
@@ -334,11 +334,11 @@ def test_mixes(tmp_path: Path) -> None:
     def planned(text: str, **given: object) -> dict[str, object]:
         path = tmp_path / "mix.txt"
         path.write_text(text)
-        (row,) = rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", requests_per_second=30, mix=str(path), **given).rows()  # type: ignore[arg-type]
+        (row,) = rc.plan("llama-3.1-70b", "h100-sxm", weights="all=fp8", requests_per_second=30, mix=str(path), **given).rows()  # type: ignore[arg-type]
         return dict(row)
 
     def alone(isl: int, osl: int) -> dict[str, object]:
-        return dict(next(rc.plan("llama-3.1-70b", "h100-sxm", weights="fp8", requests_per_second=30, isl=isl, osl=osl).rows()))
+        return dict(next(rc.plan("llama-3.1-70b", "h100-sxm", weights="all=fp8", requests_per_second=30, isl=isl, osl=osl).rows()))
 
     same = {name: value for name, value in planned("4k:200\n").items() if name != "mix"}
     assert same == alone(4000, 200) == {name: value for name, value in planned("4000:200 2\n4000:200 0.5\n").items() if name != "mix"}
@@ -347,7 +347,7 @@ def test_mixes(tmp_path: Path) -> None:
     # in flight by the tokens that each generates, 3·200 : 1000, and so is the mean of 4,200 and 2,000 tokens held
     assert mixed["seq"] == math.ceil((600 * 4200 + 1000 * 2000) / 1600)
     layout = {name: mixed[name] for name in ("tp", "pp", "dp")}
-    (prompt,) = rc.prefill("llama-3.1-70b", str(mixed["hardware"]), weights="fp8", seq=4000, **layout).rows()  # type: ignore[arg-type]
+    (prompt,) = rc.prefill("llama-3.1-70b", str(mixed["hardware"]), weights="all=fp8", seq=4000, **layout).rows()  # type: ignore[arg-type]
     assert mixed["ttft_ms"] == pytest.approx(prompt["ttft_ms"])  # the longest prompt's
     assert min(short["devices"], long["devices"]) <= mixed["devices"] <= max(short["devices"], long["devices"])  # type: ignore[type-var, operator]
 

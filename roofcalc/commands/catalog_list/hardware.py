@@ -1,11 +1,11 @@
 """`hardware list` and `hardware show`: tables of devices and systems."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_list.figures import Figure, Shown, caveats, remarks, show, split
-from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, matches, natural, parse_filter
+from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, found_by, matches, natural, parse_filter
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.table import Column, Table
 from roofcalc.specs.device import FORMATS, Hardware, Hosts, Link
@@ -45,6 +45,7 @@ SYSTEM_COLUMNS = (
 
 
 def hardware_list(
+    search: str | None = None,
     *,
     vendor: str | None = None,
     family: str | None = None,
@@ -58,6 +59,8 @@ def hardware_list(
 
     Parameters
     ----------
+    search : str
+        Only entries with these words in the name, aliases, title, maker or family, of a system or its devices.
     vendor, family, kind, dtype : str
         Filters, as comma lists: vendors (of the system or of its devices), families, "device" or "system", and formats that must
         all have a peak FLOP/s.
@@ -75,6 +78,11 @@ def hardware_list(
     """
     table = Table("hardware list", SYSTEM_COLUMNS if systems else HARDWARE_COLUMNS)
     entries = list(format_cell(table, "hardware", lookup.hardware))
+    known = len(entries)
+    if search is not None:
+        entries = [one for one in entries if found_by(search, *_searched(one))]
+        if not entries:
+            table.notes.append(f"none of the {known} entries has {search!r} in its name, aliases, title, family or vendor")
     vendors = parse_filter("vendor", vendor, [name for one in entries for name in _vendors(one)])
     families = parse_filter("family", family, [one.device.family for one in entries])
     kinds = parse_filter("kind", kind, _KINDS)
@@ -93,6 +101,14 @@ def hardware_list(
         and (one.system or not systems)
     ]
     return arranged(table, rows, sort)
+
+
+def _searched(one: Hardware) -> Iterator[str | Iterable[str] | None]:
+    """What a search looks at: of a system, the names of its device too."""
+    for record in (one.system, one.device):
+        if record is not None:
+            yield from (record.name, record.aliases, record.title, record.vendor)
+    yield one.device.family
 
 
 def hardware_show(hardware: str | Sequence[str]) -> Table:

@@ -5,7 +5,7 @@ from typing import Any
 
 from roofcalc.catalog import lookup
 from roofcalc.commands.catalog_list.figures import Figure, Shown, caveats, remarks, show, split
-from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, matches, natural, parse_filter
+from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, found_by, matches, natural, parse_filter
 from roofcalc.report.table import Column, Table
 from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.model import Model
@@ -27,6 +27,7 @@ MODEL_COLUMNS = (
 
 
 def models_list(
+    search: str | None = None,
     *,
     family: str | None = None,
     publisher: str | None = None,
@@ -37,6 +38,8 @@ def models_list(
 
     Parameters
     ----------
+    search : str
+        Only models with these words in their name, aliases, title, family or publisher.
     family, publisher, kind : str
         Filters, as comma lists; kinds are dense, moe, hybrid and recurrent.
     sort : str
@@ -52,6 +55,9 @@ def models_list(
     families = parse_filter("family", family, [model.family for model in models])
     publishers = parse_filter("publisher", publisher, [model.publisher for model in models])
     kinds = parse_filter("kind", kind, _KINDS)
+    models = [one for one in models if found_by(search, one.name, one.aliases, one.title, one.family, one.publisher)]
+    if search is not None and not models:
+        table.notes.append(f"no model has {search!r} in its name, aliases, title, family or publisher")
     chosen = [one for one in models if matches(families, one.family) and matches(publishers, one.publisher) and matches(kinds, kind_of(one))]
     return arranged(table, [_row(model) for model in chosen], sort)
 

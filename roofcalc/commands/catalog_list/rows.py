@@ -25,6 +25,19 @@ def format_cell(table: Table, kind: Kind, load: Callable[[str], tuple[T, list[st
             table.notes.append(f"skipped: {error.lines[0]}")
 
 
+def found_by(text: str | None, *fields: str | Iterable[str] | None) -> bool:
+    """Whether every word of a search occurs in one of the fields: a name, alias, title, family or vendor; punctuation does not count."""
+    if text is None:
+        return True
+    each = [_bare(one) for field in fields if field for one in ([field] if isinstance(field, str) else field)]
+    words = [_bare(word) for word in text.replace("_", " ").split()]
+    return all(any(word in one for one in each) for word in words) or _bare(text) in each
+
+
+def _bare(text: str) -> str:
+    return "".join(char for char in text.lower() if char.isalnum() or char == ".")
+
+
 def parse_filter(option: str, text: str | None, known: Iterable[str | None]) -> set[str] | None:
     """The values of a comma list in normalised form; None if there is no filter.
 

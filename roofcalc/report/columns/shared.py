@@ -34,6 +34,7 @@ WHERE_GIVEN = (
     Column("osl", "output", "tokens", "output tokens per request (their mean over a mix)", "count", 1, "assumed"),
     Column("kv_at", "KV at", "", "KV cache length that must fit: at the end of the generation, or its mean", "text", 1, "assumed"),
     Column("chunk", "chunk", "tokens", "maximum tokens per prefill chunk", "count", 1, "assumed"),
+    Column("prefill", "prefill", "", "where prompts of other requests are prefilled: colocated, chunked or separate", "text", 1, "assumed"),
     Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
     Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
@@ -62,7 +63,9 @@ NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, af
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
 LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network) or requirement", "text", 9)
-INTERACTIVITY = Column("interactivity_tok_s", "interactivity", "tok/s/user", "decode speed per user", "number", 8)
+INTERACTIVITY = Column(
+    "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; of generations while others send prompts too", "number", 8
+)
 STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
 THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens per second of the whole system", "number", 5)
 PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "output tokens per second and device", "number", 3)
@@ -70,7 +73,7 @@ FITS = Column("fits_memory", "fits", "", "whether the batch fits in memory", "fl
 BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "largest batch that fits in memory", "count", 7)
 WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas", "number", 2)
 KV_PER_SEQ = Column("kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence, over all devices", "number", 4)
-TTFT = Column("ttft_ms", "first token", "ms", "time to first token", "number", 5)
+TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generations with the row's batch in flight", "number", 5)
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
@@ -78,4 +81,6 @@ USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware c
 GENERATION = (
     TTFT,
     Column("requests_per_s", "requests", "1/s", "requests completed per second by the whole system, their prefill included", "number", 5),
+    Column("ttft_idle_ms", "idle first token", "ms", "time to first token of a prompt on an idle system", "number", 3),
+    Column("decode_tok_s", "decode alone", "tok/s/user", "decode speed per user without anybody else's prompts", "number", 4),
 )

@@ -9,6 +9,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, mean_step, step_at
+from roofcalc.physics.serving import ServedStep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,6 +70,10 @@ class Demand(NamedTuple):
     def fitting(self, deployment: Deployment) -> NDArray[Any]:
         """The largest batch that fits in memory and that the engine admits."""
         return memory.batch_limit(deployment, self.held, shares=self.shares)
+
+    def served_step(self, step: Timed) -> Timed:
+        """The step that the speed of a user follows: with the waits for the prompts of others where there are generations."""
+        return step if self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk, self.parts)
 
     def step(self, deployment: Deployment) -> Timed:
         """The mean step of the sequences in flight."""

@@ -16,6 +16,7 @@ from roofcalc.deployment.parallelism import Layout
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, output_tok_s
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.planner.demand import Demand
@@ -65,6 +66,9 @@ def requests_per_s(demand: Demand, step: Timed, batch: NDArray[Any], prompts: Pr
     `roofcalc.physics.generation.output_tok_s` gives the rate.
     """
     deployment = step.deployment
+    if deployment.assumptions.prefill == "chunked":
+        chunked = served(deployment, demand.isl, demand.osl, batch, step, "chunked", demand.chunk, parts=demand.parts)
+        return np.asarray(chunked.throughput_tok_s / demand.answer)
     if deployment.assumptions.is_bound or deployment.profile or deployment.draft:
         assert demand.osl is not None
         return np.asarray(output_tok_s(deployment, demand.isl, demand.osl, batch, step, demand.chunk, demand.parts) / demand.answer)
@@ -106,7 +110,7 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
         why = REASONS.index("capacity" if memory.weights_fit(deployment) else "weights")
         return MaxLoad(np.full(shape, why), nothing, None)
     step = demand.step(deployment)
-    fast = solver.batch_interactivity(step, demand.interactivity, shape)
+    fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
     late, most = np.zeros(shape, dtype=bool), batch
     if met is not None and not deployment.assumptions.is_bound and (_decode_only_rate(demand, step, batch) < met).all():

@@ -66,17 +66,17 @@ def choices(demand: Demand, inventory: Inventory, piece: Piece) -> LayoutChoices
         replicas = np.where(np.isfinite(devices), np.floor(devices / size) - inventory.spares, np.inf)
         if demand.batch is not None:
             replicas = np.minimum(replicas, np.maximum(least, demand.batch))
-            merit = np.stack([_speed(one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
+            merit = np.stack([_speed(demand, one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
         else:
             merit = replicas * most / load
     return LayoutChoices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), reason)
 
 
-def _speed(one: MaxLoad, batch: NDArray[Any]) -> NDArray[Any]:
+def _speed(demand: Demand, one: MaxLoad, batch: NDArray[Any]) -> NDArray[Any]:
     """Tokens per second of each user of a replica with `batch` sequences in flight."""
     if one.step is None:
         return np.zeros(batch.shape)
-    return np.asarray(one.step.deployment.accepted / one.step.seconds(np.maximum(batch, 1.0)))
+    return np.asarray(one.step.deployment.accepted / demand.served_step(one.step).seconds(np.maximum(batch, 1.0)))
 
 
 class Plan(NamedTuple):
