@@ -17,13 +17,14 @@ _NOISE = frozenset(
     (
         *("nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "amazon", "azure", "cloud", "tpu"),
         *("geforce", "tesla", "quadro", "instinct", "radeon", "rx", "platinum", "graphics", "oam", "vf"),
-        *("gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "processor", "chip", "soc", "npu", "cpu"),
+        *("gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "processor", "soc", "npu", "cpu"),
         *("hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5", "gddr5x", "gddr6", "gddr6x", "gddr7", "lpddr5", "lpddr5x"),
         *("vram", "ram", "memory", "unified", "device"),
         *("data", "center", "datacenter", "generation", "edition", "mac", "studio", "mini", "macbook", "air", "imac", "the", "with", "w", "of", "a"),
         *("r", "tm", "founders", "gaming", "laptop", "desktop", "mobile", "blackwellarch", "superchip", "grace-hopper"),
     )
 )
+_PARTS = frozenset(("chip", "die", "gcd", "stack"))  # half of a package: an entry of one is meant only where the text says so
 _BOXES = frozenset(("hgx", "dgx", "node", "baseboard", "station", "superpod", "basepod", "pod", "rack"))
 _FORMS = {"sxm": "sxm", "pcie": "pcie", "pci": "pcie", "nvl": "nvl"}
 _VENDOR_WORDS = {"mac": "Apple", "macbook": "Apple", "imac": "Apple", "apple": "Apple"}
@@ -32,7 +33,7 @@ _MIG = re.compile(r"(?:mig[-.\s_]*)?(\d+g\.\d+gb)(?:\+me)?(?![a-z0-9])")
 _TIMES = r"\s*[x×*]\s*"
 _NODES = re.compile(r"\s*(\d{1,4})\s*(?:nodes?|boxes|servers?|machines?)(?:\s*(?:of|with|,|-|[x×*])\s*|\s+)", re.IGNORECASE)
 _ON_NODES = re.compile(r"[\s,(]*(?:(?:across|on|over|in)\s+)?(\d{1,4})\s*(?:nodes?|servers?)\)?\s*$", re.IGNORECASE)
-_BEFORE = re.compile(rf"\s*(\d+){_TIMES}(?:(\d+){_TIMES})?(?=\S)", re.IGNORECASE)
+_BEFORE = re.compile(rf"\s*(\d{{1,8}}){_TIMES}(?:(\d{{1,8}}){_TIMES})?(?=\S)", re.IGNORECASE)
 _BARE = re.compile(r"\s*(\d{1,3})\s+(?=\S)")
 _WORD_COUNT = re.compile(r"\s*(single|one|dual|two|triple|three|quad|four|six|eight|octa)[\s-]+(?=\S)", re.IGNORECASE)
 _WORD_COUNTS = {"single": 1, "one": 1, "dual": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4, "six": 6, "eight": 8, "octa": 8}
@@ -44,6 +45,9 @@ _SERIES = re.compile(r"(rtx|gtx|rx|xeon|epyc|arc|ascend|gaudi|trainium|inferenti
 _VARIANT = re.compile(r"(\d{3,4})(?=(?:ti|super|xtx?|gre|ada|d)+$)([a-z]+)")
 _LONG = re.compile(r"[a-z]+\d{3,}[a-z]*")
 _VARIANTS = re.compile(r"ti|super|xtx|xt|gre|ada|d")
+
+
+LONGEST = 300  # characters of a name that is read at all
 
 
 class Counted(NamedTuple):
@@ -104,6 +108,8 @@ _WEAK = frozenset(("ultra", "super", "server", "stack", "pair", "workstation", "
 
 def readings(text: str) -> list[Counted]:
     """Every way to read a count out of a name, the whole text first: before, behind, or with a colon; `2x8xH100` has two levels."""
+    if len(text) > LONGEST:
+        return []
     found = [Counted(1, None, text.strip())]
     if ahead := _NODES.match(text):
         for inner in readings(text[ahead.end() :]):
@@ -191,12 +197,12 @@ def matches(asked: Product, known: Mapping[str, Iterable[str]]) -> list[str]:
             continue
         words = frozenset[str]().union(*(one.words for one in every))
         numbers = frozenset[str]().union(*(one.numbers for one in every))
-        if not (asked.words <= words and asked.numbers <= numbers):
+        if not (asked.words - _PARTS <= words and asked.numbers <= numbers and words & _PARTS <= asked.words):
             continue
         boxed = [one for one in every if asked.box is None or one.box == asked.box]
         alike = [one for one in boxed if one.numbers == asked.numbers] if asked.numbers else boxed
         if alike:
-            found[name] = min(2 * len(one.words - asked.words) + 3 * len(asked.words - one.words) + (one.box != asked.box) for one in alike)
+            found[name] = min(2 * len(one.words - asked.words) + 3 * len(asked.words - one.words - _PARTS) + (one.box != asked.box) for one in alike)
             if not asked.numbers:
                 found[name] += 3 * min(len(one.numbers) for one in alike)
         elif boxed and len(asked.numbers) > 1 and not any(number.isdigit() and len(number) < 3 for number in asked.numbers):

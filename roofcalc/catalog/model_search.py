@@ -21,6 +21,7 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.parameter_count import count
 
 OLLAMA = "ollama.csv"
+LONGEST = 1000  # characters of a name that is read at all: an address with its path
 SHOWN = 6  # other entries that a note lists
 MOST_ALIKE = 6  # entries that a family's name alone may mean
 SIZE_TOLERANCE = 0.1  # of the parameters that a name gives, against the entry's count
@@ -44,6 +45,8 @@ def search(text: str) -> lookup.EntryFile | None:
     RoofcalcError
         A closed model, one that is no decoder, a size that no entry has, or a family of many sizes.
     """
+    if len(text) > LONGEST:
+        return None
     name = address_free(text)
     for way in (_published, _tag):
         if (meant := way(text)) is not None:

@@ -199,7 +199,7 @@ class Request:
         asked = whole(seq, "seq", MAX_TOKENS)
         self.beyond(model, asked)
         short = asked[(asked < own) & (asked % 1000 == 0) & (asked / 1000 * 1024 == own)]
-        if isinstance(seq, str) and short.size:
+        if short.size and isinstance(seq, str) and "k" in seq.lower().replace("ki", ""):
             thousands = f"{short[0] / 1000:g}"
             self.note(f"{thousands}k is {short[0]:,.0f} tokens; {model.name}'s limit is {own:,} ({thousands}Ki)")
         return asked
