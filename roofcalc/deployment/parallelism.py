@@ -102,7 +102,8 @@ def choose(
     """The layout asked for; what is left open is filled in.
 
     Tensor parallel takes the largest power of two within the domain that divides the devices and the heads; the rest
-    goes to data parallel for models with experts or a latent cache, else to the pipeline. Experts spread over all ranks of
+    goes to data parallel for models with experts or a latent cache, else to the pipeline, and to data parallel where there are more
+    stages than layers. Experts spread over all ranks of
     a stage where there are enough of them.
 
     Raises
@@ -143,7 +144,10 @@ def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, d
         )
     left = count // (tp * (pp or 1) * (dp or 1))
     if pp is None and dp is None:
-        return (tp, 1, left) if prefers_data(model) else (tp, left, 1)
+        if prefers_data(model):
+            return tp, 1, left
+        stages = max(stages for stages in range(1, min(left, model.depth) + 1) if left % stages == 0)
+        return tp, stages, left // stages
     return tp, left if pp is None else pp, left if dp is None else dp
 
 
