@@ -90,7 +90,7 @@ def test_notes(line: str, note: str) -> None:
     result = run(line)
     assert result.exit_code == 0 and any(one.startswith("note: ") and note in one for one in result.stderr.splitlines()), result.stderr
     assert run(line + " --quiet").stderr == ""
-    assert run("prefill llama-2-7b h100-sxm --seq 4k --cached 96").stderr == ""
+    assert run("prefill llama-2-7b h100-sxm --seq 4000 --cached 96").stderr == ""
 
 
 @pytest.mark.parametrize(
