@@ -11,7 +11,10 @@ from roofcalc.catalog.huggingface.table import FAMILIES, WRAPPERS, Family
 from roofcalc.errors import did_you_mean
 
 _INNER = ("text_config", "llm_config", "language_config")
-_EITHER = ("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
+_EITHER = (
+    *("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype"),
+    *("quantization_config", "quantization", "compression_config", "expert_dtype"),
+)
 _TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
 _OF_TOWERS = re.compile(
     r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
@@ -43,7 +46,7 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     config.ignore("model_type", *_INNER)
     vocab, hidden = _rows(config, family), parts.hidden(config)
     plan = family.read(config)
-    dtype, remarks, stated = dtypes(config, plan, quantisation)
+    dtype, remarks, stated = dtypes(config, plan, kind, hidden, quantisation)
     context, unlimited = _context(config, family)
     tied = _tied(config, kind, family)
     _stop_at_unread(config, kind)
