@@ -193,9 +193,8 @@ def _modelopt(*excluded: str, algorithm: str = "NVFP4") -> dict[str, Any]:
 
 def _listed(**algorithms: str) -> dict[str, Any]:
     """MIXED_PRECISION over 64 layers: module in a layer -> algorithm, with `__` for dots."""
-    layers = {
-        f"model.language_model.layers.{i}.{name.replace('__', '.')}": {"quant_algo": algorithm} for name, algorithm in algorithms.items() for i in range(64)
-    }
+    named = {name.replace("__", "."): {"quant_algo": algorithm} for name, algorithm in algorithms.items()}
+    layers = {f"model.language_model.layers.{i}.{name}": algorithm for name, algorithm in named.items() for i in range(64)}
     return {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {**layers, "lm_head": {"quant_algo": "NVFP4"}}}
 
 
@@ -237,7 +236,7 @@ BITS = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128, "s
         ),
         (
             "deepseek-v3",
-            _modelopt("lm_head", *(f"model.layers.{i}.self_attn.{part}*" for i in LAYERS for part in ("q_a_proj", "q_b_proj", "kv_a_proj", "kv_b_proj"))),
+            _modelopt("lm_head", *(f"model.layers.{i}.self_attn.{part}_proj*" for i in LAYERS for part in ("q_a", "q_b", "kv_a", "kv_b"))),
             "nvfp4 attention=bf16 o=nvfp4",
         ),
         (
@@ -284,7 +283,8 @@ def test_config_and_recipe_agree(name: str, quantisation: dict[str, Any], recipe
 
 def test_mlx() -> None:
     for bits, word in ((4, "mlx-4bit"), (8, "mlx-8bit"), (3, "mlx-3bit")):
-        found = convert(config("llama-3.1-8b", quantization={"group_size": 64, "bits": bits}, quantization_config=None), "config.json", "llama-3.1-8b")
+        given = config("llama-3.1-8b", quantization={"group_size": 64, "bits": bits}, quantization_config=None)
+        found = convert(given, "config.json", "llama-3.1-8b")
         assert bytes_of(build(Model, found, {}, "m"), "native") == recipe_size("llama-3.1-8b", word)
     both = {"group_size": 64, "bits": 4, "mode": "affine", "model.layers.0.mlp.gate_proj": {"group_size": 64, "bits": 8}, "lm_head": False}
     found = convert(config("llama-3.1-8b", quantization=both, quantization_config=both), "config.json", "llama-3.1-8b")
@@ -303,7 +303,8 @@ def test_modelopt_on_top_of_a_quantised_checkpoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "kv"), [("FP8", "fp8"), ("INT8", "int8"), ("NVFP4", "nvfp4"), ({"num_bits": 8, "type": "int"}, "int8"), ({"num_bits": 4, "type": "float"}, "nvfp4")]
+    ("scheme", "kv"),
+    [("FP8", "fp8"), ("INT8", "int8"), ("NVFP4", "nvfp4"), ({"num_bits": 8, "type": "int"}, "int8"), ({"num_bits": 4, "type": "float"}, "nvfp4")],
 )
 def test_dtypes_of_the_cache(scheme: Any, kv: str) -> None:
     name = "kv_cache_quant_algo" if isinstance(scheme, str) else "kv_cache_scheme"
