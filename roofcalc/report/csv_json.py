@@ -15,7 +15,7 @@ from roofcalc.units import plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCHEMA = 1
+SCHEMA = 2
 _FORMULA = tuple("=+-@\t\r")  # a spreadsheet would evaluate a text that starts with one of these
 MAX_COUNT = 2**62  # larger counts do not fit int64
 

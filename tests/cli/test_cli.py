@@ -46,7 +46,7 @@ def test_csv_is_plain() -> None:
 def test_json_is_one_object() -> None:
     result = json.loads(run(f"max-batch {LLAMA} --seq 775,7661 -f json").stdout)
     assert list(result) == ["schema", "command", "version", "catalog", "assumptions", "notes", "rows"]
-    assert (result["schema"], result["command"], result["version"]) == (1, "max-batch", __version__)
+    assert (result["schema"], result["command"], result["version"]) == (2, "max-batch", __version__)
     assert result["assumptions"]["tp"] == 8 and result["assumptions"]["overlap"] == "op"
     assert all(url.startswith("https://") for url in result["catalog"]["models"]["llama-3.1-405b"])
     assert result["notes"] == ["interactivity: at least 30 tok/s for each user (--interactivity)"]
