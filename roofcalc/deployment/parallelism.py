@@ -102,8 +102,8 @@ def choose(
     """The layout with the given degrees; the others are chosen.
 
     The default tp is the largest power of two within the domain that divides the devices and the heads; the remaining devices go to
-    dp for models with experts or a latent cache, else to pp, and to dp where there would be more stages than layers. Whole experts are distributed over all ranks of a stage if there are
-    enough of them.
+    dp for models with experts or a latent cache, else to pp, and to dp where there would be more stages than layers. Whole experts
+    are distributed over all ranks of a stage if there are enough of them.
 
     Raises
     ------

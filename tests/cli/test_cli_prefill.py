@@ -32,7 +32,7 @@ COLUMNS = {
     ),
     f"interactivity {LLAMA} --isl 775 --osl 10 --batch 1": (
         f"{CASE},seq,batch,interactivity_tok_s,limited_by,step_ms,throughput_tok_s,throughput_tok_s_per_device,fits_memory,{ASSUMED},"
-        "isl,osl,kv_at,ttft_ms,requests_per_s"
+        "isl,osl,kv_at,ttft_ms,requests_per_s,ttft_idle_ms,decode_tok_s"
     ),
 }
 
