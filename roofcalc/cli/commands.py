@@ -86,7 +86,8 @@ COMMANDS: dict[str, CommandSpec] = {
         "Memory used by weights and KV cache, and the longest context that fits.",
         "roofcalc.commands.memory:memory",
         (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, *o.SPECULATION, *_DEPLOYMENT),
-        "Memory used by weights and KV cache at each context length and batch size, and the longest context that fits.",
+        "Memory used by weights and KV cache, with --engine also by activations and runtime, at each context length and batch size, and the "
+        "longest context that fits.",
         (
             "roofcalc memory llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 14173,38752",
             "roofcalc memory qwen3-32b l40s,rtx-4090 --weights int4 --kv fp8 --seq 8k --util 0.9",
@@ -238,9 +239,10 @@ COMMANDS: dict[str, CommandSpec] = {
         MEASUREMENTS,
         "Compare published measurements with predictions.",
         "roofcalc.commands.validate:validate",
-        (o.POINTS_FILE, o.SUMMARY),
+        (o.POINTS_FILE, o.SUMMARY, o.LOGGED_STARTS),
         "Compare measured points of a CSV file with the bound, roofline and typical predictions. Exit code 3 if a point is faster than the "
-        "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown.",
+        "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown. "
+        "With --memory the file holds logged engine starts, compared by weights and KV cache; exit code 3 if a start that the engine refused fits.",
         ("roofcalc validate measured.csv --summary", "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not"),
         failed="roofcalc.commands.validate:broken",
         failure_code=3,

@@ -178,10 +178,13 @@ ASSUMPTIONS = (
         "engine",
         "--engine",
         _ASSUMPTIONS,
-        "With typical: inference engine whose overheads and attention kernel to use.",
-        "all combined",
+        "Inference engine whose memory rules apply, and with typical its overheads and attention kernel: vllm, sglang, tensorrt-llm, "
+        "llama.cpp, mlx, or with a release (vllm-0.16); none.",
+        "none; typical: newest vllm's memory, overheads of all combined",
         metavar="NAME",
     ),
+    Option("max_batched_tokens", "--max-batched-tokens", _ASSUMPTIONS, "Tokens of the engine's largest step.", "the engine's", metavar="TOKENS"),
+    Option("max_seqs", "--max-seqs", _ASSUMPTIONS, "Sequences of one replica at a time; caps the batch.", "the engine's, no cap", metavar="N"),
     Option(
         "overlap",
         "--overlap",
@@ -194,22 +197,24 @@ ASSUMPTIONS = (
     Option("mbu", "--mbu", _ASSUMPTIONS, "Achieved fraction of memory bandwidth.", "1; typical: as measured", float, "FRACTION"),
     Option("mfu", "--mfu", _ASSUMPTIONS, "Achieved fraction of peak FLOP/s.", "1; typical: as measured", float, "FRACTION"),
     Option("link", "--link", _ASSUMPTIONS, "Achieved fraction of link bandwidth.", "1; typical: as measured", float, "FRACTION"),
-    Option("util", "--util", _ASSUMPTIONS, "Usable fraction of device memory.", "1", float, "FRACTION"),
-    Option("reserve_gb", "--reserve", _ASSUMPTIONS, "Memory per device kept free, in GB.", "0; typical: 2 to 6", float, "GB"),
+    Option("util", "--util", _ASSUMPTIONS, "Usable fraction of device memory.", "1; with an engine: its default", float, "FRACTION"),
+    Option("reserve_gb", "--reserve", _ASSUMPTIONS, "Memory per device kept free, in GB.", "0; typical without an engine: 2 to 6", float, "GB"),
     Option(
         "capacity",
         "--capacity",
         _ASSUMPTIONS,
-        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, or the largest of these.",
-        "nominal; bound: largest; typical: visible",
+        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime "
+        "reports it.",
+        "nominal; bound: largest; with an engine: engine",
         metavar=_choices("capacity"),
     ),
     Option(
         "kv_policy",
         "--kv-policy",
         _ASSUMPTIONS,
-        "Sliding-window layers store their window, or reserve the whole context.",
-        "architectural",
+        "Sliding-window layers store their window, what the engine stores, or the whole context (full, also reserved); minimal: their "
+        "window, and keys that serve as values once.",
+        "architectural; bound: minimal; with an engine: engine",
         metavar=_choices("kv_policy"),
     ),
     Option(
@@ -318,6 +323,7 @@ MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the f
 MEASUREMENTS = "Measurements"
 POINTS_FILE = _argument("file", "CSV file of measured points.")
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by hardware, kind of model and source.", kind=bool)
+LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
 FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
 FIT = (
     Option(

@@ -13,7 +13,7 @@ from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.memory import batch_memory, system_capacity_bytes, system_kv_bytes, system_weight_bytes
+from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kv_bytes, system_overhead_bytes, system_weight_bytes
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -35,8 +35,8 @@ def memory(
 ) -> Table:
     """Memory use at every context and batch (default 1), and the longest context that fits.
 
-    Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache and free
-    memory add up to the capacity; all of them are sums over the devices, in GB.
+    Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache, activations,
+    runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
     request = Request("memory", columns.MEMORY, model, hardware, options)
     batches = batch_sizes(batch)
@@ -54,7 +54,8 @@ def memory(
 
 
 def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
-    weights, capacity = system_weight_bytes(deployment), system_capacity_bytes(deployment)
+    weights = system_weight_bytes(deployment)
+    activations, runtime, capacity = system_overhead_bytes(deployment, seq)
     kv = system_kv_bytes(deployment, seq) * batch
     fits = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
@@ -63,9 +64,13 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "batch": batch,
         "weights_gb": weights / 1e9,
         "kv_gb": kv / 1e9,
-        "free_gb": (capacity - weights - kv) / 1e9,
+        "free_gb": (capacity - weights - activations - runtime - kv) / 1e9,
         "capacity_gb": capacity / 1e9,
         "fits_memory": fits >= batch,
         "max_context": max_context(deployment, sizes)[np.searchsorted(sizes, batch)],
         "batch_memory": fits,
+        "activations_gb": activations / 1e9,
+        "runtime_gb": runtime / 1e9,
+        "kv_tokens": kv_tokens(deployment, seq),
+        "max_concurrency": max_concurrency(deployment, seq),
     }

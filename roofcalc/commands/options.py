@@ -29,7 +29,10 @@ class Options(TypedDict, total=False):
     assume : "roofline", "bound" or "typical", or a list of them
         The preset; the options below override its values one by one.
     engine : str
-        In `typical`: the serving engine whose measurements are used.
+        vllm, sglang, tensorrt-llm, llama.cpp or mlx, with a release where wanted (vllm-0.16), or none: the engine whose memory
+        rules apply, in any preset, and in `typical` whose measurements are used, where there are any.
+    max_batched_tokens, max_seqs : int
+        Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
     overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
@@ -73,6 +76,8 @@ class Options(TypedDict, total=False):
     activations: bool | None
     layer_overhead_us: float | None
     step_overhead_us: float | None
+    max_batched_tokens: int | None
+    max_seqs: int | None
     draft: int | None
     acceptance: float | None
     draft_model: str | Model | None

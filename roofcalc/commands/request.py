@@ -80,7 +80,7 @@ class Request:
         self.options = options
         self.sweeps = combinations(options.get("changes") or ())
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        for name in ("kv_block", "redundant_experts"):
+        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs"):
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
@@ -184,8 +184,8 @@ class Request:
     def single_device_sharding(self, model: Model, kv: str | None) -> Sharding:
         """The sharding in which one device holds the whole model."""
         dtype = cache_dtype(model, kv)
-        reserved = self.assumptions.kv_policy == "reserved"
-        return Sharding(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=reserved)
+        policy = self.assumptions.kv_policy
+        return Sharding(kv_bytes=dtype.bytes_per_element, kv_scales=dtype.is_fp8, reserved=policy == "full", one_vector=policy == "minimal")
 
     def add_without_hardware(self, model: Model, changes: tuple[Change, ...], **values: Any) -> None:
         """Adds a block of rows for a model alone; only assumptions that affect the result are listed."""
@@ -287,6 +287,8 @@ class Request:
             "weights": deployment.weights_label,
             "kv": deployment.kv.name,
             "compute": deployment.compute_label,
+            "memory_rules": deployment.rules.name if deployment.rules else "none",
+            "timings": deployment.profile.engine if deployment.profile else None,
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
         }
@@ -317,6 +319,7 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance"}
     if effective is not None:
+        stated |= {"engine", "memory_rules", "timings"} if effective.engine is not None else set()
         default = Assumptions()
         stated |= {name for name in ASSUMPTION_NAMES if getattr(effective, name) != getattr(default, name)}
     return [column for column in columns.WHERE_GIVEN if column.name in stated]

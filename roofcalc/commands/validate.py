@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from roofcalc.commands.catalog_list.models import kind_of
+from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.measurements import spellings
@@ -22,7 +23,7 @@ from roofcalc.report.table import Block, Table
 Row = dict[str, Any]
 
 
-def validate(file: str | Path, *, summary: bool = False) -> Table:
+def validate(file: str | Path, *, summary: bool = False, memory: bool = False) -> Table:
     """Compares every measured point of a CSV file with the presets `bound`, `roofline` and `typical`.
 
     Settings that a point's source does not report are chosen as favourably as possible for `bound` (over all legal layouts and KV
@@ -35,12 +36,16 @@ def validate(file: str | Path, *, summary: bool = False) -> Table:
         A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`.
     summary : bool
         Return error statistics by hardware, kind of model and source instead of the points.
+    memory : bool
+        The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): their weights and caches are compared.
 
     Raises
     ------
     RoofcalcError
         Problems in the file, one line each.
     """
+    if memory:
+        return validate_memory(file, summary=summary)
     points = read(file)
     rows = [_row(point, case) for point, case in zip(points, cases(points), strict=True)]
     table = Table("validate", columns.VALIDATE_SUMMARY if summary else columns.VALIDATE)
@@ -50,7 +55,9 @@ def validate(file: str | Path, *, summary: bool = False) -> Table:
 
 
 def broken(table: Table) -> bool:
-    """Whether any point is faster than the bound."""
+    """Whether any point is faster than the bound, or any start fits that an engine refused."""
+    if table.columns in (columns.VALIDATE_MEMORY, columns.VALIDATE_MEMORY_SUMMARY):
+        return wrongly_fits(table)
     name = "bound_ratio" if any(column.name == "bound_ratio" for column in table.columns) else "worst_bound_ratio"
     return any(row[name] is not None and float(str(row[name])) > 1 for row in table.rows())
 

@@ -4,6 +4,7 @@ import math
 import numbers
 from typing import Any
 
+from roofcalc.deployment import engines
 from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.specs.record import Record
 
@@ -11,13 +12,14 @@ LEAST_FRACTION = 1e-6
 MAX_KV_BLOCK = 1_000_000_000
 MAX_COPIES = 1_000_000
 MAX_OVERHEAD_US = 10_000_000
+MAX_STEP_TOKENS = 10_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound", "typical"),
     "overlap": ("full", "net", "op", "none"),
     "network": ("bandwidth", "ideal"),
-    "capacity": ("nominal", "visible", "binary", "largest"),
-    "kv_policy": ("architectural", "reserved"),
+    "capacity": ("nominal", "visible", "binary", "largest", "engine"),
+    "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
 }
 
@@ -30,7 +32,8 @@ class Assumptions(Record):
     assume : "roofline", "bound" or "typical"
         The preset: ideal efficiency; a lower bound on time for any engine; measured efficiencies (`roofcalc.deployment.efficiency`).
     engine : str, optional
-        In `typical`: the engine, or a release of it, whose overhead and attention kernel are assumed.
+        The engine, or a release of it (`vllm-0.16`), whose memory rules apply (`roofcalc.deployment.engines`) and in `typical`
+        whose overhead and attention kernel are assumed. `none`, or None outside `typical`: the memory holds weights and caches alone.
     overlap : "full", "net", "op" or "none"
         What runs at the same time (`roofcalc.physics.roofline`).
     network : "bandwidth" or "ideal"
@@ -38,15 +41,19 @@ class Assumptions(Record):
     mbu, mfu, link : float or None
         Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: the device profile's, for each operation and
         message.
-    util : float
+    util : float or None
         Fraction of the memory that may be used.
     reserve_gb : float or None
-        GB per device kept free in addition; None: the device profile's.
-    capacity : "nominal", "visible", "binary", "largest" or None
-        Which capacity figure to use: the vendor's, the driver's, the vendor's number in GiB, or the largest; None: visible where it
-        is known, else nominal.
-    kv_policy : "architectural" or "reserved"
-        Windowed layers store their window, or the whole context, as engines with one page table for all layers do.
+        GB per device kept free in addition; None: the device profile's, or 0 under an engine's memory rules.
+    capacity : "nominal", "visible", "binary", "largest", "engine" or None
+        Which capacity figure to use: the vendor's, the driver's, the vendor's number in GiB, the largest, or the one that an
+        engine's runtime reports; None: the engine's where it has memory rules, else visible where it is known, else nominal.
+    kv_policy : "architectural", "engine", "full", "minimal" or None
+        Windowed and chunked layers store their window; what the engine's memory rules say; or the whole context. "minimal": their
+        window, and one vector where keys serve as values. None: the engine's where it has rules, else the architecture's.
+        "reserved" is another name of "full".
+    max_batched_tokens, max_seqs : int or None
+        Tokens of the engine's largest step, and sequences of one replica, which also cap the batch; None: the engine's default.
     kv_block : int
         Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
     imbalance : float
@@ -69,16 +76,18 @@ class Assumptions(Record):
     mbu: float | None = 1.0
     mfu: float | None = 1.0
     link: float | None = 1.0
-    util: float = 1.0
+    util: float | None = 1.0
     reserve_gb: float | None = 0.0
     capacity: str | None = "nominal"
-    kv_policy: str = "architectural"
+    kv_policy: str | None = None
     kv_block: int = 1
     imbalance: float = 1.0
     redundant_experts: int = 0
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    max_batched_tokens: int | None = None
+    max_seqs: int | None = None
     prefill: str = "colocated"
 
     @property
@@ -91,10 +100,11 @@ class Assumptions(Record):
 
 
 _OF_PROFILE = ("mbu", "mfu", "link", "reserve_gb", "capacity", "layer_overhead_us", "step_overhead_us")
+_OF_ENGINE = ("util", "capacity", "kv_policy")
 _PRESETS: dict[str, dict[str, Any]] = {
     "roofline": {},
-    "bound": {"overlap": "full", "capacity": "largest"},
-    "typical": {"activations": True, **dict.fromkeys(_OF_PROFILE)},
+    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal"},
+    "typical": {"activations": True, "engine": "vllm", **dict.fromkeys(_OF_PROFILE)},
 }
 
 
@@ -110,7 +120,14 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     for name, value in (("assume", assume), *chosen.items()):
         if name in CHOICES and value not in CHOICES[name]:
             raise invalid_choice(flag(name), value, CHOICES[name])
-    built = Assumptions(assume=assume, **{**_PRESETS[assume], **chosen})
+    if chosen.get("kv_policy") == "reserved":
+        chosen["kv_policy"] = "full"
+    merged = {**_PRESETS[assume], **chosen}
+    if engines.rules(merged.get("engine")):
+        merged = {**merged, **{name: chosen.get(name) for name in _OF_ENGINE}}
+    elif merged.get("kv_policy") in (None, "engine"):
+        merged["kv_policy"] = "architectural"
+    built = Assumptions(assume=assume, **merged)
     for name in ("mbu", "mfu", "link", "util"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
@@ -120,8 +137,12 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
-    if built.engine is not None and not built.is_typical:
-        raise RoofcalcError(f"--engine: only --assume typical knows engines, and this is {assume}")
+    if "engine" in chosen:
+        _check_engine(chosen["engine"])
+    for name in ("max_batched_tokens", "max_seqs"):
+        value = getattr(built, name)
+        if value is not None and not (is_number(value) and value == int(value) and 1 <= value <= MAX_STEP_TOKENS):
+            raise RoofcalcError(f"{flag(name)}: {value!r} is not a whole number from 1 to {MAX_STEP_TOKENS:,}")
     if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
         raise RoofcalcError(f"--reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
     if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
@@ -134,6 +155,16 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     if not isinstance(built.activations, bool):
         raise RoofcalcError(f"--activations: expected true or false, got {built.activations!r}")
     return built
+
+
+def _check_engine(name: Any) -> None:
+    """Refuses an engine that has neither memory rules nor timings."""
+    if not isinstance(name, str):
+        raise RoofcalcError(f"--engine: {name!r} is not the name of an engine")
+    if engines.split(name)[0] not in (*engines.engines(), engines.NONE):
+        from roofcalc.deployment import calibrated  # reads another file, for engines that have timings alone
+
+        engines.check(name, tuple(calibrated.read().engines))
 
 
 def is_number(value: Any) -> bool:

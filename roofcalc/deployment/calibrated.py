@@ -9,7 +9,7 @@ from typing import Any
 
 from roofcalc.catalog import yamlfile
 from roofcalc.deployment.efficiency import AllToAll, InterconnectProfile, Profile
-from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.deployment.engines import split
 from roofcalc.specs.device import Device
 from roofcalc.specs.record import Record, replace
 from roofcalc.specs.schema import build
@@ -110,10 +110,6 @@ def read() -> Typical:
 def profile(device: Device, engine: str | None = None) -> Profile:
     """The profile of a device, adjusted to an engine where one is named.
 
-    Raises
-    ------
-    RoofcalcError
-        The engine was not measured.
     """
     return resolved(read(), device, engine)
 
@@ -135,11 +131,9 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
     """The profile of a device from the figures in `file`, fallbacks filled in."""
     chain = fallback_chain(file, device)
     chosen = Engine()
-    if engine is not None:
-        if engine not in file.engines:
-            known = ", ".join(file.engines)
-            raise RoofcalcError(f"--engine: {engine!r} was not measured{did_you_mean(engine, tuple(file.engines))}; measured: {known}")
-        chosen = file.engines[engine]
+    timed = timed_engine(file, engine)
+    if timed is not None:
+        chosen = file.engines[timed]
     figures: dict[str, Any] = {}
     fallbacks: dict[str, list[str]] = {}
     for field, what in _WHAT.items():
@@ -174,7 +168,14 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
             scale_out=network.scale_out,
             scale_out_all_to_all=network.scale_out_all_to_all,
         ),
+        engine=timed or "pooled",
     )
+
+
+def timed_engine(file: Typical, engine: str | None) -> str | None:
+    """The entry of the file whose overhead an engine's release takes: its own, or its engine's; None: that of all engines together."""
+    names = (engine, split(engine)[0]) if engine is not None else ()
+    return next((name for name in names if name in file.engines), None)
 
 
 def accuracy(file: Typical) -> str:

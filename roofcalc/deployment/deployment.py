@@ -5,8 +5,10 @@ The physics and the solvers take a Deployment and arrays, and read no files.
 
 from functools import cached_property
 
+from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
+from roofcalc.deployment.engines import Rules
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, weight_recipes
@@ -63,6 +65,8 @@ class Deployment(Record):
         Speculative decoding.
     profile : Profile or None
         In `typical`: the measured efficiencies of the device.
+    rules : Rules or None
+        The memory rules of the engine, where it has some.
     """
 
     model: Model
@@ -77,6 +81,7 @@ class Deployment(Record):
     combine: Dtype | None = None
     draft: Draft | None = None
     profile: Profile | None = None
+    rules: Rules | None = None
 
     @property
     def accepted(self) -> float:
@@ -207,12 +212,19 @@ class Deployment(Record):
         """Memory of one device, in bytes, by the capacity figure in force (`--capacity`)."""
         readings = self.hardware.device.memory.readings()
         name = self.assumptions.capacity or "nominal"
+        if name == "engine":
+            return engines.total_bytes(self.hardware.device)
         return max(readings.values()) if name == "largest" else readings[name]
 
     @property
     def usable_bytes(self) -> float:
-        """Memory of one device for weights and caches, in bytes: the capacity times util, less the reserve."""
-        return self.capacity_bytes * self.assumptions.util - (self.assumptions.reserve_gb or 0.0) * 1e9
+        """Memory of one device for weights and caches, in bytes; under an engine's rules for its activations and runtime too."""
+        kept = (self.assumptions.reserve_gb or 0.0) * 1e9
+        if self.rules is not None and self.rules.share_of == "rest":
+            return self.capacity_bytes - kept
+        before = self.rules.runtime_gib * engines.GIB if self.rules is not None and self.rules.share_of == "free" else 0.0
+        util = 1.0 if self.assumptions.util is None else self.assumptions.util
+        return (self.capacity_bytes - before) * util - kept - (self.rules.margin_gib * engines.GIB if self.rules else 0.0)
 
     @cached_property
     def stages(self) -> list[Stage]:
@@ -256,17 +268,36 @@ def deploy(
     if compute is not None and compute not in (known := dtypes.known_formats(device)):
         raise RoofcalcError(f"--compute: {device.name} has no {compute!r} peak{did_you_mean(compute, known)}; it has {', '.join(known)}")
     readings = device.memory.readings()
+    layout = choose(model, hardware, tp, pp, dp, ep, dcp)
+    rules = engines.rules(assumed.engine)
+    if rules is not None:
+        assumed = _by_engine(assumed, rules, model, device, layout)
+    elif assumed.capacity == "engine":
+        raise RoofcalcError("--capacity: 'engine' is the figure of an engine's runtime; name one (--engine vllm)")
     if assumed.is_typical:
         assumed, profile = _typical(assumed, device)
-    if assumed.capacity not in (*readings, "largest"):
+    if assumed.capacity not in (*readings, "largest", "engine"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
-    layout = choose(model, hardware, tp, pp, dp, ep, dcp)
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
-    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile)
+    built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"--reserve: it leaves nothing of the {built.capacity_bytes / 1e9:g} GB of {device.name}")
     return built
+
+
+def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device, layout: Layout) -> Assumptions:
+    """The assumptions with what an engine's rules fill in where nothing was given: its share of the memory and its layout of caches."""
+    attentions = [attention for name in model.groups if (attention := model.blocks[name].attention) is not None]
+    latent = any(not attention.tp_divides_cache for attention in attentions)
+    return replace(
+        assumed,
+        util=rules.default_util(device, layout.tp * layout.pp) if assumed.util is None else assumed.util,
+        capacity=assumed.capacity or "engine",
+        reserve_gb=assumed.reserve_gb or 0.0,
+        kv_policy=assumed.kv_policy or "engine",
+        kv_block=assumed.kv_block if assumed.kv_block > 1 else rules.latent_block if latent else rules.block,
+    )
 
 
 def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:

@@ -100,6 +100,8 @@ class Profile(Record):
         Memory of one device that engines keep free.
     interconnect : InterconnectProfile
         Collectives.
+    engine : str
+        The engine whose overhead was measured, or "pooled": all engines together.
     """
 
     accuracy: str
@@ -118,6 +120,7 @@ class Profile(Record):
     kv_reload_fraction: float
     reserve_gb: float
     interconnect: InterconnectProfile
+    engine: str = "pooled"
 
     @property
     def repeated(self) -> float:

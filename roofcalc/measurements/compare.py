@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from roofcalc.deployment.assumptions import CHOICES, Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.engines import NONE
 from roofcalc.deployment.parallelism import legal_ep, legal_tp
 from roofcalc.measurements.cases import Case
 from roofcalc.physics.memory import batch_memory
@@ -56,8 +57,8 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
     Uses the default layout and a 16-bit KV cache if the batch fits with one. A batch given in tokens per device is rounded down
     to whole prompts per rank. `typical` uses the kernels of the engine's release.
     """
-    if assumed.is_typical and assumed.engine is None:
-        assumed = replace(assumed, engine=case.generation)
+    if assumed.is_typical and assumed.engine == NONE and case.generation:
+        assumed = replace(assumed, engine=case.generation, util=None, kv_policy=None)
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
@@ -69,8 +70,8 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
 
 
 def typical() -> Assumptions | None:
-    """The preset `typical`; None where this version does not have it."""
-    return assumptions("typical") if "typical" in CHOICES["assume"] else None
+    """The preset `typical` without an engine's memory rules, since what was measured did fit; None where this version does not have it."""
+    return assumptions("typical", engine=NONE) if "typical" in CHOICES["assume"] else None
 
 
 def caches(device: Device) -> list[str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import engine_memory
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
@@ -32,6 +34,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
     total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
         total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
+    total += engine_memory.padding_bytes(deployment, stage)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
@@ -70,9 +73,24 @@ def _drafters(deployment: Deployment) -> list[Deployment]:
 def kv_bytes(deployment: Deployment, stage: Stage, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes that one sequence of `seq` tokens keeps on one device of a stage: KV entries, states, partial blocks.
 
-    With several `branches`, the bytes of all streams of one query; whole blocks of their common prefix count once.
+    With several `shared_prefix.count`, the bytes of all streams of one query; whole blocks of their common prefix count once. Engines
+    that group layers take whole pages instead (`roofcalc.physics.engine_memory`).
     """
-    return _of_stage(stage, _kept_per_layer(deployment, seq, shared_prefix))
+    return _kept(deployment, [stage], seq, shared_prefix)[0]
+
+
+def _kept(deployment: Deployment, stages: list[Stage], seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> list[NDArray[Any]]:
+    """Bytes that one sequence keeps on one device of each stage: in pages where the engine groups layers, else layer by layer."""
+    found: list[NDArray[Any]] = []
+    per_layer: dict[str, Array] | None = None
+    for stage in stages:
+        page = engine_memory.grouped_pages(deployment, stage)
+        if page is not None:
+            found.append(engine_memory.blocks(deployment, page, seq, shared_prefix) * page.bytes)
+            continue
+        per_layer = _kept_per_layer(deployment, seq, shared_prefix) if per_layer is None else per_layer
+        found.append(_of_stage(stage, per_layer))
+    return found
 
 
 def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
@@ -89,9 +107,10 @@ def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefi
         found[name] = 0.0
         for part in parts(deployment.model.blocks[name], deployment.model.hidden, storage_sharding(deployment)):
             state = part.recurrence.elements * part.recurrence.bytes_per_element if part.recurrence else 0.0
-            found[name] += (part.fixed_bytes + state) * shared_prefix.count
+            copies = engine_memory.states_per_sequence(deployment) if part.recurrence else 1.0
+            found[name] += (part.fixed_bytes + state) * copies * shared_prefix.count
             for cache in part.caches:
-                found[name] = found[name] + cache.entry_bytes * whole.of(cache.span).entries_stored(kept)
+                found[name] = found[name] + cache.entry_bytes * engine_memory.entries_stored(deployment, cache.span, kept, whole)
     for drafter in _drafters(deployment):
         found[""] = found[""] + kv_bytes(drafter, drafter.stages[0], seq, shared_prefix)
     return found
@@ -105,18 +124,108 @@ def system_weight_bytes(deployment: Deployment) -> float:
 
 def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes that one sequence keeps on all devices, replicated KV heads included."""
-    per_layer = _kept_per_layer(deployment, seq, shared_prefix)
-    return np.asarray(sum(stage.count * _of_stage(stage, per_layer) for stage in deployment.stages)) * deployment.layout.tp
+    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
+    return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True))) * deployment.layout.tp
+
+
+class Budget(NamedTuple):
+    """Division of the memory of one device of a stage, in bytes, in the shape of the context.
+
+    Attributes
+    ----------
+    usable : array
+        What weights, caches, activations and runtime may fill together.
+    weights, runtime : float
+        Weights; the engine's context, graphs and buffers.
+    activations : array
+        Of the engine's largest step.
+    cache : array
+        What is left for caches; negative where the engine does not start.
+    """
+
+    usable: NDArray[Any]
+    weights: float
+    activations: NDArray[Any]
+    runtime: float
+    cache: NDArray[Any]
+
+
+@formula("cache = usable − weights − activations − runtime", "cache, share of the rest = util·(capacity − weights − activations − runtime)")
+def budget(deployment: Deployment, stage: Stage, seq: Any = 0.0) -> Budget:
+    """The division of the memory of one device of a stage, for sequences of up to `seq` tokens."""
+    usable, weights = deployment.usable_bytes, weight_bytes(deployment, stage)
+    activations = engine_memory.activation_bytes(deployment, stage, seq)
+    rules = deployment.rules
+    runtime = 0.0 if rules is not None and rules.share_of == "free" else engine_memory.runtime_bytes(deployment)
+    cache = usable - weights - activations - runtime
+    if rules is not None and rules.share_of == "rest":
+        cache = np.where(cache > 0, cache * (1.0 if deployment.assumptions.util is None else deployment.assumptions.util), cache)
+        return Budget(weights + activations + runtime + np.maximum(cache, 0.0), weights, activations, runtime, cache)
+    return Budget(np.full(np.shape(cache), usable), weights, activations, runtime, np.asarray(cache))
 
 
 def system_capacity_bytes(deployment: Deployment) -> float:
-    """Bytes on all devices for weights and caches: capacity × util, less the reserve."""
+    """Usable bytes on all devices: capacity × util, less the reserve."""
     return deployment.hardware.count * deployment.usable_bytes
 
 
-def weights_fit(deployment: Deployment) -> bool:
-    """Whether the weights fit in every stage."""
-    return all(weight_bytes(deployment, stage) <= deployment.usable_bytes for stage in deployment.stages)
+def system_overhead_bytes(deployment: Deployment, seq: Any) -> tuple[NDArray[Any], float, NDArray[Any]]:
+    """Bytes on all devices of activations, in the shape of the context; of the runtime; and the usable bytes, which include both."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    budgets = [(stage.count * ranks, budget(deployment, stage, seq)) for stage in deployment.stages]
+    activations = sum(count * one.activations for count, one in budgets)
+    usable = sum(count * one.usable for count, one in budgets)
+    return np.asarray(activations), sum(count * one.runtime for count, one in budgets), np.asarray(usable)
+
+
+def weights_fit(deployment: Deployment, seq: Any = 0.0) -> bool:
+    """Whether the weights fit in every stage, together with an engine's activations and runtime."""
+    return all(bool((budget(deployment, stage, seq).cache >= 0).all()) for stage in deployment.stages)
+
+
+def seqs_cap(deployment: Deployment) -> float:
+    """Largest batch of the whole system that `--max-seqs` admits; inf where it is not given."""
+    most = deployment.assumptions.max_seqs
+    return math.inf if most is None else float(most) * deployment.layout.dp
+
+
+def batch_limit(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
+    """Largest batch that fits in memory and that `--max-seqs` admits; parameters of `batch_memory`."""
+    fits = batch_memory(deployment, seq, shared_prefix, shares)
+    return np.asarray(np.minimum(fits, np.floor(seqs_cap(deployment) / shared_prefix.count)))
+
+
+@formula("concurrency = cache/KV", "concurrency, pages = floor(cache/page)/blocks")
+def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Sequences of `seq` tokens in the cache of one data-parallel rank, not rounded, as engines print it at their start."""
+    seq = np.asarray(seq, dtype=float)
+    kept, found = _kept(deployment, deployment.stages, seq), []
+    for stage, one in zip(deployment.stages, kept, strict=True):
+        room = np.maximum(budget(deployment, stage, seq).cache, 0.0)
+        page = engine_memory.grouped_pages(deployment, stage)
+        room = np.floor(room / page.bytes) * page.bytes if page is not None else room
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found.append(np.where(one > 0, room / one, np.inf))
+    return np.asarray(np.minimum.reduce(found))
+
+
+@formula("tokens = floor(concurrency·S)", "tokens, blocks = floor(pages/groups)·block")
+def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Tokens in the cache of one data-parallel rank as the engine's log counts them; nan without an engine."""
+    seq = np.asarray(seq, dtype=float)
+    rules = deployment.rules
+    if rules is None:
+        return np.full(seq.shape, np.nan)
+    found = np.floor(max_concurrency(deployment, seq) * seq)
+    pages = [engine_memory.grouped_pages(deployment, stage) for stage in deployment.stages]
+    if rules.tokens == "blocks":
+        counted = []
+        for stage, page in zip(deployment.stages, pages, strict=True):
+            room = np.maximum(budget(deployment, stage, seq).cache, 0.0)
+            if page is not None:
+                counted.append(np.floor(np.floor(room / page.bytes) / page.all_groups) * page.block)
+        found = np.minimum.reduce(counted) if counted else found
+    return np.asarray(found)
 
 
 @formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
@@ -125,13 +234,12 @@ def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix =
 
     With `shares`, the last axis of `seq` holds kinds of sequences, and the batch is a mix of them in these shares.
     """
-    seq, usable = np.asarray(seq, dtype=float), deployment.usable_bytes
-    rooms = [usable - weight_bytes(deployment, stage) for stage in deployment.stages]
-    if min(rooms) < 0:
-        return np.zeros(seq.shape if shares is None else seq.shape[:-1])
-    per_layer = _kept_per_layer(deployment, seq, shared_prefix)
+    seq = np.asarray(seq, dtype=float)
+    longest = seq if shares is None else seq.max(axis=-1)
+    rooms = [budget(deployment, stage, longest).cache for stage in deployment.stages]
+    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
     if shares is not None:
-        per_layer = {name: np.asarray((held * shares).sum(axis=-1)) for name, held in per_layer.items()}
-    with np.errstate(divide="ignore"):
-        fitting = [np.floor(room / _of_stage(stage, per_layer) * (1 + 1e-12)) for room, stage in zip(rooms, deployment.stages, strict=True)]
+        kept = [np.asarray((one * shares).sum(axis=-1)) for one in kept]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fitting = [np.where(room < 0, 0.0, np.floor(room / one * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
     return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))

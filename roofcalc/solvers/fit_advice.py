@@ -1,4 +1,4 @@
-"""Advice where a model does not fit: the fewest devices, or the widest weight dtype, that would fit it."""
+"""Advice where a model does not fit: the fewest devices, the widest weight dtype, or smaller requests, that would fit."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import with_device_count
+from roofcalc.solvers.max_context import max_context
 from roofcalc.specs import dtypes
 from roofcalc.specs.record import replace
 
 MAX_DEVICES = 4096
+SMALLER_STEPS = ((8192, 256), (4096, 256), (2048, 256), (2048, 64), (1024, 16), (512, 4))  # batched tokens and sequences, the largest first
 NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # suggested where weights do not fit
 
 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
-    """Two sentences: why the model does not fit, and the fewest devices and the widest weight dtype that would fit one sequence."""
+    """Two sentences: why the model does not fit, and the fewest devices, the widest weight dtype and the smaller requests that would."""
     model, hardware = deployment.model, deployment.hardware
     weights_gb = memory.system_weight_bytes(deployment) / 1e9
     cache_gb = float(memory.system_kv_bytes(deployment, seq)) / 1e9
-    capacity_gb = memory.system_capacity_bytes(deployment) / 1e9
+    activations, runtime, usable = memory.system_overhead_bytes(deployment, seq)
+    capacity_gb = float(usable) / 1e9
     need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB"
+    if deployment.rules is not None:
+        need += f", activations {float(activations) / 1e9:.1f} GB, the runtime {runtime / 1e9:.1f} GB"
     sequence = f"one {seq:,.0f}-token sequence"
-    if memory.weights_fit(deployment):
+    if memory.weights_fit(deployment, seq):
         need, subject = f"{need} and the cache of {sequence} {cache_gb:.1f} GB", "It"
     else:
         subject = f"With {sequence} it"
@@ -33,7 +38,30 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
     else:
         devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
     narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else "no narrower weight dtype is enough"
-    return f"{model.name} does not fit on {hardware.name}: {need}, {capacity_gb:.1f} GB available. {subject} {devices}; {narrower}"
+    smaller = f"; it would fit with {' or '.join(found)}" if (found := smaller_requests(deployment, seq)) else ""
+    return f"{model.name} does not fit on {hardware.name}: {need}, {capacity_gb:.1f} GB available. {subject} {devices}; {narrower}{smaller}"
+
+
+def smaller_requests(deployment: Deployment, seq: float) -> list[str]:
+    """Options with each of which one sequence fits on the same devices with the same weights: a lower context, smaller steps, a narrower cache."""
+    found = []
+    longest = float(max_context(deployment, 1))
+    if 1 <= longest < seq:
+        found.append(f"--seq {longest:.0f}")
+    if deployment.rules is not None:
+        default = deployment.rules.step(deployment.hardware.device)
+        most_tokens = deployment.assumptions.max_batched_tokens or default.batched_tokens
+        most_seqs = deployment.assumptions.max_seqs or default.seqs
+        for tokens, seqs in SMALLER_STEPS:
+            if tokens > most_tokens or seqs > most_seqs:
+                continue
+            assumed = replace(deployment.assumptions, max_batched_tokens=tokens, max_seqs=seqs)
+            if memory.batch_memory(replace(deployment, assumptions=assumed), seq) >= 1:
+                found.append(f"--max-batched-tokens {tokens} --max-seqs {seqs}")
+                break
+    if not deployment.kv.is_fp8 and deployment.kv.bits > 8 and memory.batch_memory(replace(deployment, kv=dtypes.dtype("fp8")), seq) >= 1:
+        found.append("--kv fp8")
+    return found
 
 
 def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:

@@ -130,7 +130,7 @@ def best(some: Points) -> Points:
 def _of_layout(query: FrontierQuery, deployment: Deployment, number: int) -> Points | None:
     """The points of one layout; None where nothing fits."""
     work = query.work
-    fitting = memory.batch_memory(deployment, work.seq)
+    fitting = memory.batch_limit(deployment, work.seq)
     if fitting.max(initial=0) < 1:
         return None
     batch = _batches(query, deployment, fitting)

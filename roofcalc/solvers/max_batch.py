@@ -32,8 +32,8 @@ class MaxBatch(NamedTuple):
     max_batch : array
         The smaller of the two limits; nan where some sequences fit but no time is known, since the device lists no peak.
     limited_by : array of str
-        weights, capacity, interactivity (not even one sequence is fast enough), the resource that takes the most time, or unknown
-        where no time is known.
+        weights, capacity, max_seqs (`--max-seqs`), interactivity (not even one sequence is fast enough), the resource that takes the
+        most time, or unknown where no time is known.
     batch_memory, batch_interactivity : array
         The largest batch that fits; the largest that is fast enough (nan where no time is known).
     step_s : array
@@ -69,19 +69,20 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
         Streams that share a prefix: the batch counts queries, and `step` is that of all streams of the queries.
     """
     seq, rate = np.broadcast_arrays(np.asarray(seq, dtype=float), np.asarray(interactivity, dtype=float))
-    fitting = memory.batch_memory(deployment, seq, shared_prefix)
+    fitting, cap = memory.batch_memory(deployment, seq, shared_prefix), np.floor(memory.seqs_cap(deployment) / shared_prefix.count)
     if not deployment.has_time:
         fits, unknown = fitting > 0, np.full(seq.shape, np.nan)
-        limit = np.where(fits, UNKNOWN, _why_nothing_fits(deployment))
+        limit = np.where(fits, UNKNOWN, _why_nothing_fits(deployment, seq))
         return MaxBatch(np.where(fits, np.nan, 0.0), limit, fitting, unknown, unknown)
     step = step_at(deployment, seq) if step is None else step
     fast = batch_interactivity(step, rate, seq.shape)
-    most = np.minimum(fitting, fast)
+    most = np.minimum(np.minimum(fitting, cap), fast)
     served = np.maximum(most, 1)
     limit = limited_by(step, served)
     limit = np.where(fitting <= fast, "capacity", limit)
+    limit = np.where((cap < fitting) & (cap <= fast), "max_seqs", limit)
     limit = np.where(fast == 0, "interactivity", limit)
-    limit = np.where(fitting == 0, _why_nothing_fits(deployment), limit)
+    limit = np.where(fitting == 0, _why_nothing_fits(deployment, seq), limit)
     seconds = np.where(most > 0, step.seconds(served), np.nan)
     return MaxBatch(most, limit, fitting, fast, seconds)
 
@@ -121,5 +122,5 @@ def _compute_only(deployment: Deployment) -> Deployment:
     return replace(deployment, hardware=replace(deployment.hardware, device=fast), assumptions=assumed, draft=draft)
 
 
-def _why_nothing_fits(deployment: Deployment) -> str:
-    return "capacity" if memory.weights_fit(deployment) else "weights"
+def _why_nothing_fits(deployment: Deployment, seq: Any) -> str:
+    return "capacity" if memory.weights_fit(deployment, seq) else "weights"

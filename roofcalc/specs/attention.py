@@ -131,12 +131,18 @@ class GQA(AttentionSpec):
         return f"{self.kv_heads} KV heads on {tp} tensor ranks: each is held {copies} times"
 
     def entry_elements(self, tp: int = 1) -> int:
-        """Elements of one token's keys and values on one of `tp` tensor ranks."""
+        """Elements to which a token's keys and values are projected on one of `tp` tensor ranks."""
         return self.kv_heads_on_device(tp) * (self.head_dim + (0 if self.shared_kv else self.value_dim))
+
+    def cached_elements(self, tp: int = 1, one_vector: bool = False) -> int:
+        """Elements of one token's cache entry: keys and values, stored twice where one projection serves as both unless `one_vector`."""
+        if one_vector:
+            return self.entry_elements(tp)
+        return self.kv_heads_on_device(tp) * (self.head_dim + self.value_dim)
 
     def kv_elements_per_token(self) -> int:
         """0 for windows and chunks, whose size is bounded, and for layers that use another layer's cache."""
-        return 0 if self.window or self.chunk or self.kv == "shared" else self.entry_elements()
+        return 0 if self.window or self.chunk or self.kv == "shared" else self.cached_elements()
 
     def symbols(self, tp: int) -> dict[str, float]:
         index = self.blocks.index if self.blocks else None

@@ -51,7 +51,9 @@ def weights(deployment: Deployment) -> float:
 
 def test_deepseek_v3_keeps_70_272_bytes_of_a_token() -> None:
     assert per_device(on("deepseek-v3", "h200-sxm"), 1) == 70_272
-    assert per_device(on("deepseek-v3", "h200-sxm", kv="fp8"), 1) == 61 * 656 == 40_016
+    assert per_device(on("deepseek-v3", "h200-sxm", kv="fp8"), 1) == 61 * 576 == 35_136
+    # the sparse kernel of V3.2 keeps 512 latents, four scales and 64 rotary numbers in 16 bits, and an index key of 132 bytes
+    assert per_device(on("deepseek-v3.2", "h200-sxm", kv="fp8"), 1) == 61 * (656 + 132)
 
 
 def test_eight_tensor_ranks_hold_eight_copies_and_context_or_data_ranks_one() -> None:

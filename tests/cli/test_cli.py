@@ -21,7 +21,9 @@ COLUMNS = {  # the contract, copied from it and not from the code
         "throughput_tok_s,throughput_tok_s_per_device,kv_gb_per_seq,weights_gb"
     ),
     "interactivity": "seq,batch,interactivity_tok_s,limited_by,step_ms,throughput_tok_s,throughput_tok_s_per_device,fits_memory",
-    "memory": "seq,batch,weights_gb,kv_gb,free_gb,capacity_gb,fits_memory,max_context,batch_memory",
+    "memory": (
+        "seq,batch,weights_gb,kv_gb,free_gb,capacity_gb,fits_memory,max_context,batch_memory,activations_gb,runtime_gb,kv_tokens,max_concurrency"
+    ),
 }
 
 

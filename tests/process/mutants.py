@@ -31,6 +31,7 @@ def kv_per_query_head() -> None:
         return self.heads // tp * (self.head_dim + self.value_dim)
 
     GQA.entry_elements = entry_elements  # type: ignore[method-assign]
+    GQA.cached_elements = lambda self, tp=1, one_vector=False: entry_elements(self, tp)  # type: ignore[method-assign]
 
 
 def kv_zero_beyond_the_heads() -> None:

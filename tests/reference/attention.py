@@ -37,6 +37,11 @@ def entry_width(attention: Any, t: int) -> int:
     return total
 
 
+def cached_width(attention: Any, t: int) -> int:
+    """Numbers of one token's entry in the cache: keys and values, twice the same where one projection serves as both."""
+    return kv_heads(attention, t) * (int(attention.head_dim) + value_dim(attention))
+
+
 def held_lins(attention: Any, h: int, t: int) -> list[Lin]:
     """Every weight matrix on a device."""
     return used_lins(attention, h, t) + idle_lins(attention, h, t)
@@ -144,7 +149,7 @@ def entries(case: Case, a: Any, seq: int) -> list[Entries]:
     c = {"fp8": 1.0, "bf16": 2.0, "fp16": 2.0}[case.kv]
     if a.type == "mla":
         latent, rope = a.kv_rank, a.rope_dim
-        each = (latent + rope) * c if case.kv != "fp8" else latent + 4 * math.ceil(latent / 128) + 2 * rope
+        each = (latent + rope) * c if case.kv != "fp8" or not a.index else latent + 4 * math.ceil(latent / 128) + 2 * rope
         read, scored = (min(seq, q * a.index.top_k), min(seq, a.index.top_k)) if a.index else (seq, seq)
         found = [Entries(read, scored, kept, each / stripes, 2 * n * (latent + rope) + 2 * n * latent, "kv")]
         return found + (index(a.index, seq, kept, stripes) if a.index and not a.index.shared else [])
@@ -164,7 +169,7 @@ def entries(case: Case, a: Any, seq: int) -> list[Entries]:
     if a.kv == "shared":
         held = 0
     flops = 2 * n * a.head_dim + 2 * n * value_dim(a)
-    found = [Entries(read, scored, held, entry_width(a, case.t) * c / stripes, flops, "kv")]
+    found = [Entries(read, scored, held, cached_width(a, case.t) * c / stripes, flops, "kv")]
     return found + (index(a.blocks, seq, kept, stripes) if a.blocks and a.blocks.heads else [])
 
 

@@ -60,7 +60,7 @@ class Estimate(NamedTuple):
 
 def fit_points(path: Path, file: Typical) -> list[FitPoint]:
     """The comparable points of a file as deployments to fit."""
-    assumed = assumptions("typical", capacity="nominal", reserve_gb=0.0)
+    assumed = assumptions("typical", engine="none", capacity="nominal", reserve_gb=0.0)
     found = []
     for case in cases(points.read(path)):
         if isinstance(case, str):

@@ -25,11 +25,11 @@ LOG_SUM = 2.0  # a 32-bit log-sum-exp, in 16-bit elements
 def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
     """Work of grouped-query attention on one device."""
     n = attention.heads // sharding.tp
-    entry = attention.entry_elements(sharding.tp) * sharding.kv_bytes / sharding.dcp
+    entry = attention.cached_elements(sharding.tp, sharding.one_vector) * sharding.kv_bytes / sharding.dcp
     loads = 1.0 + sharding.kv_reload_fraction * (n / attention.kv_heads_on_device(sharding.tp) - 1.0) if sharding.kv_reload_fraction else 1.0
     formulas = (
         FormulaUse(gqa, "m", unit="KV heads"),
-        FormulaUse(gqa, "entry bytes, one vector for both" if attention.shared_kv else "entry bytes", "entry bytes", "B"),
+        FormulaUse(gqa, "entry bytes, one vector for both" if attention.shared_kv and sharding.one_vector else "entry bytes", "entry bytes", "B"),
         FormulaUse(gqa, "FLOPs per entry", "f_entry"),
         *((FormulaUse(gqa, "loads", unit="of each entry, by query heads that do not share them"),) if sharding.kv_reload_fraction else ()),
     )

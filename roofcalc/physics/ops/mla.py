@@ -50,10 +50,14 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
     )
 
 
-@formula("entry bytes = (r_kv + d_rope)·c", "entry bytes in fp8 = r_kv + 4·ceil(r_kv/128) + 2·d_rope")
+@formula("entry bytes = (r_kv + d_rope)·c", "entry bytes in fp8, sparse = r_kv + 4·ceil(r_kv/128) + 2·d_rope")
 def latent_bytes(attention: MLA, sharding: Sharding) -> float:
-    """Bytes of one cache entry; in fp8 with one scale per 128 latents, and the rotary part in 16 bits."""
-    if sharding.kv_scales:
+    """Bytes of one cache entry; in fp8 with an indexer one scale per 128 latents, and the rotary part in 16 bits.
+
+    The latter are the 656 bytes of FlashMLA's sparse kernel, which vLLM calls `fp8_ds_mla` and uses for DeepSeek-V3.2; caches of
+    dense latent attention are fp8 throughout, 576 bytes.
+    """
+    if sharding.kv_scales and attention.index is not None:
         return attention.kv_rank + SCALE_BYTES * -(-attention.kv_rank // LATENTS_PER_SCALE) + 2.0 * attention.rope_dim
     return (attention.kv_rank + attention.rope_dim) * sharding.kv_bytes
 

@@ -27,11 +27,13 @@ class Sharding(Record):
     kv_bytes : float
         Bytes of one cache element.
     kv_scales : bool
-        Whether an fp8 latent carries scales, and its rotary part in 16 bits, as serving kernels store it.
+        Whether an fp8 latent of sparse attention carries scales, and its rotary part in 16 bits, as its serving kernel stores it.
     exact : bool
         Chunked attention at the step's own position in its chunk (`bound`) instead of at a full chunk.
     reserved : bool
-        Windowed and chunked layers store the whole context (`--kv-policy reserved`).
+        Windowed and chunked layers store the whole context (`--kv-policy full`).
+    one_vector : bool
+        Keys that serve as values are stored once (`--kv-policy minimal`); engines store them twice.
     imbalance : float
         Tokens of the busiest expert rank over the mean.
     redundant : int
@@ -48,6 +50,7 @@ class Sharding(Record):
     kv_scales: bool = False
     exact: bool = False
     reserved: bool = False
+    one_vector: bool = False
     imbalance: float = 1.0
     redundant: int = 0
     kv_reload_fraction: float = 0.0

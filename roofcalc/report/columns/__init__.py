@@ -19,6 +19,8 @@ from roofcalc.report.columns.measurements import FIT_ERRORS as FIT_ERRORS
 from roofcalc.report.columns.measurements import FIT_GROUP as FIT_GROUP
 from roofcalc.report.columns.measurements import FIT_RESIDUALS as FIT_RESIDUALS
 from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
+from roofcalc.report.columns.measurements import VALIDATE_MEMORY as VALIDATE_MEMORY
+from roofcalc.report.columns.measurements import VALIDATE_MEMORY_SUMMARY as VALIDATE_MEMORY_SUMMARY
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED

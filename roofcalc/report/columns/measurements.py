@@ -51,6 +51,49 @@ VALIDATE_SUMMARY = (
     Column("worst_error", "worst error", "", f"largest {_LOG_ERROR}", "number", 8),
 )
 
+_LOGGED = (
+    Column("weights_gib_per_device", "weights", "GiB", "weights on one device", "number", 8),
+    Column("kv_cache_gib_per_device", "cache", "GiB", "KV cache on one device", "number", 8),
+    Column("kv_tokens", "KV tokens", "", "size of the KV cache as the engine's log counts it", "number", 8),
+    Column("max_concurrency", "max concurrency", "", "sequences of the maximum length in the KV cache", "number", 8),
+)
+VALIDATE_MEMORY = (
+    Column("id", "start", "", "identifier of the start in its file", "text", 9),
+    Column("engine", "engine", "", "engine and release whose memory rules were used", "text", 9),
+    *CASE,
+    *(one for one in _POINT if one.name in ("tp", "pp", "dp")),
+    Column("max_model_len", "length", "tokens", "maximum length of a sequence", "count", 5),
+    *(one._replace(name=f"{one.name}_logged", label=f"{one.label} logged", meaning=f"{one.meaning}, logged") for one in _LOGGED),
+    *(one._replace(meaning=f"{one.meaning}, calculated") for one in _LOGGED),
+    Column("activations_gib", "activations", "GiB", "calculated activations on one device", "number", 4),
+    Column("runtime_gib", "runtime", "GiB", "calculated runtime on one device", "number", 4),
+    Column("weights_error", "weights error", "", "calculated / logged weights - 1", "number", 8),
+    Column("error", "error", "", "calculated / logged - 1 of concurrency, tokens or cache, the first that both have", "number", 9),
+    Column("basis", "basis", "", "memory: cache calculated from the device's memory; cache: the logged cache, where no device is named", "text", 6),
+    Column("fits", "fits", "", "whether it fits by the calculation", "flag", 9),
+    Column("started", "started", "", "whether the engine started", "flag", 9),
+    Column("cause", "cause", "", "reason for the difference, where it can be told", "text", 7),
+    Column("why_not", "why not", "", "reason why the start is not compared", "text", 7),
+    Column("source", "source", "", "publisher of the log", "text", 1),
+)
+VALIDATE_MEMORY_SUMMARY = (
+    *_GROUP,
+    Column("points", "starts", "", "number of starts", "count", 8),
+    Column("compared", "compared", "", "starts that are compared by their cache", "count", 9),
+    Column("median_error", "median error", "", "median of |error| of concurrency, tokens or cache", "number", 9),
+    Column("p90_error", "90 % within", "", "90th percentile of |error| of concurrency, tokens or cache", "number", 9),
+    Column("within_30", "within 30 %", "", "fraction of the compared starts with an error of at most 30 %", "number", 8),
+    Column("of_memory", "from memory", "", "starts whose cache is calculated from the device's memory", "count", 8),
+    Column("median_error_of_memory", "median error from memory", "", "median of |error| over these", "number", 9),
+    Column("p90_error_of_memory", "90 % within from memory", "", "90th percentile of |error| over these", "number", 9),
+    Column("weights_compared", "weights compared", "", "starts with logged weights", "count", 6),
+    Column("median_weights_error", "median weights error", "", "median of |weights error|", "number", 8),
+    Column("p90_weights_error", "90 % of weights within", "", "90th percentile of |weights error|", "number", 8),
+    Column("ran", "ran", "", "starts that ran", "count", 7),
+    Column("ran_and_fit", "ran and fit", "", "starts that ran and fit by the calculation", "count", 7),
+    Column("refused_but_fit", "refused but fit", "", "starts that the engine refused and that fit by the calculation", "count", 9),
+)
+
 _FITTED = (
     Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
     Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),

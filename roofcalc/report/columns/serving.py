@@ -44,11 +44,15 @@ MEMORY = (
     BATCH,
     WEIGHTS_GB._replace(keep=9),
     Column("kv_gb", "KV", "GB", "KV cache and recurrent state of the batch (vote: of one query), over all devices", "number", 9),
-    Column("free_gb", "free", "GB", "capacity minus weights and KV cache; negative where they do not fit", "number", 9),
+    Column("free_gb", "free", "GB", "capacity minus weights, KV cache, activations and runtime; negative where they do not fit", "number", 9),
     Column("capacity_gb", "capacity", "GB", "memory of all devices × util − reserve", "number", 8),
     FITS,
     Column("max_context", "max context", "tokens", "longest context at which this batch fits in memory", "count", 8),
     BATCH_MEMORY,
+    Column("activations_gb", "activations", "GB", "activations of the engine's largest step, over all devices; 0 without an engine", "number", 4),
+    Column("runtime_gb", "runtime", "GB", "the engine's context, graphs and communication buffers; 0 without an engine", "number", 4),
+    Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5),
+    Column("max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5),
 )
 
 PREFILL = (

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import engine_memory
 from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
-from roofcalc.physics.ops.types import Cache, FormulaUse, Sharding
+from roofcalc.physics.ops.types import NO_SHARING, Cache, FormulaUse, Sharding
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
 from roofcalc.specs.attention_spec import AttentionSpec
@@ -57,9 +59,9 @@ def _last(lines: list[Line]) -> float:
     return float(value)
 
 
-def held(span: Span, seq: float) -> Line:
+def held(deployment: Deployment, span: Span, seq: float) -> Line:
     """Entries that a sequence stores, with a remark where they differ from those that it reads."""
-    count = float(np.asarray(span.entries_stored(np.float64(seq))))
+    count = float(engine_memory.entries_stored(deployment, span, np.float64(seq), NO_SHARING))
     if count == float(np.asarray(span.entries_read(np.float64(seq)))):
         return Line("holds", count, "", "reads")
     return Line("holds", count, "entries (all candidates; none where another layer's cache is used)")

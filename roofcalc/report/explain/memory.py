@@ -8,6 +8,8 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import engine_memory
+from roofcalc.physics import memory as physics
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
 from roofcalc.physics.ops import ffn
@@ -39,16 +41,57 @@ def _fullest_stage(deployment: Deployment, seq: float) -> Stage:
 def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Section], float]:
     assumed = deployment.assumptions
     weights, caches_ = _weights(deployment, stage), _cache(deployment, stage, seq)
-    letters = {"capacity": deployment.capacity_bytes, "util": assumed.util, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
+    letters = {"capacity": deployment.capacity_bytes, "util": assumed.util or 1.0, "reserve": (assumed.reserve_gb or 0.0) * 1e9}
     usable = work(batch_memory, "usable", letters)
     letters = {"usable": usable.value, "weights": _value(weights), "KV": _value(caches_), "d": deployment.layout.dp}
     lines = [line(usable, "B")]
-    if usable.value < letters["weights"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the weights do not fit")))], 0.0
+    if deployment.rules is not None:
+        lines = _engine_lines(deployment, stage, seq)
+        letters["usable"] = float(lines[-1].value) + letters["weights"]
+    if letters["usable"] < letters["weights"]:
+        words = "sequences: the weights do not fit" if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences keep nothing")))], float("inf")
     fits = work(batch_memory, "batch_memory", letters)
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
+
+
+def _engine_lines(deployment: Deployment, stage: Stage, seq: float) -> list[Line]:
+    """Memory of one device under an engine's rules: usable, activations, runtime, and what is left for caches."""
+    assert deployment.rules is not None
+    budget, step = physics.budget(deployment, stage, seq), engine_memory.largest_step(deployment, seq)
+    lines = [
+        Line("usable", float(budget.usable), "B", f"that {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
+        Line("activations", float(budget.activations), "B", f"of {float(step.tokens):.0f} tokens, {float(step.seqs):.0f} sequences sampled"),
+        Line("runtime", budget.runtime, "B", "context, graphs, buffers of collectives"),
+    ]
+    letters = {"usable": float(budget.usable), "weights": budget.weights, "activations": float(budget.activations), "runtime": budget.runtime}
+    if deployment.rules.share_of == "rest":
+        return [*lines, Line("cache", float(budget.cache), "B", "a share of what is left")]
+    return [*lines, line(work(physics.budget, "cache", letters), "B")]
+
+
+def _states(deployment: Deployment) -> dict[str, float]:
+    drafts = float(deployment.draft.tokens) if deployment.draft else 0.0
+    return {"drafts": drafts, "states": engine_memory.states_per_sequence(deployment) - drafts}
+
+
+def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: float) -> Section:
+    """Pages of one sequence on one device, where the engine groups layers in pages of equal size."""
+    step = float(engine_memory.largest_step(deployment, seq).tokens)
+    lines, terms = [Line("page", page.bytes, "B", f"{page.layers} layers of {page.size:.0f} B")], []
+    for groups, kind, tokens in page.groups:
+        if kind.window == 0:
+            what, letters = "state", _states(deployment)
+        elif np.isinf(kind.window):
+            what, letters = "whole context", {"S": seq, "block": tokens}
+        else:
+            what, letters = "window", {"S": seq, "block": tokens, "W": kind.window, "tokens": step}
+        worked = work(engine_memory.blocks, what, letters, f"pages of {groups} group{'s' * (groups > 1)}: {what}")
+        lines.append(line(worked, f"× {groups}"))
+        terms.append(groups * worked.value * page.bytes)
+    return Section(f"Cache of one sequence of {seq:.0f} tokens on one device", (*lines, total("KV", terms, "B")))
 
 
 def _value(section: Section) -> float:
@@ -87,6 +130,8 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
             add("norms and tables before the first layer", 1, model.first_vectors, "norm")
         if model.excluded:
             add("other weights of the checkpoint, not modelled", 1, sum(model.excluded.values()) / tp, "norm")
+    if (padding := engine_memory.padding_bytes(deployment, stage)) > 0:
+        lines.append(Line("padding and copies", padding, "B, as the engine stores them"))
     if stage.last:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
@@ -114,6 +159,8 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, shardin
 
 def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
     """What one sequence keeps on one device."""
+    if (page := engine_memory.grouped_pages(deployment, stage)) is not None:
+        return _pages(deployment, stage, page, seq)
     model, sharding = deployment.model, storage_sharding(deployment)
     lines: list[Line] = []
     terms: list[float] = []
@@ -122,7 +169,7 @@ def _cache(deployment: Deployment, stage: Stage, seq: float) -> Section:
         records: tuple[Any, ...] = block.parts  # those with caches are attention
         for part, record in zip(parts(block, model.hidden, sharding), records, strict=True):
             for cache in part.caches:
-                held = caches.held(cache.span, seq)
+                held = caches.held(deployment, cache.span, seq)
                 entry = caches.entry(record, cache, sharding, flops=False)
                 lines += [one._replace(what=f"{name}.{cache.name}: {one.what}") for one in (*entry, *caches.entries_read(cache.span, seq), held)]
                 letters = {"layers": layers, "holds": float(held.value), "entry": cache.entry_bytes}

@@ -71,8 +71,8 @@ class Demand(NamedTuple):
         return self._replace(**{name: one(getattr(self, name)) for name in arrays})
 
     def fitting(self, deployment: Deployment) -> NDArray[Any]:
-        """The largest batch that fits in memory."""
-        return memory.batch_memory(deployment, self.held, shares=self.shares)
+        """The largest batch that fits in memory and that the engine admits."""
+        return memory.batch_limit(deployment, self.held, shares=self.shares)
 
     def served_step(self, step: Timed) -> Timed:
         """The step that the speed of a user follows: with the waits for the prompts of others where there are generations."""
