@@ -16,23 +16,31 @@ from typing import NamedTuple
 _NOISE = frozenset(
     (
         *("nvidia", "amd", "intel", "apple", "google", "huawei", "aws", "amazon", "azure", "cloud", "tpu"),
-        *("geforce", "tesla", "quadro", "instinct", "radeon", "rx", "platinum", "graphics", "oam", "vf"),
-        *("gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "processor", "chip", "soc", "npu", "cpu"),
+        *("geforce", "tesla", "instinct", "radeon", "rx", "platinum", "graphics", "oam", "vf"),
+        *("gpu", "gpus", "card", "cards", "tensor", "core", "cores", "accelerator", "accelerators", "processor", "soc", "npu", "cpu"),
         *("hbm", "hbm2", "hbm2e", "hbm3", "hbm3e", "gddr5", "gddr5x", "gddr6", "gddr6x", "gddr7", "lpddr5", "lpddr5x"),
         *("vram", "ram", "memory", "unified", "device"),
         *("data", "center", "datacenter", "generation", "edition", "mac", "studio", "mini", "macbook", "air", "imac", "the", "with", "w", "of", "a"),
-        *("r", "tm", "founders", "gaming", "laptop", "desktop", "mobile", "blackwellarch", "superchip", "grace-hopper"),
+        *("r", "tm", "founders", "gaming", "desktop", "superchip", "developer", "devkit", "kit", "module", "nvlink"),
     )
 )
-_BOXES = frozenset(("hgx", "dgx", "node", "baseboard", "station", "superpod", "basepod", "pod", "rack"))
+_PARTS = frozenset(("chip", "die", "gcd", "stack"))  # half of a package: an entry of one is meant only where the text says so
+_BOXES = frozenset(("hgx", "dgx", "node", "baseboard", "platform", "station", "superpod", "basepod", "pod", "rack"))
 _FORMS = {"sxm": "sxm", "pcie": "pcie", "pci": "pcie", "nvl": "nvl"}
-_VENDOR_WORDS = {"mac": "Apple", "macbook": "Apple", "imac": "Apple", "apple": "Apple"}
+_VENDOR_WORDS = {
+    **dict.fromkeys(("mac", "macbook", "imac", "apple"), "Apple"),
+    **dict.fromkeys(("nvidia", "tesla", "geforce", "quadro", "rtx", "gtx", "titan", "jetson", "dgx", "hgx"), "NVIDIA"),
+    **dict.fromkeys(("amd", "instinct", "radeon", "rx", "epyc", "ryzen", "threadripper"), "AMD"),
+    **dict.fromkeys(("intel", "xeon", "arc", "gaudi"), "Intel"),
+    **dict.fromkeys(("google", "tpu"), "Google"),
+    **dict.fromkeys(("huawei", "ascend", "atlas"), "Huawei"),
+}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(?:gb|gib|g)")
 _MIG = re.compile(r"(?:mig[-.\s_]*)?(\d+g\.\d+gb)(?:\+me)?(?![a-z0-9])")
 _TIMES = r"\s*[x×*]\s*"
 _NODES = re.compile(r"\s*(\d{1,4})\s*(?:nodes?|boxes|servers?|machines?)(?:\s*(?:of|with|,|-|[x×*])\s*|\s+)", re.IGNORECASE)
 _ON_NODES = re.compile(r"[\s,(]*(?:(?:across|on|over|in)\s+)?(\d{1,4})\s*(?:nodes?|servers?)\)?\s*$", re.IGNORECASE)
-_BEFORE = re.compile(rf"\s*(\d+){_TIMES}(?:(\d+){_TIMES})?(?=\S)", re.IGNORECASE)
+_BEFORE = re.compile(rf"\s*(\d{{1,8}}){_TIMES}(?:(\d{{1,8}}){_TIMES})?(?=\S)", re.IGNORECASE)
 _BARE = re.compile(r"\s*(\d{1,3})\s+(?=\S)")
 _WORD_COUNT = re.compile(r"\s*(single|one|dual|two|triple|three|quad|four|six|eight|octa)[\s-]+(?=\S)", re.IGNORECASE)
 _WORD_COUNTS = {"single": 1, "one": 1, "dual": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4, "six": 6, "eight": 8, "octa": 8}
@@ -44,6 +52,9 @@ _SERIES = re.compile(r"(rtx|gtx|rx|xeon|epyc|arc|ascend|gaudi|trainium|inferenti
 _VARIANT = re.compile(r"(\d{3,4})(?=(?:ti|super|xtx?|gre|ada|d)+$)([a-z]+)")
 _LONG = re.compile(r"[a-z]+\d{3,}[a-z]*")
 _VARIANTS = re.compile(r"ti|super|xtx|xt|gre|ada|d")
+
+
+LONGEST = 300  # characters of a name that is read at all
 
 
 class Counted(NamedTuple):
@@ -83,6 +94,8 @@ class Product(NamedTuple):
         A word that names a whole machine: dgx, hgx, node, station …
     vendor : str or None
         A maker that the name gives and an entry may not.
+    memory : str or None
+        A kind of memory: hbm3.
     """
 
     numbers: frozenset[str]
@@ -92,6 +105,7 @@ class Product(NamedTuple):
     mig: str | None = None
     box: str | None = None
     vendor: str | None = None
+    memory: str | None = None
 
     @property
     def names_something(self) -> bool:
@@ -99,11 +113,14 @@ class Product(NamedTuple):
         return any(len(number) > 1 for number in self.numbers) or any(len(word) >= 4 and word not in _WEAK for word in self.words)
 
 
+_NO_PLURAL = frozenset(("v100s", "l40s"))  # products of their own
 _WEAK = frozenset(("ultra", "super", "server", "stack", "pair", "workstation", "station", "edge", "quad"))
 
 
 def readings(text: str) -> list[Counted]:
     """Every way to read a count out of a name, the whole text first: before, behind, or with a colon; `2x8xH100` has two levels."""
+    if len(text) > LONGEST:
+        return []
     found = [Counted(1, None, text.strip())]
     if ahead := _NODES.match(text):
         for inner in readings(text[ahead.end() :]):
@@ -131,13 +148,14 @@ def readings(text: str) -> list[Counted]:
 @lru_cache(maxsize=4096)
 def product(text: str) -> Product:
     """What a name says, without its count."""
-    text = re.sub(r"\((?:r|tm|c)\)|[®™]", " ", text.lower()).replace("macbook pro", "macbook").replace("max-q", "maxq").replace("max q", "maxq")
+    text = re.sub(r"\((?:r|tm|c)\)|[®™]", " ", text.lower())
+    text = re.sub(r"\bmax[- ]q\b", "maxq", re.sub(r"\b(mac(?:book)?) pro\b", r"\1", text))
     text = _CORES.sub(" ", text)
     mig = _MIG.search(text)
     if mig:
         text = f"{text[: mig.start()]} {text[mig.end() :]}"
     numbers, words = set(), set()
-    form = size = box = vendor = None
+    form = size = box = vendor = memory = None
     for chunk in re.split(r"[^a-z0-9.+]+", text):
         for piece in _pieces(chunk):
             vendor = _VENDOR_WORDS.get(piece, vendor)
@@ -148,12 +166,14 @@ def product(text: str) -> Product:
             elif piece in _BOXES:
                 box = piece
             elif piece in _NOISE or piece == "mig":
-                continue
+                memory = piece if re.match(r"(?:hbm|gddr)\d", piece) else memory
             elif any(one.isdigit() for one in piece):
                 numbers.add(piece)
             else:
                 words.add(piece)
-    return Product(frozenset(numbers), frozenset(words), form, size, mig.group(1) if mig else None, box, vendor)
+    if any(number.startswith("a") for number in numbers):
+        words.discard("quadro")  # Quadro RTX A6000: the name before Ampere
+    return Product(frozenset(numbers), frozenset(words), form, size, mig.group(1) if mig else None, box, vendor, memory)
 
 
 def without_slice(text: str) -> str:
@@ -191,12 +211,16 @@ def matches(asked: Product, known: Mapping[str, Iterable[str]]) -> list[str]:
             continue
         words = frozenset[str]().union(*(one.words for one in every))
         numbers = frozenset[str]().union(*(one.numbers for one in every))
-        if not (asked.words <= words and asked.numbers <= numbers):
+        if not (asked.words - _PARTS <= words and asked.numbers <= numbers and words & _PARTS <= asked.words):
             continue
+        if name.count(".") > 1 and not asked.words & words:
+            continue  # bm.gpu.h100.8 is named whole; `8 H100s` is a count
         boxed = [one for one in every if asked.box is None or one.box == asked.box]
         alike = [one for one in boxed if one.numbers == asked.numbers] if asked.numbers else boxed
         if alike:
-            found[name] = min(2 * len(one.words - asked.words) + 3 * len(asked.words - one.words) + (one.box != asked.box) for one in alike)
+            alike = [one for one in alike if not _variants(one) - asked.words] or ([] if asked.numbers else alike)
+        if alike:
+            found[name] = min(2 * len(one.words - asked.words) + 3 * len(asked.words - one.words - _PARTS) + (one.box != asked.box) for one in alike)
             if not asked.numbers:
                 found[name] += 3 * min(len(one.numbers) for one in alike)
         elif boxed and len(asked.numbers) > 1 and not any(number.isdigit() and len(number) < 3 for number in asked.numbers):
@@ -205,6 +229,19 @@ def matches(asked: Product, known: Mapping[str, Iterable[str]]) -> list[str]:
             found[name] = 200
     least = min(found.values(), default=0)
     return [name for name, far in found.items() if far == least]
+
+
+def singular(number: str) -> str:
+    """A product's number without the s of a plural: `3090s`, `h100s`."""
+    return number if number in _NO_PLURAL else number.removesuffix("s")
+
+
+def _variants(one: Product) -> frozenset[str]:
+    """Words of a product that make another product of it where they are left out: the Ti of an RTX 5060 Ti, the Max of an M4 Max."""
+    sold = {"ti", "super", "xt", "xtx", "d", "gre", "quadro"}
+    if any(re.fullmatch(r"m\d", number) for number in one.numbers):
+        sold |= {"max", "pro", "ultra"}
+    return one.words & sold
 
 
 class Candidate(NamedTuple):
@@ -220,6 +257,8 @@ class Candidate(NamedTuple):
         One of its names says what the text says, no more and no less.
     has_box : bool
         One of its names has the text's word for a box: the DGX Spark is a device.
+    memory : str
+        Kind of its memory, in lower case.
     """
 
     name: str
@@ -228,6 +267,7 @@ class Candidate(NamedTuple):
     is_unified: bool = False
     is_exact: bool = False
     has_box: bool = False
+    memory: str = ""
 
 
 _FORM_ORDER = ("sxm", None, "pcie", "nvl")
@@ -244,6 +284,8 @@ def choose(asked: Product, candidates: Iterable[Candidate]) -> list[Candidate]:
     if asked.box is None and any(not one.is_system for one in found):
         found = [one for one in found if not one.is_system]
     if asked.form is not None and (alike := [one for one in found if product(one.name).form == asked.form]):
+        found = alike
+    if asked.memory is not None and (alike := [one for one in found if one.memory == asked.memory]):
         found = alike
     if asked.size_gb is not None:
         off = {one.name: _distance(one, asked.size_gb) for one in found}
@@ -276,10 +318,12 @@ def related(asked: Product, known: Mapping[str, Iterable[str]], most: int = 4) -
 def _same_series(asked: Product, has: Product) -> bool:
     if not asked.names_something:
         return False
+    if any(re.fullmatch(r"m\d", number) for number in has.numbers) and not any(re.fullmatch(r"m\d", number) for number in asked.numbers):
+        return False  # Apple's one-digit numbers and other makers' M40
     lead_asked, lead_has = {_lead(one) for one in asked.numbers}, {_lead(one) for one in has.numbers}
     if lead_asked - {"", "x"}:
         return bool((lead_asked & lead_has) - {"", "x"}) and asked.words <= has.words | {"super", "ultra", "pro"}
-    series = {word for word in asked.words & has.words if word not in ("ti", "super", "pro", "max", "d", "+", "ai")}
+    series = {word for word in asked.words & has.words if word not in ("ti", "super", "pro", "max", "d", "+", "ai", "ryzen")}
     return bool(series)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from roofcalc.catalog import boxes, instances, lookup
-from roofcalc.catalog.hardware_names import Candidate, Counted, Product, choose, matches, product, readings, without_slice
+from roofcalc.catalog.hardware_names import Candidate, Counted, Product, choose, matches, product, readings, singular, without_slice
 from roofcalc.catalog.machines import MAX_DIGITS, Named
 from roofcalc.errors import RoofcalcError
 
 SHOWN = 8  # other entries that a note lists
-_BOX_DEVICES = {"dgx": 8, "hgx": 8, "node": 8, "baseboard": 8}
+_BOX_DEVICES = {"dgx": 8, "hgx": 8, "node": 8, "baseboard": 8, "platform": 8}
 _STATIONS = {"a100-sxm-80gb": 4, "a100-sxm-40gb": 4, "gb300": 1}  # DGX Station
 
 
@@ -52,7 +52,7 @@ def _near(text: str, one: Counted) -> Named | None:
     chosen: list[Candidate] = []
     for form in _forms(asked):
         candidates = [_candidate(name, known[name], asked) for name in matches(form, known)]
-        if not candidates and asked.vendor and not asked.numbers and asked.size_gb is not None:
+        if not candidates and asked.vendor == "Apple" and not asked.numbers and asked.size_gb is not None:
             candidates = _of_size(asked)
         chosen = choose(form, candidates)
         if chosen:
@@ -92,7 +92,7 @@ def _forms(asked: Product) -> Iterator[Product]:
     """A name's product as written, then with what people leave out or add: the x of mi300x, a plural, a word for a box."""
     for form in (asked, asked._replace(box=None)):
         yield form
-        for change in (lambda one: f"{one}x", lambda one: one.removesuffix("s")):
+        for change in (lambda one: f"{one}x", singular):
             changed = frozenset(map(change, form.numbers))
             if changed != form.numbers:
                 yield form._replace(numbers=changed)
@@ -128,10 +128,10 @@ def _candidate(name: str, aliases: Sequence[str], asked: Product) -> Candidate:
     is_system = "device" in entry.values
     whole = [capacity * float(entry.values.get("count") or 1)] if is_system else []
     unified = str(memory.get("kind") or "").upper().startswith("LPDDR") and device.values.get("vendor") in ("Apple", "AMD")
-    bare = asked._replace(size_gb=None)
-    exact = any(product(one) in (asked, bare) for one in (name, *aliases))
+    bare = asked._replace(size_gb=None, box=None, memory=None)
+    exact = any(product(one)._replace(vendor=asked.vendor, memory=None) in (asked._replace(memory=None), bare) for one in (name, *aliases))
     boxed = asked.box is not None and any(product(one).box == asked.box for one in (name, *aliases))
-    return Candidate(name, (capacity, *whole, *named), is_system, unified, exact, boxed)
+    return Candidate(name, (capacity, *whole, *named), is_system, unified, exact, boxed, str(memory.get("kind") or "").lower())
 
 
 def _of_size(asked: Product) -> list[Candidate]:

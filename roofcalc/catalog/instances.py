@@ -30,7 +30,7 @@ def find(name: str) -> lookup.EntryFile | None:
     wanted = normal(name)
     for prefix in _CLOUDS:
         wanted = wanted.removeprefix(prefix)
-    for form in (wanted, wanted.removeprefix("standard-"), f"standard-{wanted}"):
+    for form in (wanted, wanted.removeprefix("standard-"), f"standard-{wanted}", wanted.replace("asr-a100-v4", "asr-v4")):
         if (entry_file := lookup.exact("hardware", form)) is not None:
             return entry_file._replace(note=None)
         if instance(form) is not None:

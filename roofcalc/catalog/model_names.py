@@ -51,6 +51,7 @@ _PRECISIONS: tuple[tuple[str, str | None], ...] = (
     (r"[-_. ](\d)bits?[-_.]mlx", "mlx-{0}bit"),
     (r"[-_. ](\d)bit[-_.]dwq[-_.\w]*", "mlx-{0}bit"),
     (r"[-_. ]mlx", "mlx-4bit"),
+    (r"[-_. ](?:qlora|spinquant)[-_.]int4(?:[-_.]eo8)?", "int4"),
     (r"[-_. ]int8", "int8"),
     (r"[-_. ]int4", "int4"),
     (r"[-_. ]8[-_]?bits?", "int8"),
@@ -148,6 +149,16 @@ def written(text: str) -> Written:
         recipe = next((f"mlx-{bits.group(1)}bit" for bits in re.finditer(r"[-_](\d)bit$", name)), _MLX_BITS.get(recipe or "", recipe))
         name = re.sub(r"[-_]\d(?:\.\d)?bit$", "", name)
     return Written(name, recipe, publisher if slash else None)
+
+
+_INNER = re.compile(r"[-_. ](awq|gptq|fp8|nvfp4|mxfp4|int4|int8|w4a16|w8a8|w8a16|nf4|4bit|8bit|gguf)(?=[-_. ])", re.IGNORECASE)
+
+
+def inner_recipe(base: str) -> str | None:
+    """The recipe of a precision that stands amid a name: `Qwen3-32B-AWQ-finetune`."""
+    found = _INNER.search(base)
+    word = found.group(1).lower() if found else ""
+    return {"4bit": "int4", "8bit": "int8", "gguf": DEFAULT_GGUF, "": None}.get(word, word)
 
 
 class Tokens(NamedTuple):

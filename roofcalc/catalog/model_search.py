@@ -14,13 +14,14 @@ from typing import NamedTuple
 
 from roofcalc.catalog import checkpoints, lookup, refused_models
 from roofcalc.catalog.listing import normal
-from roofcalc.catalog.model_names import DEFAULT_GGUF, Written, address_free, contained, matches, squashed, tokens, written
+from roofcalc.catalog.model_names import DEFAULT_GGUF, Written, address_free, contained, inner_recipe, matches, squashed, tokens, written
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs import weight_recipes
 from roofcalc.specs.model import Model
 from roofcalc.specs.parameter_count import count
 
 OLLAMA = "ollama.csv"
+LONGEST = 1000  # characters of a name that is read at all: an address with its path
 SHOWN = 6  # other entries that a note lists
 MOST_ALIKE = 6  # entries that a family's name alone may mean
 SIZE_TOLERANCE = 0.1  # of the parameters that a name gives, against the entry's count
@@ -44,6 +45,8 @@ def search(text: str) -> lookup.EntryFile | None:
     RoofcalcError
         A closed model, one that is no decoder, a size that no entry has, or a family of many sizes.
     """
+    if len(text) > LONGEST:
+        return None
     name = address_free(text)
     for way in (_published, _tag):
         if (meant := way(text)) is not None:
@@ -122,6 +125,9 @@ def _tag(text: str) -> Meant | None:
     row = max(sized, key=lambda row: len(row["size"]), default=None)
     if row is None and tag == "latest":
         row = next((row for row in rows if row["default"] == "true"), None)
+    if row is None and rows:  # `phi3:mini`: the family's usual kind, and the model that the tag's words name
+        meant = _named(f"{family}-{rest}")
+        return meant and meant._replace(recipe=kind.group(1).lower() if kind else rows[0]["default_quantisation"])
     if row is None:
         return None
     recipe = kind.group(1) if kind else "q4_0" if rest.endswith("-qat") else row["default_quantisation"]
@@ -161,6 +167,8 @@ def _checked(text: str, said: Written) -> str | None:
     """
     if bits := re.search(r"(?:(\d(?:\.\d+)?)bpw|exl[23]|aqlm|quip#?)", said.base, re.IGNORECASE):
         raise RoofcalcError(f"{text.strip()}: no recipe for {bits.group(0)} weights; leave it out of the name and give --weights, such as int4")
+    if said.recipe is None:
+        said = said._replace(recipe=inner_recipe(said.base))
     if said.recipe is None:
         return None
     for form in (said.recipe, f"ud_{said.recipe}", said.recipe.removeprefix("ud_"), said.recipe.replace("_xxl", "_xl").removeprefix("ud_")):

@@ -49,10 +49,18 @@ def _hardware_hints(text: str, wanted: str) -> list[str]:
         if begin:
             return sorted(begin)[:6]
         near = hardware_names.related(asked, dict.fromkeys(known, ()), 20)
+        if asked.vendor is not None:
+            near = [name for name in near if _vendor(name) in (asked.vendor, None)]
         devices = [name for name in near if "device" not in lookup.entry("hardware", lookup.find("hardware", name)).values]
         if near:
             return (devices or near)[:4]
     return []
+
+
+def _vendor(name: str) -> str | None:
+    """The maker of an entry, or of a system's device."""
+    values = lookup.entry("hardware", lookup.find("hardware", name)).values
+    return _vendor(str(values["device"])) if "device" in values else values.get("vendor")
 
 
 def _same_lead(asked: hardware_names.Product, has: hardware_names.Product) -> bool:
@@ -62,7 +70,8 @@ def _same_lead(asked: hardware_names.Product, has: hardware_names.Product) -> bo
         return {number[: len(number) - len(number.lstrip("abcdefghijklmnopqrstuvwxyz"))] for number in one.numbers}
 
     series = bool(asked.words & has.words) or not (asked.words or has.words) or leads(asked) != {""}
-    return leads(asked) == leads(has) and series
+    alike = {sum(map(str.isdigit, one)) for one in asked.numbers} == {sum(map(str.isdigit, one)) for one in has.numbers}
+    return leads(asked) == leads(has) and series and alike
 
 
 def _model_hints(text: str, wanted: str) -> list[str]:

@@ -20,8 +20,8 @@ MAX_BITS = 1000  # of an integer; larger ones exceed the range of floats
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read_text(path: Path) -> str:
-    """The text of a UTF-8 file of at most MAX_BYTES.
+def read_text(path: Path, limit: int = MAX_BYTES) -> str:
+    """The text of a UTF-8 file of at most `limit` bytes.
 
     Raises
     ------
@@ -32,11 +32,11 @@ def read_text(path: Path) -> str:
         if path.exists() and not path.is_file():
             raise RoofcalcError(f"{path}: not a regular file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         raise RoofcalcError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_BYTES:
-        raise RoofcalcError(f"{path}: larger than the limit of {MAX_BYTES:,} bytes")
+    if len(data) > limit:
+        raise RoofcalcError(f"{path}: larger than the limit of {limit:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

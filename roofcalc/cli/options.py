@@ -62,6 +62,14 @@ OPTIMAL_TOKENS = Option(
 )
 TTFT = Option("ttft", "--ttft", WORKLOAD, "Maximum time to first token, instead of --interactivity.", metavar="SECONDS")
 MAX_TTFT = Option("ttft", "--ttft", WORKLOAD, "Maximum time to first token.", metavar="SECONDS")
+TTFT_PERCENTILE = Option(
+    "ttft_percentile",
+    "--ttft-percentile",
+    WORKLOAD,
+    "Percentile of the time to first token that --ttft limits, of requests that come at random times; with --requests-per-second.",
+    "the mean",
+    metavar="50|90|95|99",
+)
 GENERATION = (
     Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),

@@ -64,6 +64,7 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.MAX_TTFT_S,), "with --ttft"),
         Group((declared.SPARE,), "with --spare"),
         Group(declared.PLAN_MORE),
+        Group(declared.PLAN_QUEUE, "with --requests-per-second"),
     ),
     "flops": _with_case(
         declared.FLOPS,

@@ -148,7 +148,7 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
         if value.get(name) is None:
             continue
         if name not in Options.__annotations__:
-            notes.append(f"{given[name][0]}: needs an engine's memory rules, which are not there")
+            notes.append(f"{given[name][0]}: not calculated here: it acts on an engine's own memory rules")
             continue
         options[name] = value[name]
     has_rules = "max_seqs" in Options.__annotations__

@@ -7,14 +7,14 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import numpy as np
 
 from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
-from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer
+from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer, single_number
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
@@ -22,15 +22,16 @@ from roofcalc.commands.request_mix import mix as mix_of
 from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, invalid_choice
-from roofcalc.physics.generation import limited_by
+from roofcalc.physics.generation import Timed, limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.parallel import map_in_order
+from roofcalc.solvers.planner import first_token
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.solvers.planner.inventory import Inventory
 from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_failure, describe_idle_devices, describe_limit
-from roofcalc.solvers.planner.replica import least_batch, max_load, prefill_times, requests_per_s
+from roofcalc.solvers.planner.replica import PrefillTimes, least_batch, max_load, prefill_times, requests_per_s
 from roofcalc.solvers.planner.select import Plan, plans
 from roofcalc.solvers.planner.sensitivity import sensitivity
 from roofcalc.specs.device import Hardware
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OBJECTIVES = ("devices", "usd")
+PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+BUSY = 0.9  # a note on plans with more load
 MAX_PLANS = 2000  # each takes a layout search of about 10 ms
 MAX_EXPLAINED = 8  # with more plans, no note per plan on its limit
 
@@ -57,6 +60,7 @@ def plan(
     chunk: Numbers | None = None,
     interactivity: Numbers | None = None,
     ttft: Numbers | None = None,
+    ttft_percentile: Numbers | None = None,
     batch: Numbers | None = None,
     requests_per_second: Numbers | None = None,
     devices: Numbers | None = None,
@@ -86,7 +90,10 @@ def plan(
     interactivity : tok/s/user
         Lowest acceptable speed of each user (default 30).
     ttft : seconds
-        Longest acceptable time to first token of a prompt that has its rank to itself; with `seq`, of a prompt of that length.
+        Longest acceptable mean time to first token under the load, of the longest kind of prompt; with `seq`, of a prompt of that
+        length that has its rank to itself.
+    ttft_percentile : 50, 90, 95 or 99
+        Instead of the mean: the percentile of all requests that `ttft` limits, for `requests_per_second`.
     batch : sequences
         Sequences in flight over all replicas (default 1).
     requests_per_second
@@ -125,9 +132,11 @@ def plan(
         *((columns.MAX_TTFT_S,) if ttft is not None else ()),
         *((columns.SPARE,) if spare is not None else ()),
         *columns.PLAN_MORE,
+        *(columns.PLAN_QUEUE if requests_per_second is not None else ()),
     )
     also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
     request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
+    percentile = _percentile(request, ttft_percentile, ttft, requests_per_second)
     loads = {"interactivity": required_interactivity(request, interactivity)}
     loads["ttft_s"] = np.array([np.inf]) if ttft is None else number_array(ttft, "--ttft", MIN_RATE, MAX_RATE)
     if not generations and seq is None:
@@ -141,7 +150,7 @@ def plan(
     by_model: dict[tuple[str, tuple[Change, ...], str], list[Plan]] = {}
     for resolved, machine, changes, precisions in request.searches():
         context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
-        demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)
+        demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
         if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
         inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
@@ -157,6 +166,26 @@ def plan(
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
     return request.answer()
+
+
+def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, rate: Numbers | None) -> float | None:
+    """The percentile of the time to first token that must be met; None: the mean.
+
+    Raises
+    ------
+    RoofcalcError
+        A percentile that is none of the choices, or where requests do not queue.
+    """
+    if value is None:
+        return None
+    percent = single_number(value, "--ttft-percentile", 0, 100)
+    if percent not in PERCENTILES:
+        raise invalid_choice("--ttft-percentile", f"{percent:g}", [f"{one:g}" for one in PERCENTILES])
+    if ttft is None or rate is None:
+        raise RoofcalcError("--ttft-percentile: give --ttft and --requests-per-second too; it is of requests that come at random times")
+    if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
+        raise RoofcalcError("--ttft-percentile: only known where prompts queue before decode steps: not in bound, and with --prefill colocated")
+    return percent
 
 
 def _split_lists(hardware: Any) -> Any:
@@ -261,6 +290,9 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
     if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
     carried = float(max_load(need, deployment).most[0])
+    ttft = _first_token(request, plan, step, most, each, prompts)
+    if need.rate is not None and carried < ttft.possible * (1 - 1e-9):
+        limit = "ttft"
     gains = sensitivity(need, deployment, carried)
     best = max(gains, key=lambda change: gains[change])
     if explain:
@@ -270,10 +302,50 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
         "replicas": plan.replicas + inventory.spares,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / np.asarray(paced.seconds(each)),
-        "ttft_ms": prompts.first_s * 1e3,
+        "ttft_ms": ttft.mean_s * 1e3,
+        "ttft_p95_ms": ttft.late_s * 1e3,
+        "busy": ttft.busy,
         "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
         "limited_by": limit,
         "usd_per_hour": plan.devices * inventory.usd_per_hour,
         "relief": best if gains[best] >= LEAST_GAIN else None,
         "relief_gain": max(gains[best], 0.0),
     }
+
+
+class FirstToken(NamedTuple):
+    """Time to first token of a plan under its load; arrays of one demand.
+
+    Attributes
+    ----------
+    mean_s, late_s : array
+        The mean of the longest kind of prompt, and the 95th percentile of all requests; nan where it is not known.
+    busy : array
+        The rate over `possible`; nan without a rate.
+    possible : float
+        Requests per second of one replica, whenever the first token comes; inf without a rate.
+    """
+
+    mean_s: NDArray[Any]
+    late_s: NDArray[Any]
+    busy: NDArray[Any]
+    possible: float
+
+
+def _first_token(request: Request, plan: Plan, step: Timed, most: NDArray[Any], each: NDArray[Any], prompts: PrefillTimes) -> FirstToken:
+    """Time to first token under the load, with `each` sequences in flight on every replica; a note where a plan is nearly full."""
+    need, unknown = plan.need, np.full(each.shape, np.nan)
+    if need.osl is None:
+        return FirstToken(prompts.first_s, unknown, unknown, math.inf)
+    mean = first_token.staggered_ttft_s(need, step, each)
+    if need.rate is None:
+        return FirstToken(mean, unknown, unknown, math.inf)
+    possible, rate = float(max_load(need._replace(ttft_s=np.full(each.shape, np.inf)), plan.deployment).most[0]), need.rate / plan.replicas
+    late, busy = unknown, rate / possible
+    if first_token.has_queue(need, plan.deployment):
+        waiting = first_token.queue(need, step, most)
+        mean, late = first_token.ttft_s(need, waiting, rate), first_token.ttft_s(need, waiting, rate, 95.0)
+    if busy[0] > BUSY:
+        where = f"{plan.deployment.model.name} on {plan.deployment.hardware.name}"
+        request.note(f"{where}: replicas are {busy[0] * 100:.0f} % busy; a short burst of requests makes the others wait long")
+    return FirstToken(mean, late, busy, possible)

@@ -224,7 +224,7 @@ class Request:
         requested = integer_array(seq, "--seq", MAX_TOKENS)
         self.note_context(model, requested)
         short = requested[(requested < longest) & (requested % 1000 == 0) & (requested / 1000 * 1024 == longest)]
-        if isinstance(seq, str) and short.size:
+        if short.size and isinstance(seq, str) and "k" in seq.lower().replace("ki", ""):
             thousands = f"{short[0] / 1000:g}"
             self.note(f"{thousands}k is {short[0]:,.0f} tokens; {model.name}'s limit is {longest:,} ({thousands}Ki)")
         return requested

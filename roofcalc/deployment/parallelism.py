@@ -102,8 +102,8 @@ def choose(
     """The layout with the given degrees; the others are chosen.
 
     The default tp is the largest power of two within the domain that divides the devices and the heads; the remaining devices go to
-    dp for models with experts or a latent cache, else to pp. Whole experts are distributed over all ranks of a stage if there are
-    enough of them.
+    dp for models with experts or a latent cache, else to pp, and to dp where there would be more stages than layers. Whole experts
+    are distributed over all ranks of a stage if there are enough of them.
 
     Raises
     ------
@@ -143,7 +143,10 @@ def _degrees(model: Model, hardware: Hardware, tp: int | None, pp: int | None, d
         )
     left = count // (tp * (pp or 1) * (dp or 1))
     if pp is None and dp is None:
-        return (tp, 1, left) if prefers_data(model) else (tp, left, 1)
+        if prefers_data(model):
+            return tp, 1, left
+        stages = max(stages for stages in range(1, min(left, model.depth) + 1) if left % stages == 0)
+        return tp, stages, left // stages
     return tp, left if pp is None else pp, left if dp is None else dp
 
 

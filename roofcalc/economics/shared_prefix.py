@@ -44,7 +44,7 @@ class Case(NamedTuple):
     limited_by: NDArray[np.str_]
 
 
-@formula("machine_s = suffix/throughput", "latency_s = TTFT + suffix·TPOT")
+@formula("machine_s = (suffix·TPOT + TTFT)/queries", "latency_s = TTFT + suffix·TPOT")
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
     """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
 
@@ -66,7 +66,7 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     return Case(largest.max_batch, machine, latency, limited_by(paced, some))
 
 
-@formula("queries = floor(max_batch/streams)", "machine_s, unshared = streams·suffix/throughput")
+@formula("queries = floor(max_batch/streams)", "machine_s, unshared = streams·(suffix·TPOT + TTFT)/max_batch")
 def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> NDArray[Any]:
     """Machine time per query where each stream is an independent sequence with its own prefill of the prefix. [s]"""
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))

@@ -52,9 +52,14 @@ def queue_wait_s(rate: Any, prompts: Prompts) -> NDArray[Any]:
     return np.asarray(queued + prompts.step_s / 2)
 
 
+def _queued_s(rate: Any, prompts: Prompts) -> NDArray[Any]:
+    """Mean wait for other prompts alone; never 0, so that it may divide."""
+    return np.asarray(np.maximum(queue_wait_s(rate, prompts) - prompts.step_s / 2, 1e-300))
+
+
 @formula("p_later = busy·exp(−busy·wait/queue)")
-def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
-    """The time to first token that `percent` of the requests do not exceed; inf where the queue grows without end.
+def share_later(time: Any, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
+    """Share of the requests whose first token comes after `time` seconds; 1 where the queue grows without end.
 
     A prompt finds others ahead with the chance that is the load, and its wait then has an exponential tail with the mean of the
     queue. Half a step, which it also waits for, is added to its own time.
@@ -66,26 +71,49 @@ def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, promp
     parts : array
         How many of the requests are of each kind.
     """
-    load = np.asarray(rate, dtype=float) * prompts.mean_s
-    queued = np.maximum(queue_wait_s(rate, prompts) - prompts.step_s / 2, 1e-300)
+    load, queued = np.asarray(rate, dtype=float) * prompts.mean_s, _queued_s(rate, prompts)
     own = np.asarray(first_s, dtype=float) + np.asarray(prompts.step_s / 2)[..., np.newaxis]
-    left = 1.0 - percent / 100.0
+    wait = np.asarray(time, dtype=float)[..., np.newaxis] - own
+    with np.errstate(over="ignore", invalid="ignore"):
+        tail = load[..., np.newaxis] * np.exp(-np.maximum(wait, 0.0) * (load / queued)[..., np.newaxis])
+    return np.where(load < 1, (np.where(wait < 0, 1.0, tail) * parts).sum(axis=-1), 1.0)
 
-    def later(time: NDArray[Any]) -> NDArray[Any]:
-        """Share of the requests whose first token comes after `time`."""
-        wait = time[..., np.newaxis] - own
-        with np.errstate(over="ignore", invalid="ignore"):
-            tail = load[..., np.newaxis] * np.exp(-np.maximum(wait, 0.0) * (load / queued)[..., np.newaxis])
-        return np.asarray((np.where(wait < 0, 1.0, tail) * parts).sum(axis=-1))
 
+def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
+    """The time to first token that `percent` of the requests do not exceed (`share_later`); inf where the queue grows without end."""
+    load, left = np.asarray(rate, dtype=float) * prompts.mean_s, 1.0 - percent / 100.0
+    queued = _queued_s(rate, prompts)
+    own = np.asarray(first_s, dtype=float) + np.asarray(prompts.step_s / 2)[..., np.newaxis]
     stable = load < 1
     low = np.zeros(np.broadcast_shapes(own.shape[:-1], load.shape))
     high = own.max(axis=-1) + np.where(stable, queued / np.maximum(load, 1e-12) * np.log(1.0 / left), 0.0)
     for _ in range(60):
         middle = (low + high) / 2
-        above = later(middle) > left
+        above = share_later(middle, first_s, parts, rate, prompts) > left
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.where(stable, high, np.inf)
+
+
+@formula("rate, of a wait = 2·(wait − T_step/2)/(T_square + 2·T_occupied·(wait − T_step/2))")
+def largest_rate(wait_s: Any, prompts: Prompts) -> NDArray[Any]:
+    """Requests per second of one rank at which the mean wait is `wait_s`: `queue_wait_s` solved for the rate; 0 where half a step is longer."""
+    queued = np.maximum(np.asarray(wait_s, dtype=float) - prompts.step_s / 2, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = 2 * queued / (prompts.square_s2 + 2 * prompts.mean_s * queued)
+        rate = np.where(np.isinf(queued), 1 / np.maximum(prompts.mean_s, 1e-300), rate)
+    return np.where(queued > 0, rate, 0.0)
+
+
+def largest_rate_of_percentile(percent: float, time_s: Any, first_s: Any, parts: Any, prompts: Prompts) -> NDArray[Any]:
+    """Requests per second of one rank at which `percent` of them have their first token within `time_s`; 0 where fewer have it on an idle rank."""
+    left = 1.0 - percent / 100.0
+    high = 1 / np.maximum(np.broadcast_to(prompts.mean_s, np.broadcast_shapes(np.shape(time_s), np.shape(prompts.mean_s))), 1e-12)
+    low = np.zeros(high.shape)
+    for _ in range(60):
+        middle = (low + high) / 2
+        enough = share_later(time_s, first_s, parts, middle, prompts) <= left
+        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+    return low
 
 
 def batch_in_flight(rate: Any, served: Callable[[NDArray[Any]], Served], wait_s: Any, osl: Any, limit: Any) -> NDArray[Any]:

@@ -100,24 +100,28 @@ def _gguf(model: Model, recipe: Recipe) -> dict[str, Dtype]:
     return {**found, "router": dtypes.dtype("fp32"), "norm": dtypes.dtype("fp32")}
 
 
-def _matrices(model: Model) -> dict[str, str]:
-    """Class of each matrix by its name in the model's description."""
-    blocks = [model.blocks[name] for name in model.groups]
-    return {matrix.name: matrix.tensor for block in blocks for part in block.parts for matrix in part.matrices(model.hidden)}
+def _matrices(model: Model) -> dict[str, set[str]]:
+    """Classes of each matrix by its name in the model's description."""
+    found: dict[str, set[str]] = {}
+    for name in model.groups:
+        for part in model.blocks[name].parts:
+            for matrix in part.matrices(model.hidden):
+                found.setdefault(matrix.name, set()).add(matrix.tensor)
+    return found
 
 
-def _check_names(items: Iterable[Item], recipe: Recipe, known: dict[str, str]) -> None:
+def _check_names(items: Iterable[Item], recipe: Recipe, known: dict[str, set[str]]) -> None:
     for item in items:
-        if item.matrix and item.matrix not in known:
+        if item.matrix and not (known.get(item.matrix, set()) & set(item.classes or known.get(item.matrix, ()))):
             classes = ("all", "linear", *CLASSES)
             hint = did_you_mean(item.matrix, (*classes, *known))
             lists = f"classes: {', '.join(classes)}; matrices: {', '.join(known)}"
             raise RoofcalcError(f"weights {recipe.label!r}: no class or matrix {item.matrix!r}{hint}; {lists}")
 
 
-def _of_class(model: Model, tensor: str, base: Dtype, items: tuple[Item, ...], known: dict[str, str]) -> Dtype:
+def _of_class(model: Model, tensor: str, base: Dtype, items: tuple[Item, ...], known: dict[str, set[str]]) -> Dtype:
     """The dtype of a class; the mean over its matrices and layers where items tell them apart."""
-    mine = [item for item in items if (tensor in item.classes if item.classes else known.get(item.matrix) == tensor)]
+    mine = [item for item in items if (not item.classes or tensor in item.classes) and (not item.matrix or tensor in known[item.matrix])]
     if all(not item.matrix and item.last < 0 for item in mine):
         return dtypes.dtype(mine[-1].dtype) if mine else base
     sizes: list[tuple[int, Dtype]] = []

@@ -8,7 +8,7 @@ A recipe is one word (`fp8`, `awq`, `q4_k_m`, `mlx-4bit`), or items that are sep
     mlp=fp8 attention=bf16           classes that no item names stay in 16 bits
     native experts=nvfp4             the checkpoint's dtypes but for one class
     fp8 mlp@0=bf16 mlp@125=bf16      layers are counted from 0; `experts@3-77` is a range
-    nvfp4 attention=bf16 o=nvfp4     a matrix by its name in the model's description: q_down, kv_down, o, qkv …
+    nvfp4 attention=bf16 o=nvfp4     a matrix by its name in the model's description: q_down, kv_down, o, qkv, `state.out` …
 
 The narrower selector wins: a matrix before a class, a class before `mlp` (all feed-forward layers), `linear` (all linear layers
 of the blocks) and `all`; an item for some layers wins over one for all of them. Router, indexer and norms stay in 16 bits unless named.
@@ -80,7 +80,7 @@ class Item(NamedTuple):
     level : int
         How narrow the selector is: 0 for `all` up to 4 for a matrix, 10 more for a range of layers; the higher wins.
     classes : tuple of str
-        Tensor classes; empty for a matrix.
+        Tensor classes; empty for a matrix of any class.
     matrix : str
         Name of a matrix; empty for classes.
     first, last : int
@@ -193,4 +193,7 @@ def _item(piece: str, text: str) -> Item:
         return Item(level + list(_GROUPS).index(selector), _GROUPS[selector], "", *layers, dtype)
     if selector in _CLASS_WORDS:
         return Item(level + 3, (_CLASS_WORDS[selector],), "", *layers, dtype)
-    return Item(level + 4, (), selector, *layers, dtype)
+    tensor, _, matrix = selector.rpartition(".")
+    if tensor and tensor not in CLASSES:
+        raise RoofcalcError(f"weights {text!r}: no class {tensor!r}; choose from {', '.join(CLASSES)}")
+    return Item(level + 4, (tensor,) if tensor else (), matrix, *layers, dtype)

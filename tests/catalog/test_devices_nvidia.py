@@ -279,10 +279,18 @@ def test_short_names(short: str, name: str) -> None:
     assert lookup.hardware(short)[0].device.name == name
 
 
-@pytest.mark.parametrize("short", ["v100", "gh200", "rtx-pro-6000"])
-def test_names_that_two_parts_share(short: str) -> None:
-    with pytest.raises(lookup.RoofcalcError, match="is ambiguous"):
-        lookup.hardware(short)
+@pytest.mark.parametrize(
+    ("short", "name", "other"),
+    [
+        ("v100", "v100-sxm2-16gb", "v100-sxm2-32gb"),
+        ("gh200", "gh200-96gb", "gh200-144gb"),
+        ("rtx-pro-6000", "rtx-pro-6000-workstation", "rtx-pro-6000-server"),
+    ],
+)
+def test_names_that_two_parts_share(short: str, name: str, other: str) -> None:
+    """What is most sold is taken, and the others are named."""
+    found, notes = lookup.hardware(short)
+    assert found.name == name and any("others: " in note and other in note for note in notes)
 
 
 def test_only_plans_are_announced() -> None:

@@ -227,7 +227,7 @@ def test_published_comparison_of_two_contexts_as_the_shell_asks_it() -> None:
     assert math.isclose(table["throughput_tok_s"][1], 368 * table["interactivity_tok_s"][1])
 
 
-def test_users_wait_for_the_prompts_of_others() -> None:
+def test_eight_h100_serve_145_users_at_thirty_tokens_per_second() -> None:
     # Llama 3.1 70B, fp8 on 8 H100, 7,000 tokens in and 1,000 out. A step with B in flight takes 23.916 ms at 217 (1/41.81 tok/s) and
     # 98.26 µs less for each sequence less: 7,500.5 tokens of mean context x 327,680 bytes / (8 x 3,350 GB/s) = 91.7 µs, and 160 all-
     # reduces of 16,384 bytes, 1.125 times at 450 GB/s, 6.55 µs. A prompt takes the machine 114.56 ms. In a stay of 1,000 steps come 216
@@ -244,7 +244,7 @@ def test_users_wait_for_the_prompts_of_others() -> None:
     assert rc.max_batch("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, interactivity=30)["max_batch"][0] == 145
 
 
-def test_chunks_share_the_weights_of_a_step() -> None:
+def test_a_chunk_rides_on_a_step() -> None:
     # Llama 3.1 8B, bf16, one H100, 64 in flight, 2,048 tokens in and 500 out, --prefill chunked --chunk 2048: 63/500 of the steps carry
     # a prompt. 64 tokens read 13.96 GB in 4.167 ms, 2,112 take 13.96e9 x 2112 / 989.4e12 = 29.80 ms: 25.63 ms more,
     # and 1.11 ms of the chunk's attention: 26.74 ms, where reading the weights again would add 4.17 ms

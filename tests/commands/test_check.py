@@ -2,10 +2,7 @@
 
 import csv
 import inspect
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,11 +17,11 @@ from roofcalc.commands.assertions import Assertion, table_commands
 from roofcalc.commands.options import Options
 from roofcalc.errors import option_name
 from tests.shell import refused, rows, run
+from tools.examples import ROOT, script_output
 
 # Llama 3.1 405B, fp8 weights, 8×H100: memory holds 59 sequences of 7,661 tokens and 585 of 775 (640e9 − 405.9e9 bytes over
 # 516,096 per token); one user at 775 tokens reads the weights in 405e9 / (8 · 3.35e12) s = 15.1 ms where the network is ideal.
 LLAMA = "model: llama-3.1-405b, hardware: 8xh100-sxm, weights: all=fp8"
-README = Path(__file__).parent.parent.parent / "README.md"
 
 
 def saved(folder: Path, *checks: str) -> Path:
@@ -254,18 +251,11 @@ def _command(name: str) -> Any:
     return typer.main.get_command(app).get_command(None, name)  # type: ignore[attr-defined]
 
 
-def test_the_readme_s_lines_fail_for_a_model_that_no_longer_fits(tmp_path: Path) -> None:
-    section = README.read_text(encoding="utf-8").split("\n## In CI\n")[1].split("\n## ")[0]
+def test_the_lines_of_the_page_on_ci_fail_for_a_model_that_no_longer_fits(tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "in-ci.md").read_text(encoding="utf-8")
     (script,), (shown,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL), re.findall(r"```text\n(.*?)```", section, re.DOTALL)
-    shim = tmp_path / "bin" / "roofcalc"
-    shim.parent.mkdir()
-    shim.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m roofcalc \"$@\"\n")
-    shim.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(README.parent)}
-    out = subprocess.run(
-        ["sh", "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
-    )
-    assert out.returncode == 3 and out.stdout.rstrip("\n") == shown.rstrip("\n")
+    code, printed = script_output(script, tmp_path)
+    assert code == 3 and printed.rstrip("\n") == shown.rstrip("\n")
     # four times 80e9 bytes, less 70,553,706,496 weights of one byte, and one byte more for the two tables of 128,256 · 8,192, over
     # 80 layers · 8 heads · 256 · 2 bytes · 8,000 tokens
     assert int((320e9 - 70_553_706_496 - 2 * 128_256 * 8192) / (80 * 8 * 256 * 2 * 8000)) == 94 and " 94 " in shown

@@ -30,9 +30,11 @@ def test_columns_are_the_contract() -> None:
 
 def test_published_token_cost_at_its_contexts() -> None:
     # The last steps of 775 and 7,661 tokens, memory aside: 368 and 72 users, 368/72 = 5.1 times the cost of a token
-    short, long = rows(f"cost {PUBLISHED} --query 774:1 --query 7660:1 --set hardware.memory.capacity_gb=200")
-    assert (short["batch"], long["batch"]) == ("368", "72")
-    assert float(long["usd_per_mtok_out"]) / float(short["usd_per_mtok_out"]) == pytest.approx(368 / 72, rel=0.005)  # a whole user more or less
+    # as of pure decode steps, with no prompt in between
+    at = PUBLISHED.replace(" --usd-per-hour 3", "")
+    short, long = rows(f"max-batch {at} --seq 775,7661 --set hardware.memory.capacity_gb=200")
+    assert (short["max_batch"], long["max_batch"]) == ("368", "72")
+    assert float(short["throughput_tok_s"]) / float(long["throughput_tok_s"]) == pytest.approx(368 / 72, rel=0.005)  # a whole user more or less
 
 
 def test_published_token_cost_of_whole_generations() -> None:
@@ -77,17 +79,18 @@ def test_by_hand() -> None:
 
 
 def test_a_query_by_hand() -> None:
-    # Llama 3.1 8B, one H100, no prompt, one step at a context of 1,000 after which nothing more comes
-    (row,) = rows("cost llama-3.1-8b h100-sxm --query 999:1 --interactivity 200 --usd-per-hour 3.6")
+    # Llama 3.1 8B, one H100, one step at a context of 1,000 after a prompt of 999
+    (row,) = rows("cost llama-3.1-8b h100-sxm --query 999:1 --interactivity 20 --usd-per-hour 3.6")
     batch = int(row["batch"])
-    # (15,009,316,864 + B · 131,072,000 bytes) / 3,350e9 within 5 ms: 13.3 sequences by bandwidth
-    assert batch == int((3350e9 / 200 - 15_009_316_864) / 131_072_000)
+    # the prompt: layers of 2 · 6,979,321,856 FLOPs per token, attention 524,288 per pair of 999 · 1,000/2, and the head's
+    # 1,050,673,152 bytes for the last token
+    prompt = (999 * 2 * 6_979_321_856 + 524_288 * 999 * 500) / 989.4e12 + 1_050_673_152 / 3350e9
+    # (15,009,316,864 + B · 131,072,000 bytes) / 3,350e9, and half of the B − 1 other prompts (the other half comes before the
+    # prompt), within 50 ms
+    assert batch == int((1 / 20 - 15_009_316_864 / 3350e9 + prompt / 2) / (131_072_000 / 3350e9 + prompt / 2))
     step = (15_009_316_864 + batch * 131_072_000) / 3350e9
     assert float(row["usd_per_mtok_out"]) == pytest.approx(step / batch * 3.6 / 3600 * 1e6, rel=1e-9)
     assert float(row["joule_per_token"]) == pytest.approx(step / batch * 700, rel=1e-9)
-    # its prompt of 999: layers of 2 · 6,979,321,856 FLOPs per token, attention 524,288 per pair of 999 · 1,000/2, and the head's
-    # 1,050,673,152 bytes for the last token
-    prompt = (999 * 2 * 6_979_321_856 + 524_288 * 999 * 500) / 989.4e12 + 1_050_673_152 / 3350e9
     assert float(row["usd_per_mtok_in"]) * 999 / 1e6 == pytest.approx(prompt * 3.6 / 3600, rel=1e-9)
     total = (float(row["usd_per_mtok_in"]) * 999 + float(row["usd_per_mtok_out"])) / 1e6
     assert float(row["usd_per_query"]) == pytest.approx(total, rel=1e-12)

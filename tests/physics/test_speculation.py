@@ -178,13 +178,17 @@ def test_generations_with_drafts() -> None:
     each = np.mean([float(step_at(drafted, seq).seconds(5)) for seq in range(2001, 2301)])
     assert mean_step(drafted, 2000, 300).seconds(5) == pytest.approx(each, rel=1e-9)
     row = next(rc.interactivity("llama-3.1-8b", "h100-sxm", isl=2000, osl=300, batch=5, draft=3, acceptance=0.7, draft_model="llama-3.2-1b").rows())
-    assert row["step_ms"] == pytest.approx(each * 1e3, rel=1e-9) and row["interactivity_tok_s"] == pytest.approx(2.533 / each, rel=1e-9)
+    assert row["step_ms"] == pytest.approx(each * 1e3, rel=1e-9) and row["decode_tok_s"] == pytest.approx(2.533 / each, rel=1e-9)
     # Both models read the prompt in: 2 FLOPs per weight but the heads' (525,336,576 and 262,668,288), and 4·heads·dim per pair
     pairs = 2000 * 2001 / 2
     prompts = (2 * (LLAMA_8B - 525_336_576) * 2000 + 4 * 32 * 32 * 128 * pairs) / 989.4e12 + 2 * 525_336_576 / 3350e9
-    assert row["ttft_ms"] == pytest.approx(prompts * 1e3, rel=1e-9)
     prompts += (2 * (LLAMA_1B - 262_668_288) * 2000 + 4 * 16 * 32 * 64 * pairs) / 989.4e12 + 2 * 262_668_288 / 3350e9
+    assert row["ttft_idle_ms"] == pytest.approx(prompts * 1e3, rel=1e-9)
     assert row["throughput_tok_s"] == pytest.approx(5 * 300 / (300 / 2.533 * each + 5 * prompts), rel=1e-9)
+    # four other prompts come in 300/2.533 steps: half a step's worth of them before the own one, the rest between tokens
+    waits = 4 * prompts * 2.533 / 600
+    assert row["ttft_ms"] == pytest.approx((prompts + waits) * 1e3, rel=1e-9)
+    assert row["interactivity_tok_s"] == pytest.approx(1 / (each / 2.533 + (4 * prompts - waits) / 300), rel=1e-9)
 
 
 def test_steps_with_drafts_never_get_shorter() -> None:

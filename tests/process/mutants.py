@@ -8,7 +8,7 @@ import numpy as np
 from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline
+from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -231,6 +231,35 @@ def layouts_by_what_they_could_carry() -> None:
     select._speed = wrong
 
 
+def prompts_of_others_forgotten() -> None:
+    right = serving.ServedStep.served
+
+    def wrong(self: Any, batch: Any) -> Any:
+        found = right(self, batch)
+        return found._replace(tpot_s=found.decode_s)
+
+    serving.ServedStep.served = wrong  # type: ignore[method-assign]
+
+
+def chunks_read_the_weights_again() -> None:
+    right = serving.chunk_s
+
+    def wrong(deployment: Any, mean: Any, batch: Any, *rest: Any) -> Any:
+        return right(deployment, mean, batch, *rest) + np.asarray(mean.seconds(batch))[..., np.newaxis]
+
+    serving.chunk_s = wrong
+
+
+def first_token_of_an_idle_machine() -> None:
+    right = serving.ServedStep.served
+
+    def wrong(self: Any, batch: Any) -> Any:
+        found = right(self, batch)
+        return found._replace(ttft_s=found.ttft_idle_s)
+
+    serving.ServedStep.served = wrong  # type: ignore[method-assign]
+
+
 # Each with words that mark tests which are about it by name: those do not count.
 MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
@@ -267,5 +296,8 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "mixes_held_by_requests": (mixes_held_by_requests, ("mixes",)),
     "pools_of_equal_size": (pools_of_equal_size, ("ratio",)),
     "spare_devices_and_not_replicas": (spare_devices_and_not_replicas, ("spare",)),
+    "prompts_of_others_forgotten": (prompts_of_others_forgotten, ("others",)),
+    "chunks_read_the_weights_again": (chunks_read_the_weights_again, ("again", "weights")),
+    "first_token_of_an_idle_machine": (first_token_of_an_idle_machine, ("idle",)),
     "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
 }

@@ -42,7 +42,7 @@ def test_the_sdist_holds_what_its_tests_read(tmp_path: Path) -> None:
     with tarfile.open(built) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     kept = ["README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "pyproject.toml", ".ci/run", "hardware/prices.csv"]
-    read = [path for folder in ("models", "hardware", "tests", "docs", "roofcalc") for path in (ROOT / folder).rglob("*.*")]
+    read = [path for folder in ("models", "hardware", "tests", "tools", "docs", "roofcalc") for path in (ROOT / folder).rglob("*.*")]
     wanted = {path.relative_to(ROOT).as_posix() for path in read if path.is_file() and "__pycache__" not in path.parts}
     assert {*kept, *wanted} <= names
 

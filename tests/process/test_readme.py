@@ -1,27 +1,16 @@
 """The commands of the README and of the pages in docs run, and print what is shown; links lead somewhere."""
 
-import os
 import re
-import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-README = Path(__file__).parent.parent.parent / "README.md"
-PAGES = (README, *sorted((README.parent / "docs").glob("*.md")))
-CONSOLE = [block for page in PAGES for block in re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)]
-SHOWN = [tuple(part.partition("\n")[::2]) for block in CONSOLE for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part]
+from tools.examples import PAGES, ROOT, examples, printed, script_output
 
-
-def printed(line: str) -> str:
-    """What a shell shows: standard error and output as they come."""
-    words = shlex.split(line)
-    assert words[0] == "roofcalc"
-    run = [sys.executable, "-c", "from roofcalc.__main__ import main; main()", *words[1:]]
-    return subprocess.run(run, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", timeout=60).stdout
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+SHOWN = [example for text in TEXTS.values() for example in examples(text)]
 
 
 @pytest.mark.parametrize(("line", "expected"), SHOWN, ids=[line for line, _ in SHOWN])
@@ -30,46 +19,65 @@ def test_console_blocks_show_what_is_printed(line: str, expected: str) -> None:
 
 
 def test_every_page_shows_what_is_printed() -> None:
-    assert len(PAGES) > 1 and len(SHOWN) >= 8 and all(expected for _, expected in SHOWN)
+    assert len(PAGES) > 10 and len(SHOWN) >= 20 and all(expected for _, expected in SHOWN)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", TEXTS[page.name]) if "://" not in link]
     assert links and all((page.parent / link.partition("#")[0]).is_file() for link in links)
 
 
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert {page.name for page in PAGES if page.parent.name == "docs"} == set(re.findall(r"\]\(docs/([^)#\s]+)\)", README))
+
+
+def test_the_readme_is_short_and_counts_the_catalogs() -> None:
+    assert len(README.splitlines()) <= 200
+    models, hardware = (len(list((ROOT / kind).rglob("*.yaml"))) for kind in ("models", "hardware"))
+    assert f"{models} models and {hardware} devices and systems" in " ".join(README.split())
+
+
+def test_the_errors_of_typical_are_those_of_its_file() -> None:
+    """Median and 90th percentile in the README and in docs/evidence.md, as calibration wrote them."""
+    file = yaml.safe_load((ROOT / "roofcalc" / "deployment" / "typical.yaml").read_text(encoding="utf-8"))
+    kernels = sum(int(count) for count, *_ in file["kernels"].values())
+    runs, *source = file["errors"]["each_source_left_out"]
+    _, *fifth = file["errors"]["each_fifth_left_out"]
+    plain = {name: " ".join(text.split()) for name, text in TEXTS.items()}
+    for page in ("README.md", "evidence.md"):
+        assert f"{kernels:,} measured kernels and {runs}" in plain[page]
+        assert all(f"{100 * error:.1f} %" in plain[page] for error in source)
+    assert all(f"{100 * error:.1f} %" in plain["evidence.md"] for error in fifth)
+
+
 def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
-    text = README.read_text(encoding="utf-8")
-    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+    code = [block for text in TEXTS.values() for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
+    models = [block for text in TEXTS.values() for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert code and models
+    for block in code:
         exec(block, {})
-    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+    for block in models:
         path = tmp_path / f"{yaml.safe_load(block)['name']}.yaml"
         path.write_text(block)
         assert "my-70b on h200-sxm" in printed(f"roofcalc max-batch {path} h200-sxm --weights all=fp8 --seq 8k")
 
 
 def test_the_lines_that_add_a_device_and_a_model(tmp_path: Path) -> None:
-    section = README.read_text(encoding="utf-8").split("\n## Your own models and hardware\n")[1].split("\n## ")[0]
-    (model,), (script,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL), re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    (saved,) = re.findall(r"`(mine/models/\S+?\.yaml)`", section)
+    page = TEXTS["your-own-models-and-hardware.md"]
+    (model,), (script,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL), re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (saved,) = re.findall(r"`(mine/models/\S+?\.yaml)`", page)
     (tmp_path / saved).parent.mkdir(parents=True)
     (tmp_path / saved).write_text(model)
-    shim = tmp_path / "bin" / "roofcalc"
-    shim.parent.mkdir()
-    shim.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m roofcalc \"$@\"\n")
-    shim.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{shim.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(README.parent)}
-    run = subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert run.stderr.count("1 file: 0 errors") == 2  # one device, one model
+    code, shown = script_output(f"set -e\n{script}", tmp_path)
+    assert code == 0, shown
+    assert shown.count("1 file: 0 errors") == 2  # one device, one model
     # 8 x 96 GB less 2 bytes for each of 70.55e9 parameters, over 80 layers x 8 KV heads x 256 x 2 bytes x 8000 tokens
     assert int((768e9 - 2 * 70_553_706_496) / (80 * 8 * 256 * 2 * 8000)) == 239
-    assert "my-70b on 8xmy-gpu" in run.stdout and " 239 " in run.stdout
+    assert "my-70b on 8xmy-gpu" in shown and " 239 " in shown
 
 
 def test_the_commands_that_set_up() -> None:
-    text = README.read_text(encoding="utf-8")
-    run = (README.parent / ".ci" / "run").read_text()
-    assert len(re.findall(r"^.*-m pytest.*$", text, re.MULTILINE)) == 1 and "-m pytest" in run
-    assert text.count("python3 -m venv .venv && .venv/bin/pip install") == 2
+    run = (ROOT / ".ci" / "run").read_text()
+    assert len(re.findall(r"^.*-m pytest.*$", README, re.MULTILINE)) == 1 and "-m pytest" in run
+    assert README.count("python3 -m venv .venv && .venv/bin/pip install") == 2

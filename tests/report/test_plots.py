@@ -415,7 +415,7 @@ def test_a_plots_options_are_its_commands() -> None:
         return set(re.findall(r"--[a-z-]+", run(line).stdout.split("Examples:")[0]))
 
     for name in ("max-batch", "ops", "vote"):
-        assert flags(f"{name} --help") - flags(f"plot {name} --help") == {"--format", "--columns", "--require"}
+        assert flags(f"{name} --help") - flags(f"plot {name} --help") == {"--format", "--columns", "--require", "--unit"}
         assert flags(f"plot {name} --help") <= flags(f"{name} --help")
 
 
@@ -439,9 +439,8 @@ def test_spread_keeps_labels_apart_in_order_and_near(placed: list[tuple[float, f
     assert inside[0] - heights[0] / 2 >= -1e-6
 
 
-def test_the_readmes_pictures_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
-    section = readme.split("\n## Pictures, and a page to send\n")[1].split("\n## ")[0]
+def test_the_charts_of_the_page_on_output_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = (Path(__file__).parent.parent.parent / "docs" / "output.md").read_text(encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^roofcalc (.*)$", section, re.MULTILINE)
     for line in commands:

@@ -11,6 +11,7 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.planner import select
+from tests.physics.test_queueing import simulated
 from tests.shell import refused, rows, run
 
 
@@ -283,6 +284,76 @@ def test_relief_is_what_more_of_a_figure_gives() -> None:
     assert row["relief"] == ("fp8 KV" if narrow > wide else "capacity +10 %") and row["relief_gain"] == pytest.approx(max(narrow, wide) / usual - 1)
 
 
+QUEUED = {"isl": 8000, "osl": 200, "tp": 1, "pp": 1, "interactivity": 10}
+
+
+def queued(rate: float, late: float | None = None) -> float:
+    """Seconds to the first token of Llama 3.1 8B on one H100 at `rate` requests per second: an M/D/1 queue by hand.
+
+    The mean, or where 1 in 1/`late` requests comes later: an arriving prompt waits with the chance that is the load, and then as long as an
+    exponential distribution with the queue's mean has it.
+    """
+    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
+    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
+    prompt, step = one["ttft_ms"] / 1e3, most["step_ms"] / 1e3  # type: ignore[operator]
+    load = rate * prompt
+    wait = load * prompt / (2 * (1 - load))
+    if late is None:
+        return prompt + step / 2 + wait  # type: ignore[no-any-return]
+    return prompt + step / 2 + max(0.0, wait / load * math.log(load / late))  # type: ignore[no-any-return]
+
+
+def test_first_tokens_under_the_load_by_hand() -> None:
+    for rate in (0.5, 2.0, 3.0):
+        (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, devices=1, **QUEUED).rows()  # type: ignore[arg-type]
+        assert row["devices"] == 1 and row["ttft_ms"] == pytest.approx(queued(rate) * 1e3, rel=1e-9)
+        assert row["ttft_p95_ms"] == pytest.approx(queued(rate, 0.05) * 1e3, rel=1e-6)
+        assert 0 < row["busy"] < 1  # type: ignore[operator]
+
+
+def test_first_tokens_under_the_load_simulated() -> None:
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=9, devices=3, **QUEUED).rows()  # type: ignore[arg-type]
+    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
+    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
+    assert row["replicas"] == 3
+    mean, late = simulated(3.0, [one["ttft_ms"] / 1e3], most["step_ms"] / 1e3)  # type: ignore[operator]
+    assert row["ttft_ms"] == pytest.approx(mean * 1e3, rel=0.1) and row["ttft_p95_ms"] == pytest.approx(late * 1e3, rel=0.2)
+
+
+@pytest.mark.parametrize("percentile", [None, 50, 95, 99])
+def test_as_many_replicas_as_keep_the_queue_short(percentile: int | None) -> None:
+    rate, limit = 12.0, 0.25
+    given = {"requests_per_second": rate, "ttft": limit, **QUEUED}
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", ttft_percentile=percentile, **given).rows()  # type: ignore[arg-type]
+    (free,) = rc.plan("llama-3.1-8b", "h100-sxm", **{**given, "ttft": None}).rows()  # type: ignore[arg-type]
+    late = None if percentile is None else 1 - percentile / 100
+    by_time = next(n for n in range(1, 50) if rate / n < 1 / 0.15 and queued(rate / n, late) <= limit)
+    assert row["devices"] == max(by_time, free["devices"])  # type: ignore[type-var]
+    if by_time > free["devices"]:  # type: ignore[operator]
+        assert row["limited_by"] == "ttft" and percentile in (95, 99)
+
+
+def test_a_batch_whose_first_tokens_come_in_time() -> None:
+    given = {"isl": 8000, "osl": 50, "tp": 1, "pp": 1, "interactivity": 1, "batch": 64}
+    (free,) = rc.plan("llama-3.1-8b", "h100-sxm", **given).rows()  # type: ignore[arg-type]
+    limit = free["ttft_ms"] / 1e3 * 0.9  # type: ignore[operator]
+    (held,) = rc.plan("llama-3.1-8b", "h100-sxm", ttft=limit, **given).rows()  # type: ignore[arg-type]
+    # the largest batch of one replica by the question `interactivity`
+    times = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=8000, osl=50, batch="1:64:1")["ttft_ms"]
+    most = int((times <= limit * 1e3).sum())
+    assert held["devices"] == math.ceil(64 / most) > free["devices"]  # type: ignore[operator]
+    assert held["ttft_ms"] <= limit * 1e3  # type: ignore[operator]
+
+
+def test_a_full_plan_says_so() -> None:
+    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
+    for part, says in ((0.85, False), (0.95, True)):
+        rate = part * most["requests_per_s"]  # type: ignore[operator]
+        table = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, devices=1, **QUEUED)  # type: ignore[arg-type]
+        assert next(table.rows())["busy"] == pytest.approx(part, rel=1e-6)
+        assert any("% busy" in note for note in table.notes) is says
+
+
 MIX = """# prompts and answers, and how many of each
 4000:200 3
 
@@ -397,6 +468,10 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("--batch 0", "batch: expected 1 to"),
         ("--isl 1k", "a generation needs both"),
         ("--interactivity -1", "interactivity: expected"),
+        ("--isl 1k --osl 1k --ttft 1 --ttft-percentile 95", "--ttft-percentile: give --ttft and --requests-per-second too"),
+        ("--isl 1k --osl 1k --requests-per-second 1 --ttft-percentile 95", "--ttft-percentile: give --ttft and --requests-per-second too"),
+        ("--isl 1k --osl 1k --requests-per-second 1 --ttft 1 --ttft-percentile 80", "invalid choice '80' (choose from 50, 90, 95, 99)"),
+        ("--isl 1k --osl 1k --requests-per-second 1 --ttft 1 --ttft-percentile 95 --assume bound", "only known where prompts queue"),
         ("--usd-per-hour -1", "--usd-per-hour: expected"),
         ("--batch 1:1000:1 --kv bf16,fp8 --interactivity 10,20", "4,000 plans; at most 2,000 are computed at once"),
         ("--tp 3", "no legal layout of llama-3.1-8b with tp 3 on 1 to 64 devices"),

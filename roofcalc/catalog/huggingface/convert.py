@@ -11,10 +11,15 @@ from roofcalc.catalog.huggingface.table import FAMILIES, WRAPPERS, Family
 from roofcalc.errors import did_you_mean
 
 _INNER = ("text_config", "llm_config", "language_config")
-_EITHER = ("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype", "quantization_config", "compression_config", "expert_dtype")
+_EITHER = (
+    *("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype"),
+    *("quantization_config", "quantization", "compression_config", "expert_dtype"),
+)
 _TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
+_FLAT = ("qwen2_vl", "qwen2_5_vl", "step3p7")  # older files have the sizes of the text model at the top
 _OF_TOWERS = re.compile(
-    r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision)_?.*"
+    r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision|dynamic_image|force_image|"
+    r"max_dynamic_patch|min_dynamic_patch|select_layer|use_backbone_lora|use_llm_lora|pad2square|pixel_shuffle|downsample)_?.*"
 )
 
 ENDLESS = 1_048_576  # context of models without a maximum: the longest of most other models
@@ -43,7 +48,7 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     config.ignore("model_type", *_INNER)
     vocab, hidden = _rows(config, family), parts.hidden(config)
     plan = family.read(config)
-    dtype, remarks, stated = dtypes(config, plan, quantisation)
+    dtype, remarks, stated = dtypes(config, plan, kind, hidden, quantisation)
     context, unlimited = _context(config, family)
     tied = _tied(config, kind, family)
     _stop_at_unread(config, kind)
@@ -71,9 +76,12 @@ def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
     kind = outer.text("model_type") or outer.refuse("model_type is missing: not a Hugging Face model configuration")
     inner = outer.section(*_INNER)
     if inner is None:
-        if kind in WRAPPERS and WRAPPERS[kind] != kind:
+        if kind not in WRAPPERS or WRAPPERS[kind] == kind:
+            return outer, kind, []
+        if kind not in _FLAT or not any(outer.has(name) for name in parts.DEPTH):
             outer.refuse(f"model_type {kind!r} needs a text_config")
-        return outer, kind, []
+        outer.ignore(*(key for key in outer.values if key in _TOWERS or _OF_TOWERS.fullmatch(key)))
+        return outer, WRAPPERS[kind], _towers(outer)
     if kind not in WRAPPERS:
         outer.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, list(WRAPPERS))}")
     for name in _EITHER:
@@ -84,8 +92,11 @@ def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
     unknown = [key for key in outer.unread_here() if key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
     if unknown:
         outer.refuse(f"model_type {kind!r}: unknown keys: {', '.join(unknown)}")
-    towers = [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
-    return inner, inner.text("model_type") or WRAPPERS[kind], towers
+    return inner, inner.text("model_type") or WRAPPERS[kind], _towers(outer)
+
+
+def _towers(outer: Config) -> list[str]:
+    return [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
 
 
 def _family(config: Config, kind: str) -> Family:
@@ -103,9 +114,29 @@ def _rows(config: Config, family: Family) -> int:
 def _context(config: Config, family: Family) -> tuple[int, bool]:
     """The maximum context, and whether it is a substitute for an unlimited one."""
     given = parts.context(config) or family.context
+    given = _extended(config, given)
     if given is None and not family.endless:
         config.refuse(f"{parts.CONTEXT[0]} is missing (also known as {', '.join(parts.CONTEXT[1:])})")
     return given or ENDLESS, given is None
+
+
+def _extended(config: Config, given: int | None) -> int | None:
+    """The context with rope scaling, as engines derive it: factor x original for YaRN; other kinds state the extended context themselves.
+
+    vLLM, vllm/config (the derivation of max_model_len): "longrope" and "llama3" do not scale.
+    """
+    for name in ("rope_scaling", "rope_parameters"):
+        rope = config.values.get(name)
+        if isinstance(rope, dict) and isinstance(rope.get("full_attention"), dict):
+            rope = rope["full_attention"]
+        if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type")) not in ("yarn", "linear", "dynamic"):
+            continue
+        scaling = Config(rope, f"{config.where}: {name}")
+        kind = scaling.text("rope_type", "type")
+        original = scaling.maybe("original_max_position_embeddings") or (given if kind == "yarn" else None)
+        if original is not None and scaling.has("factor"):
+            return round(original * scaling.number("factor", 1e-3, 1e6))
+    return given
 
 
 def _tied(config: Config, kind: str, family: Family) -> bool:

@@ -102,6 +102,32 @@ def stablelm(config: Config) -> Plan:
     return Plan(layers(config, attention, parts.dense(config)), fields)
 
 
+def phi(config: Config) -> Plan:
+    """Phi-1 and Phi-2: parallel attention and ungated FFN behind one norm, biases everywhere, on the LM head too."""
+    parts.expect(config, qk_layernorm=False)
+    mlp = parts.dense(config, plain=True, bias=True)
+    return Plan(layers(config, parts.gqa(config, "qkvo"), mlp), {"norms": 1, "norm_bias": True, "parallel": True, "head_bias": True})
+
+
+def arcee(config: Config) -> Plan:
+    """Arcee: Llama with an ungated FFN."""
+    attention = parts.gqa(config, parts.biased(config, "qkvo"))
+    return Plan(layers(config, attention, parts.dense(config, plain=True, bias=config.flag("mlp_bias"))))
+
+
+def seed_oss(config: Config) -> Plan:
+    """Seed-OSS: biases on Q, K and V, on the output projection by a flag of its own."""
+    parts.expect(config, mlp_bias=False)
+    attention = parts.gqa(config, "qkvo" if config.flag("attention_out_bias") else parts.biased(config, "qkv", default=True))
+    return Plan(layers(config, attention, parts.dense(config)))
+
+
+def internlm(config: Config) -> Plan:
+    """InternLM 2 and 3: Llama, with flags of its own for biases."""
+    bias = "qkvo" if config.flag("bias") else parts.biased(config, "qkv", "qkv_bias")
+    return Plan(layers(config, parts.gqa(config, bias), parts.dense(config, bias=config.flag("mlp_bias", default=config.flag("bias")))))
+
+
 def starcoder2(config: Config) -> Plan:
     """StarCoder2: biases, an ungated FFN."""
     config.ignore("norm_type", "mlp_type")

@@ -11,6 +11,7 @@ from roofcalc.errors import RoofcalcError
 
 CONFIG = "config.json"
 _QUANTISATION = "hf_quant_config.json"
+MAX_BYTES = 16_000_000  # lists of modules can be long: 3.1 MB in nvidia's MiniMax M3
 
 
 class ConfigFiles(NamedTuple):
@@ -65,7 +66,7 @@ def load(path: Path) -> dict[str, Any]:
     RoofcalcError
         The file cannot be read, is too large, is not a JSON object, repeats a key, or nests too deeply.
     """
-    text = yamlfile.read_text(path)
+    text = yamlfile.read_text(path, MAX_BYTES)
     try:
         value = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
@@ -84,8 +85,8 @@ def load(path: Path) -> dict[str, Any]:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"{twice}: given more than once")
     return values
 

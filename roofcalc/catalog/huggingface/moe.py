@@ -74,6 +74,13 @@ def glm4_moe(config: Config) -> Plan:
     return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
 
 
+def dots1(config: Config) -> Plan:
+    """dots.llm1: GLM 4.5's layers, always with QK norm per head."""
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    width = config.count("moe_intermediate_size")
+    return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+
+
 def bailing(config: Config) -> Plan:
     """Ling: dense layers first, then routed and shared experts; a router bias if enabled."""
     qk_norm = "head" if config.flag("use_qk_norm") else "none"

@@ -111,12 +111,15 @@ def step3p5(config: Config) -> Plan:
     if sliding:
         local = {**local, "heads": sliding}
     types = parts.layer_types(config, count, spare) or config.refuse("layer_types is missing")
-    which = parts.sparse(config, count, spare) or listed(config, count)
+    first = config.maybe("first_k_dense_replace", low=0)
+    which = parts.sparse(config, count, spare) or (parts.after(config, count, first) if first is not None else listed(config, count))
     width = config.count("moe_intermediate_size")
-    config.ignore("use_moe", "use_moe_router_bias", "need_fp32_gate", "moe_every_n_layer", "moe_layer_offset")
+    config.ignore("use_moe", "n_shared_experts", "use_moe_router_bias", "need_fp32_gate", "moe_every_n_layer", "moe_layer_offset")
     routed = parts.experts(config, width, config.count("share_expert_dim", "share_expert_dims", low=0, default=0), router_bias=True)
     mixers = parts.spans(config, full, types, parts.window(config), local)
-    remarks = (f"The {spare} MTP layers are omitted: the config does not describe them.",) if spare else ()
+    remarks: tuple[str, ...] = (f"The {spare} MTP layers are omitted: the config does not describe them.",) if spare else ()
+    if not other and not sliding and "sliding_attention" in types:
+        remarks += ("The config gives the windowed layers no heads of their own; the released models have more.",)
     return Plan(parts.stack(mixers, parts.dense_or_moe(which, parts.dense(config), routed)), remarks=remarks)
 
 

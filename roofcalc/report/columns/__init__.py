@@ -30,6 +30,7 @@ from roofcalc.report.columns.serving import MEMORY as MEMORY
 from roofcalc.report.columns.serving import PLAN as PLAN
 from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
+from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE
 from roofcalc.report.columns.serving import PREFILL as PREFILL
 from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S
 from roofcalc.report.columns.serving import SPARE as SPARE

@@ -99,5 +99,9 @@ PLAN_MORE = (
     Column("relief", "relief", "", "single change that adds most capacity: 10 % more of a resource, or a narrower KV dtype", "text", 5),
     Column("relief_gain", "gain", "", "fraction by which the capacity of a replica then increases", "number", 5),
 )
+PLAN_QUEUE = (
+    Column("ttft_p95_ms", "95 % first token", "ms", "95th percentile of the time to first token, requests arriving at random times", "number", 4),
+    Column("busy", "busy", "", "required requests per second over the most that the working replicas can serve", "number", 4),
+)
 REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
 SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)

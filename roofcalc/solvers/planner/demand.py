@@ -34,6 +34,8 @@ class Demand(NamedTuple):
         Load: sequences in flight, or requests per second.
     chunk : float or None
         Chunk size of prefill.
+    percentile : float or None
+        Percentile of the time to first token that must be met; None: the mean.
     """
 
     isl: NDArray[Any]
@@ -45,6 +47,7 @@ class Demand(NamedTuple):
     batch: NDArray[Any] | None
     rate: NDArray[Any] | None
     chunk: float | None = None
+    percentile: float | None = None
 
     @property
     def shares(self) -> NDArray[Any]:

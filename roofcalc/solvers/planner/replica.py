@@ -20,6 +20,7 @@ from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.planner.demand import Demand
+from roofcalc.solvers.planner.first_token import batch_in_time, has_queue, queue, rate_in_time
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
@@ -120,9 +121,15 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
         prompts = (read or {}).get(alike) or prefill_times(demand, deployment)
         if read is not None:
             read[alike] = prompts
-        late = prompts.first_s > demand.ttft_s
+        late, held = prompts.first_s > demand.ttft_s, bool(np.isfinite(demand.ttft_s).any())
+        if held and demand.osl is not None and not has_queue(demand, deployment):
+            most = batch = np.where(late, 0.0, batch_in_time(demand, step, batch))
+            late = late | ((fast >= 1) & (batch < 1))
         if demand.rate is not None:
             most = _max_request_rate(demand, step, batch, prompts)
+            if held and has_queue(demand, deployment):
+                in_time = np.where(np.isfinite(demand.ttft_s), rate_in_time(demand, queue(demand, step, batch)), np.inf)
+                late, most = late | (in_time <= 0), np.minimum(most, in_time)
     reason = np.select([fitting < 1, fast < 1, late], [REASONS.index(name) for name in ("capacity", "interactivity", "ttft")], 0)
     return MaxLoad(reason, np.where(reason == 0, most, 0.0), step)
 

@@ -113,7 +113,7 @@ BAD = {
     "digits": ('{"hidden_size": ' + "9" * 5000 + "}", ": Exceeds the limit"),
     "nan": ('{"model_type": "llama", "vocab_size": NaN}', ": vocab_size: expected a whole number from 1 to 1000000000, got nan"),
     "infinite": ('{"model_type": "llama", "vocab_size": Infinity}', ": vocab_size: expected a whole number from 1 to 1000000000, got inf"),
-    "large": ('{"a": "' + "x" * 1_000_001 + '"}', ": larger than the limit of 1,000,000 bytes"),
+    "large": ('{"a": "' + "x" * 16_000_001 + '"}', ": larger than the limit of 16,000,000 bytes"),
     "yaml": ("name: x\nvocab: 1\n", ":1: not valid JSON"),
     "no-model": ('{"architectures": ["X"]}', ": model_type is missing: not a Hugging Face model configuration"),
     "odd-heads": (
