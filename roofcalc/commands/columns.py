@@ -84,7 +84,12 @@ LAYOUTS: dict[str, Layout] = {
     "rollouts": _with_case(declared.ROLLOUTS),
     "overtrain": _only(Group(declared.OVERTRAIN)),
     "reliability": _with_case(declared.RELIABILITY),
-    "validate": _only(Group(declared.VALIDATE, "without --summary"), Group(declared.VALIDATE_SUMMARY, "with --summary")),
+    "validate": _only(
+        Group(declared.VALIDATE, "without --summary"),
+        Group(declared.VALIDATE_SUMMARY, "with --summary"),
+        Group(declared.VALIDATE_MEMORY, "with --memory, without --summary"),
+        Group(declared.VALIDATE_MEMORY_SUMMARY, "with --memory --summary"),
+    ),
     "fit": _only(
         Group(declared.CASE, "without --residuals"),
         Group(declared.FIT, "without --residuals"),

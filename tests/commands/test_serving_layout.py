@@ -6,6 +6,7 @@ import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.parallelism import Layout
+from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import layouts
 from tests.shell import rows, run
@@ -75,7 +76,7 @@ def test_a_default_that_holds_nothing_gives_way() -> None:
     """Data-parallel attention leaves no room on 12 devices, pipeline stages do: by trying every layout one by one."""
     model, machine = lookup.model("minimax-text-01")[0], lookup.hardware("12xh100-sxm")[0]
     usual = deploy(model, machine)
-    most = max(float(memory.batch_memory(usual.with_layout(machine, layout), 1000.0)) for layout in layouts(model, 12))
+    most = max(float(memory.batch_memory(with_layout(usual, machine, layout), 1000.0)) for layout in layouts(model, 12))
     assert memory.batch_memory(usual, 1000.0) == 0 < most
     (row,) = rc.memory(model, machine, seq=1000).rows()
     assert row["batch_memory"] == most and Layout(row["tp"], row["pp"], row["dp"], row["ep"], row["dcp"]) != usual.layout  # type: ignore[arg-type]
