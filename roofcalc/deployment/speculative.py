@@ -12,6 +12,7 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.feedforward import Dense
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.weight_recipes import without_layers
 from roofcalc.specs.weights import Matrix
 
 MAX_DRAFTS = 1000
@@ -59,8 +60,9 @@ def with_drafts(
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
     drafting = _own_layer(model) if own_layers else drafter
+    target = replace(deployment, weights=without_layers(deployment.weights)) if own_layers else deployment
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(deployment, drafting) if drafting else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(target, drafting) if drafting else None, copies))
 
 
 def beside(deployment: Deployment, drafter: Model) -> Deployment:
@@ -112,6 +114,8 @@ def _own_layer(model: Model) -> Model:
     name = model.mtp.layers
     blocks = {JOIN: Block(mlp=Dense(model.hidden, plain=True)), name: model.blocks[name]}
     given = {field.name: getattr(model, field.name) for field in model.fields_}
+    if model.dtypes.mix:
+        given["dtype"] = replace(model.dtypes, mix=" ".join(piece for piece in model.dtypes.mix.split() if "@" not in piece) or None)
     return OwnLayer(
         **{**given, "blocks": blocks, "layers": f"{JOIN} {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
     )
