@@ -11,7 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import axes, generation_options, note_separate_pool, required_interactivity, workload
+from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.report import columns
@@ -72,7 +72,7 @@ def max_batch(
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
-    note_separate_pool(request)
+    note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
