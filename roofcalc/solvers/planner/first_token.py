@@ -89,4 +89,4 @@ def batch_in_time(demand: Demand, step: Timed, most: NDArray[Any]) -> NDArray[An
     def in_time(batch: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(staggered_ttft_s(demand, step, batch) <= demand.ttft_s)
 
-    return np.minimum(most, largest_integer(in_time, most.shape, int(max(1.0, most.max()))))
+    return np.asarray(np.minimum(most, largest_integer(in_time, most.shape, int(max(1.0, most.max())))))
