@@ -226,4 +226,13 @@ def test_throughput_of_presets_in_order(model: str) -> None:
 def test_generations_beyond_the_model_say_so() -> None:
     table = rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=97, batch=1)
     assert any("context exceeds the model's maximum of 4096 tokens" in note for note in table.notes)
-    assert not rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes
+    assert not any("context exceeds" in note for note in rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes)
+
+
+def test_a_note_says_that_prompts_of_others_count() -> None:
+    def said(**given: object) -> int:
+        return sum("counts the prompts of other requests" in note for note in rc.interactivity("llama-3.1-8b", "h100-sxm", batch=8, **given).notes)
+
+    generations: dict[str, object] = {"isl": [1000, 2000], "osl": 500}
+    assert said(**generations) == 1
+    assert said(seq=1000) == said(prefill="separate", **generations) == said(assume="bound", **generations) == 0
