@@ -93,7 +93,7 @@ class Request:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
         if options.get("prefill") == "separate" and command in ("cost", "plan"):
             raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
-        optional = stated_assumptions(options, given, self.assumptions if self.machines else None)
+        optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
@@ -299,7 +299,7 @@ class Request:
         return {**case, **assumed, **layout}
 
 
-def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective: Assumptions | None = None) -> list[Column]:
+def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective: Sequence[Assumptions] = ()) -> list[Column]:
     """The optional assumption columns that rows must show.
 
     These are the assumptions that were given, even as False or 0, and those whose effective value is not the default of the
@@ -311,17 +311,17 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
         As the command was called.
     given : tuple of str
         Further columns that the command itself was given, such as `chunk`.
-    effective : Assumptions, optional
-        The assumptions in force; None for commands whose results do not depend on them.
+    effective : sequence of Assumptions
+        The assumptions in force, of each preset; none for commands whose results do not depend on them.
     """
     stated = {*given, *(name for name in ASSUMPTION_NAMES if options.get(name) is not None)}
     stated |= {name for name, value in options.items() if not _is_absent(value)}
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance"}
-    if effective is not None:
-        stated |= {"engine", "memory_rules", "timings"} if effective.engine is not None else set()
-        default = Assumptions()
-        stated |= {name for name in ASSUMPTION_NAMES if getattr(effective, name) != getattr(default, name)}
+    default = Assumptions()
+    for one in effective:
+        stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()
+        stated |= {name for name in ASSUMPTION_NAMES if getattr(one, name) != getattr(default, name)}
     return [column for column in columns.WHERE_GIVEN if column.name in stated]
 
 

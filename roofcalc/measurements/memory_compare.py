@@ -8,6 +8,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from roofcalc.catalog import lookup
+from roofcalc.catalog.checkpoints import checkpoint
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy
 from roofcalc.deployment.engines import GIB, Rules, rules, split
@@ -15,12 +17,12 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.memory_starts import Start, release
-from roofcalc.measurements.stored_weights import gguf_bytes, is_gguf, resident_draft_bytes, stored_model
 from roofcalc.physics import engine_memory, memory
-from roofcalc.specs import dtypes
+from roofcalc.specs import dtypes, gguf_kinds, weight_recipes
 from roofcalc.specs.device import Device, Hardware, Memory
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
+from roofcalc.specs.parameter_count import count
 from roofcalc.specs.record import Record, replace
 
 _SEQS = re.compile(r"max_num_seqs\s+(\d+)")
@@ -193,14 +195,13 @@ def kind_of_cache(model: Model) -> str:
 
 
 def _weights(start: Start, model: Model, deployment: Deployment, calculated: float) -> float:
-    """Bytes of weights on a device: a GGUF file whole; what drafts and sits beside the model besides."""
-    if re.match(r"i?q\d", start.weights_dtype.lower()) and not is_gguf(start.weights_dtype):
+    """Bytes of weights on a device, with draft layers that are loaded although nothing drafts; nan for an unknown kind of GGUF file."""
+    if weights_recipe(start, model) is None:
         return math.nan
-    if is_gguf(start.weights_dtype) and split(deployment.rules.name if deployment.rules else "")[0] == "llama.cpp":
-        return gguf_bytes(model, start.weights_dtype)
     resident = re.search(r"MTP (layer|head|drafter).*(resident|loaded|included)", start.notes, re.IGNORECASE)
     if resident and model.mtp is not None and deployment.draft is None:
-        return calculated + resident_draft_bytes(model, deployment.layout.tp * (deployment.layout.dp if deployment.layout.ep > 1 else 1))
+        ranks = deployment.layout.tp * (deployment.layout.dp if deployment.layout.ep > 1 else 1)
+        return calculated + 2.0 * count(model).mtp / ranks  # in 16 bits; embedding and head are the model's own
     return calculated
 
 
@@ -218,10 +219,11 @@ def _deployment(start: Start, model: Model, hardware: Hardware | None, engine: s
         max_seqs=_noted(_SEQS, start.notes),
         max_batched_tokens=_noted(_TOKENS, start.notes),
     )
-    stored = model if is_gguf(start.weights_dtype) and engine.startswith("llama.cpp") else stored_model(model, start.weights_dtype, start.model)
+    recipe = weights_recipe(start, model) or weight_recipes.NATIVE
+    model = replace(model, excluded={}) if engine.startswith("llama.cpp") else model  # encoders are in files of their own
     hardware = replace(hardware, count=tp * pp * dp, name=f"{tp * pp * dp}x{hardware.device.name}")
-    built = deploy(stored, hardware, kv=None, tp=tp, pp=pp, dp=dp, ep=ep or 1, assumptions=assumed)
-    built = replace(built, kv=_cache_dtype(start.kv_dtype, stored))
+    built = deploy(model, hardware, weights=recipe, kv=None, tp=tp, pp=pp, dp=dp, ep=ep or 1, assumptions=assumed)
+    built = replace(built, kv=_cache_dtype(start.kv_dtype))
     drafts = _noted(_DRAFTS, start.notes)
     if drafts and model.mtp is not None:
         from roofcalc.deployment.speculative import with_drafts
@@ -241,7 +243,7 @@ def _noted(pattern: re.Pattern[str], notes: str) -> int | None:
 _CACHES = {"": "bf16", "auto": "bf16", "f16": "fp16", "float16": "fp16", "bfloat16": "bf16", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "f32": "fp32"}
 
 
-def _cache_dtype(text: str, model: Model) -> Dtype:
+def _cache_dtype(text: str) -> Dtype:
     """A cache's dtype; `q8_0/q4_0` is that of keys and that of values, of which each is half."""
     words = [_CACHES.get(word, word) for word in text.lower().split("/")]
     found = [dtypes.dtype(word) for word in words]
@@ -250,59 +252,63 @@ def _cache_dtype(text: str, model: Model) -> Dtype:
     return Dtype(text, sum(one.bytes_per_element for one in found) / len(found), found[0].compute, found[0].bits)
 
 
-_HARDWARE = {
-    "h100 80gb": "h100-sxm",
-    "a100 80gb": "a100-sxm-80gb",
-    "a100 40gb": "a100-sxm-40gb",
-    "h200": "h200-sxm",
-    "b200": "b200-sxm",
-    "gb10": "gb10",
-    "ascend 910c die 64gb": "ascend-910c-die",
-    "rtx a5000 24gb": "rtx-a5000",
-    "radeon 8060s (strix halo)": "ryzen-ai-max-395",
-}
 _MODELS = {"mistral-7b": "mistral-7b-v0.1", "glm-z1-rumination-32b-0414": "glm-4-32b-0414"}  # checkpoints that share the entry's shapes
-_TAILS = re.compile(
-    r"(?i)(\s*\(([^()]*)\))"
-    r"|[-_ ](FP8([-_]dynamic)?|AWQ|GPTQ(-Int[48])?|INT4|INT8|NVFP4|MXFP4|W4A16|W8A8|BF16|AutoRound.*|quantized\..*|it|instruct|128K|v1|base)$"
-)
 
 
 def _hardware(start: Start) -> Hardware | None:
+    """The device that a row names; one of the size that it gives where the name is unknown; None where it names none."""
     text = start.hardware.strip()
-    size = _GIVEN_SIZE.search(text)
     if not text:
         return None
-    name = _HARDWARE.get(text.lower(), text)
-    found = spellings.hardware(name)
-    if found is None and size:
-        return Hardware("unknown", replace(_UNNAMED, memory=Memory(float(size.group(1)) + 0.6, 1000, binary=True)), 1, None, 1.0)
-    return found
+    try:
+        return lookup.hardware(spellings.plain("hardware", text))[0]
+    except RoofcalcError:
+        size = _GIVEN_SIZE.search(text)
+    if size is None:
+        return None
+    return Hardware("unknown", replace(_UNNAMED, memory=Memory(float(size.group(1)) + 0.6, 1000, binary=True)), 1, None, 1.0)
 
 
 @lru_cache(maxsize=256)
 def _model(text: str) -> Model | None:
-    """The catalog's model for a checkpoint's name: as written, then without owner, precision and tuning behind it."""
-    for name in _spelled(text):
-        name = _MODELS.get(name.lower(), name)
-        if (found := spellings.model(name)) is not None:
+    """The catalog's model for a checkpoint's name, or for the name in brackets behind it; None where there is none."""
+    inner = re.search(r"\(([^()]+?)( architecture)?\)", text)
+    for name in (inner.group(1), text) if inner else (text,):
+        if (found := spellings.model(_MODELS.get(name.lower(), name))) is not None:
             return found
     return None
 
 
-def _spelled(text: str) -> list[str]:
-    found = [text]
-    inner = re.search(r"\(([^()]+?)( architecture)?\)", text)
-    if inner:
-        found.append(inner.group(1))
-    name = text.rsplit("/", 1)[-1].replace(":", "-")
-    while name:
-        found += [name, re.sub(r"(?i)^(meta-|nvidia-)", "", name), name.replace("_", ".")]
-        shorter = _TAILS.sub("", name)
-        if shorter == name:
-            break
-        name = shorter
-    return found
+def weights_recipe(start: Start, model: Model) -> str | None:
+    """The recipe of a row's weights: that of the checkpoint in the catalog's table, else of the row's dtype and the checkpoint's name.
+
+    None for a kind of GGUF file that is not known.
+
+    Raises
+    ------
+    RoofcalcError
+        The row names no dtype that is known.
+    """
+    word = start.weights_dtype.strip().lower()
+    kind = gguf_kinds.canonical(word)
+    published = checkpoint(start.model, word if kind else None)
+    if published is not None:
+        return published[1]
+    if kind is not None or not word:
+        return kind or weight_recipes.NATIVE
+    if re.match(r"i?q\d", word):
+        return None
+    named = spellings.plain("dtypes", word)
+    wanted = {"fp8": ("fp8", "fp8-block128"), "int4": ("int4", "int4-g32", "int4-g128")}.get(word, (word,))
+    if {getattr(model.dtypes, name) or model.dtypes.default for name in ("mlp", "experts")} & set(wanted):
+        return weight_recipes.NATIVE
+    if named == "fp8" and re.search(r"qwen|deepseek|minimax|glm", start.model, re.IGNORECASE):
+        return "fp8-block128"
+    return weight_recipes.parse(_AS_PUBLISHED.get(named, named)).label
+
+
+# NVFP4 checkpoints keep attention in 16 bits (NVIDIA's own, models/checkpoints.csv).
+_AS_PUBLISHED = {"nvfp4": "mlp=nvfp4"}
 
 
 def _cause(start: Start, compared: Compared) -> str:

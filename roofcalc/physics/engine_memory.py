@@ -60,7 +60,7 @@ def _rules(deployment: Deployment) -> Rules:
     return deployment.rules
 
 
-@formula("forward = tokens·2·(widest + vectors·h)", "sampler = seqs·V·sampler_bytes + tokens·2·h")
+@formula("forward = step_tokens·2·(widest + vectors·h)", "sampler = seqs·V·sampler_bytes + step_tokens·2·h")
 def activation_bytes(deployment: Deployment, stage: Stage, seq: Any) -> NDArray[Any]:
     """Bytes of activations that the largest step keeps alive at its peak on one device of a stage, in the shape of the context.
 
@@ -305,7 +305,7 @@ def _window(cache: Cache, rules: Rules) -> float | None:
     return None
 
 
-@formula("whole context = ceil(S/block)", "window = ceil(min(W − 1 + tokens, S)/block) + 1", "state = states + drafts")
+@formula("whole context = ceil(S/block)", "window = ceil(min(W − 1 + step_tokens, S)/block) + 1", "state = states + drafts")
 def blocks(deployment: Deployment, page: Page, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Pages of all groups that one sequence of `seq` tokens takes, or several streams of one query together."""
     seq = np.asarray(seq, dtype=float)

@@ -195,7 +195,7 @@ def batch_limit(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = 
     return np.asarray(np.minimum(fits, np.floor(seqs_cap(deployment) / shared_prefix.count)))
 
 
-@formula("concurrency = cache/KV", "concurrency, pages = floor(cache/page)/blocks")
+@formula("concurrency = cache/KV", "concurrency, pages = floor(cache/page)/pages_per_seq")
 def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
     """Sequences of `seq` tokens in the cache of one data-parallel rank, not rounded, as engines print it at their start."""
     seq = np.asarray(seq, dtype=float)
@@ -209,7 +209,7 @@ def max_concurrency(deployment: Deployment, seq: Any) -> NDArray[Any]:
     return np.asarray(np.minimum.reduce(found))
 
 
-@formula("tokens = floor(concurrency·S)", "tokens, blocks = floor(pages/groups)·block")
+@formula("tokens = floor(concurrency·S)", "tokens, pages = floor(floor(cache/page)/groups)·block")
 def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
     """Tokens in the cache of one data-parallel rank as the engine's log counts them; nan without an engine."""
     seq = np.asarray(seq, dtype=float)

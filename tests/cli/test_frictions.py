@@ -26,7 +26,7 @@ def test_columns_by_the_words_of_the_header(columns: str, names: list[str]) -> N
 def test_presets_cross() -> None:
     both = rows("max-batch llama-3.1-8b h100-sxm --seq 8k --assume roofline,typical")
     alone = [rows(f"max-batch llama-3.1-8b h100-sxm --seq 8k --assume {preset}")[0] for preset in ("roofline", "typical")]
-    assert both == alone
+    assert len(both) == 2 and all(one.items() <= row.items() for row, one in zip(both, alone, strict=True))
     for line in ("plan llama-3.1-8b h100-sxm --seq 8k", "frontier llama-3.1-8b h100-sxm --seq 8k", "memory llama-3.1-8b h100-sxm --seq 8k"):
         assert {row["assume"] for row in rows(f"{line} --assume roofline,bound")} == {"roofline", "bound"}
     assert "'roofine' is none of" in refused("memory llama-3.1-8b h100-sxm --assume roofline,roofine")

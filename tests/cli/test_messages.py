@@ -13,7 +13,7 @@ PAIR = ("llama-3.1-8b", "h100-sxm")
 
 
 def test_an_invalid_choice_names_the_flag_and_the_choices() -> None:
-    said = "--kv-policy: invalid choice 'foo' (choose from architectural, reserved)"
+    said = "--kv-policy: invalid choice 'foo' (choose from architectural, engine, full, minimal, reserved)"
     assert said in refused("max-batch llama-3.1-8b h100-sxm --kv-policy foo")
     with pytest.raises(rc.RoofcalcError) as error:
         rc.max_batch(*PAIR, kv_policy="foo")

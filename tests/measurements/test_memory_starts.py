@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import memory_compare
 from roofcalc.measurements.memory_compare import compare
 from roofcalc.measurements.memory_starts import Start, read, release
-from roofcalc.measurements.stored_weights import gguf_bytes, stored_model
 from tests.shell import run
 
 HEADER = "id,source,engine,engine_version,model,weights_dtype,kv_dtype,hardware,tp,gpu_memory_utilization,max_model_len,weights_gib_per_device"
@@ -91,19 +89,20 @@ def test_names_lose_owner_precision_and_tuning() -> None:
         assert found is not None and found.name == name
 
 
-def test_published_files_of_ggufs() -> None:
-    """Sizes of files in GiB: ik_llama.cpp issues 389, 230, 530, discussions 357 and 334."""
-    for model, kind, size in (
-        ("deepseek-v3", "q4_k_m", 376.65),
-        ("deepseek-v2-lite", "q4_k_m", 9.649),
-        ("qwen3-235b-a22b", "q4_k_m", 132.386),
-        ("qwen3-235b-a22b", "q6_k", 179.75),
-        ("gemma-3-27b", "q4_k_m", 15.404),
+def test_weights_take_the_recipe_of_the_checkpoint_or_of_the_dtype() -> None:
+    """The first is in models/checkpoints.csv; NVFP4 checkpoints keep attention in 16 bits; DeepSeek and Qwen publish fp8 in blocks of 128."""
+    for name, dtype, recipe in (
+        ("meta-llama/Llama-3.1-405B-Instruct-FP8", "fp8", "mlp@1-124=fp8"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "fp8", "fp8"),
+        ("Qwen3-32B-FP8", "fp8", "fp8-block128"),
+        ("Qwen3-32B-NVFP4", "nvfp4", "mlp=nvfp4"),
+        ("openai/gpt-oss-20b", "mxfp4", "native"),
+        ("deepseek-ai/DeepSeek-R1", "fp8", "native"),
+        ("Qwen3-32B", "q4_k_m", "q4_k_m"),
+        ("Qwen3-32B", "iq9_k", None),
+        ("Qwen3-32B", "", "native"),
     ):
-        assert gguf_bytes(lookup.model(model)[0], kind) / 2**30 == pytest.approx(size, rel=0.01)
-
-
-def test_a_narrow_dtype_is_of_the_blocks_alone() -> None:
-    """Llama-3.1-8B in fp8: 6.98e9 weights of the blocks in one byte, 1.05e9 of embedding and head in two: 9.08 GB (8.49 GiB logged, m017)."""
-    stored = stored_model(lookup.model("llama-3.1-8b")[0], "fp8", "Llama-3.1-8B-Instruct")
-    assert (stored.dtypes.default, stored.dtypes.mlp, stored.dtypes.embed) == ("bf16", "fp8", None)
+        model = memory_compare._model(name)
+        assert model is not None
+        row = Start(place="x", id="x", model=name, engine="vllm", weights_dtype=dtype)
+        assert memory_compare.weights_recipe(row, model) == recipe

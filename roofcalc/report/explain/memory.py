@@ -87,7 +87,7 @@ def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: 
         elif np.isinf(kind.window):
             what, letters = "whole context", {"S": seq, "block": tokens}
         else:
-            what, letters = "window", {"S": seq, "block": tokens, "W": kind.window, "tokens": step}
+            what, letters = "window", {"S": seq, "block": tokens, "W": kind.window, "step_tokens": step}
         worked = work(engine_memory.blocks, what, letters, f"pages of {groups} group{'s' * (groups > 1)}: {what}")
         lines.append(line(worked, f"× {groups}"))
         terms.append(groups * worked.value * page.bytes)
