@@ -75,7 +75,7 @@ def test_a_default_that_holds_nothing_gives_way() -> None:
     """Data-parallel attention leaves no room on 12 devices, pipeline stages do: by trying every layout one by one."""
     model, machine = lookup.model("minimax-text-01")[0], lookup.hardware("12xh100-sxm")[0]
     usual = deploy(model, machine)
-    most = max(float(memory.batch_memory(usual.moved(machine, layout), 1000.0)) for layout in layouts(model, 12))
+    most = max(float(memory.batch_memory(usual.with_layout(machine, layout), 1000.0)) for layout in layouts(model, 12))
     assert memory.batch_memory(usual, 1000.0) == 0 < most
     (row,) = rc.memory(model, machine, seq=1000).rows()
     assert row["batch_memory"] == most and Layout(row["tp"], row["pp"], row["dp"], row["ep"], row["dcp"]) != usual.layout  # type: ignore[arg-type]

@@ -112,12 +112,12 @@ def test_recurrent_pages_are_as_long_as_a_state() -> None:
 
 def test_states_double_with_prefix_caching() -> None:
     """Qwen3.8-27B FP8: 302,921 tokens on two RTX 3090 (talos-argocd-proxmox PR#1995), 377,456 on two RTX 5090 (vllm recipes PR#810)."""
-    one = start("qwen3.8-27b", "rtx-3090", "vllm", 2, "fp8", "Qwen3.8-27B-FP8", "fp8", util=0.92)
+    one = start("qwen3.8-27b", "rtx-3090", "vllm", 2, "fp8-block128", "fp8", util=0.92)
     page = grouped_pages(one, one.stages[-1])
     assert page is not None and float(engine_memory.blocks(one, page, 131072.0)) == 84 + 3 * 2
     assert pytest.approx(302_921, rel=1e-4) == 208 / 90 * 131072  # what the log must have had: 208 pages
     assert tokens(one, 131072.0) == pytest.approx(302_921, rel=0.15)
-    other = start("qwen3.8-27b", "rtx-5090", "vllm", 2, "fp8", "Qwen3.8-27B-FP8")
+    other = start("qwen3.8-27b", "rtx-5090", "vllm", 2, "fp8-block128")
     assert gib(other, 262144.0)[0] == pytest.approx(14.28, rel=0.01)
     assert tokens(other, 262144.0) == pytest.approx(377_456, rel=0.15)
 

@@ -62,13 +62,13 @@ def _engine_lines(deployment: Deployment, stage: Stage, seq: float) -> list[Line
     assert deployment.rules is not None
     budget, step = physics.budget(deployment, stage, seq), engine_memory.largest_step(deployment, seq)
     lines = [
-        Line("usable", float(budget.usable), "B", f"that {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
-        Line("activations", float(budget.activations), "B", f"of {float(step.tokens):.0f} tokens, {float(step.seqs):.0f} sequences sampled"),
-        Line("runtime", budget.runtime, "B", "context, graphs, buffers of collectives"),
+        Line("usable", float(budget.usable), f"B, that {deployment.rules.name} takes of {deployment.capacity_bytes:.0f}"),
+        Line("activations", float(budget.activations), f"B, of {float(step.tokens):.0f} tokens and {float(step.seqs):.0f} sampled sequences"),
+        Line("runtime", budget.runtime, "B, context, graphs and communication buffers"),
     ]
     letters = {"usable": float(budget.usable), "weights": budget.weights, "activations": float(budget.activations), "runtime": budget.runtime}
     if deployment.rules.share_of == "rest":
-        return [*lines, Line("cache", float(budget.cache), "B", "a share of what is left")]
+        return [*lines, Line("cache", float(budget.cache), "B, the util fraction of what is left")]
     return [*lines, line(work(physics.budget, "cache", letters), "B")]
 
 
@@ -80,7 +80,7 @@ def _states(deployment: Deployment) -> dict[str, float]:
 def _pages(deployment: Deployment, stage: Stage, page: engine_memory.Page, seq: float) -> Section:
     """Pages of one sequence on one device, where the engine groups layers in pages of equal size."""
     step = float(engine_memory.largest_step(deployment, seq).tokens)
-    lines, terms = [Line("page", page.bytes, "B", f"{page.layers} layers of {page.size:.0f} B")], []
+    lines, terms = [Line("page", page.bytes, f"B, {page.layers} layers of {page.size:.0f} B")], []
     for groups, kind, tokens in page.groups:
         if kind.window == 0:
             what, letters = "state", _states(deployment)
