@@ -1,6 +1,5 @@
 """What the tests of laws run over: every architecture of the catalog and of the examples, and machines of every kind of network."""
 
-import os
 import random
 from collections.abc import Iterator
 from functools import lru_cache
@@ -13,9 +12,9 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
 from tests import reference
+from tests.tiers import NIGHTLY
 
 ROOT = Path(__file__).parent.parent
-NIGHTLY = bool(os.environ.get("ROOFCALC_NIGHTLY"))  # set by `pytest --nightly`
 EXAMPLES = sorted(str(path) for path in (ROOT / "tests" / "examples" / "models").glob("*.yaml"))
 NAMES = sorted(path.stem for path in (ROOT / "models").rglob("*.yaml"))
 TORUS = str(ROOT / "tests" / "examples" / "hardware" / "a-torus.yaml")

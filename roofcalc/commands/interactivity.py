@@ -11,7 +11,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_separate_pool, workload
+from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_prompts_of_others, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import limited_by
@@ -44,7 +44,7 @@ def interactivity(
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, more)
     batches = batch_sizes(batch, defaults.BATCH_SWEEP)
-    note_separate_pool(request)
+    note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared

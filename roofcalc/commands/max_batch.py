@@ -12,7 +12,7 @@ from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
-from roofcalc.commands.workload import axes, generation_options, note_separate_pool, required_interactivity, workload
+from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.report import columns
@@ -73,7 +73,7 @@ def max_batch(
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
-    note_separate_pool(request)
+    note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         first, *rest = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in (first, *rest)], kv_at, chunk).shared

@@ -77,8 +77,10 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
     return (*(("isl", "osl", "kv_at") if generations else ()), *(("chunk",) if chunk is not None else ()))
 
 
-def note_separate_pool(request: Request) -> None:
-    """Notes that another pool's devices are not counted where prompts are prefilled there."""
+def note_prompts_of_others(request: Request, isl: Any) -> None:
+    """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
+    if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
+        request.note("interactivity: counts the prompts of other requests (--prefill); decode_tok_s is that of decode steps alone")
     if request.assumptions.prefill == "separate":
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
 

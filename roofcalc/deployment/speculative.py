@@ -12,6 +12,7 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.feedforward import Dense
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.weight_recipes import without_layers
 from roofcalc.specs.weights import Matrix
 
 MAX_DRAFTS = 1000
@@ -59,8 +60,9 @@ def with_drafts(
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"--draft: speculative decoding is not modelled with pipeline parallelism (pp {deployment.layout.pp}); give --pp 1")
     drafting = mtp_layer_model(model) if own_layers else drafter
+    target = replace(deployment, weights=without_layers(deployment.weights)) if own_layers else deployment
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(deployment, drafting) if drafting else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(target, drafting) if drafting else None, copies))
 
 
 def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
@@ -114,6 +116,8 @@ def mtp_layer_model(model: Model) -> Model:
     name = model.mtp.layers
     blocks = {JOIN: Block(mlp=Dense(model.hidden, plain=True)), name: model.blocks[name]}
     given = {field.name: getattr(model, field.name) for field in model.fields_}
+    if model.dtypes.mix:
+        given["dtype"] = replace(model.dtypes, mix=" ".join(piece for piece in model.dtypes.mix.split() if "@" not in piece) or None)
     return MTPLayer(
         **{**given, "blocks": blocks, "layers": f"{JOIN} {name}", "tied": True, "mtp": None, "excluded": {}, "extra_embed": None, "positions": 0}
     )

@@ -143,6 +143,11 @@ def parse(text: str) -> Recipe:
     return Recipe(label, native, gguf, tuple(ordered), linear and not named)
 
 
+def without_layers(text: str) -> str:
+    """A recipe without its items for numbered layers, for layers beside those of the model; 16-bit where nothing else is left."""
+    return " ".join(piece for piece in parse(text).label.split() if "@" not in piece) or "bf16"
+
+
 def _word(word: str, alone: bool) -> tuple[str, bool, str, list[Item], bool]:
     """Canonical word, whether it starts from the checkpoint, a GGUF kind, items, and whether it is for linear layers alone."""
     plain = word.replace("_", "-") if word.replace("_", "-") in _WORDS else word

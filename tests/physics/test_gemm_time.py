@@ -12,6 +12,7 @@ from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import breakdown
 from roofcalc.physics.roofline import RESOURCES, decode
 from roofcalc.solvers.layouts import layouts, with_device_count
+from tests.tiers import share
 
 MODELS = ("llama-3.1-8b", "gemma-3-27b", "gpt-oss-120b", "deepseek-v3", "deepseek-v3.2", "qwen3-next", "falcon-h1-34b", "llama-4-maverick")
 WAYS = [
@@ -33,7 +34,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
     for count in (8, 12):
         machine = with_device_count(hardware, count)
         assert machine is not None
-        for layout in layouts(model, count)[::3]:
+        for layout in share(layouts(model, count), 9, f"{name} {way}"):
             deployment = with_layout(base, machine, layout)
             step = decode(deployment, seq)
             taken = sum(line.time_s for line in breakdown.lines(step, seq, batch))
@@ -42,7 +43,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
                 parts = step.resources(batch)
                 np.testing.assert_allclose(sum(parts[one] for one in RESOURCES), taken, rtol=1e-9, err_msg=str(layout))
             compared += 1
-    assert compared >= 3
+    assert compared >= 2
 
 
 def test_a_dense_model_of_one_dtype_has_one_roof_for_each_class() -> None:

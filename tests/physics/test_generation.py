@@ -18,6 +18,7 @@ from roofcalc.physics.roofline import Step, decode, operation_terms
 from roofcalc.specs.attention import GQA
 from tests.physics.test_prefill import KINDS, on
 from tests.shell import refused, rows
+from tests.tiers import share
 
 GENERATIONS = ((0, 1), (0, 100), (1000, 1000), (100, 7), (3000, 63), (8000, 20_000), (120, 65))
 BATCHES = np.array([[1.0], [7.0], [64.0], [500.0]])
@@ -32,9 +33,9 @@ def is_chunked(deployment: Deployment) -> bool:
 @pytest.mark.parametrize("drafts", [0, 3])
 @pytest.mark.parametrize("model", [name for name in KINDS if name != "llama-4-scout"])
 def test_the_mean_step_is_the_mean_of_all_steps(model: str, drafts: int) -> None:
-    for (machine, pp), given in itertools.product(LAYOUTS, ({}, {"overlap": "none"}, {"overlap": "full"}, {"overlap": "net"}, {"assume": "bound"})):
-        if drafts and pp > 1:
-            continue
+    layouts = [(machine, pp) for machine, pp in LAYOUTS if pp == 1 or not drafts]
+    ways = ({}, {"overlap": "none"}, {"overlap": "full"}, {"overlap": "net"}, {"assume": "bound"})
+    for (machine, pp), given in share(itertools.product(layouts, ways), 4, model):
         try:
             deployment = on(model, machine, pp=pp, **given)
         except RoofcalcError:  # the heads do not divide
@@ -210,20 +211,28 @@ def test_more_generations_than_fit_the_memory_are_refused() -> None:
 @pytest.mark.parametrize("model", KINDS)
 def test_throughput_of_presets_in_order(model: str) -> None:
     batch = np.array([1.0, 2, 5, 8, 64, 300])
-    for machine, pp in LAYOUTS:
-        for isl, osl in ((0, 50), (100, 1), (100, 1000), (20_000, 10)):
-            found = []
-            for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {}, {"overlap": "none"}):
-                try:
-                    deployment = on(model, machine, pp=pp, **given)
-                except RoofcalcError:  # the heads do not divide
-                    continue
-                found.append(output_tok_s(deployment, isl, osl, batch, mean_step(deployment, isl, osl)))
-            for faster, slower in itertools.pairwise(found):
-                assert (faster >= slower * (1 - 1e-9)).all(), (machine, pp, isl, osl)
+    for (machine, pp), (isl, osl) in share(itertools.product(LAYOUTS, ((0, 50), (100, 1), (100, 1000), (20_000, 10))), 4, model):
+        found = []
+        for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {}, {"overlap": "none"}):
+            try:
+                deployment = on(model, machine, pp=pp, **given)
+            except RoofcalcError:  # the heads do not divide
+                continue
+            found.append(output_tok_s(deployment, isl, osl, batch, mean_step(deployment, isl, osl)))
+        for faster, slower in itertools.pairwise(found):
+            assert (faster >= slower * (1 - 1e-9)).all(), (machine, pp, isl, osl)
 
 
 def test_generations_beyond_the_model_say_so() -> None:
     table = rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=97, batch=1)
     assert any("context exceeds the model's maximum of 4096 tokens" in note for note in table.notes)
-    assert not rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes
+    assert not any("context exceeds" in note for note in rc.interactivity("llama-2-7b", "h100-sxm", isl=4000, osl=96, batch=1).notes)
+
+
+def test_a_note_says_that_prompts_of_others_count() -> None:
+    def said(**given: object) -> int:
+        return sum("counts the prompts of other requests" in note for note in rc.interactivity("llama-3.1-8b", "h100-sxm", batch=8, **given).notes)
+
+    generations: dict[str, object] = {"isl": [1000, 2000], "osl": 500}
+    assert said(**generations) == 1
+    assert said(seq=1000) == said(prefill="separate", **generations) == said(assume="bound", **generations) == 0

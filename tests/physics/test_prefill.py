@@ -19,7 +19,9 @@ from roofcalc.physics.prefill_ops import attention_to_gemm_rate_ratio, use_expan
 from roofcalc.physics.roofline import decode
 from roofcalc.specs.attention import GQA, MLA
 from roofcalc.specs.model import Model
+from tests import catalogs
 from tests.reference.prefill import ttft_seconds
+from tests.tiers import share
 
 KINDS = (  # every kind of attention, state and feed-forward part, and every span
     "llama-3.1-8b",
@@ -69,27 +71,20 @@ def test_both_forms_of_latent_attention_equal_the_loops(model: str, new: int) ->
 @pytest.mark.parametrize("model", KINDS)
 def test_operations_add_up_to_the_first_token(model: str) -> None:
     new, cached, batch = np.array([1.0, 40, 3000])[:, None, None], np.array([0.0, 5000])[:, None], np.array([1.0, 3, 33])
+    machines = (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 2, 1, 4), ("16xh100-sxm", 4, 4, 1))
+    overlaps = ({}, *({"overlap": one} for one in ("full", "net", "none")), {"assume": "bound"}, {"assume": "typical"}, {"network": "ideal"})
     tried = 0
-    for machine, tp, pp, dp in (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 2, 1, 4), ("16xh100-sxm", 4, 4, 1)):
-        for overlap in (
-            {},
-            {"overlap": "full"},
-            {"overlap": "net"},
-            {"overlap": "none"},
-            {"assume": "bound"},
-            {"assume": "typical"},
-            {"network": "ideal"},
-        ):
-            try:
-                deployment = on(model, machine, tp, pp, dp, **overlap)
-            except RoofcalcError:  # tp does not divide the heads
-                continue
-            for chunk, per_layer in ((None, False), (None, True), (900.0, False)):
-                lines = prefill_lines(deployment, new, cached, batch, chunk, per_layer)
-                total = sum(line.time_s for line in lines)
-                np.testing.assert_allclose(total, prefill(deployment, new, cached, batch, chunk).ttft_s, rtol=1e-9, err_msg=f"{overlap} {pp}")
-                tried += 1
-    assert tried >= 18
+    for (machine, tp, pp, dp), given in share(itertools.product(machines, overlaps), 3, model):
+        try:
+            deployment = on(model, machine, tp, pp, dp, **given)
+        except RoofcalcError:  # tp does not divide the heads
+            continue
+        for chunk, per_layer in ((None, False), (None, True), (900.0, False)):
+            lines = prefill_lines(deployment, new, cached, batch, chunk, per_layer)
+            total = sum(line.time_s for line in lines)
+            np.testing.assert_allclose(total, prefill(deployment, new, cached, batch, chunk).ttft_s, rtol=1e-9, err_msg=f"{given} {pp}")
+            tried += 1
+    assert tried >= 6
 
 
 def test_ops_of_a_prefill_count_layers_whole() -> None:
@@ -151,7 +146,7 @@ def test_the_form_that_is_done_sooner_is_taken(weights: str, assume: str, turn: 
         assert float(use_expanded_form(part, new, cached, value)) == (seconds[1] < seconds[0]), (cached, new)
 
 
-@pytest.mark.parametrize("model", sorted(lookup.entries("models")))
+@pytest.mark.parametrize("model", catalogs.MODELS, ids=catalogs.short)
 def test_a_prefill_of_one_token_is_a_decode_step(model: str) -> None:
     base = lookup.model(model)[0]
     batch = np.array([1.0, 3, 100])
@@ -178,20 +173,19 @@ def test_a_prefill_of_one_token_is_a_decode_step(model: str) -> None:
 def test_presets_in_order(model: str) -> None:
     new, cached = np.array([1.0, 17, 1000, 40_000])[:, None, None], np.array([0.0, 1, 5000, 100_000])[:, None]
     batch = np.array([1.0, 2, 3, 8, 33])
-    for machine, tp, pp, dp in (*LAYOUTS, ("16xh100-sxm", 4, 4, 1)):
-        for chunk in (None, 900.0):
-            found = []
-            for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "op"}, {"overlap": "none"}):
-                try:
-                    found.append(prefill(on(model, machine, tp, pp, dp, **given), new, cached, batch, chunk))
-                except RoofcalcError:  # the heads do not divide
-                    continue
-            if len(found) == 5:
-                usual = prefill(on(model, machine, tp, pp, dp, assume="typical"), new, cached, batch, chunk)
-                assert (usual.ttft_s > found[3].ttft_s).all() and (usual.batch_prefill_s > found[3].batch_prefill_s).all()
-            for faster, slower in itertools.pairwise(found):
-                assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.batch_prefill_s <= slower.batch_prefill_s * (1 + 1e-12)).all()
-            assert all((one.ttft_s > 0).all() and (one.batch_prefill_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
+    for (machine, tp, pp, dp), chunk in share(itertools.product((*LAYOUTS, ("16xh100-sxm", 4, 4, 1)), (None, 900.0)), 2, model):
+        found = []
+        for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "op"}, {"overlap": "none"}):
+            try:
+                found.append(prefill(on(model, machine, tp, pp, dp, **given), new, cached, batch, chunk))
+            except RoofcalcError:  # the heads do not divide
+                continue
+        if len(found) == 5:
+            usual = prefill(on(model, machine, tp, pp, dp, assume="typical"), new, cached, batch, chunk)
+            assert (usual.ttft_s > found[3].ttft_s).all() and (usual.batch_prefill_s > found[3].batch_prefill_s).all()
+        for faster, slower in itertools.pairwise(found):
+            assert (faster.ttft_s <= slower.ttft_s * (1 + 1e-12)).all() and (faster.batch_prefill_s <= slower.batch_prefill_s * (1 + 1e-12)).all()
+        assert all((one.ttft_s > 0).all() and (one.batch_prefill_s >= one.ttft_s * (1 - 1e-12)).all() for one in found)
 
 
 @pytest.mark.parametrize(("tp", "pp", "dp"), [(4, 1, 1), (1, 4, 1), (1, 1, 4), (2, 2, 1), (1, 2, 2)])

@@ -1,6 +1,7 @@
 """The space of layouts against one written out, and the filter of points against every pair."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from roofcalc.physics.roofline import decode, rates
 from roofcalc.solvers.layouts import layouts, with_device_count
 from roofcalc.solvers.pareto import pareto, significant
 from roofcalc.specs.record import replace
+from tests.tiers import share
 
 
 def beaten(x: list[float], y: list[float], one: int) -> bool:
@@ -65,9 +67,11 @@ def test_every_legal_layout_and_no_other(name: str, devices: int) -> None:
     hardware = with_device_count(lookup.hardware("8xh100-sxm")[0], devices)
     assert hardware is not None
     divisors = [n for n in range(1, devices + 1) if devices % n == 0]
+    products = [place for place in itertools.product(divisors, repeat=3) if math.prod(place) == devices]
+    others = share((place for place in itertools.product(divisors, repeat=3) if place not in products), 50, name)  # all are refused for their product
     expected = set()
-    for t, p, d in itertools.product(divisors, repeat=3):
-        for e, c in itertools.product({1, t * d, 2}, divisors):
+    for t, p, d in products + others:
+        for e, c in itertools.product(sorted({1, t * d, 2}), divisors):
             try:
                 expected.add(choose(model, hardware, t, p, d, e, c))
             except RoofcalcError:

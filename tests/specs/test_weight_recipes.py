@@ -3,10 +3,12 @@
 import pytest
 
 from roofcalc.catalog import lookup
+from roofcalc.deployment.deployment import deploy
+from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs import dtypes, gguf_kinds
 from roofcalc.specs.stored_weights import weight_dtypes
-from roofcalc.specs.weight_recipes import parse
+from roofcalc.specs.weight_recipes import parse, without_layers
 
 LLAMA = lookup.model("llama-3.1-8b")[0]
 MIXTRAL = lookup.model("mixtral-8x7b")[0]
@@ -150,3 +152,12 @@ def test_a_word_is_a_dtype_where_a_class_is_named() -> None:
     assert dtypes.dtype("int4").bytes_per_element * 8 == 4.125 and weight_dtypes(LLAMA, "int4").mlp.bytes_per_element * 8 == 4 + 20 / 128
     assert weight_dtypes(LLAMA, "mlp=int4").mlp.bytes_per_element * 8 == 4.125
     assert weight_dtypes(LLAMA, "mlp=awq").mlp.bytes_per_element * 8 == 4 + 20 / 128
+
+
+def test_numbered_layers_are_those_of_the_model_not_of_its_prediction_layers() -> None:
+    # DeepSeek-V3's prediction layer has experts of its own, whatever layers 0 … 60 have
+    assert without_layers("fp8 experts@3-60=nvfp4") == "fp8" and without_layers("experts@3-60=nvfp4") == "bf16"
+    deployment = deploy(DEEPSEEK, lookup.hardware("8xh200-sxm")[0], weights="fp8 experts@0-60=nvfp4")
+    draft = with_drafts(deployment, None, 0.8, None, True).draft
+    assert draft and draft.deployment and draft.deployment.weight_dtype("experts").name == "fp8"
+    assert deployment.weight_dtype("experts").name == "nvfp4"

@@ -26,7 +26,12 @@ _PLACES: dict[str, tuple[str, ...]] = {
     ),
 }
 # Types whose modules are elsewhere: Gemma 4 has its experts beside a dense network, which is our shared one.
-_OTHER_PLACES = {"gemma4_text": {"experts": ("experts.0", "experts", "moe.experts.0", "moe.experts"), "shared": ("mlp",)}}
+# DeepSeek V3.2 quantises its indexer as all else; DeepSeek V4 and others keep theirs in 16 bits.
+_OTHER_PLACES: dict[str, dict[str, tuple[str, ...]]] = {
+    "gemma4_text": {"experts": ("experts.0", "experts", "moe.experts.0", "moe.experts"), "shared": ("mlp",)},
+    "deepseek_v32": {"index": ("self_attn.indexer",)},
+    "glm_moe_dsa": {"index": ("self_attn.indexer",)},
+}
 _UP: Naming = (("gate_proj", "up_proj"), ("gate_up_proj",), ("up_proj",), ("w1", "w3"), ("w1", "w2", "w3"), ("fc1",), ("c_fc",), ("dense_h_to_4h",))
 _DOWN: Naming = (("down_proj",), ("w2",), ("fc2",), ("c_proj",), ("dense_4h_to_h",))
 _QKV: Naming = (("q_proj", "k_proj", "v_proj"), ("qkv_proj",), ("query_key_value",), ("Wqkv",), ("c_attn",), ("wq", "wk", "wv"))
@@ -52,6 +57,7 @@ _LEAVES: dict[str, dict[str, Naming]] = {
         "out": (("out_proj",), ("o_proj",)),
         "gate": (("output_gate",), ("g_proj",)),
     },
+    "index": {"index_q": (("wq_b",),), "index_k": (("wk",),), "index_weights": (("weights_proj",),)},
     "mlp": {"up": _UP, "down": _DOWN},
     "experts": {"expert_up": _UP, "expert_down": _DOWN},
     "shared": {"shared_up": _UP, "shared_down": _DOWN},

@@ -29,7 +29,7 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
     candidates = Full()
     chosen = Top(candidates, attention.index.top_k) if attention.index else candidates
     formulas = (
-        FormulaUse(latent_bytes, "entry bytes in fp8" if sharding.kv_scales else "entry bytes", "entry bytes", "B"),
+        FormulaUse(latent_bytes, "entry bytes in fp8, sparse" if sharding.kv_scales and attention.index else "entry bytes", "entry bytes", "B"),
         FormulaUse(mla, "FLOPs per entry", "f_entry"),
     )
     caches = [Cache("attention", chosen, latent_bytes(attention, sharding) / sharding.dcp, 2.0 * n * (2 * latent + rope), formulas=formulas)]

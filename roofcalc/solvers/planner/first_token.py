@@ -87,6 +87,6 @@ def batch_in_time(demand: Demand, step: Timed, most: NDArray[Any]) -> NDArray[An
     """The largest batch up to `most` with which the time to first token is met; 0 where it never is."""
 
     def in_time(batch: NDArray[Any]) -> NDArray[Any]:
-        return staggered_ttft_s(demand, step, batch) <= demand.ttft_s
+        return np.asarray(staggered_ttft_s(demand, step, batch) <= demand.ttft_s)
 
     return np.asarray(np.minimum(most, largest_integer(in_time, most.shape, int(max(1.0, most.max())))))

@@ -218,6 +218,7 @@ BITS = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128, "s
         ("llama-3.1-8b", _modelopt(), "nvfp4 head=nvfp4"),
         ("qwen3-30b-a3b", _modelopt("lm_head", "*.mlp.gate", "*router*"), "nvfp4"),
         ("deepseek-v3", {"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block128"),
+        ("deepseek-v3.2", {"quant_method": "fp8", "weight_block_size": [128, 128]}, "fp8-block128 index=fp8-block128"),
         ("gpt-oss-120b", {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]}, "experts=mxfp4"),
         # lists of nvidia's checkpoints
         (
