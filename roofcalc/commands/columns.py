@@ -7,6 +7,7 @@ import numpy as np
 from roofcalc.commands.catalog_lint import FINDING_COLUMNS
 from roofcalc.commands.catalog_list.hardware import HARDWARE_COLUMNS, SYSTEM_COLUMNS
 from roofcalc.commands.catalog_list.models import MODEL_COLUMNS
+from roofcalc.commands.from_command import COLUMNS as FROM_COLUMNS
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.report import columns as declared
 from roofcalc.report.table import Block, Column, Table
@@ -51,6 +52,7 @@ LAYOUTS: dict[str, Layout] = {
     "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS)),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
     "memory": _with_case(declared.MEMORY),
+    "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(
         declared.FRONTIER,

@@ -42,7 +42,7 @@ def _row(start: Start, one: Compared) -> Row:
     return {
         **{name: getattr(start, name) for name in ("id", "model", "hardware", "tp", "pp", "dp", "max_model_len", "source")},
         **{f"{name}_logged": getattr(start, name) for name in logged},
-        "engine": one.rules or start.engine,
+        "memory_rules": one.rules or "none",
         "weights": start.weights_dtype,
         "kv": start.kv_dtype,
         "weights_gib_per_device": one.weights,

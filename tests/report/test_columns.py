@@ -20,7 +20,7 @@ DYNAMIC = ("hardware show", "models show")  # a column per entry shown
 BY_COMMAND = {  # names that mean another thing in another command; the rest have one meaning
     "seq",  # prefill and ops of a prefill: new tokens
     "requests_per_s",  # plan: required; elsewhere: reached
-    *("devices", "name", "kind", "vendor", "family", "layers", "unit", "command", "mbu", "mfu", "link", "weights_gb"),
+    *("devices", "name", "kind", "vendor", "family", "layers", "unit", "command", "mbu", "mfu", "link", "weights_gb", "median_error"),
 }
 
 

@@ -1,6 +1,6 @@
 """Columns of validate, fit and check."""
 
-from roofcalc.report.columns.shared import ASSUMED, BATCH, CASE, DEGREES, FITS, SEQ, WHERE_GIVEN
+from roofcalc.report.columns.shared import ASSUMED, BATCH, CASE, DEGREES, FITS, KV_TOKENS, MAX_CONCURRENCY, SEQ, WHERE_GIVEN
 from roofcalc.report.table import Column
 
 _LOG_ERROR = "of |ln(predicted / measured)| over the points"
@@ -54,17 +54,17 @@ VALIDATE_SUMMARY = (
 _LOGGED = (
     Column("weights_gib_per_device", "weights", "GiB", "weights on one device", "number", 8),
     Column("kv_cache_gib_per_device", "cache", "GiB", "KV cache on one device", "number", 8),
-    Column("kv_tokens", "KV tokens", "", "size of the KV cache as the engine's log counts it", "number", 8),
-    Column("max_concurrency", "max concurrency", "", "sequences of the maximum length in the KV cache", "number", 8),
+    KV_TOKENS._replace(kind="number", keep=8),
+    MAX_CONCURRENCY._replace(keep=8),
 )
 VALIDATE_MEMORY = (
-    Column("id", "start", "", "identifier of the start in its file", "text", 9),
-    Column("engine", "engine", "", "engine and release whose memory rules were used", "text", 9),
+    _POINT[0]._replace(label="start"),
+    *(one._replace(keep=9, role="result") for one in WHERE_GIVEN if one.name == "memory_rules"),
     *CASE,
     *(one for one in _POINT if one.name in ("tp", "pp", "dp")),
     Column("max_model_len", "length", "tokens", "maximum length of a sequence", "count", 5),
     *(one._replace(name=f"{one.name}_logged", label=f"{one.label} logged", meaning=f"{one.meaning}, logged") for one in _LOGGED),
-    *(one._replace(meaning=f"{one.meaning}, calculated") for one in _LOGGED),
+    *_LOGGED,
     Column("activations_gib", "activations", "GiB", "calculated activations on one device", "number", 4),
     Column("runtime_gib", "runtime", "GiB", "calculated runtime on one device", "number", 4),
     Column("weights_error", "weights error", "", "calculated / logged weights - 1", "number", 8),
@@ -73,13 +73,11 @@ VALIDATE_MEMORY = (
     Column("fits", "fits", "", "whether it fits by the calculation", "flag", 9),
     Column("started", "started", "", "whether the engine started", "flag", 9),
     Column("cause", "cause", "", "reason for the difference, where it can be told", "text", 7),
-    Column("why_not", "why not", "", "reason why the start is not compared", "text", 7),
-    Column("source", "source", "", "publisher of the log", "text", 1),
+    *(one for one in VALIDATE if one.name in ("why_not", "source")),
 )
 VALIDATE_MEMORY_SUMMARY = (
     *_GROUP,
-    Column("points", "starts", "", "number of starts", "count", 8),
-    Column("compared", "compared", "", "starts that are compared by their cache", "count", 9),
+    *(one for one in VALIDATE_SUMMARY if one.name in ("points", "compared")),
     Column("median_error", "median error", "", "median of |error| of concurrency, tokens or cache", "number", 9),
     Column("p90_error", "90 % within", "", "90th percentile of |error| of concurrency, tokens or cache", "number", 9),
     Column("within_30", "within 30 %", "", "fraction of the compared starts with an error of at most 30 %", "number", 8),

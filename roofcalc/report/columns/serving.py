@@ -9,7 +9,9 @@ from roofcalc.report.columns.shared import (
     GENERATION,
     INTERACTIVITY,
     KV_PER_SEQ,
+    KV_TOKENS,
     LIMITED_BY,
+    MAX_CONCURRENCY,
     MIN_INTERACTIVITY,
     NEW,
     PER_DEVICE,
@@ -51,8 +53,8 @@ MEMORY = (
     BATCH_MEMORY,
     Column("activations_gb", "activations", "GB", "activations of the engine's largest step, over all devices; 0 without an engine", "number", 4),
     Column("runtime_gb", "runtime", "GB", "the engine's context, graphs and communication buffers; 0 without an engine", "number", 4),
-    Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5),
-    Column("max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5),
+    KV_TOKENS,
+    MAX_CONCURRENCY,
 )
 
 PREFILL = (

@@ -72,6 +72,10 @@ PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "outpu
 FITS = Column("fits_memory", "fits", "", "whether the batch fits in memory", "flag", 9)
 BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "largest batch that fits in memory", "count", 7)
 WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas", "number", 2)
+KV_TOKENS = Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5)
+MAX_CONCURRENCY = Column(
+    "max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5
+)
 KV_PER_SEQ = Column("kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence, over all devices", "number", 4)
 TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generations with the row's batch in flight", "number", 5)
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
