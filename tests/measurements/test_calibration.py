@@ -8,10 +8,7 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy, notes
-from roofcalc.measurements.compare import most_likely_run
-from roofcalc.specs.dtypes import dtype
-from roofcalc.specs.record import replace
-from tools.calibrate import calibrate, kernels, runs
+from tools.calibrate import calibrate, kernels
 
 HERE = Path(__file__).parent
 
@@ -79,38 +76,3 @@ def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
     assert any(text.startswith("typical: calibrated ") for text in said)
     assert "typical: no GEMM, weight-read, decode-attention, prefill-attention, all-reduce measurements for rtx-4090; using those of l40s" in said
     assert not any("typical" in text for text in notes(on("llama-3.1-8b", "rtx-4090")))
-
-
-def test_weights_that_are_widened_or_borrowed() -> None:
-    """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
-    profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
-    plain = profile.gemm_efficiency(dtype("bf16"), "bf16")
-    assert profile.gemm_efficiency(dtype("fp16"), "fp16") == plain
-    assert profile.gemm_efficiency(dtype("fp8"), "fp8")[1] == profile.weight_read["fp8"] != plain[1]
-    assert profile.gemm_efficiency(dtype("mxfp8"), "fp8") == profile.gemm_efficiency(dtype("fp8"), "fp8")
-    assert profile.gemm_efficiency(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["4"])
-    assert profile.gemm_efficiency(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["8"])
-
-
-@pytest.mark.parametrize(
-    ("engine", "version", "expected"),
-    [
-        ("TensorRT-LLM (gptSessionBenchmark, static batch)", "0.5.0", "tensorrt-llm-0.6"),
-        ("TensorRT-LLM", "0.6.1", "tensorrt-llm-0.6"),
-        ("TensorRT-LLM", "0.7a", None),
-        ("TensorRT-LLM (PyTorch backend)", None, None),
-        ("SGLang", "0.5", None),
-        (None, "0.5", None),
-    ],
-)
-def test_releases_with_kernels_of_their_own(fitted: list[runs.FitPoint], engine: str | None, version: str | None, expected: str | None) -> None:
-    case = fitted[0].case
-    case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
-    assert case.generation == expected
-    deployment, _ = most_likely_run(case, assumptions("typical"))
-    assert deployment.profile is not None and deployment.profile.shares_kv_loads == (expected is None)
-
-
-@pytest.fixture(scope="module")
-def fitted() -> list[runs.FitPoint]:
-    return runs.fit_points(HERE / "measured.csv", calibrated.read())

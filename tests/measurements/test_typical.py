@@ -16,6 +16,7 @@ from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy
 from roofcalc.errors import RoofcalcError
+from roofcalc.measurements.compare import most_likely_run
 from roofcalc.physics import collectives, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
@@ -159,6 +160,17 @@ def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: 
     assert _seconds(deployment, found["moe.combine"], tokens) * 1e6 == pytest.approx(combine_us, rel=0.2)
 
 
+def test_weights_that_are_widened_or_borrowed() -> None:
+    """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
+    profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
+    plain = profile.gemm_efficiency(dtype("bf16"), "bf16")
+    assert profile.gemm_efficiency(dtype("fp16"), "fp16") == plain
+    assert profile.gemm_efficiency(dtype("fp8"), "fp8")[1] == profile.weight_read["fp8"] != plain[1]
+    assert profile.gemm_efficiency(dtype("mxfp8"), "fp8") == profile.gemm_efficiency(dtype("fp8"), "fp8")
+    assert profile.gemm_efficiency(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["4"])
+    assert profile.gemm_efficiency(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["8"])
+
+
 def test_memory_is_what_the_driver_shows_less_a_reserve() -> None:
     """81,559 MiB of an H100, 5 % of 80 GB kept free; 2 GB of a small one, 6 of a large one; given ones come first."""
     assert on("llama-3.1-8b", "h100-sxm", assume="typical").usable_bytes == pytest.approx(81559 * 2**20 - 4e9)
@@ -278,6 +290,25 @@ def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None
     stages = [line for line in text if line.startswith("  stage = ")]
     assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
     assert any(line.startswith("  loads = 1 + ρ·(n/m − 1) = ") for line in text)
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "expected"),
+    [
+        ("TensorRT-LLM (gptSessionBenchmark, static batch)", "0.5.0", "tensorrt-llm-0.6"),
+        ("TensorRT-LLM", "0.6.1", "tensorrt-llm-0.6"),
+        ("TensorRT-LLM", "0.7a", None),
+        ("TensorRT-LLM (PyTorch backend)", None, None),
+        ("SGLang", "0.5", None),
+        (None, "0.5", None),
+    ],
+)
+def test_releases_with_kernels_of_their_own(fitted: list[runs.FitPoint], engine: str | None, version: str | None, expected: str | None) -> None:
+    case = fitted[0].case
+    case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
+    assert case.generation == expected
+    deployment, _ = most_likely_run(case, assumptions("typical"))
+    assert deployment.profile is not None and deployment.profile.shares_kv_loads == (expected is None)
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
