@@ -60,9 +60,8 @@ def with_drafts(
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"draft: speculation is modelled on one stage, not in a pipeline of {deployment.layout.pp}; give --pp 1")
     drafting = _own_layer(model) if own_layers else drafter
-    target = replace(deployment, weights=without_layers(deployment.weights)) if own_layers else deployment
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(target, drafting) if drafting else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), beside(deployment, drafting) if drafting else None, copies))
 
 
 def beside(deployment: Deployment, drafter: Model) -> Deployment:
@@ -72,7 +71,7 @@ def beside(deployment: Deployment, drafter: Model) -> Deployment:
     return deploy(
         drafter,
         deployment.hardware,
-        weights=deployment.weights,
+        weights=without_layers(deployment.weights) if isinstance(drafter, OwnLayer) else deployment.weights,
         kv=deployment.kv.name,
         compute=deployment.compute,
         comm=comm,

@@ -52,7 +52,8 @@ def catalog_dtype(scheme: Scheme, plan: Plan, kind: str, hidden: int, wide: str)
     found = _matrices(scheme, plan, kind, hidden, wide)
     classes = {tensor: _most(cells) for tensor, cells in found.items()}
     main = next((classes[tensor] for tensor in ("attention", "state", "mlp", "experts") if tensor in classes), wide)
-    result: dict[str, Any] = {"default": main, **{tensor: dtype for tensor, dtype in classes.items() if dtype != (wide if tensor == "index" else main)}}
+    usual = {tensor: wide if tensor == "index" else main for tensor in classes}  # what a class without an entry has
+    result: dict[str, Any] = {"default": main, **{tensor: dtype for tensor, dtype in classes.items() if dtype != usual[tensor]}}
     embed, head = (scheme.of(0, ((module,),)) or wide for module in (EMBED, HEAD))
     if main != wide:
         result.update(embed=embed, head=head, router=scheme.router or wide, norm=wide)

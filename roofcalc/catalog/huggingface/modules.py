@@ -27,7 +27,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
 }
 # Types whose modules are elsewhere: Gemma 4 has its experts beside a dense network, which is our shared one.
 # DeepSeek V3.2 quantises its indexer as all else; DeepSeek V4 and others keep theirs in 16 bits.
-_OTHER_PLACES = {
+_OTHER_PLACES: dict[str, dict[str, tuple[str, ...]]] = {
     "gemma4_text": {"experts": ("experts.0", "experts", "moe.experts.0", "moe.experts"), "shared": ("mlp",)},
     "deepseek_v32": {"index": ("self_attn.indexer",)},
     "glm_moe_dsa": {"index": ("self_attn.indexer",)},
