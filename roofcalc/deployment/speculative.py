@@ -60,9 +60,8 @@ def with_drafts(
     if deployment.layout.pp > 1:
         raise RoofcalcError(f"--draft: speculative decoding is not modelled with pipeline parallelism (pp {deployment.layout.pp}); give --pp 1")
     drafting = mtp_layer_model(model) if own_layers else drafter
-    target = replace(deployment, weights=without_layers(deployment.weights)) if own_layers else deployment
     copies = min(model.mtp.heads, int(tokens)) if own_layers and model.mtp else 1
-    return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(target, drafting) if drafting else None, copies))
+    return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(deployment, drafting) if drafting else None, copies))
 
 
 def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
@@ -72,7 +71,7 @@ def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
     return deploy(
         drafter,
         deployment.hardware,
-        weights=deployment.weights,
+        weights=without_layers(deployment.weights) if isinstance(drafter, MTPLayer) else deployment.weights,
         kv=deployment.kv.name,
         compute=deployment.compute,
         comm=comm,
