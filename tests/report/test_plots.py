@@ -286,7 +286,7 @@ def test_a_plots_options_are_its_commands() -> None:
         return set(re.findall(r"--[a-z-]+", run(line).stdout.split("Examples:")[0]))
 
     for name in ("max-batch", "ops", "vote"):
-        assert flags(f"{name} --help") - flags(f"plot {name} --help") == {"--format", "--columns", "--require"}
+        assert flags(f"{name} --help") - flags(f"plot {name} --help") == {"--format", "--columns", "--require", "--unit"}
         assert flags(f"plot {name} --help") <= flags(f"{name} --help")
 
 
