@@ -51,7 +51,6 @@ LAYOUTS: dict[str, Layout] = {
     "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS)),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
     "memory": _with_case(declared.MEMORY),
-    "from": _with_case(declared.FROM),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(
         declared.FRONTIER,

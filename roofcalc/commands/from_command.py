@@ -25,6 +25,9 @@ from roofcalc.solvers import fit_advice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_SHARED = {column.name for column in columns.MEMORY}
+COLUMNS = (*columns.MEMORY, *(column for column in columns.MAX_BATCH if column.name not in _SHARED and column.name != "min_interactivity_tok_s"))
+
 
 def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batch: Numbers | None = None, **options: Unpack[Options]) -> Table:
     """Memory and the largest batch of the engine that a command line starts.
@@ -53,7 +56,7 @@ def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batc
     """
     start = parse(line)
     machines = [_machine(start, name) for name in names(hardware, "hardware")]
-    request = Request("from", columns.FROM, start.model, machines, {**start.options, **options})  # type: ignore[typeddict-item]
+    request = Request("from", COLUMNS, start.model, machines, {**start.options, **options})  # type: ignore[typeddict-item]
     _say(request, start)
     batches = batch_sizes(batch, start.batch or 1)
     for deployment, changes in request.deployments():

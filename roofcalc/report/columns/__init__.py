@@ -20,7 +20,6 @@ from roofcalc.report.columns.measurements import FIT_GROUP as FIT_GROUP
 from roofcalc.report.columns.measurements import FIT_RESIDUALS as FIT_RESIDUALS
 from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
-from roofcalc.report.columns.serving import FROM as FROM
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS

@@ -51,10 +51,6 @@ MEMORY = (
     BATCH_MEMORY,
 )
 
-# `from`: memory, then the largest batch without a least interactivity
-_NOT_REPEATED = {"min_interactivity_tok_s", *(column.name for column in MEMORY)}
-FROM = (*MEMORY, *(column for column in MAX_BATCH if column.name not in _NOT_REPEATED))
-
 PREFILL = (
     NEW,
     CACHED,
