@@ -214,8 +214,7 @@ def test_tied_embedding_is_held_once() -> None:
 def test_default_layouts() -> None:
     assert on("llama-3.1-405b", "8xh100-sxm", weights="all=fp8").layout == Layout(8, 1, 1)
     assert on("llama-3.1-405b", "16xh100-sxm").layout == Layout(8, 2, 1)
-    assert on("llama-3.1-8b", "8xl40s").layout == Layout(1, 8, 1)  # no scale-up link
-    assert on("llama-3.1-8b", "8-way-l40s").layout == Layout(8, 1, 1)  # PCIe joins all eight
+    assert on("llama-3.1-8b", "8xl40s").layout == Layout(8, 1, 1)  # PCIe joins all eight
     assert on("qwen2.5-7b", "8xh100-sxm").layout == Layout(4, 2, 1)  # 28 heads
 
 
@@ -234,14 +233,14 @@ def test_eight_h100_serve_145_users_at_thirty_tokens_per_second() -> None:
     # other prompts: 23.916 + 216 x 0.11456 = 48.66 ms per token, 20.55 tok/s; 217 users of whom each is one prompt and 1,000 tokens make
     # 217,000 / (23.916 + 217 x 0.11456) = 4,449 tok/s. 30 tok/s: 23.916 - 98.26e-3 (217 - B) + 0.11456 (B - 1) = 33.33 + 0.008 (half a
     # token's wait before the first token), so that B = 145.03
-    table = rc.interactivity("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, batch=217)
+    table = rc.interactivity("llama-3.1-70b", "8xh100-sxm", weights="all=fp8", isl=7000, osl=1000, batch=217)
     assert table["decode_tok_s"][0] == pytest.approx(41.81, abs=0.01)
     assert table["interactivity_tok_s"][0] == pytest.approx(20.55, abs=0.01)
     assert table["throughput_tok_s"][0] == pytest.approx(4449, abs=1)
     assert table["ttft_idle_ms"][0] == pytest.approx(114.56, abs=0.05)
     # 216 other prompts in 1,000 tokens: half a token's worth of them comes before the prompt
     assert table["ttft_ms"][0] == pytest.approx(114.56 * (1 + 216 / 2000), abs=0.05)
-    assert rc.max_batch("llama-3.1-70b", "8xh100-sxm", weights="fp8", isl=7000, osl=1000, interactivity=30)["max_batch"][0] == 145
+    assert rc.max_batch("llama-3.1-70b", "8xh100-sxm", weights="all=fp8", isl=7000, osl=1000, interactivity=30)["max_batch"][0] == 145
 
 
 def test_a_chunk_rides_on_a_step() -> None:

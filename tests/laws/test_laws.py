@@ -17,6 +17,7 @@ from roofcalc.solvers.max_batch import max_batch
 from roofcalc.solvers.max_context import max_context
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.record import replace
+from tests.tiers import share
 
 MODELS = ("llama-2-13b", "llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b", "qwen2.5-7b", "qwen3-32b", "mistral-7b-v0.3")
 MACHINES = ("h100-sxm", "8xh100-sxm", "16xh100-sxm", "8xmi300x", "4xh100-pcie", "8xl40s", "8-way-l40s", "dgx-b200", "2xa100-sxm-80gb", "rtx-4090")
@@ -91,16 +92,15 @@ def test_the_longest_context_is_exact(machine: str) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_presets_in_order(model: str, machine: str) -> None:
     count = lookup.hardware(machine)[0].count
-    for t, p, d in degrees(count):
+    for (t, p, d), kv in share(itertools.product(degrees(count), ("bf16", "fp8")), 3 if count > 1 else 1, model + machine):
         if lookup.model(model)[0].blocks["block"].attention.heads % t:  # type: ignore[union-attr]
             continue
-        for kv in ("bf16", "fp8"):
-            times = [
-                decode(on(model, machine, kv=kv, tp=t, pp=p, dp=d, **given), SEQS[:, None]).seconds(BATCHES)
-                for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "op"}, {"overlap": "none"})
-            ]
-            for faster, slower in itertools.pairwise(times):
-                assert (faster <= slower * (1 + 1e-12)).all(), (t, p, d, kv)
+        times = [
+            decode(on(model, machine, kv=kv, tp=t, pp=p, dp=d, **given), SEQS[:, None]).seconds(BATCHES)
+            for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "op"}, {"overlap": "none"})
+        ]
+        for faster, slower in itertools.pairwise(times):
+            assert (faster <= slower * (1 + 1e-12)).all(), (t, p, d, kv)
 
 
 @pytest.mark.parametrize("machine", MACHINES)

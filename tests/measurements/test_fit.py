@@ -24,12 +24,13 @@ def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: 
     fractions = {name: true[name] for name in ("mbu", "mfu", "link")}
     for model, layers in LAYERS.items():
         for count in counts:
-            for seq in (500, 8000):
-                for batch in (1, 16, 128, 512):
-                    step = rc.interactivity(model, f"{count}xh100-sxm", seq=seq, batch=batch, weights="all=fp8", kv="bf16", **fractions)["step_ms"][0]
-                    extra = layers * true["layer_us"] + (2 * layers * true["latency_us"] if count > 1 else 0) + true["step_us"]
-                    ms = (step + extra / 1e3) * float(np.exp(noise * random.standard_normal()))
-                    lines.append(f"{model},h100-sxm,{count},fp8,bf16,{seq},{batch},tpot_ms,{float(ms)!r}")
+            steps = rc.interactivity(
+                model, f"{count}xh100-sxm", seq=[500, 8000], batch=[1, 16, 128, 512], weights="all=fp8", kv="bf16", **fractions
+            )
+            extra = layers * true["layer_us"] + (2 * layers * true["latency_us"] if count > 1 else 0) + true["step_us"]
+            for row in steps.rows():
+                ms = (float(row["step_ms"]) + extra / 1e3) * float(np.exp(noise * random.standard_normal()))  # type: ignore[arg-type]
+                lines.append(f"{model},h100-sxm,{count},fp8,bf16,{row['seq']},{row['batch']},tpot_ms,{ms!r}")
     path = folder / "synthetic.csv"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -122,13 +123,6 @@ def test_a_fit_for_each_hardware_model_kind_and_source(tmp_path: Path) -> None:
     assert [each["l40s"][name] for name in ("hardware", "weights", "kv", "model")] == ["l40s", "all=fp8", "fp8", ""]
     assert {row["name"] for row in rows(f"fit {file} --by kind --fix mbu=0.8,mfu=0.6")} == {"dense", "moe"}
     assert {row["model"] for row in rows(f"fit {file} --by model --residuals")} == {"gpt-j-6b", "llama-2-7b", "deepseek-r1"}
-
-
-def test_the_layers_overhead_of_all_points_is_what_others_found() -> None:
-    # arXiv 2507.14397v2 finds 95–138 µs per layer on 8 H100, fits of another tool's silicon data 80–115.
-    row = rows(f"fit {MEASURED}")[0]
-    assert 80 < float(row["layer_us"]) < 138
-    assert 0.7 < float(row["mbu"]) < 0.95
 
 
 def test_the_columns_are_the_contract() -> None:

@@ -14,7 +14,7 @@ from roofcalc.commands.interactivity import interactivity
 from roofcalc.commands.prefill import prefill as first_token
 from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
-from roofcalc.deployment.deployment import Deployment, Draft, deploy, notes
+from roofcalc.deployment.deployment import Deployment, Draft, deploy
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements.compare import most_likely_run
 from roofcalc.physics import collectives, overhead
@@ -27,7 +27,7 @@ from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import decode
 from roofcalc.specs.dtypes import dtype
 from roofcalc.specs.record import replace
-from tools.calibrate import calibrate, kernels, runs
+from tools.calibrate import runs
 
 HERE = Path(__file__).parent
 BATCHES = np.array([1.0, 2, 3, 8, 17, 64, 255, 256, 1000, 4096])
@@ -158,67 +158,6 @@ def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: 
     found = {message.name: message for message in work.messages(deployment, deployment.stages[0])}
     assert _seconds(deployment, found["moe.dispatch"], tokens) * 1e6 == pytest.approx(dispatch_us, rel=0.2)
     assert _seconds(deployment, found["moe.combine"], tokens) * 1e6 == pytest.approx(combine_us, rel=0.2)
-
-
-def test_kernels_lie_within_the_scatter_that_is_stated() -> None:
-    file = calibrated.read()
-    timed = kernels.read(HERE / "kernels.csv")
-    for kind, (count, median, most) in calibrate.scattered(timed, file.devices).items():
-        stated = file.kernels[kind]
-        assert (count, median, most) == (stated[0], pytest.approx(stated[1], abs=0.002), pytest.approx(stated[2], abs=0.002)), kind
-    assert file.kernels["product"][1] < 0.05 and file.kernels["decode"][1] < 0.05
-    assert sum(one[0] for one in file.kernels.values()) > 1000
-
-
-def test_no_device_figure_is_typed_by_hand() -> None:
-    """The script finds in the measurements what the file says."""
-    found = calibrate.devices(kernels.read(HERE / "kernels.csv", calibrate.SAME), kernels.figures(HERE / "figures.csv"))
-    assert found == calibrated.read().devices
-
-
-def test_the_file_is_what_the_script_writes() -> None:
-    assert calibrate.text(calibrated.read()) == calibrated.PATH.read_text(encoding="utf-8")
-
-
-def test_every_row_has_a_source() -> None:
-    rows = [*kernels.figures(HERE / "figures.csv"), *({"source": one.source} for one in kernels.read(HERE / "kernels.csv"))]
-    assert {row["source"].split(":")[0] for row in rows} == set(kernels.SOURCES)
-    assert all(url.startswith("https://") for url in kernels.SOURCES.values())
-
-
-def test_one_kernel_by_hand() -> None:
-    """A 1 × 65,536 × 8,192 product in bf16 on an H100 (aiconfigurator: 383.37 us) reads 1,073.9 MB: 320.6 us at 3,350 GB/s."""
-    (kernel,) = [
-        one
-        for one in kernels.read(HERE / "kernels.csv")
-        if one.device == "h100-sxm" and one.dtype == "bf16" and one.kind == "product" and one.shape == {"m": 1, "n": 65536, "k": 8192}
-    ]
-    assert kernel.memory_s == pytest.approx((65536 * 8192 + 65536 + 8192) * 2 / 3350e9)
-    assert kernel.memory_s / kernel.seconds == pytest.approx(0.836, abs=0.001)
-
-
-def test_every_device_has_a_profile_or_says_whose_it_borrows() -> None:
-    file = calibrated.read()
-    for name, path in lookup.entries("hardware").items():
-        if "\ndevice:" in path.read_text(encoding="utf-8"):
-            continue
-        device = lookup.hardware(name)[0].device
-        profile = calibrated.profile(device)
-        shares = [
-            *profile.gemm.values(),
-            *profile.weight_read.values(),
-            *profile.prefill_attention.values(),
-            *(x for pair in profile.decode_attention.values() for x in pair),
-        ]
-        assert all(0 < share <= 1 for share in shares), name
-        assert profile.reserve_gb <= 6 and (profile.reserve_gb >= 2 or device.memory.capacity_gb < 20), name
-        own = file.devices.get(device.name)
-        measured = own is not None and None not in (own.weight_read, own.decode_attention, own.all_reduce, own.all_to_all)
-        assert bool(profile.fallbacks) == (not measured), name
-    said = notes(on("llama-3.1-8b", "rtx-4090", assume="typical"))
-    assert any(text.startswith("typical: calibrated ") for text in said)
-    assert "typical: no GEMM, weight-read, decode-attention, prefill-attention, all-reduce measurements for rtx-4090; using those of l40s" in said
-    assert not any("typical" in text for text in notes(on("llama-3.1-8b", "rtx-4090")))
 
 
 def test_weights_that_are_widened_or_borrowed() -> None:
@@ -389,29 +328,3 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
 @pytest.fixture(scope="module")
 def fitted() -> list[runs.FitPoint]:
     return runs.fit_points(HERE / "measured.csv", calibrated.read())
-
-
-def test_errors_are_those_that_are_published(fitted: list[runs.FitPoint]) -> None:
-    """Of the points that the figures were fitted to; and a refit without a fifth of the points foresees it as well as is said."""
-    file = calibrated.read()
-    count, median, most = runs.summary(runs.log_errors(fitted, file.run))
-    published = file.errors["none_left_out"]
-    assert count == published[0]
-    assert median == pytest.approx(published[1], abs=0.005) and most == pytest.approx(published[2], abs=0.02)
-    rest = [one for one in fitted if runs.fifth(one)]
-    left = [one for one in fitted if not runs.fifth(one)]
-    offsets = runs.fit(rest, rounds=4)
-    assert runs.summary(runs.log_errors(left, runs.run_of(offsets)))[1] <= file.errors["each_fifth_left_out"][1] + 0.06
-
-
-def test_a_fit_finds_the_figures_that_made_the_points(fitted: list[runs.FitPoint]) -> None:
-    """Points made with other figures than the priors: their errors vanish under the fit, whatever else it trades."""
-    some = [one for one in fitted if one.deployment.hardware.count == 1][:30]
-    made = runs.run_of(np.array([-1.0, 0.5, 0.5, 1.0, 0.5, 0.0, 0.0, 0.5, -0.5, 0.0]))
-    points = []
-    for one, miss in zip(some, runs.log_errors(some, made), strict=True):
-        point = one.case.point
-        value = point.value / np.exp(miss) if one.case.metric.is_time else point.value * np.exp(miss)
-        points.append(one._replace(case=replace(one.case, point=replace(point, value=float(value)))))
-    before, after = (np.abs(runs.log_errors(points, runs.run_of(x))).mean() for x in (np.zeros(len(runs.PRIORS)), runs.fit(points, rounds=5)))
-    assert after < 0.03 < before

@@ -2,9 +2,7 @@
 
 import re
 import sys
-import xml.etree.ElementTree as ET
-from collections.abc import Callable
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,131 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 import roofcalc as rc
 from roofcalc.commands.prefill import prefill
-from roofcalc.report import columns
-from roofcalc.report.plots.frame import ALONE, WITHIN, Drawn, Frame
-from roofcalc.report.plots.kinds import KINDS, drawn, plot
+from roofcalc.report.plots.kinds import KINDS, plot
 from roofcalc.report.plots.lines import lines
 from roofcalc.report.plots.margin import GAP, spread
 from roofcalc.report.plots.ops import _points, _roofs
 from roofcalc.report.plots.save import rendered
 from roofcalc.report.plots.style import look
-from roofcalc.report.table import Block, Column, Table
-from tests.process.test_process import imported
+from roofcalc.report.table import Block, Table
+from tests.report.plot_cases import H100, LLAMA_405B, TABLES, frontier, said, svg_texts, texts
 from tests.shell import LLAMA, refused, run
-
-LLAMA_405B, H100 = "llama-3.1-405b", "8xh100-sxm"
-
-
-FRONTIER = [(2, 4, 512, 10.0, 640.0), (4, 2, 128, 30.0, 480.0), (8, 1, 32, 60.0, 240.0), (8, 1, 1, 100.0, 12.5)]  # tp, pp, batch, tok/s, tok/s
-
-
-def frontier(points: list[dict[str, Any]] | None = None) -> Table:
-    """A frontier in the columns that the command line promises, its rows from slow to fast."""
-    layout = [Column(name, name, "", "", "count") for name in ("tp", "pp", "dp", "ep", "dcp")]
-    shown = (
-        *columns.CASE,
-        columns.SEQ,
-        *layout,
-        columns.BATCH,
-        columns.INTERACTIVITY,
-        columns.PER_DEVICE,
-        columns.LIMITED_BY,
-        *columns.FRONTIER_DISAGGREGATED,
-    )
-    assumed = [column for column in columns.ASSUMED if column.name not in ("tp", "pp", "dp", "ep", "dcp")]
-    table = Table("frontier", (*shown, *assumed))
-    names = ("tp", "pp", "batch", "interactivity_tok_s", "throughput_tok_s_per_device")
-    fixed = {"model": "llama-3.1-70b", "weights": "all=fp8", "kv": "bf16", "seq": 8000, "overlap": "op", "dp": 1, "ep": 1, "dcp": 1}
-    for hardware in ("8xh100-sxm", "8xh200-sxm") if points is None else ("",):
-        for row in points or [{**dict(zip(names, one, strict=True)), "hardware": hardware} for one in FRONTIER]:
-            table.blocks.append(Block(1, {**fixed, "limited_by": "bandwidth", **row}))
-    return table
-
-
-TABLES: dict[str, Callable[[], Table]] = {
-    "max-batch": lambda: rc.max_batch(LLAMA_405B, H100, weights="all=fp8"),
-    "max-batch of four": lambda: rc.max_batch([LLAMA_405B, "llama-3.1-70b"], [H100, "8xmi300x"], weights="all=fp8", interactivity=30),
-    "max-batch that is 0": lambda: rc.max_batch([LLAMA_405B, "llama-3.1-70b"], H100, interactivity=[20, 60]),
-    "max-batch of generations": lambda: rc.max_batch("llama-3.1-70b", H100, isl=[1000, 8000, 32000], osl=[200, 1000], weights="all=fp8"),
-    "max-batch over a figure": lambda: rc.max_batch(
-        "llama-3.1-70b", H100, seq=8000, weights="all=fp8", changes="hardware.memory.bandwidth_gb_s=1000:6000:500"
-    ),
-    "memory": lambda: rc.memory(LLAMA_405B, H100, weights="all=fp8", batch=32),
-    "memory of two machines": lambda: rc.memory(LLAMA_405B, [H100, "8xh200-sxm"], weights="all=fp8", batch=[1, 8, 32]),
-    "memory of three models": lambda: rc.memory(["llama-3.1-70b", "gemma-3-27b", "deepseek-v3"], "8xh200-sxm", weights="all=fp8", batch=16),
-    "memory at crowded contexts": lambda: rc.memory(LLAMA_405B, H100, weights="fp8", batch=32, seq="775,800,1000,1024,4096,7661,8000,14173,38752"),
-    "interactivity": lambda: rc.interactivity(LLAMA_405B, H100, weights="all=fp8"),
-    "interactivity of four": lambda: rc.interactivity([LLAMA_405B, "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="all=fp8", batch=32),
-    "interactivity over batch": lambda: rc.interactivity(LLAMA_405B, H100, weights="all=fp8", seq=8000, tp=[4, 8]),
-    "flops": lambda: rc.flops(LLAMA_405B, H100, weights="all=fp8", batch=128, interactivity=30),
-    "flops of models alone": lambda: rc.flops([LLAMA_405B, "falcon-mamba-7b", "gemma-3-27b"]),
-    "ops": lambda: rc.ops("deepseek-v3", "8xh200-sxm", seq=16000, batch=64),
-    "ops of four": lambda: rc.ops(["llama-3.1-70b", "deepseek-v3"], ["8xh200-sxm", "8xmi300x"], weights="all=fp8", seq=16000, batch=49),
-    "ops of a prefill": lambda: rc.ops("llama-3.1-70b", H100, weights="all=fp8", seq=8000, phase="prefill"),
-    "vote": lambda: rc.vote(LLAMA_405B, H100, weights="all=fp8", streams=[1, 5, 25], prefix="0:16k:4k", suffix=1000),
-    "vote with chances": lambda: rc.vote("llama-3.1-70b", H100, weights="all=fp8", streams=[1, 3, 5, 9, 25], prefix=2000, suffix=2000, accuracy=0.6),
-    "frontier": frontier,
-    "frontier of two machines": lambda: rc.frontier("deepseek-v3", ["8xh200-sxm", "8xmi300x"], seq=4000),
-    "frontier of generations": lambda: rc.frontier("llama-3.1-70b", H100, weights="all=fp8", kv=["bf16", "fp8"], isl=4000, osl=1000),
-}
-
-
-def texts(figure: Figure) -> list[Text]:
-    """Every text that is seen."""
-    found = [one for one in figure.findobj(Text) if isinstance(one, Text) and one.get_visible() and one.get_text().strip()]
-    ticks = {label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())}
-    return [one for one in found if one not in ticks or _is_shown(figure, one)]
-
-
-def _is_shown(figure: Figure, label: Text) -> bool:
-    """Whether a tick's number stands beside its axes, and not at a place that they do not reach."""
-    axes = next(one for one in figure.axes if label in (*one.get_xticklabels(), *one.get_yticklabels()))
-    x, y = label.get_position()
-    across = label in axes.get_xticklabels()
-    (low, high), at = (axes.get_xlim(), x) if across else (axes.get_ylim(), y)
-    return low <= at <= high
-
-
-def svg_texts(svg: bytes) -> list[str]:
-    return ["".join(one.itertext()) for one in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
-
-
-def said(table: Table) -> str:
-    return "\n".join(svg_texts(rendered(plot(table), "svg")))
-
-
-@pytest.fixture(scope="module", params=[(name, frame) for name in TABLES for frame in (ALONE, WITHIN)], ids=lambda one: f"{one[0]}-{one[1].width}")
-def chart(request: pytest.FixtureRequest) -> tuple[Frame, Drawn]:
-    name, frame = request.param
-    return frame, drawn(TABLES[name](), frame)
-
-
-def test_no_text_overlaps_another_or_leaves_the_picture(chart: tuple[Frame, Drawn]) -> None:
-    frame, (figure, words) = chart
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    boxes = [(one.get_text(), one.get_window_extent(renderer)) for one in texts(figure)]
-    assert len(boxes) > 8
-    for (text, box), (other_text, other) in combinations(boxes, 2):
-        assert not box.padded(-0.5).overlaps(other.padded(-0.5)), (text, other_text)
-    width, height = figure.get_size_inches() * figure.dpi
-    for text, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text
-    for legend in figure.legends:
-        assert not any(legend.get_window_extent(renderer).overlaps(axes.get_window_extent(renderer)) for axes in figure.axes)
-    assert (words.title in [text for text, _ in boxes]) == frame.alone
-    assert all(axes.get_window_extent(renderer).height > 60 for axes in figure.axes)
-
-
-def test_every_axis_has_its_unit(chart: tuple[Frame, Drawn]) -> None:
-    _, (figure, _) = chart
-    labelled = [text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel()) if text]
-    unitless = {"batch", "streams", "cost over\none stream", "chance of a\nright answer", "hardware.memory.bandwidth_gb_s"}
-    assert len(labelled) >= 2 and all("(" in text for text in labelled if text not in unitless), labelled
 
 
 def test_memory_draws_the_published_limits() -> None:
@@ -343,20 +228,6 @@ def test_the_users_settings_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> No
     assert matplotlib.rcParams["font.size"] == 31.0
 
 
-def test_pictures_in_every_format(tmp_path: Path) -> None:
-    line = f"plot memory {LLAMA} --batch 32 --seq 1k:64k:x4"
-    for name, begins in (("a.svg", b"<?xml"), ("a.png", b"\x89PNG\r\n"), ("a.PDF", b"%PDF")):
-        for _ in range(2):
-            result = run(f"{line} -o {tmp_path / name}")
-            assert (result.exit_code, result.stdout) == (0, "")
-        assert (tmp_path / name).read_bytes().startswith(begins)
-    first = (tmp_path / "a.svg").read_bytes()
-    assert run(f"{line} -o {tmp_path / 'b.svg'} -q").stderr == "" and (tmp_path / "b.svg").read_bytes() == first
-    assert run(f"{line} -o - -q").stdout == first.decode()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.PDF", "a.png", "a.svg", "b.svg"]
-    assert len(first) < 60_000 and b"<text" in first
-
-
 def test_notes_go_to_standard_error(tmp_path: Path) -> None:
     result = run(f"plot max-batch {LLAMA} -o {tmp_path / 'a.svg'}")
     assert result.stderr == "note: interactivity: at least 30 tok/s for each user (--interactivity)\n"
@@ -437,23 +308,6 @@ def test_spread_keeps_labels_apart_in_order_and_near(placed: list[tuple[float, f
     assert all(moved(found) <= moved(other) + 1e-6 for other in shifted)
     inside = spread(wanted, heights, 0, 400)
     assert inside[0] - heights[0] / 2 >= -1e-6
-
-
-def test_the_charts_of_the_page_on_output_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    section = (Path(__file__).parent.parent.parent / "docs" / "output.md").read_text(encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^roofcalc (.*)$", section, re.MULTILINE)
-    for line in commands:
-        assert run(line).exit_code == 0, line
-    assert len(commands) == len(list(tmp_path.iterdir())) == 8
-    (code,) = re.findall(r"In Python: `(.*?)`", section)
-    exec(code, {"rc": rc, "table": TABLES["memory"]()})
-    assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
-
-
-def test_help_needs_no_matplotlib() -> None:
-    for line in (["plot", "--help"], ["plot", "memory", "--help"], ["report", "--help"]):
-        assert "matplotlib" not in imported(*line)
 
 
 def test_a_device_without_times_still_has_its_other_figures(tmp_path: Path) -> None:
