@@ -139,7 +139,9 @@ def test_readers_that_must_be_in_time() -> None:
 
 
 def test_drafts_are_moved_with_their_target() -> None:
-    table = rc.frontier("llama-3.1-70b", "4xh100-sxm", weights="all=fp8", seq=4000, batch=[1, 16], draft=3, acceptance=0.7, draft_model="llama-3.2-1b")
+    table = rc.frontier(
+        "llama-3.1-70b", "4xh100-sxm", weights="all=fp8", seq=4000, batch=[1, 16], draft=3, acceptance=0.7, draft_model="llama-3.2-1b"
+    )
     assert set(table["pp"]) == {1}
     for row in table.rows():
         (one,) = rc.interactivity(
