@@ -4,6 +4,7 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.specs.device import Device
+from tests.each import each
 
 NAMES = [name for name, path in lookup.entries("hardware").items() if path.parent.name == "nvidia"]
 DEVICES = {name: found.device for name in NAMES if not (found := lookup.hardware(name)[0]).system}
@@ -84,7 +85,7 @@ def sixteen_bit(device: Device) -> float:
     return device.peak_tflop_s.get("bf16", device.peak_tflop_s.get("fp16", device.peak_tflop_s["fp32"]))
 
 
-@pytest.mark.parametrize(("name", "figures"), SHEETS.items())
+@each(SHEETS.items())
 def test_figures_of_the_sheets(name: str, figures: tuple[float, float, float, float | None]) -> None:
     device = DEVICES[name]
     link = device.link.gb_s if device.link else None
@@ -192,7 +193,7 @@ INT8_OVER_16_BIT = {
 }
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@each(DEVICES)
 def test_peaks_stand_in_the_usual_ratios(name: str) -> None:
     device = DEVICES[name]
     peaks, sixteen = device.peak_tflop_s, sixteen_bit(device)
@@ -213,7 +214,7 @@ def test_peaks_stand_in_the_usual_ratios(name: str) -> None:
         assert peaks["fp16_acc16"] / peaks["fp16"] == pytest.approx(2, rel=0.03)
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@each(DEVICES)
 def test_memory_is_plausible(name: str) -> None:
     device = DEVICES[name]
     assert 2 <= sixteen_bit(device) * 1e3 / device.memory.bandwidth_gb_s <= 1000
@@ -224,7 +225,7 @@ def test_memory_is_plausible(name: str) -> None:
     assert (device.best.bandwidth_gb_s or device.memory.bandwidth_gb_s) >= device.memory.bandwidth_gb_s
 
 
-@pytest.mark.parametrize("name", DEVICES)
+@each(DEVICES)
 def test_formats_are_those_of_the_generation(name: str) -> None:
     # First tensor units with: bf16 Ampere, fp8 Ada and Hopper, fp4 Blackwell; int4 left with Hopper
     family, peaks = DEVICES[name].family, DEVICES[name].peak_tflop_s

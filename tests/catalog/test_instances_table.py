@@ -8,6 +8,7 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.specs.device import Device
+from tests.each import each
 
 FOLDER = lookup.built_in("hardware")
 DEVICES = {name: found.device for name in lookup.entries("hardware") if not (found := lookup.hardware(name)[0]).system}
@@ -44,7 +45,7 @@ def test_no_row_is_given_twice() -> None:
     assert (len(table("instances.csv")), len(table("mig.csv")), len(table("pcie.csv"))) == (len(INSTANCES), len(SLICES), len(PCIE))
 
 
-@pytest.mark.parametrize("name", INSTANCES)
+@each(INSTANCES)
 def test_an_instance_is_written_as_its_provider_does_in_lower_case(name: str) -> None:
     row = INSTANCES[name]
     assert name == name.lower() and re.fullmatch(r"[a-z0-9._-]+", name)
@@ -85,7 +86,7 @@ def test_instances_by_their_sellers_pages(name: str, device: str, count: int, gb
     assert (float(row["scale_out_gb_s"]) * 8 * count if row["scale_out_gb_s"] else None) == (gbit_s and pytest.approx(gbit_s))
 
 
-@pytest.mark.parametrize("name", [name for name, row in INSTANCES.items() if row["provider"] in ("GCP", "Lambda")])
+@each([name for name, row in INSTANCES.items() if row["provider"] in ("GCP", "Lambda")])
 def test_the_count_is_what_the_name_says(name: str) -> None:
     # a2-highgpu-8g, ct5lp-hightpu-1t and gpu_4x_a6000 carry their number of devices; g2-standard-N and g4-standard-N carry vCPUs
     told = re.search(r"(?:gpu|tpu|standard)-(\d+)[gt]\b|^gpu_(\d+)x_|^v\w+-(\d+)$", name)
@@ -121,7 +122,7 @@ def test_slices_by_the_guide(device: str, profile: str, compute: float, bandwidt
     assert float(row["bandwidth_share"]) == bandwidth
 
 
-@pytest.mark.parametrize("key", SLICES)
+@each([(key,) for key in SLICES])
 def test_a_slice_is_a_part_of_its_device(key: tuple[str, str]) -> None:
     row, memory = SLICES[key], DEVICES[key[0]].memory
     told = re.fullmatch(r"(\d)g\.(\d+)gb", key[1])
@@ -145,7 +146,7 @@ def test_every_card_without_a_link_has_its_slot() -> None:
     assert cards - SLOTLESS <= set(PCIE)
 
 
-@pytest.mark.parametrize("name", PCIE)
+@each(PCIE)
 def test_slots_are_plausible(name: str) -> None:
     row, device = PCIE[name], DEVICES[name]
     assert int(row["lanes"]) in (8, 16) and row["peer_to_peer"] in ("true", "false")

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from roofcalc.catalog import file_cache, lookup, yamlfile
 from roofcalc.catalog.alias_scan import aliases
@@ -14,6 +13,7 @@ from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.device import System
 from roofcalc.specs.parameter_count import agrees, as_published
+from tests.each import each
 
 MODELS = sorted(lookup.entries("models"))
 HARDWARE = sorted(lookup.entries("hardware"))
@@ -31,7 +31,7 @@ def test_everything_promised_is_there() -> None:
     assert len(eight) >= 6
 
 
-@pytest.mark.parametrize("name", MODELS)
+@each(MODELS)
 def test_counted_parameters_equal_the_published(name: str) -> None:
     model = lookup.model(name)[0]
     assert model.published is not None and model.published.source
@@ -45,7 +45,7 @@ def test_known_differences_are_few() -> None:
     assert sum(model.known_difference is not None for model in models) <= 12
 
 
-@pytest.mark.parametrize(("kind", "name"), [("models", n) for n in MODELS] + [("hardware", n) for n in HARDWARE])
+@each([("models", n) for n in MODELS] + [("hardware", n) for n in HARDWARE])
 def test_every_entry_has_sources_that_open(kind: lookup.Kind, name: str) -> None:
     if kind == "models":
         sources = lookup.model(name)[0].sources
@@ -72,7 +72,7 @@ def near(ratio: float, *allowed: float) -> bool:
     return any(ratio == pytest.approx(one, rel=0.12) for one in allowed)
 
 
-@pytest.mark.parametrize("name", HARDWARE)
+@each(HARDWARE)
 def test_plausible_devices(name: str) -> None:
     # A thousandfold slip, a sparse peak or a duplex link falls outside
     hardware = lookup.hardware(name)[0]
@@ -98,7 +98,7 @@ def test_plausible_devices(name: str) -> None:
         assert hardware.count <= hardware.domain or hardware.scale_out_bytes_per_s is not None
 
 
-@pytest.mark.parametrize("name", HARDWARE)
+@each(HARDWARE)
 def test_plausible_links(name: str) -> None:
     # No link is far faster than the memory it reads from; the pairs of a mesh together are about all ports: twice or half is a slip
     hardware = lookup.hardware(name)[0]
@@ -139,7 +139,7 @@ def test_names_and_aliases_are_unique() -> None:
 def test_the_scan_for_aliases_reads_what_the_parser_reads() -> None:
     for kind in ("models", "hardware"):
         for path in lookup.entries(kind).values():  # type: ignore[arg-type]
-            assert aliases(path) == (yaml.safe_load(path.read_text()).get("aliases") or [])
+            assert aliases(path) == (yamlfile.load(path)[0].get("aliases") or [])
 
 
 @pytest.mark.parametrize(
@@ -267,5 +267,5 @@ UNVERIFIED = {"models": 66, "hardware": 286}
 
 @pytest.mark.parametrize("kind", UNVERIFIED)
 def test_unverified_fields_only_become_fewer(kind: lookup.Kind) -> None:
-    entries = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in lookup.entries(kind).values())
+    entries = (yamlfile.load(path)[0] for path in lookup.entries(kind).values())
     assert sum(len(entry.get("unverified") or []) for entry in entries) <= UNVERIFIED[kind]

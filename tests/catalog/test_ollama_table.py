@@ -8,6 +8,7 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.specs.parameter_count import count
+from tests.each import each
 
 TABLE = Path(__file__).parents[2] / "models" / "ollama.csv"
 HEADER = ["tag_name", "size", "model", "default", "default_quantisation", "file_gb", "source"]
@@ -84,7 +85,7 @@ LARGER = {
 SMALL = 3.5e9  # below it the tables, in a higher precision or twice, are a large part of the file
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["tag_name"] not in LARGER], ids=tag)
+@each([row for row in ROWS if row["tag_name"] not in LARGER])
 def test_the_file_is_as_large_as_the_models_weights(row: dict[str, str]) -> None:
     """A second source for which model a tag is: its listed size in that precision, within what a kind's mix allows."""
     counted = count(lookup.model(row["model"])[0])
@@ -93,7 +94,7 @@ def test_the_file_is_as_large_as_the_models_weights(row: dict[str, str]) -> None
     assert low <= float(row["file_gb"]) * 8e9 / weights <= high + (2 if weights < SMALL else 0)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["tag_name"] in LARGER], ids=tag)
+@each([row for row in ROWS if row["tag_name"] in LARGER])
 def test_a_file_with_16_bit_parts_is_between_its_kind_and_16_bits(row: dict[str, str]) -> None:
     counted = count(lookup.model(row["model"])[0])
     assert BITS[row["default_quantisation"]][0] <= float(row["file_gb"]) * 8e9 / (counted.total + counted.excluded) <= 12

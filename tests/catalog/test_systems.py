@@ -6,6 +6,7 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.specs.device import System
+from tests.each import each
 
 
 def system(name: str) -> System:
@@ -161,7 +162,7 @@ def test_network_in_all_is_the_printed(name: str, gbit_s: float) -> None:
     assert hardware.count * hardware.scale_out_bytes_per_s * 8 == pytest.approx(gbit_s * 1e9, rel=0.01)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@each(SYSTEMS)
 def test_a_system_is_one_domain_and_what_is_unverified_is_there(name: str) -> None:
     hardware = lookup.hardware(name)[0]
     found = system(name)
@@ -173,7 +174,7 @@ def test_a_system_is_one_domain_and_what_is_unverified_is_there(name: str) -> No
         assert value not in (None, ()), path
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@each(SYSTEMS)
 def test_plausible_systems(name: str) -> None:
     # GB for MB, watts for kilowatts, or a network faster than the links fall outside
     hardware = lookup.hardware(name)[0]

@@ -250,7 +250,8 @@ def commands() -> list[str]:
 
 @pytest.mark.parametrize("command", commands())
 def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "measured.csv").write_bytes((Path(__file__).parent.parent / "measurements" / "measured.csv").read_bytes())
+    head, *points = (Path(__file__).parent.parent / "measurements" / "measured.csv").read_text().splitlines()
+    (tmp_path / "measured.csv").write_text("\n".join([head, *points[::4]]) + "\n")
     (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((CONFIGS / "llama-3.1-8b.json").read_bytes())
     (tmp_path / "serving.yaml").write_bytes((Path(__file__).parent.parent / "examples" / "checks" / "serving.yaml").read_bytes())

@@ -16,6 +16,7 @@ from roofcalc.economics import cost, overtraining, reliability, rl_rollouts, vot
 from roofcalc.report.explain.formulas import evaluate, symbols
 from roofcalc.solvers import frontier
 from roofcalc.specs.formula import formulas, registered
+from tests.each import each
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +31,7 @@ import_everything()
 FORMULAS = [(key, name, text) for key, found in registered().items() for name, text in found.items()]
 
 
-@pytest.mark.parametrize(("key", "name", "text"), FORMULAS, ids=lambda one: str(one).removeprefix("roofcalc."))
+@each(FORMULAS)
 def test_a_formula_has_a_value(key: str, name: str, text: str) -> None:
     assert isinstance(evaluate(text, dict.fromkeys(symbols(text), 0.5)), float)
 

@@ -4,14 +4,13 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from roofcalc.report.explain.formulas import symbols
 from roofcalc.report.explain.memory import memory
 from roofcalc.report.explain.prefill import prefill
 from roofcalc.report.explain.step import step
 from roofcalc.specs.formula import registered
 from tests.catalogs import on
+from tests.each import each
 from tests.report.test_formulas import import_everything
 
 PAGE = Path(__file__).parents[2] / "docs" / "glossary.md"
@@ -57,7 +56,7 @@ def test_what_explain_prints_is_in_the_glossary() -> None:
     assert not of_explanations() - set(GLOSSARY)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@each(ROWS)
 def test_a_symbol_has_a_meaning_and_a_place(row: list[str]) -> None:
     symbol, meaning, _, used_in = row
     assert re.fullmatch(r"`[^\W\d]\w*`", symbol) and meaning and used_in

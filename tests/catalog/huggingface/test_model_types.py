@@ -9,6 +9,7 @@ from roofcalc.specs.model import Block, Model
 from roofcalc.specs.parameter_count import count
 from roofcalc.specs.schema import build
 from tests.catalog.huggingface.fixtures import NAMES, changed, config, model, values
+from tests.each import each
 from tests.specs.test_schema import EXACT
 from tests.specs.test_schema import model as example
 
@@ -166,7 +167,7 @@ def test_counted_parameters_round_to_the_headline(name: str, figures: tuple[floa
     assert count(model(name)).total == pytest.approx(figures[0], abs=figures[1])
 
 
-@pytest.mark.parametrize(("name", "params"), {**BUILT, **OTHERWISE}.items())
+@each({**BUILT, **OTHERWISE}.items())
 def test_counted_parameters(name: str, params: int) -> None:
     assert count(model(name)).total + LEFT_OUT.get(name, 0) == params
     if LEFT_OUT.get(name, 0) > 0:
