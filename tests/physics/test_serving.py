@@ -31,7 +31,7 @@ def test_colocated_by_hand() -> None:
     # Llama 3.1 70B in fp8 on 8 H100, 7,000 tokens in and 1,000 out, 217 in flight: a prompt occupies the machine 114.56 ms
     # (prefill alone), so that a request waits for 216 other prompts while it decodes: 41.81 tok/s becomes
     # 1/(1/41.81 + 216 x 0.11456 s / 1000) = 20.55 tok/s, and 217 users of 20.5 each make the 4,449 tok/s of the machine
-    deployment = on("llama-3.1-70b", "8xh100-sxm", weights="fp8")
+    deployment = on("llama-3.1-70b", "8xh100-sxm", weights="all=fp8")
     one = of(deployment, 7000, 1000, 217, "colocated")
     prompt = float(prefill(deployment, 7000).ttft_s)
     assert prompt == pytest.approx(0.11456, rel=1e-3)
