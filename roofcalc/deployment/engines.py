@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from roofcalc.catalog import yamlfile
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.device import MIB, Device
 from roofcalc.specs.record import Record, replace
@@ -181,6 +180,8 @@ class _File(Record):
 @lru_cache(maxsize=1)
 def _read() -> tuple[_File, dict[str, list[Rules]]]:
     """The file's figures, and each engine's releases, the newest first."""
+    from roofcalc.catalog import yamlfile  # only here: the options import this module, and `--version` should not load a YAML reader
+
     value, lines = yamlfile.load(PATH)
     listed = {engine: list(_releases(engine, entry)) for engine, entry in value.pop("engines").items()}
     return build(_File, {**value, "engines": {}}, lines, str(PATH)), listed

@@ -46,7 +46,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in names:
             (found,) = (ROOT / kind).rglob(f"{name}.yaml")
             shutil.copy(found, small / kind)
-    shutil.copy(ROOT / "hardware" / "prices.csv", small / "hardware")
+    for kind in ("models", "hardware"):
+        for file in (ROOT / kind).glob("*.csv"):
+            shutil.copy(file, small / kind)
     shutil.copy(CONFIGS / "qwen3-8b.json", work / "config.json")
     shutil.copy(small / "models" / "llama-3.1-8b.yaml", work / "mine.yaml")
     shutil.copy(ROOT / "tests" / "examples" / "checks" / "serving.yaml", work / "checks.yaml")

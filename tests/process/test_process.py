@@ -103,7 +103,7 @@ def in_terminal(columns: int, *arguments: str, **environment: str) -> str:
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_tables_fit_the_terminal(columns: int) -> None:
-    arguments = ("max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "fp8", "--seq", "775,7661")
+    arguments = ("max-batch", "llama-3.1-405b", "8xh100-sxm", "--weights", "all=fp8", "--seq", "775,7661")
     shown = re.sub("\x1b\\[[0-9;]*m", "", in_terminal(columns, *arguments, NO_COLOR="1", TERM="xterm"))
     rows = [line for line in shown.splitlines() if line.strip()]
     assert all(len(line) <= max(columns, 50) for line in rows)  # the heading line alone is 50 wide
