@@ -22,6 +22,7 @@ from roofcalc.commands.request_mix import mix as mix_of
 from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
@@ -286,7 +287,8 @@ def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
         per_s = batch * deployment.accepted / step.seconds(each)
         if need.osl is not None:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
-    limit = str(limited_by(step, most)[0]) if fast[0] < fits[0] else "capacity"
+    held = "max_seqs" if fits[0] >= memory.seqs_cap(deployment) else "capacity"
+    limit = str(limited_by(step, most)[0]) if fast[0] < fits[0] else held
     if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
     carried = float(max_load(need, deployment).most[0])

@@ -513,3 +513,10 @@ def test_what_is_not_asked_for_its_prompts_would_not_be_chosen(
     quick = list(rc.plan(model, device, **given).rows())  # type: ignore[arg-type]
     monkeypatch.setattr(select, "max_load", lambda demand, one, read, met: asked(demand, one, read))
     assert list(rc.plan(model, device, **given).rows()) == quick  # type: ignore[arg-type]
+
+
+def test_a_limit_on_sequences_is_named() -> None:
+    # 80 GB less 16.06 GB of weights hold 60 sequences of 8,000 x 131,072 bytes: 10 is less, 1,000 is more
+    for most, limit in ((10, "max_seqs"), (1000, "capacity")):
+        (row,) = rc.plan("llama-3.1-8b", "h100-sxm", seq=8000, interactivity=30, max_seqs=most).rows()
+        assert row["limited_by"] == limit
