@@ -23,7 +23,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each file is read from now on, nothing being cached yet."""
     counted: Counter[str] = Counter()
     read_text = yamlfile.read_text
-    monkeypatch.setattr(yamlfile, "read_text", lambda path, *rest: counted.update([Path(path).name]) or read_text(path, *rest))
+    monkeypatch.setattr(yamlfile, "read_text", lambda path, *given: counted.update([Path(path).name]) or read_text(path, *given))
     file_cache.clear()
     return counted
 
