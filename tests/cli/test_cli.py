@@ -9,9 +9,6 @@ from pathlib import Path
 import pytest
 
 from roofcalc import __version__
-from roofcalc.cli.commands import COMMANDS
-from roofcalc.cli.groups import GROUPS
-from tests.catalog.huggingface.fixtures import CONFIGS
 from tests.shell import LLAMA, refused, rows, run
 
 ASSUMED = "assume,overlap,network,compute,mbu,mfu,link,util,reserve_gb,capacity,kv_policy,kv_block,tp,pp,dp,ep,dcp"
@@ -242,27 +239,6 @@ def test_catalog_commands() -> None:
     for line in ("hardware list", "models list", "hardware show mi300x,dgx-h100", "models show qwen3-8b"):
         for format in ("table", "csv", "json", "md"):
             assert run(f"{line} -f {format}").exit_code == 0
-
-
-def commands() -> list[str]:
-    return [*COMMANDS, *(f"{name} {sub}" for name, group in GROUPS.items() for sub in group.commands())]
-
-
-@pytest.mark.parametrize("command", commands())
-def test_examples_in_every_help_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    head, *points = (Path(__file__).parent.parent / "measurements" / "measured.csv").read_text().splitlines()
-    (tmp_path / "measured.csv").write_text("\n".join([head, *points[::4]]) + "\n")
-    (tmp_path / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
-    (tmp_path / "Llama-3.1-8B" / "config.json").write_bytes((CONFIGS / "llama-3.1-8b.json").read_bytes())
-    (tmp_path / "serving.yaml").write_bytes((Path(__file__).parent.parent / "examples" / "checks" / "serving.yaml").read_bytes())
-    monkeypatch.chdir(tmp_path)
-    result = run(f"{command} --help")
-    assert result.exit_code == 0
-    examples = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]
-    assert examples
-    for example in examples:
-        assert example.startswith(f"roofcalc {command}")
-        assert run(example.removeprefix("roofcalc ")).exit_code == 0, example
 
 
 def test_help_groups_options_under_their_headings() -> None:

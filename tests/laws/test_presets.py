@@ -20,7 +20,7 @@ NETWORKS = ("8xh100-sxm", "16xh100-sxm", "8xmi300x", "torus-16", "dgx-b200")
 @pytest.mark.parametrize("name", catalogs.MODELS, ids=catalogs.short)
 def test_nothing_beats_the_bound(name: str) -> None:
     for machine, count in (("8xh100-sxm", None), ("16xh100-sxm", 2), ("8xmi300x", 1), ("torus-16", 1)):
-        for where in share(drawn(name, machine, count), 2 if count is None else 1, name):
+        for where in share(drawn(name, machine, count), 4 if count is None else 1, name):
             for tokens in (1, 4):
                 floor, time = (decode(on(name, machine, assume=preset, **where), SEQS, tokens).seconds(BATCHES) for preset in ("bound", "roofline"))
                 assert (floor <= time * (1 + 1e-12)).all() and (floor > 0).all() and np.isfinite(time).all(), (machine, where, tokens)

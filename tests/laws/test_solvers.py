@@ -15,6 +15,7 @@ from roofcalc.solvers.max_batch import max_batch
 from roofcalc.solvers.max_context import max_context
 from tests import catalogs
 from tests.catalogs import drawn, on
+from tests.tiers import share
 
 SEQS = np.array([1.0, 130, 8192, 8193, 70_001, 1_000_000])
 BATCHES = np.array([1.0, 7, 64, 1000])
@@ -87,6 +88,7 @@ def test_arrays_equal_loops_over_scalars(name: str) -> None:
 def test_no_figure_is_nan_or_infinite(name: str) -> None:
     draw = random.Random(f"figures of {catalogs.short(name)}")
     machine, given = draw.choice(["8xh100-sxm", "8xmi300x"]), draw.choice([*CHOICES, {"kv_policy": "reserved", "imbalance": 100.0}])
-    for command, further in ((rc.max_batch, {}), (rc.interactivity, {"batch": "1,100"}), (rc.memory, {"batch": "1,100"})):
+    questions: tuple[tuple[Any, dict[str, str]], ...] = ((rc.max_batch, {}), (rc.interactivity, {"batch": "1,100"}), (rc.memory, {"batch": "1,100"}))
+    for command, further in share(questions, 3, name):
         for row in command(name, machine, seq=[1, 10**7], **further, **given).rows():
             assert all(value == value and value not in (float("inf"), float("-inf")) for value in row.values()), row

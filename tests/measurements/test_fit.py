@@ -9,6 +9,7 @@ import pytest
 
 import roofcalc as rc
 from tests.shell import refused, rows, run
+from tests.tiers import NIGHTLY
 
 LAYERS = {"llama-3.1-8b": 32, "llama-3.1-70b": 80}  # and two all-reduces per layer where tensor parallel
 TRUE = {"mbu": 0.81, "mfu": 0.62, "link": 0.55, "latency_us": 9.0, "layer_us": 31.0, "step_us": 420.0}
@@ -48,7 +49,7 @@ def test_all_six_parameters_are_recovered(tmp_path: Path) -> None:
     assert all(row[f"{name}_error"] < 1e-4 * TRUE[name] for name in TRUE)
 
 
-@pytest.mark.parametrize("fixed", ["mbu", "mfu", "link", "latency_us", "layer_us", "step_us"])
+@pytest.mark.parametrize("fixed", TRUE if NIGHTLY else ["mbu", "latency_us"])
 def test_a_fixed_parameter_stays_and_the_others_are_recovered(tmp_path: Path, fixed: str) -> None:
     row = one_row(rc.fit(synthetic(tmp_path, TRUE), fix=f"{fixed}={TRUE[fixed]}"))
     assert {name: row[name] for name in TRUE} == pytest.approx(TRUE, rel=1e-4)

@@ -34,7 +34,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
     for count in (8, 12):
         machine = with_device_count(hardware, count)
         assert machine is not None
-        for layout in share(layouts(model, count), 9, f"{name} {way}"):
+        for layout in share(layouts(model, count), 12, f"{name} {way}"):
             deployment = with_layout(base, machine, layout)
             step = decode(deployment, seq)
             taken = sum(line.time_s for line in breakdown.lines(step, seq, batch))
@@ -43,7 +43,7 @@ def test_a_step_is_the_sum_of_its_operations(name: str, way: dict[str, object]) 
                 parts = step.resources(batch)
                 np.testing.assert_allclose(sum(parts[one] for one in RESOURCES), taken, rtol=1e-9, err_msg=str(layout))
             compared += 1
-    assert compared >= 2
+    assert compared
 
 
 def test_a_dense_model_of_one_dtype_has_one_roof_for_each_class() -> None:

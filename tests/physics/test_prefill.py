@@ -74,7 +74,7 @@ def test_operations_add_up_to_the_first_token(model: str) -> None:
     machines = (("h100-sxm", 1, 1, 1), ("8xh200-sxm", 2, 1, 4), ("16xh100-sxm", 4, 4, 1))
     overlaps = ({}, *({"overlap": one} for one in ("full", "net", "none")), {"assume": "bound"}, {"assume": "typical"}, {"network": "ideal"})
     tried = 0
-    for (machine, tp, pp, dp), given in share(itertools.product(machines, overlaps), 3, model):
+    for (machine, tp, pp, dp), given in share(itertools.product(machines, overlaps), 6, model):
         try:
             deployment = on(model, machine, tp, pp, dp, **given)
         except RoofcalcError:  # tp does not divide the heads
@@ -84,7 +84,7 @@ def test_operations_add_up_to_the_first_token(model: str) -> None:
             total = sum(line.time_s for line in lines)
             np.testing.assert_allclose(total, prefill(deployment, new, cached, batch, chunk).ttft_s, rtol=1e-9, err_msg=f"{given} {pp}")
             tried += 1
-    assert tried >= 6
+    assert tried >= 3
 
 
 def test_ops_of_a_prefill_count_layers_whole() -> None:

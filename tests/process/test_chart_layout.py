@@ -9,6 +9,7 @@ import pytest
 import roofcalc as rc
 from roofcalc.report.plots.frame import ALONE, WITHIN, Drawn, Frame
 from roofcalc.report.plots.kinds import drawn
+from tests.cli.examples import commands, draws, run_examples
 from tests.process.test_process import imported
 from tests.report.plot_cases import TABLES, texts
 from tests.shell import LLAMA, run
@@ -72,3 +73,9 @@ def test_the_charts_of_the_page_on_output_are_drawn(tmp_path: Path, monkeypatch:
 def test_help_needs_no_matplotlib() -> None:
     for line in (["plot", "--help"], ["plot", "memory", "--help"], ["report", "--help"]):
         assert "matplotlib" not in imported(*line)
+
+
+@pytest.mark.parametrize("command", [command for command in commands() if draws(command)])
+def test_examples_of_commands_that_draw_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_examples(command, tmp_path)

@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -90,3 +91,9 @@ def svg_texts(svg: bytes) -> list[str]:
 
 def said(table: Table) -> str:
     return "\n".join(svg_texts(rendered(plot(table), "svg")))
+
+
+@lru_cache
+def said_of(name: str) -> str:
+    """The text of the chart of one of TABLES."""
+    return said(TABLES[name]())

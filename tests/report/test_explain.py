@@ -17,6 +17,7 @@ from roofcalc.report.explain.render import Line, Section
 from roofcalc.report.explain.step import step
 from tests import catalogs
 from tests.catalogs import drawn, on
+from tests.tiers import NIGHTLY
 
 CHOICES: tuple[dict[str, Any], ...] = (
     *({"overlap": overlap} for overlap in ("op", "full", "net", "none")),
@@ -31,7 +32,7 @@ POINTS = [(1, 1000), (7, 3333), (64, 8_200), (300, 70_001), (3, 1_000_000)]
 
 def cases(name: str, count: int) -> Iterator[tuple[Deployment, int, int]]:
     draw = random.Random(f"working of {catalogs.short(name)}")
-    for machine in draw.sample(MACHINES, count):
+    for machine in draw.sample(MACHINES, count if NIGHTLY else 1):
         for where in drawn(name, machine, 1):
             yield (on(name, machine, **where, **draw.choice(CHOICES)), *draw.choice(POINTS))
 

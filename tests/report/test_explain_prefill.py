@@ -41,7 +41,7 @@ def reevaluated(sections: list[Section]) -> int:
 @pytest.mark.parametrize("model", KINDS)
 def test_the_working_arrives_at_the_answer(model: str) -> None:
     explained = 0
-    cases = share(itertools.product(("h100-sxm", "16xh100-sxm"), WAYS, ((1, 0, 1), (100, 10_000, 3), (9000, 0, 17))), 4, model)
+    cases = share(itertools.product(("h100-sxm", "16xh100-sxm"), WAYS, ((1, 0, 1), (100, 10_000, 3), (9000, 0, 17))), 8, model)
     for machine, given, (new, cached, batch) in cases:
         try:
             found = rc.explain("prefill", model, machine, seq=new, cached=cached, batch=batch, **given)

@@ -21,13 +21,13 @@ from roofcalc.report.plots.ops import _points, _roofs
 from roofcalc.report.plots.save import rendered
 from roofcalc.report.plots.style import look
 from roofcalc.report.table import Block, Table
-from tests.report.plot_cases import H100, LLAMA_405B, TABLES, frontier, said, svg_texts, texts
+from tests.report.plot_cases import H100, LLAMA_405B, TABLES, frontier, said, said_of, svg_texts, texts
 from tests.shell import LLAMA, refused, run
 
 
 def test_memory_draws_the_published_limits() -> None:
     # 8 x 80 GB; less 405.9 GB of fp8 weights: 234.1 GB; over 32 x 516,096 bytes per token: 14,173 tokens (as the README shows)
-    text = said(TABLES["memory"]())
+    text = said_of("memory")
     for part in (
         "What fills the memory?",
         "640 GB: memory",
@@ -43,14 +43,14 @@ def test_memory_draws_the_published_limits() -> None:
 
 
 def test_memory_names_each_machines_limits() -> None:
-    text = said(TABLES["memory of two machines"]())
+    text = said_of("memory of two machines")
     assert "640 GB: memory" in text and "1,128 GB: memory" in text  # 8 x 141 GB
     assert "batch 32: full at 14,173 tokens (8xh100-sxm); full at" in text
     assert len(plot(TABLES["memory of two machines"]()).legends[0].get_texts()) == 3  # caches are the same on both
 
 
 def test_max_batch_draws_both_limits_and_what_was_asked() -> None:
-    text = said(TABLES["max-batch"]())
+    text = said_of("max-batch")
     for part in (
         "fits the memory",
         "is fast enough",
@@ -68,7 +68,7 @@ def test_max_batch_draws_both_limits_and_what_was_asked() -> None:
     # the README's column: capacity is the limit from 2,000 tokens on
     assert any(line.tolist() == [366, 226, 113, 56, 28, 14, 7, 3] for line in drawn_lines)
     assert any(set(np.asarray(line.get_ydata(), dtype=float)) == {30.0} for line in speed.lines)
-    assert "A cross on the axis: not even one sequence." in said(TABLES["max-batch that is 0"]())
+    assert "A cross on the axis: not even one sequence." in said_of("max-batch that is 0")
 
 
 def test_flops_draws_its_limit() -> None:
@@ -85,10 +85,10 @@ def test_flops_draws_its_limit() -> None:
 
 
 def test_interactivity_names_each_batch_beside_its_line() -> None:
-    text = said(TABLES["interactivity"]()).splitlines()
+    text = said_of("interactivity").splitlines()
     assert [line for line in text if line.startswith("batch ")] == [f"batch {2**n}" for n in range(9)]
     assert "Hollow marks and thin lines: the batch does not fit the memory." in text
-    assert "batch" in said(TABLES["interactivity over batch"]()).splitlines()
+    assert "batch" in said_of("interactivity over batch").splitlines()
 
 
 def test_rooflines_are_the_data_sheets() -> None:
@@ -139,9 +139,9 @@ def test_ops_tell_the_format_of_each_operation() -> None:
 
 
 def test_vote_shows_shared_and_unshared() -> None:
-    text = said(TABLES["vote"]())
+    text = said_of("vote")
     assert {"1 stream", "5 streams", "25 streams", "prefix (tokens)"} <= set(text.splitlines()) and "Filled marks share the prefix" in text
-    chances = said(TABLES["vote with chances"]()).splitlines()
+    chances = said_of("vote with chances").splitlines()
     assert {"one is right", "most are right", "streams"} <= set(chances) and "verifier's is right" not in chances
 
 

@@ -1,8 +1,7 @@
 """Work split over executors gives the same rows, in order, without running ahead of who reads them."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,10 +10,10 @@ import roofcalc as rc
 from roofcalc.solvers.parallel import AHEAD, map_in_order
 
 
-@pytest.fixture(scope="module", params=["processes", "threads"])
-def pool(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    made = ProcessPoolExecutor(2, mp_context=get_context("spawn")) if request.param == "processes" else ThreadPoolExecutor(2)
-    with made:
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Executor]:
+    """Threads; tests/process/test_process_pool.py asks the same of processes."""
+    with ThreadPoolExecutor(2) as made:
         yield made
 
 

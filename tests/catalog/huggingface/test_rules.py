@@ -1,6 +1,7 @@
 """What a configuration means beside its plain figures: windows that are off, defaults, patterns, and what stops an import."""
 
 import copy
+import itertools
 import re
 from typing import Any
 
@@ -18,6 +19,7 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.schema import build
 from tests.catalog.huggingface.fixtures import changed, config, model, values
 from tests.catalog.huggingface.test_model_types import layers
+from tests.tiers import share
 
 
 def spans(found: Model) -> list[int | None]:
@@ -276,14 +278,13 @@ def test_any_wrong_value_is_one_clear_error_or_a_model(name: str) -> None:
     def places(found: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         return [one for key, value in found.items() for one in [(*path, key), *(places(value, (*path, key)) if isinstance(value, dict) else [])]]
 
-    for path in places(whole):
-        for wrong in (None, -1, 0, 3, "x", [], ["a"], {"a": 1}, 1.5, True, 10**30):
-            found = copy.deepcopy(whole)
-            inner = found
-            for key in path[:-1]:
-                inner = inner[key]
-            inner[path[-1]] = wrong
-            try:
-                build(Model, convert(found, "config.json", "x"), {}, "config.json")
-            except RoofcalcError as error:
-                assert all(line.startswith("config.json: ") for line in error.lines), (path, wrong, error)
+    for path, wrong in share(itertools.product(places(whole), (None, -1, 0, 3, "x", [], ["a"], {"a": 1}, 1.5, True, 10**30)), 4, name):
+        found = copy.deepcopy(whole)
+        inner = found
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = wrong
+        try:
+            build(Model, convert(found, "config.json", "x"), {}, "config.json")
+        except RoofcalcError as error:
+            assert all(line.startswith("config.json: ") for line in error.lines), (path, wrong, error)

@@ -14,7 +14,7 @@ from roofcalc.catalog import lookup
 from roofcalc.commands.report import report
 from roofcalc.report.html.svg import inline
 from roofcalc.report.html.tables import linked
-from tests.report import browser
+from tests.process import browser
 from tests.shell import LLAMA, refused, rows, run
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
