@@ -8,6 +8,7 @@ from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.speculative import with_drafts
 from roofcalc.physics.memory import weight_bytes
 from roofcalc.specs import gguf_kinds
+from tests.each import each
 
 ONE = lookup.hardware("h100-sxm")[0]
 VOCABULARY = 10e6  # a GGUF file holds its tokens and merges too: 7.8 MB of Llama 3, which matters beside a model of 1B
@@ -50,7 +51,7 @@ def difference(row: Checkpoint) -> float:
     return max(0.0, abs(found) - spare) / row.published_bytes
 
 
-@pytest.mark.parametrize("row", [row for row in SIZED if row.repo_id != BITS_FROM_SIZE], ids=name)
+@each([row for row in SIZED if row.repo_id != BITS_FROM_SIZE])
 def test_the_size_is_the_published_one(row: Checkpoint) -> None:
     allowed = 0.01 if row.format in ("gguf", "ollama") else 0.015
     if name(row) in EXCEPTIONS:

@@ -13,13 +13,14 @@ import pytest
 import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
+from tests.each import each
 from tests.shell import run
 
 with Path(__file__).with_name("spellings.csv").open(encoding="utf-8", newline="") as file:
     ROWS = list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "hardware"], ids=lambda row: row["spelling"])
+@each([row for row in ROWS if row["kind"] == "hardware"])
 def test_hardware(row: dict[str, str]) -> None:
     if row["refusal"]:
         with pytest.raises(RoofcalcError) as refused:
@@ -31,7 +32,7 @@ def test_hardware(row: dict[str, str]) -> None:
     assert lookup.hardware(found.name)[0] == found  # a printed name names the same machine
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "model"], ids=lambda row: row["spelling"])
+@each([row for row in ROWS if row["kind"] == "model"])
 def test_models(row: dict[str, str]) -> None:
     if row["refusal"]:
         with pytest.raises(RoofcalcError) as refused:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from roofcalc.economics.voting import majority_accuracy, pass_at_k, verifier_accuracy
+from tests.each import each
 
 CHANCES = (0.0, 0.1, 0.5, 0.7, 1.0)
 
@@ -23,10 +24,12 @@ def test_every_outcome_counted(p: float, n: int) -> None:
     assert majority_accuracy(p, n) == pytest.approx(won, abs=1e-14)
 
 
-@pytest.mark.parametrize("p", CHANCES)
-@pytest.mark.parametrize(("recall", "false_positive"), [(0.9, 0.2), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (0.5, 0.5), (0.0, 0.3)])
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_every_verdict_counted(p: float, n: int, recall: float, false_positive: float) -> None:
+VERDICTS = ((0.9, 0.2), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0), (0.0, 0.0), (0.5, 0.5), (0.0, 0.3))
+
+
+@each(itertools.product(CHANCES, (1, 2, 4), VERDICTS))
+def test_every_verdict_counted(p: float, n: int, rates: tuple[float, float]) -> None:
+    recall, false_positive = rates
     expected = 0.0
     for chance, way in outcomes(p, n):
         for verdict in itertools.product((True, False), repeat=n):

@@ -14,6 +14,7 @@ from roofcalc.measurements.metrics import METRICS, Work
 from roofcalc.measurements.points import Point, read
 from roofcalc.physics.memory import batch_memory
 from roofcalc.specs.record import replace
+from tests.each import each
 
 HERE = Path(__file__).parent
 FASTER_THAN_THE_BOUND: dict[str, str] = {}  # id: why the point is wrong. None is.
@@ -34,7 +35,7 @@ def comparable(file: str) -> list[Case]:
 MEASURED = comparable("measured.csv")
 
 
-@pytest.mark.parametrize("measured", MEASURED, ids=[one.point.id for one in MEASURED])
+@each(MEASURED)
 def test_a_measured_point_is_no_faster_than_the_bound_and_fits(measured: Case) -> None:
     name, found = measured.point.id, bound(measured)
     assert (measured.speed(measured.point.value) > measured.speed(found.value)) == (name in FASTER_THAN_THE_BOUND)

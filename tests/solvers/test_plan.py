@@ -501,7 +501,7 @@ def test_columns_and_lists() -> None:
     ("model", "device", "given"),
     [
         ("gpt-oss-120b", "h100-sxm", {"isl": 1000, "osl": 300, "requests_per_second": 40, "devices": 8}),
-        ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 30}),
+        ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 30, "devices": [8, 16, 24]}),
         ("llama-3.1-70b", "h100-sxm", {"isl": 4000, "osl": 1000, "requests_per_second": 4, "assume": "typical"}),
     ],
 )
