@@ -23,16 +23,18 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["ROOFCALC_NIGHTLY"] = "1"  # read by tests.catalogs and tests.fuzz when they are imported, in workers too
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of the tier that was asked for; tests that are named on the command line always run."""
-    named = [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
-    if config.getoption("--nightly") or any(PROCESS in (path, *path.parents) for path in named):
-        return
-    wanted = config.getoption("--process")
-    kept = [item for item in items if (PROCESS in item.path.parents) == wanted]
-    if dropped := [item for item in items if (PROCESS in item.path.parents) != wanted]:
-        config.hook.pytest_deselected(items=dropped)
-    items[:] = kept
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves the files of the other tier unread; tests that are named on the command line always run."""
+    if config.getoption("--nightly") or any(PROCESS in (path, *path.parents) for path in _named(config)):
+        return None
+    in_process = PROCESS in (collection_path, *collection_path.parents)
+    if not config.getoption("--process"):
+        return True if in_process else None
+    return None if in_process or collection_path in PROCESS.parents else True
+
+
+def _named(config: pytest.Config) -> list[Path]:
+    return [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
 
 
 @pytest.fixture(autouse=True)
