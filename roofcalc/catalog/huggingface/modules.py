@@ -3,6 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from roofcalc.catalog.huggingface.config import Config
 
@@ -64,6 +65,7 @@ _LEAVES: dict[str, dict[str, Naming]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def naming(kind: str, tensor: str, matrix: str) -> Naming:
     """The module names that a matrix of a class may have in models of a type; empty for a matrix that no list names by itself."""
     places = _OTHER_PLACES.get(kind, {}).get(tensor, _PLACES.get(tensor, ()))
@@ -102,18 +104,31 @@ def matcher(quant: Config, entries: list[str]) -> Test:
         else:
             whole.add(entry)
 
+    # A layer's number matters where an entry names it, or has a digit that a pattern or glob could find in it; else only its length.
+    of_any_layer = [*(pattern.pattern for pattern in patterns), *globs.get("*", ())]
+    numbered = any(re.search(r"[\d\[]", text) for text in of_any_layer)
+    named = {number for number, _ in by_layer} | set(globs)
+    known: dict[tuple[str, str], bool] = {}
+
     def matches(layer: int, module: str) -> bool:
+        number = str(layer)
+        key = (number if numbered or number in named else "n" * len(number), module)
+        if key not in known:
+            known[key] = lists(number, module)
+        return known[key]
+
+    def lists(layer: str, module: str) -> bool:
         if module in (HEAD, EMBED):
             full = _HEADS if module == HEAD else _EMBEDS
             return bool(whole & set(full)) or any(_full(name, "*", globs, patterns) for name in full)
         steps = module.split(".")
         heads = [".".join(steps[:n]) for n in range(len(steps) + 1)]
-        if any((str(layer), head) in by_layer or ("*", head) in by_layer for head in heads):
+        if any((layer, head) in by_layer or ("*", head) in by_layer for head in heads):
             return True
         inner = {".".join(steps[a:b]) for a in range(len(steps)) for b in range(a + 1, len(steps) + 1)}
         if inner & whole:
             return True
-        return any(_full(f"{prefix}.{layer}.{module}", str(layer), globs, patterns) for prefix in _PREFIXES if globs or patterns)
+        return any(_full(f"{prefix}.{layer}.{module}", layer, globs, patterns) for prefix in _PREFIXES if globs or patterns)
 
     return matches
 
