@@ -259,7 +259,7 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
     ("model", "device", "given"),
     [
         ("gpt-oss-120b", "h100-sxm", {"isl": 1000, "osl": 300, "requests_per_second": 40, "devices": 8}),
-        ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 30, "devices": [8, 16, 24]}),
+        ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 10, "devices": 16, "dcp": 1}),
         ("llama-3.1-70b", "h100-sxm", {"isl": 4000, "osl": 1000, "requests_per_second": 4, "assume": "typical"}),
     ],
 )
