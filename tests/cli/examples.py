@@ -29,7 +29,7 @@ def run_examples(command: str, folder: Path) -> None:
         One ends with another exit code than 0, or there is none.
     """
     head, *points = (TESTS / "measurements" / "measured.csv").read_text().splitlines()
-    (folder / "measured.csv").write_text("\n".join([head, *points[::4]]) + "\n")
+    (folder / "measured.csv").write_text("\n".join([head, *points[::8]]) + "\n")
     (folder / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (folder / "Llama-3.1-8B" / "config.json").write_bytes((CONFIGS / "llama-3.1-8b.json").read_bytes())
     (folder / "serving.yaml").write_bytes((TESTS / "examples" / "checks" / "serving.yaml").read_bytes())

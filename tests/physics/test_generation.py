@@ -35,7 +35,7 @@ def is_chunked(deployment: Deployment) -> bool:
 def test_the_mean_step_is_the_mean_of_all_steps(model: str, drafts: int) -> None:
     layouts = [(machine, pp) for machine, pp in LAYOUTS if pp == 1 or not drafts]
     ways = ({}, {"overlap": "none"}, {"overlap": "full"}, {"overlap": "net"}, {"assume": "bound"})
-    for (machine, pp), given in share(itertools.product(layouts, ways), 4, model):
+    for (machine, pp), given in share(itertools.product(layouts, ways), 6, model):
         try:
             deployment = on(model, machine, pp=pp, **given)
         except RoofcalcError:  # the heads do not divide

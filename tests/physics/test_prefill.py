@@ -55,7 +55,7 @@ def on(model: str | Model, hardware: str, tp: int | None = None, pp: int | None 
 )
 def test_the_engine_equals_the_loops(model: str, machine: str, t: int, p: int, d: int) -> None:
     deployment = on(model, machine, t, p, d)
-    for batch, new, cached in itertools.product((1, 9), (1, 5, 140), (0, 7, 300)):
+    for batch, new, cached in share(itertools.product((1, 9), (1, 5, 140), (0, 7, 300)), 3, f"{model} {machine} {t} {p}"):
         expected = ttft_seconds(deployment.model, deployment.hardware, t, p, d, batch, new, cached, deployment.layout.ep > 1)
         assert prefill(deployment, new, cached, batch).ttft_s == pytest.approx(expected, rel=1e-9), (batch, new, cached)
 
@@ -173,7 +173,7 @@ def test_a_prefill_of_one_token_is_a_decode_step(model: str) -> None:
 def test_presets_in_order(model: str) -> None:
     new, cached = np.array([1.0, 17, 1000, 40_000])[:, None, None], np.array([0.0, 1, 5000, 100_000])[:, None]
     batch = np.array([1.0, 2, 3, 8, 33])
-    for (machine, tp, pp, dp), chunk in share(itertools.product((*LAYOUTS, ("16xh100-sxm", 4, 4, 1)), (None, 900.0)), 2, model):
+    for (machine, tp, pp, dp), chunk in share(itertools.product((*LAYOUTS, ("16xh100-sxm", 4, 4, 1)), (None, 900.0)), 4, model):
         found = []
         for given in ({"assume": "bound"}, {"overlap": "full"}, {"overlap": "net"}, {"overlap": "op"}, {"overlap": "none"}):
             try:
