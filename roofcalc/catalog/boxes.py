@@ -116,10 +116,10 @@ def over_pcie(hardware: Hardware, box: int) -> tuple[Hardware, str]:
     found = slot(device.name)
     link = Link(found.gb_s, box, kind=f"PCIe {found.generation}.0 x{found.lanes}")
     how = "peer to peer" if found.peer_to_peer else "through the host's memory, no peer-to-peer"
-    taken = "" if found.known else ", taken for want of a source"
+    taken = "" if found.known else ", assumed for lack of a source"
     own = hardware.link
     why = f"its {own.kind or 'link'} joins {own.domain}" if own else "no scale-up link"
-    note = f"{device.name}: {why}; devices of a box meet over {link.kind}, {link.gb_s:.3g} GB/s per direction, {how}{taken}"
+    note = f"{device.name}: {why}; devices of a box communicate over {link.kind}, {link.gb_s:.3g} GB/s per direction, {how}{taken}"
     return replace(hardware, link=link), note
 
 
@@ -127,7 +127,8 @@ def networked(hardware: Hardware, box: int, node_gb_s: float = NETWORK_GB_S) -> 
     """Boxes of `box` devices over their network; where none is given, over one adapter per node that the devices share."""
     if hardware.scale_out_bytes_per_s is not None:
         return hardware, []
-    note = f"{hardware.device.name}: no network given; nodes of {box} meet over {node_gb_s:g} GB/s each (--set hardware.scale_out_gb_s=… per device)"
+    speed = f"{node_gb_s:g} GB/s each (--set hardware.scale_out_gb_s=… per device)"
+    note = f"{hardware.device.name}: no network given; nodes of {box} communicate over {speed}"
     return replace(hardware, scale_out_bytes_per_s=node_gb_s * 1e9 / box), [note]
 
 

@@ -204,7 +204,7 @@ def entry(kind: Kind, entry_file: EntryFile) -> Entry:
     files = [_parsed(entry_file)]
     while (name := files[-1].values.get("like")) is not None:
         if not isinstance(name, str) or len(files) > _MAX_LIKE:
-            raise RoofcalcError(f"{files[-1].lines[('like',)]}: like: expected the name of another entry, without a circle")
+            raise RoofcalcError(f"{files[-1].lines[('like',)]}: like: expected the name of another entry, without a cycle")
         entry_file = _other(kind, name, entry_file)
         files.append(_parsed(entry_file))
     return _combined(*files)

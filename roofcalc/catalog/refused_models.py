@@ -34,10 +34,10 @@ _VISION = re.compile(
 _KINDS = (
     (_RERANKER, "an encoder", "rerankers that are decoders: qwen3-reranker-0.6b, qwen3-reranker-4b, qwen3-reranker-8b"),
     (_EMBEDDING, "an encoder", "embedding models that are decoders: qwen3-embedding-0.6b, qwen3-embedding-4b, qwen3-embedding-8b"),
-    (_SPEECH, "a speech model of an encoder and a small decoder", "decoders that hear: qwen2.5-omni-7b, qwen3-omni-30b-a3b, phi-4-multimodal"),
-    (_SEQ2SEQ, "an encoder with a decoder that reads it", "decoders of the same size, such as llama-3.2-1b or qwen3-8b"),
+    (_SPEECH, "a speech encoder with a small decoder", "decoders with audio input: qwen2.5-omni-7b, qwen3-omni-30b-a3b, phi-4-multimodal"),
+    (_SEQ2SEQ, "an encoder-decoder model", "decoders of the same size, such as llama-3.2-1b or qwen3-8b"),
     (_PICTURES, "a diffusion model", "language models alone (`roofcalc models list`)"),
-    (_VISION, "a vision encoder", "decoders that see: qwen2.5-vl-7b, gemma-3-12b, llama-3.2-11b-vision"),
+    (_VISION, "a vision encoder", "decoders with vision: qwen2.5-vl-7b, gemma-3-12b, llama-3.2-11b-vision"),
 )
 
 

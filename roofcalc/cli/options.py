@@ -66,7 +66,7 @@ TTFT_PERCENTILE = Option(
     "ttft_percentile",
     "--ttft-percentile",
     WORKLOAD,
-    "Percentile of the time to first token that --ttft limits, of requests that come at random times; with --requests-per-second.",
+    "Percentile of the time to first token that --ttft limits, for requests that arrive at random times; with --requests-per-second.",
     "the mean",
     metavar="50|90|95|99",
 )

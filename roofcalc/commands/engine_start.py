@@ -68,7 +68,7 @@ def parse(line: str) -> Start:
     found = [(match.start(), -match.end(), engine, match) for engine, start in _STARTS if (match := start.search(text))]
     if not found:
         raise RoofcalcError(
-            f"from: {text[:60]!r} starts no engine that is known; expected `vllm serve MODEL …`, `python -m sglang.launch_server …`, "
+            f"from: {text[:60]!r} does not start a known engine; expected `vllm serve MODEL …`, `python -m sglang.launch_server …`, "
             "`trtllm-serve MODEL …` or `llama-server -m FILE …`, in quotes"
         )
     _, _, engine, match = min(found)

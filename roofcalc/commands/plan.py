@@ -183,7 +183,7 @@ def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, r
     if percent not in PERCENTILES:
         raise invalid_choice("--ttft-percentile", f"{percent:g}", [f"{one:g}" for one in PERCENTILES])
     if ttft is None or rate is None:
-        raise RoofcalcError("--ttft-percentile: give --ttft and --requests-per-second too; it is of requests that come at random times")
+        raise RoofcalcError("--ttft-percentile: give --ttft and --requests-per-second too; it applies to requests that arrive at random times")
     if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
         raise RoofcalcError("--ttft-percentile: only known where prompts queue before decode steps: not in bound, and with --prefill colocated")
     return percent
@@ -349,5 +349,5 @@ def _first_token(request: Request, plan: Plan, step: Timed, most: NDArray[Any], 
         mean, late = first_token.ttft_s(need, waiting, rate), first_token.ttft_s(need, waiting, rate, 95.0)
     if busy[0] > BUSY:
         where = f"{plan.deployment.model.name} on {plan.deployment.hardware.name}"
-        request.note(f"{where}: replicas are {busy[0] * 100:.0f} % busy; a short burst of requests makes the others wait long")
+        request.note(f"{where}: replicas are {busy[0] * 100:.0f} % busy; short bursts of requests cause long waits")
     return FirstToken(mean, late, busy, possible)

@@ -80,7 +80,7 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
 def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
     if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
-        request.note("interactivity: counts the prompts of other requests (--prefill); decode_tok_s is that of decode steps alone")
+        request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
     if request.assumptions.prefill == "separate":
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
 

@@ -128,7 +128,7 @@ class GQA(AttentionSpec):
         return max(1, tp // self.kv_heads)
 
     def describe_copies(self, tp: int, copies: int) -> str:
-        return f"{self.kv_heads} KV heads on {tp} tensor ranks: each is held {copies} times"
+        return f"{self.kv_heads} KV heads on {tp} tensor ranks: each is stored {copies} times"
 
     def entry_elements(self, tp: int = 1) -> int:
         """Elements to which a token's keys and values are projected on one of `tp` tensor ranks."""
@@ -227,7 +227,7 @@ class MLA(AttentionSpec):
         return tp
 
     def describe_copies(self, tp: int, copies: int) -> str:
-        return f"the latent cache is whole on each tensor rank: held {copies} times"
+        return f"the latent cache is replicated on each tensor rank: stored {copies} times"
 
     def symbols(self, tp: int) -> dict[str, float]:
         dims = {"r_kv": self.kv_rank, "d_nope": self.nope_dim, "d_rope": self.rope_dim, "d_v": self.v_dim}
@@ -304,7 +304,7 @@ class Pooled(AttentionSpec):
         return tp
 
     def describe_copies(self, tp: int, copies: int) -> str:
-        return f"the pooled cache is whole on each tensor rank: held {copies} times"
+        return f"the pooled cache is replicated on each tensor rank: stored {copies} times"
 
     def kv_elements_per_token(self) -> int:
         """One entry per `ratio` tokens, rounded down; 0 where there is only the window."""

@@ -62,7 +62,7 @@ class AttentionSpec(Record):
 
     def describe_copies(self, tp: int, copies: int) -> str:
         """Note for the user where `copies` of `tp` tensor ranks hold the same entries."""
-        return f"the KV cache is replicated over {tp} tensor ranks: each entry is held {copies} times"
+        return f"the KV cache is replicated over {tp} tensor ranks: each entry is stored {copies} times"
 
     def warnings(self, context: int) -> Iterator[tuple[str, str]]:
         """Values that are valid but doubtful in a model of `context` tokens, as (field, sentence); shown by `models check`."""

@@ -93,7 +93,7 @@ def test_defaults_are_said() -> None:
     [
         ("max-batch llama-3.1-8b a100-sxm-80gb --weights all=fp8 --seq 1k", "a100-sxm-80gb has no fp8 peak: GEMMs with fp8 weights compute in bf16"),
         ("max-batch llama-3.1-8b a100-sxm-80gb --kv fp8 --seq 1k", "attention over the fp8 cache computes in bf16"),
-        ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is held 2 times"),
+        ("max-batch llama-3.1-70b 16xh100-sxm --tp 16 --seq 1k", "8 KV heads on 16 tensor ranks: each is stored 2 times"),
         ("max-batch llama-2-7b h100-sxm --seq 8k", "context exceeds the model's maximum of 4096 tokens"),
         ("max-batch llama-2-7b h100 --seq 1k", "'h100' is an alias of h100-sxm"),
         (

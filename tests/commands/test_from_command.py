@@ -70,7 +70,7 @@ def test_what_matters_and_is_not_calculated_is_said() -> None:
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ("from 'uvicorn app:app' h100", "starts no engine that is known"),
+        ("from 'uvicorn app:app' h100", "does not start a known engine"),
         ("from 'vllm serve --tensor-parallel-size 2' h100", "names no model"),
         ("from 'vllm serve llama-3.1-8b --tensor-parallel-size two' h100", "--tensor-parallel-size 'two': expected a whole number"),
         ("from 'vllm serve llama-3.1-8b --max-model-len' h100", "--max-model-len needs a value"),

@@ -231,7 +231,7 @@ def test_generations_beyond_the_model_say_so() -> None:
 
 def test_a_note_says_that_prompts_of_others_count() -> None:
     def said(**given: object) -> int:
-        return sum("counts the prompts of other requests" in note for note in rc.interactivity("llama-3.1-8b", "h100-sxm", batch=8, **given).notes)
+        return sum("includes the prefill of other requests" in note for note in rc.interactivity("llama-3.1-8b", "h100-sxm", batch=8, **given).notes)
 
     generations: dict[str, object] = {"isl": [1000, 2000], "osl": 500}
     assert said(**generations) == 1

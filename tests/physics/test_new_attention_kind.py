@@ -140,7 +140,7 @@ def test_memory_of_more_ranks_than_pairs() -> None:
     # four ranks, two pairs: each rank holds one pair, 128 bytes a token and layer, and each pair is held twice
     table = rc.memory("toy", "4xtoy-device", seq=1000, batch=1, tp=4)
     assert table["kv_gb"].tolist() == pytest.approx([4 * 2 * 1000 * 128e-9])
-    assert any("replicated over 4 tensor ranks: each entry is held 2 times" in note for note in table.notes)
+    assert any("replicated over 4 tensor ranks: each entry is stored 2 times" in note for note in table.notes)
     striped = rc.memory("toy", "4xtoy-device", seq=1000, batch=1, tp=4, dcp=2)
     assert striped["kv_gb"].tolist() == pytest.approx([2 * 2 * 1000 * 128e-9])
     with pytest.raises(rc.RoofcalcError, match="stored 2 times; possible: 1, 2"):

@@ -75,7 +75,7 @@ def test_flops_draws_its_limit() -> None:
     table = TABLES["flops"]()
     (limit,) = set(table["flop_limited_seq"])
     text = said(table)
-    assert f"FLOP limit at {int(limit):,} tokens" in text and "FLOPs of one token (GFLOP)" in text and "Upright lines" in text
+    assert f"FLOP limit at {int(limit):,} tokens" in text and "FLOPs of one token (GFLOP)" in text and "Vertical lines" in text
     assert "attention" in text and "products by weights" in text and "batch 128, at least 30 tok/s/user" in text
     upright = [line for line in plot(table).axes[0].lines if list(line.get_xdata()) == [limit, limit]]  # type: ignore[arg-type]
     assert len(upright) == 1
@@ -87,7 +87,7 @@ def test_flops_draws_its_limit() -> None:
 def test_interactivity_names_each_batch_beside_its_line() -> None:
     text = said_of("interactivity").splitlines()
     assert [line for line in text if line.startswith("batch ")] == [f"batch {2**n}" for n in range(9)]
-    assert "Hollow marks and thin lines: the batch does not fit the memory." in text
+    assert "Hollow marks and thin lines: the batch does not fit in memory." in text
     assert "batch" in said_of("interactivity over batch").splitlines()
 
 
@@ -96,16 +96,16 @@ def test_rooflines_are_the_data_sheets() -> None:
     text = said(rc.ops(LLAMA_405B, H100, weights="all=fp8", seq=8000, batch=32))
     for part in ("fp8: 1,979 TFLOP/s", "bf16: 989.4 TFLOP/s", "3.35 TB/s", "intensity (FLOP per byte of memory traffic)", "attention: 23.9%"):
         assert part in text
-    assert "attained by one device (TFLOP/s)" in text and "The network, which has no mark, takes 3.2%." in text
+    assert "attained by one device (TFLOP/s)" in text and "The network, which has no mark, accounts for 3.2%." in text
 
 
 def test_what_has_no_mark_and_roofs_that_are_calibrated() -> None:
     table = rc.ops(LLAMA_405B, H100, weights="all=fp8", seq=8000, batch=32, assume="typical")
     marked = sum(point.share for point in _points(0, list(table.rows())))
     text = " ".join(said(table).splitlines())
-    network, overhead = (float(re.findall(rf"The {what}, which has no mark, takes ([\d.]+)%", text)[0]) for what in ("network", "overhead"))
+    network, overhead = (float(re.findall(rf"The {what}, which has no mark, accounts for ([\d.]+)%", text)[0]) for what in ("network", "overhead"))
     assert 100 * marked + network + overhead == pytest.approx(100, abs=0.2)
-    assert "Roofs are those that the preset takes for reached." in text and "3.35 TB/s" not in text
+    assert "Roofs include the efficiencies of the preset." in text and "3.35 TB/s" not in text
 
 
 @pytest.mark.parametrize("overlap", ["op", "none", "full", "net"])
@@ -174,7 +174,7 @@ def test_a_curve_may_look_through_sizes_and_precisions() -> None:
     pools = plot(frontier([{**row, "prefill_devices": 8} for row in racks]))
     assert [len(np.asarray(line.get_xdata())) for line in pools.axes[0].lines] == [3]
     text = "\n".join(svg_texts(rendered(pools, "svg")))
-    assert "several sizes of gb200-nvl72" in text and "One pool reads prompts, another decodes" in text
+    assert "several sizes of gb200-nvl72" in text and "Separate prefill and decode pools" in text
     slower = [
         *rows,
         {**rows[0], "interactivity_tok_s": 4.0},

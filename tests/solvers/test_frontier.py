@@ -187,7 +187,7 @@ def test_columns_are_the_contract() -> None:
 
 def test_devices_without_a_link_are_joined_over_pcie() -> None:
     assert {row["hardware"] for row in rows("frontier llama-3.2-1b rtx-4090 --devices 1,2 --all --seq 1k")} == {"1xrtx-4090", "2xrtx-4090"}
-    assert "meet over PCIe 4.0 x16, 15.8 GB/s" in run("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k").stderr
+    assert "communicate over PCIe 4.0 x16, 15.8 GB/s" in run("frontier llama-3.2-1b rtx-4090 --devices 2 --seq 1k").stderr
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def remarks(record: Any) -> Iterator[Figure]:
 def caveats(record: Any) -> Iterator[Figure]:
     """Caveats of an entry: announced products, fields without a source, unusual values."""
     if record.announced:
-        yield Figure("announced", "the maker's plans, not yet measured")
+        yield Figure("announced", "vendor projections, not yet measured")
     if record.unverified:
         yield Figure("not seen at a source", ", ".join(record.unverified))
     for field, reason in getattr(record, "unusual", {}).items():

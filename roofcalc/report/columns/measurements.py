@@ -72,7 +72,7 @@ VALIDATE_MEMORY = (
     Column("basis", "basis", "", "memory: cache calculated from the device's memory; cache: the logged cache, where no device is named", "text", 6),
     Column("fits", "fits", "", "whether it fits by the calculation", "flag", 9),
     Column("started", "started", "", "whether the engine started", "flag", 9),
-    Column("cause", "cause", "", "reason for the difference, where it can be told", "text", 7),
+    Column("cause", "cause", "", "reason for the difference, where it is known", "text", 7),
     *(one for one in VALIDATE if one.name in ("why_not", "source")),
 )
 VALIDATE_MEMORY_SUMMARY = (
@@ -96,7 +96,7 @@ _FITTED = (
     Column("mbu", "mbu", "", "achieved fraction of memory bandwidth", "number", 9),
     Column("mfu", "mfu", "", "achieved fraction of peak FLOP/s", "number", 9),
     Column("link", "link", "", "achieved fraction of link bandwidth", "number", 8),
-    Column("latency_us", "latency", "us", "latency per collective, besides the time of its bytes", "number", 8),
+    Column("latency_us", "latency", "us", "latency per collective, in addition to the time of its bytes", "number", 8),
     Column("layer_us", "layer", "us", "fixed overhead per layer", "number", 8),
     Column("step_us", "step", "us", "fixed overhead per step and pipeline stage", "number", 8),
 )

@@ -58,13 +58,13 @@ WHERE_GIVEN = (
 
 DEGREES = tuple(column._replace(keep=8, role="result") for column in ASSUMED if column.name in ("tp", "pp", "dp", "ep", "dcp"))
 
-SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's KV cache, with the one being generated", "count", 9)
+SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's KV cache, including the one being generated", "count", 9)
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
 LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network) or requirement", "text", 9)
 INTERACTIVITY = Column(
-    "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; of generations while others send prompts too", "number", 8
+    "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )
 STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
 THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens per second of the whole system", "number", 5)
@@ -86,5 +86,5 @@ GENERATION = (
     TTFT,
     Column("requests_per_s", "requests", "1/s", "requests completed per second by the whole system, their prefill included", "number", 5),
     Column("ttft_idle_ms", "idle first token", "ms", "time to first token of a prompt on an idle system", "number", 3),
-    Column("decode_tok_s", "decode alone", "tok/s/user", "decode speed per user without anybody else's prompts", "number", 4),
+    Column("decode_tok_s", "decode alone", "tok/s/user", "decode speed per user without the prefill of other requests", "number", 4),
 )

@@ -52,7 +52,7 @@ def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Sec
         words = "sequences: the weights do not fit" if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
-        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences keep nothing")))], float("inf")
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences store no cache")))], float("inf")
     fits = work(batch_memory, "batch_memory", letters)
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
 

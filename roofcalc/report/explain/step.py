@@ -307,7 +307,7 @@ def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section
     if paced:
         formula = "T_step, B ≥ p"
         worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
-        sections.append(Section("Pipeline", (line(worked, "s"),), "at least as many sequences as stages: the slowest stage sets the pace"))
+        sections.append(Section("Pipeline", (line(worked, "s"),), "at least as many sequences as stages: the slowest stage is the limit"))
         return sections, worked.value
     terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
     sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))

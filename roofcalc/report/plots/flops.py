@@ -47,7 +47,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
             axes.plot(found.each[0].x, np.where(y > 0, y, np.nan), color=QUIET, linestyle=dashes, linewidth=1.5)
             if np.isfinite(y[-1]) and y[-1] > 0:
                 labels.append(label(axes, float(y[-1]), text, QUIET, frame.text * 0.9))
-    signs = ["Upright lines: the context at which FLOPs alone take the whole step."] if near else []
+    signs = ["Vertical lines: the context at which FLOPs alone take the whole step."] if near else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
 
 

@@ -40,9 +40,9 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         axes.plot([_number(row, X) for row in curve], [_number(row, Y) for row in curve], **look(place))
         tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.text * 0.8) for row in _ends_first(curve, len(curves) <= FEW)]
     keys = [Line2D([], [], label=text, **look(place)) for place, text in enumerate(labels) if text]
-    sign = "A mark is a layout and its batch; a line joins those that no other betters in both."
+    sign = "A mark is a layout and its batch; a line connects the Pareto-optimal ones."
     if curves[0][0].get("prefill_devices") is not None:
-        sign = "One pool reads prompts, another decodes: a device is one of both, layout and batch are of the one that decodes. " + sign
+        sign = "Separate prefill and decode pools: throughput per device of both; layout and batch of the decode pool. " + sign
     shared += f", several sizes of {', '.join(sizes)}" if sizes else ""
     return closed(figure, frame, words(table, title, shared, sign), keys, tags=tags)
 

@@ -41,9 +41,9 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         elif line.label and not beside:
             keys.append(Line2D([], [], label=line.label, **style))
     fitting = {bool(one) for line in found.each for one in line.holds("fits_memory")}
-    signs = ["Hollow marks and thin lines: the batch does not fit the memory."] if False in fitting else []
+    signs = ["Hollow marks and thin lines: the batch does not fit in memory."] if False in fitting else []
     without = [line.label or "this hardware" for line in found.each if not np.isfinite(line.y("interactivity_tok_s")).any()]
-    signs += [f"No peak to compute at, so no times: {', '.join(without)}."] if without else []
+    signs += [f"No peak FLOP/s in the catalog, so no times: {', '.join(without)}."] if without else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
 
 

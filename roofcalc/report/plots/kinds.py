@@ -46,7 +46,7 @@ KINDS: dict[str, Kind] = {
         "llama-3.1-405b 8xh100-sxm --weights fp8 --batch 128 --interactivity 30",
     ),
     "ops": Kind(
-        "Which roof holds each operation down?",
+        "Which roof limits each operation?",
         "roofcalc.report.plots.ops",
         "deepseek-v3 8xh200-sxm --seq 16k --batch 64",
     ),
@@ -56,7 +56,7 @@ KINDS: dict[str, Kind] = {
         "llama-3.1-405b 8xh100-sxm --weights fp8 --streams 1,5,25 --prefix 0:16k:2k --suffix 1k",
     ),
     "frontier": Kind(
-        "How much throughput does speed for each user cost?",
+        "How much throughput does speed per user cost?",
         "roofcalc.report.plots.frontier",
         "llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --seq 8k",
     ),

@@ -69,6 +69,6 @@ def _drawn(batch: Axes, speed: Axes, line: Line, place: int) -> None:
 
 def _signs(each: tuple[Line, ...]) -> list[str]:
     found = {row["limited_by"] in BY_MEMORY for line in each for row in line.rows if row["max_batch"]}
-    signs = {True: "Filled marks: memory is the limit.", False: "Hollow marks: time is the limit."}
+    signs = {True: "Filled marks: memory is the limit.", False: "Hollow marks: speed is the limit."}
     cross = ["A cross on the axis: not even one sequence."] if any(row["max_batch"] == 0 for line in each for row in line.rows) else []
     return [signs[one] for one in sorted(found, reverse=True)] + cross

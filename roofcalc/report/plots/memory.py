@@ -48,9 +48,8 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         if found.axis.name == "seq":
             texts += [_full(axes, line, style["color"], _apart(line, alike)) for line in alike]
         keys.append(Line2D([], [], label=": ".join((texts[0], "; ".join(texts[1:]))) if texts[1:] else texts[0], **style))
-    signs = (
-        ["Filled marks fit the memory, hollow ones do not; a ring: full."] if any(not line.holds("fits_memory").all() for line in found.each) else []
-    )
+    has_hollow = any(not line.holds("fits_memory").all() for line in found.each)
+    signs = ["Filled marks fit in memory, hollow ones do not; a ring: memory full."] if has_hollow else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
 
 
@@ -102,5 +101,5 @@ def _full(axes: Axes, line: Line, colour: str, whose: str) -> str:
         axes.plot([context, context], [axes.get_ylim()[0], left], color=colour, linewidth=1.1, linestyle=(0, (1, 2)))
         axes.plot([context], [left], marker="o", markersize=10, markerfacecolor="none", markeredgecolor=colour, linestyle="none")
     reached = f"full at {format_cell(int(context))} tokens" if math.isfinite(context) and context > 0 else ""
-    text = reached or ("no room beside the weights" if context == 0 else "never full")
+    text = reached or ("weights leave no room" if context == 0 else "never full")
     return f"{text} ({whose})" if whose else text

@@ -77,9 +77,9 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     for what in ("network", "overhead"):
         unmarked = [sum(_figure(row, "share") for row in rows if row["limited_by"] == what) for _, rows in found]
         if any(unmarked):
-            signs.append(f"The {what}, which has no mark, takes {', '.join(map(_percent, unmarked))}.")
+            signs.append(f"The {what}, which has no mark, accounts for {', '.join(map(_percent, unmarked))}.")
     if any(row["mfu"] is None or row["mbu"] is None for _, rows in found for row in rows):
-        signs.append("Roofs are those that the preset takes for reached.")
+        signs.append("Roofs include the efficiencies of the preset.")
     phase = "prefill" if "cached" in found[0][1][0] else "decode step"
     return closed(figure, frame, words(table, title, f"{phase}: {shared}", *signs), keys, labels)
 
