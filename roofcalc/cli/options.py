@@ -118,7 +118,7 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 

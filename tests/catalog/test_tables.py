@@ -140,7 +140,7 @@ def test_users_rows_come_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         tmp_path,
         "models",
         "api_prices.csv",
-        ",".join(api_prices.HEADER),
+        ",".join(api_prices.HEADER[: api_prices.REQUIRED]),
         "GPT-4o,1,2,2025-01,x,",
         "mine,3,4,2025-01,x,",
         "mine,5,6,2026-01,x,",
@@ -169,7 +169,7 @@ def test_every_problem_of_a_table_at_once(tmp_path: Path, monkeypatch: pytest.Mo
         f"{path}:5: {limit}, got '100001'",
         f"{path}:6: expected 4 cells, got 3",
     )
-    path = write(tmp_path, "models", "api_prices.csv", ",".join(api_prices.HEADER), ",0,x,2026-13,,", "")
+    path = write(tmp_path, "models", "api_prices.csv", ",".join(api_prices.HEADER[: api_prices.REQUIRED]), ",0,x,2026-13,,", "")
     with pytest.raises(RoofcalcError) as caught:
         api_prices.api_price("gpt-4o")
     assert caught.value.lines == (
@@ -182,3 +182,14 @@ def test_every_problem_of_a_table_at_once(tmp_path: Path, monkeypatch: pytest.Mo
     path = write(tmp_path, "models", "api_prices.csv", "name,price")
     with pytest.raises(RoofcalcError, match="expected the header api,usd_per_mtok_in"):
         api_prices.api_prices()
+
+
+def test_hosted_models_of_many_providers() -> None:
+    known = api_prices.api_prices()
+    providers = {name.split("/")[0] for name in known if "/" in name}
+    assert len(known) >= 29 and providers >= {"deepseek", "xai", "mistral", "groq", "together", "fireworks"}
+    for price in known.values():  # output costs as much as input or more, a cache hit less than input
+        assert price.price_in <= price.price_out and (price.price_cached_in is None or price.price_cached_in < price.price_in), price.name
+    found = api_prices.api_price("Claude-Haiku-4.5")  # Anthropic: 1, 5 and 0.10 dollars
+    assert (found.price_in, found.price_out, found.price_cached_in) == (1, 5, 0.1)
+    assert api_prices.api_price("o1-mini").price_cached_in is None
