@@ -235,6 +235,27 @@ ASSUMPTIONS = (
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
 )
 
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
+)
+
 SEARCH = "Search"
 SIZES = Option("devices", "--devices", SEARCH, "System sizes to search: 8, 1:64:1.", "the hardware as given", metavar="N")
 DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate prefill and decode pools; needs --isl and --osl.", kind=bool)

@@ -1,0 +1,49 @@
+"""The host of a machine as the time and memory of offloaded parts need it."""
+
+from roofcalc.errors import RoofcalcError
+from roofcalc.specs.record import Record
+
+
+class Host(Record):
+    """The CPUs of a machine and their memory, all packages together; None where the figure is not known.
+
+    Attributes
+    ----------
+    memory_gb, memory_gb_s : float
+        Size and bandwidth. [GB, GB/s]
+    tflop_s : float
+        Peak of the CPUs' matrix or vector units in 16 bit. [TFLOP/s]
+    link_gb_s : float
+        Between the host's memory and one device, in one direction. [GB/s]
+    nvme_gb_s : float
+        Read bandwidth of the local drives. [GB/s]
+    mbu, mfu : float
+        Fractions of the memory's bandwidth and of the CPUs' peak that are reached.
+    """
+
+    memory_gb: float | None = None
+    memory_gb_s: float | None = None
+    tflop_s: float | None = None
+    link_gb_s: float | None = None
+    nvme_gb_s: float | None = None
+    mbu: float = 1.0
+    mfu: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """The figures that are known, as `--host` takes them."""
+        shown = (field.name for field in self.fields_ if getattr(self, field.name) is not None)
+        return ",".join(f"{name}={getattr(self, name):g}" for name in shown if not (name in ("mbu", "mfu") and getattr(self, name) == 1))
+
+    def figure(self, name: str, need: str) -> float:
+        """A figure that the calculation needs.
+
+        Raises
+        ------
+        RoofcalcError
+            It is not known.
+        """
+        value: float | None = getattr(self, name)
+        if value is None:
+            raise RoofcalcError(f"--offload: {need} is not known for this machine; give it with --host {name}=…")
+        return value
