@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from roofcalc.catalog import hosts
+from roofcalc.catalog import cpus, hosts
 from roofcalc.commands.arguments import single_integer
 from roofcalc.deployment import offload
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.specs.device import Hardware, Hosts
 from roofcalc.specs.host import Host
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from roofcalc.commands.request import Request
 
-TYPICAL = {"mbu": 0.7, "mfu": 0.3}  # fractions of a host's peaks that `typical` takes
+KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", "mbu", "mfu")
+LARGEST = 1e7
 
 
 def offloaded(request: Request, deployment: Deployment) -> Deployment:
@@ -29,24 +31,74 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     text, layers = request.options.get("offload"), request.options.get("gpu_layers")
     if text is None and layers is None:
         raise RoofcalcError("--host: has no effect without --offload or --gpu-layers")
-    fields = offload.parse(text) if text is not None else {}
+    if deployment.hardware.device.memory.shared_with_host:
+        raise RoofcalcError(f"--offload: the memory of {deployment.hardware.device.name} is the host's; there is no second one")
+    fields: dict[str, Any] = offload.parse(text) if text is not None else {}
     if layers is not None:
         fields["gpu_layers"] = single_integer(layers, "--gpu-layers", 10_000)
-    host = _host(request, deployment)
-    found = offload.offloaded(deployment, offload.Offload(host=host, **fields))  # type: ignore[arg-type]
-    uses_cpu = found.offload is not None and (found.offload.experts == "cpu" or offload.host_layers(found.model, found.offload))
-    if uses_cpu and host.tflop_s is None:
+    host = machine_host(deployment.hardware, request.options.get("host"), deployment.assumptions.is_typical)
+    found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
+    if found.offload is not None and host.tflop_s is None and (found.offload.experts == "cpu" or offload.host_layers(found.model, found.offload)):
         request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
     if host.memory_gb is None:
         request.note("the size of the host's memory is not known: whether it holds what is offloaded is not checked; give it with --host memory_gb=…")
     return found
 
 
-def _host(request: Request, deployment: Deployment) -> Host:
-    """The host's figures; in `typical` with the fractions of its peaks that engines reach."""
-    text = request.options.get("host")
-    host = hosts.host(deployment.hardware, text)
-    if not deployment.assumptions.is_typical:
-        return host
-    given = {item.partition("=")[0].strip().lower() for item in (text or "").split(",")}
-    return replace(host, **{name: value for name, value in TYPICAL.items() if name not in given})
+def machine_host(hardware: Hardware, text: str | None, typical: bool = False) -> Host:
+    """The host of a machine: the catalog's figures, overridden by those of `text` (`cpu=AMD EPYC 9374F,count=2,memory_gb=768`).
+
+    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu` and `mfu` are the
+    fractions of them that are reached, in `typical` by default those of `roofcalc.deployment.offload`.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown key or CPU, or a value out of range.
+    """
+    given = _parsed(text) if text is not None else {}
+    cpu, count = given.pop("cpu", None), given.pop("count", None)
+    if cpu is not None:
+        packages = 1.0 if count is None else _number("count", count)
+        listed: hosts.Host | None = hosts.described(Hosts(packages, cpus.cpu(cpu).name), hardware.device, hardware.count)
+    elif count is not None:
+        raise RoofcalcError("--host: count is that of cpu=NAME; give both")
+    else:
+        listed = hosts.host(hardware)
+    reached = {"mbu": offload.TYPICAL_MBU, "mfu": offload.TYPICAL_MFU} if typical else {}
+    numbers = reached | {name: _number(name, value) for name, value in given.items()}
+    return replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count)), **numbers)
+
+
+def _figures(listed: hosts.Host) -> Host:
+    """The figures that offloading needs: 16-bit arithmetic, or fp32 on CPUs that have no instructions for it."""
+    return Host(
+        memory_gb=listed.memory_gb,
+        memory_gb_s=listed.memory_gb_s,
+        tflop_s=max(listed.peak_tflop_s.get("bf16", 0.0), listed.peak_tflop_s.get("fp32", 0.0)) or None,
+        link_gb_s=listed.link_gb_s if listed.link_known else None,
+    )
+
+
+def _parsed(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        name, sign, value = item.strip().partition("=")
+        name = name.strip().lower()
+        if not sign or name not in KEYS:
+            raise RoofcalcError(f"--host: {item.strip()!r} is not one of {', '.join(f'{key}=…' for key in KEYS)}{did_you_mean(name, KEYS)}")
+        if name in found:
+            raise RoofcalcError(f"--host: {name} is given twice")
+        found[name] = value.strip()
+    return found
+
+
+def _number(name: str, text: str) -> float:
+    most = 1.0 if name in ("mbu", "mfu") else LARGEST
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= most:
+        raise RoofcalcError(f"--host: {name}={text!r} is not a number above 0 and up to {most:g}")
+    return value

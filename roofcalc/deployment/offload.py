@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMS = "weights=host:GB, experts=host[:LAYERS] or experts=cpu[:LAYERS]"
 MAX_GB = 1e7
+TYPICAL_MBU, TYPICAL_MFU = 0.45, 0.1  # of a host's peaks, in `typical`: see docs/offload.md
 
 
 class Offload(Record):
