@@ -10,13 +10,13 @@ from roofcalc.deployment import offload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.device import Hardware, Hosts
-from roofcalc.specs.host import Host
+from roofcalc.specs.host import FRACTIONS, Host
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from roofcalc.commands.request import Request
 
-KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", "mbu", "mfu")
+KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", *FRACTIONS)
 LARGEST = 1e7
 
 
@@ -31,6 +31,8 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     text, layers = request.options.get("offload"), request.options.get("gpu_layers")
     if text is None and layers is None:
         raise RoofcalcError("--host: has no effect without --offload or --gpu-layers")
+    if text is None and layers is not None and single_integer(layers, "--gpu-layers", 10_000) > deployment.model.depth:
+        return deployment  # every layer is on the devices
     if deployment.hardware.device.memory.shared_with_host:
         raise RoofcalcError(f"--offload: the memory of {deployment.hardware.device.name} is the host's; there is no second one")
     fields: dict[str, Any] = offload.parse(text) if text is not None else {}
@@ -48,8 +50,8 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
 def machine_host(hardware: Hardware, text: str | None, typical: bool = False) -> Host:
     """The host of a machine: the catalog's figures, overridden by those of `text` (`cpu=AMD EPYC 9374F,count=2,memory_gb=768`).
 
-    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu` and `mfu` are the
-    fractions of them that are reached, in `typical` by default those of `roofcalc.deployment.offload`.
+    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu`, `mfu` and
+    `stream` are fractions that are reached, in `typical` by default those of `roofcalc.deployment.offload`.
 
     Raises
     ------
@@ -65,17 +67,22 @@ def machine_host(hardware: Hardware, text: str | None, typical: bool = False) ->
         raise RoofcalcError("--host: count is that of cpu=NAME; give both")
     else:
         listed = hosts.host(hardware)
-    reached = {"mbu": offload.TYPICAL_MBU, "mfu": offload.TYPICAL_MFU} if typical else {}
+    reached = offload.TYPICAL if typical else {}
     numbers = reached | {name: _number(name, value) for name, value in given.items()}
-    return replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count)), **numbers)
+    return replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count), typical), **numbers)
 
 
-def _figures(listed: hosts.Host) -> Host:
-    """The figures that offloading needs: 16-bit arithmetic, or fp32 on CPUs that have no instructions for it."""
+def _figures(listed: hosts.Host, typical: bool) -> Host:
+    """The figures that offloading needs: the peak in 16 bit, or in fp32 on CPUs that have no instructions for it.
+
+    In `typical` the vector units' fp32 peak: engines' CPU kernels reach about that much, with matrix units or without.
+    """
+    peaks = listed.peak_tflop_s
+    vector = peaks.get("fp32", 0.0)
     return Host(
         memory_gb=listed.memory_gb,
         memory_gb_s=listed.memory_gb_s,
-        tflop_s=max(listed.peak_tflop_s.get("bf16", 0.0), listed.peak_tflop_s.get("fp32", 0.0)) or None,
+        tflop_s=(vector if typical else max(peaks.get("bf16", 0.0), vector)) or None,
         link_gb_s=listed.link_gb_s if listed.link_known else None,
     )
 
@@ -94,7 +101,7 @@ def _parsed(text: str) -> dict[str, str]:
 
 
 def _number(name: str, text: str) -> float:
-    most = 1.0 if name in ("mbu", "mfu") else LARGEST
+    most = 1.0 if name in FRACTIONS else LARGEST
     try:
         value = float(text)
     except ValueError:

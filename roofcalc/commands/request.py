@@ -329,6 +329,8 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     stated |= {name for name, value in options.items() if not _is_absent(value)}
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance"}
+    if stated & set(OFFLOADING):
+        stated |= {"host"}
     default = Assumptions()
     for one in effective:
         stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()

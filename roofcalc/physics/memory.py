@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.parallelism import Stage
+from roofcalc.deployment.parallelism import Layout, Stage
 from roofcalc.physics import engine_memory, offload
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
@@ -18,6 +18,7 @@ from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
 from roofcalc.specs.stored_weights import WeightDtypes
 
 if TYPE_CHECKING:
@@ -268,4 +269,5 @@ def host_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix 
     """Bytes that one sequence keeps in the host's memory: the caches of the layers that it holds."""
     if deployment.offload is None or deployment.offload.gpu_layers is None:
         return np.zeros(np.shape(seq))
-    return offload.host_kv_bytes(deployment, _kept_per_layer(deployment, seq, shared_prefix))
+    whole = replace(deployment, layout=Layout())  # the host holds each entry once
+    return offload.host_kv_bytes(deployment, _kept_per_layer(whole, seq, shared_prefix))

@@ -57,22 +57,23 @@ class HostWork(NamedTuple):
 def stream_bytes_per_s(deployment: Deployment, host: Host) -> float:
     """Bytes per second from the host's memory to each device, all of them reading at once: the link, or a share of the memory's bandwidth."""
     link = host.figure("link_gb_s", "the bandwidth between host and device") * 1e9
-    return min(link, memory_bytes_per_s(host) / deployment.hardware.count)
+    memory = host.figure("memory_gb_s", "the bandwidth of the host's memory") * 1e9
+    return min(link, memory / deployment.hardware.count) * host.stream
 
 
 def memory_bytes_per_s(host: Host) -> float:
-    """Bandwidth of the host's memory that is reached."""
+    """Bandwidth of the host's memory that the CPUs reach."""
     return host.figure("memory_gb_s", "the bandwidth of the host's memory") * 1e9 * host.mbu
 
 
-@formula("stream = bytes/min(λ_h, β_h/devices)")
+@formula("stream = bytes/(σ·min(λ_h, β_h/devices))")
 def streamed_s(deployment: Deployment, moved: Array) -> Array:
     """Seconds to read so many bytes of one device's weights from the host's memory."""
     assert deployment.offload is not None
     return moved / stream_bytes_per_s(deployment, deployment.offload.host)
 
 
-@formula("host = max(FLOPs/F_h, bytes/β_h)")
+@formula("host = max(FLOPs/(mfu·F_h), bytes/(mbu·β_h))")
 def computed_s(deployment: Deployment, flops: Array, moved: Array) -> Array:
     """Seconds of an operation on the CPUs; where their peak is not known, the time of its bytes alone."""
     assert deployment.offload is not None

@@ -111,6 +111,9 @@ class Step(Record):
         "net = max(work, network)",
         "full = max(compute, memory, network)",
         "full, bound = max(compute, memory, link, scale_out)",
+        "with host = overlapped + host",
+        "net, host = max(work + host, network)",
+        "full, host = max(overlapped, host)",
         "with overhead = overlapped + overhead",
     )
     def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:

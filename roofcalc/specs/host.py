@@ -3,6 +3,8 @@
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.record import Record
 
+FRACTIONS = ("mbu", "mfu", "stream")
+
 
 class Host(Record):
     """The CPUs of a machine and their memory, all packages together; None where the figure is not known.
@@ -16,7 +18,9 @@ class Host(Record):
     link_gb_s : float
         Between the host's memory and one device, in one direction. [GB/s]
     mbu, mfu : float
-        Fractions of the memory's bandwidth and of the CPUs' peak that are reached.
+        Fractions of the memory's bandwidth and of their peak that the CPUs reach when they compute.
+    stream : float
+        Fraction of the link or of the memory's bandwidth that copies to the devices reach.
     """
 
     memory_gb: float | None = None
@@ -25,12 +29,13 @@ class Host(Record):
     link_gb_s: float | None = None
     mbu: float = 1.0
     mfu: float = 1.0
+    stream: float = 1.0
 
     @property
     def label(self) -> str:
         """The figures that are known, as `--host` takes them."""
         shown = (field.name for field in self.fields_ if getattr(self, field.name) is not None)
-        return ",".join(f"{name}={getattr(self, name):g}" for name in shown if not (name in ("mbu", "mfu") and getattr(self, name) == 1))
+        return ",".join(f"{name}={getattr(self, name):g}" for name in shown if not (name in FRACTIONS and getattr(self, name) == 1))
 
     def figure(self, name: str, need: str) -> float:
         """A figure that the calculation needs.

@@ -8,7 +8,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import engine_memory
+from roofcalc.physics import engine_memory, offload
 from roofcalc.physics import memory as physics
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.memory import batch_memory, kv_bytes, stored_bytes
@@ -136,6 +136,9 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
+    stored = sum(float(one.value) for one in lines)
+    if away := offload.weights_in_host(deployment, stage, stored):
+        lines.append(Line("in the host's memory", -away, "B, --offload"))
     words = "elements: of the tensor, on one device" + ("; the embedding is also the head" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
