@@ -203,8 +203,7 @@ ASSUMPTIONS = (
         "capacity",
         "--capacity",
         _ASSUMPTIONS,
-        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime "
-        "reports it.",
+        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime reports it.",
         "nominal; bound: largest; with an engine: engine",
         metavar=_choices("capacity"),
     ),
@@ -233,6 +232,27 @@ ASSUMPTIONS = (
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+)
+
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
 )
 
 SEARCH = "Search"
