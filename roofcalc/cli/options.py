@@ -203,8 +203,7 @@ ASSUMPTIONS = (
         "capacity",
         "--capacity",
         _ASSUMPTIONS,
-        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime "
-        "reports it.",
+        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime reports it.",
         "nominal; bound: largest; with an engine: engine",
         metavar=_choices("capacity"),
     ),

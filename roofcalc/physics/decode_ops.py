@@ -93,9 +93,7 @@ def batch_gemms(deployment: Deployment, stage: Stage) -> list[Gemm]:
 def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm]:
     """The GEMMs of `layers` layers of block `name`."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
-    return _gemms_of_block(
-        model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}."
-    )
+    return _gemms_of_block(model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}.")
 
 
 def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
