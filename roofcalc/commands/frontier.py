@@ -13,6 +13,7 @@ from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def frontier(
     model: Names | Model,
     hardware: Names | Hardware,

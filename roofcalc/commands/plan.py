@@ -15,6 +15,7 @@ from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
@@ -49,6 +50,7 @@ MAX_PLANS = 2000  # each takes a layout search of about 10 ms
 MAX_EXPLAINED = 8  # with more plans, no note per plan on its limit
 
 
+@notes_idle_changes
 def plan(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -105,30 +105,30 @@ class Deployment(Record):
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
         device, stored = self.hardware.device, self.weight_dtype(tensor)
         if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
-            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
+            return self._fastest(16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
         if self.compute is not None:
             return self.compute
         if self.assumptions.is_bound:
-            return dtypes.fastest(device, stored.bits)
+            return self._fastest(stored.bits)
         return dtypes.arithmetic_format(device, stored.compute)
 
     @property
     def attention_format(self) -> str | None:
         """The format in which attention computes: bf16, or fp8 where both the cache and the device are fp8."""
         if self.assumptions.is_bound:
-            return dtypes.fastest(self.hardware.device, 8)
+            return self._fastest(8)
         eight_bit = self.kv.is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
         return dtypes.arithmetic_format(self.hardware.device, "fp8" if eight_bit else "bf16")
 
     @property
     def index_format(self) -> str | None:
         """The format in which indexers score: fp8 where the device has it."""
-        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
+        return self._fastest(8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
 
     @property
     def state_format(self) -> str | None:
         """The format in which recurrent states are updated: bf16."""
-        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
+        return self._fastest(16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
 
     def format_of(self, role: str, tensor: str) -> str | None:
         """The format in which an operation of a role computes; None where the device lists no peak for it."""
@@ -137,6 +137,10 @@ class Deployment(Record):
         if role == "attention":
             return self.attention_format
         return {"index": self.index_format, "state": self.state_format}[role]
+
+    def _fastest(self, bits: int) -> str | None:
+        """The fastest format for elements of so many bits, which `bound` takes."""
+        return dtypes.fastest(self.hardware.device, bits, self.hardware.set_peaks)
 
     def flop_per_s(self, name: str | None) -> float | None:
         """Peak FLOP/s of one device in a format; None where there is no format."""
