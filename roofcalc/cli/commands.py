@@ -254,7 +254,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.cli.adapters:fit",
         (
             *(o.FIT_NAMES, *o.FIT, *o.PRECISION, *o.LAYOUT),
-            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "activations", "no_activations"), *o.WHAT_IF),
+            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "routing", "activations", "no_activations"), *o.WHAT_IF),
         ),
         "Fit achieved fractions of bandwidth, FLOP/s and link, latency per collective, and overhead per layer and per step to measured points "
         "(least squares of log times). Parameters that the points cannot determine stay at 1 or 0.",

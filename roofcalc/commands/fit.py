@@ -31,7 +31,7 @@ from roofcalc.specs.model import Model
 
 GROUPINGS = ("hardware", "model", "kind", "source")
 POINT_FIELDS = ("seq", "isl", "osl", "batch", "interactivity")
-FILE_OPTIONS = ("overlap", "network", "imbalance", "activations")  # options that apply to a file; its columns give the others
+FILE_OPTIONS = ("overlap", "network", "imbalance", "routing", "activations")  # options that apply to a file; its columns give the others
 EXAMPLE = "seq=7661,batch=72,interactivity=30"
 
 
@@ -69,8 +69,8 @@ def fit(
     residuals : bool
         Return the points with their fitted values instead of the parameters.
     options
-        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance and
-        activations.
+        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance,
+        routing and activations.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _add(table: Table, entries: list[_Entry], fixed: dict[str, float], residuals
         for entry, error in zip(entries, fitted.log_errors.tolist(), strict=True):
             ratio = float(np.exp(-error))
             measured = entry.row["measured"]
-            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": ratio}
+            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": 1 / ratio}
             table.blocks.append(Block(1, {**entry.row, **_case([entry]), **figures}))
         return
     errors = np.abs(fitted.log_errors)
