@@ -15,10 +15,10 @@ from roofcalc.physics.ops.types import Routed
 from roofcalc.specs.routing import Routing
 from tests.shell import refused, run
 
-SKEWED = Routing("skewed")
+UNIFORM, SKEWED = Routing(), Routing("skewed")
 
 
-def read(tokens: float, routing: Routing = Routing(), top_k: int = 2, experts: int = 8, routed: int = 8) -> float:
+def read(tokens: float, routing: Routing = UNIFORM, top_k: int = 2, experts: int = 8, routed: int = 8) -> float:
     return float(expected_active_experts(Routed((), experts, routed, top_k, 1, routing), np.float64(tokens)))
 
 
