@@ -16,6 +16,7 @@ from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -296,6 +297,10 @@ def deploy(
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
     built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
+    if assumed.expert_shares:
+        for part in (model.blocks[name].mlp for name in model.groups):
+            if isinstance(part, Experts):
+                assumed.chosen_experts.probabilities(part.top_k, part.experts, part.routed)  # refuses another number of experts
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"--reserve: it leaves nothing of the {built.capacity_bytes / 1e9:g} GB of {device.name}")
     return built
