@@ -125,7 +125,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.TTFT_PERCENTILE, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.USD_PER_HOUR, *_SEARCH),
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS, o.USD_PER_HOUR, *_SEARCH),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",

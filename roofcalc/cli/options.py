@@ -70,6 +70,9 @@ TTFT_PERCENTILE = Option(
     "the mean",
     metavar="50|90|95|99",
 )
+MAX_LATENCY = Option(
+    "max_latency", "--max-latency", WORKLOAD, "Maximum mean time from arrival to last token; with --isl and --osl, or --mix.", metavar="SECONDS"
+)
 GENERATION = (
     Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
@@ -270,6 +273,15 @@ DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate pre
 ALL_POINTS = Option("all", "--all", SEARCH, "Include dominated points, not only the Pareto frontier.", kind=bool)
 LEAST = Option("least", "--least", SEARCH, "Objective: fewest devices, or lowest cost.", "devices", metavar="devices|usd")
 AVAILABLE = Option("devices", "--devices", SEARCH, "Available device counts: 64, 8:64:8.", "any", metavar="N")
+LAYOUTS = Option(
+    "layouts",
+    "--layouts",
+    SEARCH,
+    "Layouts to propose: those that are usually run (a power of two of tensor ranks within a scale-up domain, pipeline stages only between "
+    "domains, replicas before wider replicas), or the fewest devices of all.",
+    "usual",
+    metavar="usual|all",
+)
 SPARE = Option("spare", "--spare", SEARCH, "Device failures to tolerate; each takes down its replica.", "0", metavar="N")
 
 WHAT_IF = (
