@@ -32,6 +32,9 @@ class Group(NamedTuple):
     printed: str = ""
 
 
+_SERVE = Group((declared.SERVE,), "with --for")
+
+
 class Layout(NamedTuple):
     """The columns of a command in order: the case, its results, the assumptions, and results added at the end."""
 
@@ -49,15 +52,16 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS)),
+    "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS), _SERVE),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
-    "memory": _with_case(declared.MEMORY, Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers")),
+    "memory": _with_case(declared.MEMORY, Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"), _SERVE),
     "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
         Group(declared.FRONTIER_DISAGGREGATED, "with --disaggregated"),
+        _SERVE,
     ),
     "plan": _with_case(
         declared.PLAN,
@@ -70,6 +74,7 @@ LAYOUTS: dict[str, Layout] = {
         Group(declared.PLAN_LAYOUTS),
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+        _SERVE,
     ),
     "flops": _with_case(
         declared.FLOPS,

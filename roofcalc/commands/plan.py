@@ -20,6 +20,7 @@ from roofcalc.commands.plan_rows import add_plan
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
+from roofcalc.commands.serve_line import serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
@@ -64,6 +65,7 @@ def plan(
     least: str | None = None,
     layouts: str | None = None,
     usd_per_hour: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
@@ -115,6 +117,8 @@ def plan(
         Which layouts are proposed (default "usual"); degrees that are given are not restricted.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    serve : str
+        As `max_batch` takes it: the command line of one replica.
 
     Returns
     -------
@@ -149,6 +153,7 @@ def plan(
         *columns.PLAN_LAYOUTS,
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
+        *serve_columns(server := target(serve)),
     )
     also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
     request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
@@ -179,7 +184,7 @@ def plan(
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain, server), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
