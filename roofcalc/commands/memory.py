@@ -13,7 +13,7 @@ from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kv_bytes, system_overhead_bytes, system_weight_bytes
+from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kept, system_overhead_bytes, system_weight_bytes
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -56,7 +56,8 @@ def memory(
 def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights = system_weight_bytes(deployment)
     activations, runtime, capacity = system_overhead_bytes(deployment, seq)
-    kv = system_kv_bytes(deployment, seq) * batch
+    kept = system_kept(deployment, seq)
+    kv = kept.once + kept.each * batch
     fits = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
     return {
