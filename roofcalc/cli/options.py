@@ -91,6 +91,18 @@ SPECULATION = (
     Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
+SHARED_PREFIX = Option(
+    "shared_prefix",
+    "--shared-prefix",
+    WORKLOAD,
+    "Tokens that all contexts begin with, such as a system prompt: cached once per data-parallel rank; included in --seq and --isl.",
+    "0",
+    metavar="TOKENS",
+)
+HIT_RATE = Option(
+    "hit_rate", "--hit-rate", WORKLOAD, "Fraction of a prompt after the shared prefix that is found in the KV cache.", "0", float, "FRACTION"
+)
+CACHING = (SHARED_PREFIX, HIT_RATE)
 QUERY = Option(
     "query", "--query", WORKLOAD, "Tokens of a query, such as 140:7661. Repeatable; the first is the reference.", metavar="PROMPT:OUTPUT", many=True
 )

@@ -15,7 +15,7 @@ from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
-from roofcalc.commands.workload import required_interactivity, workload
+from roofcalc.commands.workload import check_prompts, required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
 from roofcalc.report import columns
@@ -86,6 +86,7 @@ def cost(
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
+    check_prompts(request, prompts)
     for default, changes in request.deployments():
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)

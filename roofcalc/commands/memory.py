@@ -19,7 +19,7 @@ from roofcalc.physics.memory import (
     host_kv_bytes,
     kv_tokens,
     max_concurrency,
-    system_kv_bytes,
+    system_kept,
     system_overhead_bytes,
     system_weight_bytes,
 )
@@ -68,7 +68,8 @@ def memory(
 def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights = system_weight_bytes(deployment)
     activations, runtime, capacity = system_overhead_bytes(deployment, seq)
-    kv = system_kv_bytes(deployment, seq) * batch
+    kept = system_kept(deployment, seq)
+    kv = kept.once + kept.each * batch
     fits = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
     return {

@@ -35,6 +35,8 @@ class Options(TypedDict, total=False):
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
     overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
+    shared_prefix : int; hit_rate : float
+        Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
@@ -73,6 +75,8 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     prefill: str | None
+    shared_prefix: Numbers | None
+    hit_rate: float | None
     kv_block: int | None
     imbalance: float | None
     routing: str | None
