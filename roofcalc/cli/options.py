@@ -273,7 +273,7 @@ HOST = (
         "host",
         "--host",
         _HOST,
-        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
         "the catalog's, where it has them",
         metavar="NAME=VALUE",
     ),
