@@ -52,9 +52,9 @@ def test_ten_times_the_rows_take_no_more_memory() -> None:
 
 def test_generations_are_computed_in_chunks_too() -> None:
     given = ["max-batch", "llama-3.1-8b", "h100-sxm", "--isl", "1:60:1", "-f", "csv"]
-    few, peak = rows_and_memory(*given, "--osl", "1:200:1")
-    many, higher = rows_and_memory(*given, "--osl", "1:2000:1")
-    assert (few, many) == (12_000, 120_000) and higher <= 1.1 * peak
+    few, peak = rows_and_memory(*given, "--osl", "1:900:1")
+    many, higher = rows_and_memory(*given, "--osl", "1:2700:1")
+    assert (few, many) == (54_000, 162_000) and few > MAX_KEPT and higher <= 1.1 * peak
 
 
 def test_chunks_are_the_rows_of_one_piece() -> None:
