@@ -10,11 +10,12 @@ import numpy as np
 from roofcalc import units
 from roofcalc.catalog.api_prices import api_price
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, number_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
-from roofcalc.commands.workload import required_interactivity, workload
+from roofcalc.commands.workload import check_prompts, required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.errors import RoofcalcError
 from roofcalc.report import columns
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Query = str | tuple[float, float]
 
 
+@notes_idle_changes
 def cost(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -84,6 +86,7 @@ def cost(
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
+    check_prompts(request, prompts)
     for default, changes in request.deployments():
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)

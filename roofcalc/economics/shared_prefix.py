@@ -12,7 +12,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
-from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
+from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request, prompt_s_per_request
 from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.serving import Served, ServedStep
@@ -81,7 +81,7 @@ def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, s
 def _machine_s(deployment: Deployment, paced: ServedStep, one: Served, batch: NDArray[Any]) -> NDArray[Any]:
     """Machine time of each of `batch` requests in flight, its prompt included. [s]"""
     if deployment.assumptions.is_bound:
-        prompt = prefill_s_per_request(deployment, paced.isl, paced.chunk)
+        prompt = prompt_s_per_request(deployment, paced.isl, paced.chunk)
         return np.asarray(prompt + output_seconds(paced.step.seconds(batch), paced.osl, batch, deployment.accepted))
     return np.asarray(paced.osl / one.throughput_tok_s)
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 ELEMENT = 2.0  # bytes of an activation
 LOGIT = 4.0  # bytes of a logit in 32 bits
-UNIFIED = ("LPDDR5X", "LPDDR5", "LPDDR4X", "unified")  # kinds of memory that a device shares with its CPU
 
 
 class Largest(NamedTuple):
@@ -117,7 +116,7 @@ def runtime_bytes(deployment: Deployment) -> float:
     if rules is None:
         return 0.0
     hardware, gib = deployment.hardware, rules.runtime_gib
-    if hardware.device.memory.kind in UNIFIED:
+    if hardware.device.memory.shared_with_host:
         gib += rules.unified_gib
     if deployment.layout.tp > 1:
         gib += rules.switch_gib if hardware.link is not None and hardware.link.reduce else rules.group_gib
