@@ -40,8 +40,8 @@ class CommandSpec(NamedTuple):
     failure_code: int = 2
 
 
-_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
-_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
+_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
 
 COMMANDS: dict[str, CommandSpec] = {
     "max-batch": CommandSpec(
@@ -62,7 +62,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Memory and largest batch of an engine's start command.",
         "roofcalc.commands.from_command:from_command",
-        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.WHAT_IF),
+        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
         "Memory and the largest batch of an engine's start: the command line of vLLM, SGLang, TensorRT-LLM or llama.cpp, in quotes.",
         (
             "roofcalc from 'vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4 --max-model-len 32768 --gpu-memory-utilization 0.92' 4xl40s",

@@ -118,7 +118,7 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -232,6 +232,27 @@ ASSUMPTIONS = (
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+)
+
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
 )
 
 SEARCH = "Search"

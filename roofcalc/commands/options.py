@@ -41,6 +41,9 @@ class Options(TypedDict, total=False):
     draft, acceptance, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
         drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
+    offload, gpu_layers, host
+        What lies in the host's memory ("experts=cpu", "weights=host:40"), the layers that the devices hold, and figures of the host
+        that the catalog lacks ("memory_gb_s=400,tflop_s=5"): `roofcalc.deployment.offload`.
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000" (`--set`); a range sweeps over its values.
     executor : concurrent.futures.Executor
@@ -82,5 +85,8 @@ class Options(TypedDict, total=False):
     acceptance: float | None
     draft_model: str | Model | None
     mtp: bool | None
+    offload: str | None
+    gpu_layers: int | None
+    host: str | None
     changes: Names
     executor: Executor | None

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
+OFFLOADING = ("offload", "gpu_layers", "host")
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -149,10 +150,18 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(deployment)
+        deployment = self._with_drafts(self._offloaded(deployment))
         for text in notes(deployment):
             self.note(text)
         return deployment
+
+    def _offloaded(self, deployment: Deployment) -> Deployment:
+        """The deployment with a part of it in the host's memory, where an option asks for it."""
+        if all(self.options.get(name) is None for name in OFFLOADING):
+            return deployment
+        from roofcalc.commands.offloading import offloaded
+
+        return offloaded(self, deployment)
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
@@ -292,6 +301,8 @@ class Request:
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
         }
+        if deployment.offload:
+            case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
         if deployment.draft:
             drafter = deployment.draft.deployment
             case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
@@ -318,6 +329,8 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     stated |= {name for name, value in options.items() if not _is_absent(value)}
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance"}
+    if stated & set(OFFLOADING):
+        stated |= {"host"}
     default = Assumptions()
     for one in effective:
         stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()

@@ -9,6 +9,7 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
+from roofcalc.deployment.offload import Offload, host_layers
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, weight_recipes
@@ -67,6 +68,8 @@ class Deployment(Record):
         In `typical`: the measured efficiencies of the device.
     rules : Rules or None
         The memory rules of the engine, where it has some.
+    offload : Offload or None
+        What lies in the host's memory.
     """
 
     model: Model
@@ -82,6 +85,7 @@ class Deployment(Record):
     draft: Draft | None = None
     profile: Profile | None = None
     rules: Rules | None = None
+    offload: Offload | None = None
 
     @property
     def accepted(self) -> float:
@@ -228,7 +232,14 @@ class Deployment(Record):
 
     @cached_property
     def stages(self) -> list[Stage]:
-        return stages(self.model, self.layout, self.hardware.domain)
+        """The kinds of pipeline stages, with the layers that the devices hold."""
+        found = stages(self.model, self.layout, self.hardware.domain)
+        elsewhere = host_layers(self.model, self.offload) if self.offload else {}
+        if not elsewhere:
+            return found
+        (only,) = found  # `roofcalc.deployment.offload.offloaded` admits no pipeline
+        groups = tuple((name, layers - elsewhere.get(name, 0)) for name, layers in only.groups if layers > elsewhere.get(name, 0))
+        return [replace(only, groups=groups)]
 
 
 def cache_dtype(model: Model, kv: str | None) -> Dtype:

@@ -93,7 +93,7 @@ def batch_gemms(deployment: Deployment, stage: Stage) -> list[Gemm]:
 def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm]:
     """The GEMMs of `layers` layers of block `name`."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
-    return _gemms_of_block(model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}.")
+    return gemms_of_block(model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}.")
 
 
 def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
@@ -104,10 +104,10 @@ def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
 
 @lru_cache(maxsize=4096)
 def _merged_gemms(block: Block, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool) -> tuple[Gemm, ...]:
-    return tuple(merge_same_intensity(_gemms_of_block(block, 1, hidden, sharding, spread, stored, activations)))
+    return tuple(merge_same_intensity(gemms_of_block(block, 1, hidden, sharding, spread, stored, activations)))
 
 
-def _gemms_of_block(
+def gemms_of_block(
     block: Block, layers: int, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool, prefix: str = ""
 ) -> list[Gemm]:
     bytes_of = stored.bytes_of

@@ -258,6 +258,8 @@ def _stage_terms(step: Step, index: int, load: TokenLoad, scored: TokenLoad) -> 
         _add(terms, {key: layers * value for key, value in fixed_terms(deployment, step.fixed[name], load).items()})
     if stage.last:
         _add(terms, fixed_terms(deployment, step.fixed[HEAD], scored))
+    if deployment.offload is not None:
+        step.add_host(terms, stage, load, fixed_terms)
     return terms
 
 
@@ -269,7 +271,7 @@ def _attention_terms(deployment: Deployment, index: int, isl: Array, count: Arra
     isl, count = np.broadcast_arrays(np.asarray(isl, dtype=float), np.asarray(count, dtype=float))
     layout = deployment.layout
     steps = chunks(isl, np.zeros(isl.shape), None) if count.max() <= 1 else _equal_chunks(isl, count)
-    operations, _ = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
+    operations, _, _ = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
     plain = {one.name: one for one in work.batch_gemms(deployment, deployment.stages[index])}
     kept = []
     for one in operations:

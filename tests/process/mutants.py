@@ -8,7 +8,7 @@ import numpy as np
 from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline, serving
+from roofcalc.physics import decode_ops, gemm_time, kv_span, kv_storage, memory, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -101,7 +101,7 @@ def block_choice_reads_everything() -> None:
 
 
 def borrowed_caches_held_again() -> None:
-    kv_span.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_storage.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def experts_of_one_token_at_any_batch() -> None:

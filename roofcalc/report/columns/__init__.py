@@ -3,6 +3,7 @@
 from roofcalc.report.columns.analysis import ATTENTION as ATTENTION
 from roofcalc.report.columns.analysis import FLOPS as FLOPS
 from roofcalc.report.columns.analysis import FORMAT as FORMAT
+from roofcalc.report.columns.analysis import HOST_US as HOST_US
 from roofcalc.report.columns.analysis import OPS as OPS
 from roofcalc.report.columns.analysis import OVERHEAD_US as OVERHEAD_US
 from roofcalc.report.columns.economics import COST as COST
@@ -27,6 +28,7 @@ from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_D
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS
 from roofcalc.report.columns.serving import MAX_BATCH as MAX_BATCH
 from roofcalc.report.columns.serving import MEMORY as MEMORY
+from roofcalc.report.columns.serving import MEMORY_OF_HOST as MEMORY_OF_HOST
 from roofcalc.report.columns.serving import PLAN as PLAN
 from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE

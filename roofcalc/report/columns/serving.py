@@ -57,6 +57,11 @@ MEMORY = (
     MAX_CONCURRENCY,
 )
 
+MEMORY_OF_HOST = (
+    Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
+    Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),
+)
+
 PREFILL = (
     NEW,
     CACHED,

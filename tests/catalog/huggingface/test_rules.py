@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from roofcalc.catalog.huggingface.convert import convert
 from roofcalc.catalog.huggingface.plan import expression
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.latent_attention import MLA
 from roofcalc.specs.layer_pattern import parse
 from roofcalc.specs.model import Model
 from roofcalc.specs.schema import build
