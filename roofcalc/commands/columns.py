@@ -67,6 +67,9 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.SPARE,), "with --spare"),
         Group(declared.PLAN_MORE),
         Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.PLAN_LAYOUTS),
+        Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
         declared.FLOPS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import OFFLOADING, Request
 from roofcalc.commands.serving_layout import placements
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def memory(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -9,6 +9,7 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import OFFLOADING, Request
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PHASES = ("decode", "prefill")
 
 
+@notes_idle_changes
 def ops(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -36,7 +36,7 @@ class Options(TypedDict, total=False):
     overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
-    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
+    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
     draft, acceptance, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
@@ -75,6 +75,7 @@ class Options(TypedDict, total=False):
     prefill: str | None
     kv_block: int | None
     imbalance: float | None
+    routing: str | None
     redundant_experts: int | None
     activations: bool | None
     layer_overhead_us: float | None

@@ -44,7 +44,8 @@ def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, kv_reload
         kv_scales=kv.is_fp8 and not assumed.is_bound,
         reserved=assumed.kv_policy == "full",
         one_vector=assumed.kv_policy == "minimal",
-        imbalance=assumed.imbalance,
+        imbalance=assumed.imbalance * assumed.chosen_experts.imbalance(layout.ep),
+        routing=assumed.chosen_experts,
         redundant=assumed.redundant_experts,
         kv_reload_fraction=kv_reload_fraction,
     )
@@ -53,7 +54,7 @@ def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, kv_reload
 def compute_sharding(deployment: Deployment) -> Sharding:
     """How the work of a step is divided: as in memory, or in `bound` without any replication (`TokenLoad.spread`)."""
     if deployment.assumptions.is_bound:
-        return Sharding(kv_bytes=deployment.kv.bytes_per_element, exact=True, one_vector=True)
+        return Sharding(kv_bytes=deployment.kv.bytes_per_element, exact=True, one_vector=True, routing=deployment.assumptions.chosen_experts)
     return storage_sharding(deployment)
 
 

@@ -39,6 +39,7 @@ WHERE_GIVEN = (
     Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
     Column("imbalance", "imbalance", "", "load of the busiest expert rank relative to the mean", "number", 1, "assumed"),
+    Column("routing", "routing", "", "how tokens choose experts: uniform, skewed (all the same), or measured shares", "text", 1, "assumed"),
     Column("redundant_experts", "redundant experts", "", "redundant expert copies per layer", "count", 1, "assumed"),
     Column("activations", "activations", "", "whether the memory traffic of GEMM inputs and outputs is counted", "flag", 1, "assumed"),
     Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),

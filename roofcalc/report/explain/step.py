@@ -164,7 +164,12 @@ class StepWorking:
             "g": sharding.group,
             "imbalance": sharding.imbalance if sharding.ep > 1 else 1.0,
         }
-        hit = line(work(ffn.expected_active_experts, "D", letters), "different experts on average")
+        if routed.routing.shares:
+            words = "different experts on average: the sum of 1 − (1 − p_e)^T_g over the shares of --routing"
+            hit = Line("D", float(ffn.expected_active_experts(routed, self.load.group_tokens)), words)
+        else:
+            name = "D, skewed routing" if routed.routing.is_skewed else "D"
+            hit = line(work(ffn.expected_active_experts, name, letters, "D"), "different experts on average")
         letters["D"] = float(hit.value)
         found = [Section(f"{block}: active experts", (hit,))]
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
@@ -280,8 +285,11 @@ class StepWorking:
             formula = formulas(ffn.prob_shard_hit)["P_hit"]
             letters = {"E": routed.experts, "E_all": routed.routed, "k_e": routed.top_k, "shards": shards}
             value = ffn.prob_shard_hit(routed, shards)
-            shown = Evaluated(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
-            found.append(line(shown) if shown else Line(letter, value, "every rank has a shard of each expert"))
+            if shards > 1 and not routed.routing.is_skewed:
+                found.append(line(Evaluated(letter, formula, filled(formula, letters), evaluate(formula, letters))))
+            else:
+                words = "skewed routing: experts are where their tokens are" if shards > 1 else "every rank has a shard of each expert"
+                found.append(Line(letter, value, words))
         letters_ = {"g": message.group, "D_s": domain, "domains": domains, "P_hit": float(found[0].value), "P_hit_dom": float(found[1].value)}
         copies = [line(work(operations.expert_all_to_all, name, letters_)) for name in ("copies", "across")]
         return [found[0], copies[0]] if domains == 1 else [*found, *copies]
