@@ -15,7 +15,7 @@ from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
-from roofcalc.commands.workload import note_other_pool, required_interactivity, workload
+from roofcalc.commands.workload import check_prompts, note_other_pool, required_interactivity, workload
 from roofcalc.economics import cost as money
 from roofcalc.economics.request_time import request_time
 from roofcalc.errors import RoofcalcError
@@ -89,6 +89,7 @@ def cost(
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
     note_other_pool(request)
+    check_prompts(request, prompts)
     for default, changes in request.deployments():
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)

@@ -102,7 +102,8 @@ def frontier(
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'--disaggregated' if disaggregated else '--ttft'}: needs the tokens of a generation; give --isl and --osl")
     more = columns.FRONTIER_DISAGGREGATED if disaggregated else columns.GENERATION if generations else ()
-    request = Request("frontier", columns.FRONTIER, model, hardware, options, generation_options(isl, osl, chunk), more)
+    results = columns.FRONTIER_OF_TWO if disaggregated else columns.FRONTIER
+    request = Request("frontier", results, model, hardware, options, generation_options(isl, osl, chunk), more)
     if not generations and seq is None:
         request.note(f"seq: contexts of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl)")
     batches = None if batch is None else batch_sizes(batch)

@@ -113,7 +113,7 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "step_ms": step_s * 1e3,
         "throughput_tok_s": throughput,
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
-        "kv_gb_per_seq": memory.system_kv_bytes(deployment, work.seq) / 1e9,
+        "kv_gb_per_seq": memory.system_kept(deployment, work.seq).each / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
         **work.more(deployment, throughput, step, solved.max_batch),
     }

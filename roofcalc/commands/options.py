@@ -35,12 +35,17 @@ class Options(TypedDict, total=False):
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
     overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
+    shared_prefix : int; hit_rate : float
+        Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
     mbu, mfu, link, util : float
-    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
+    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
     draft, acceptance, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
         drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
+    offload, gpu_layers, host
+        What lies in the host's memory ("experts=cpu", "weights=host:40"), the layers that the devices hold, and figures of the host
+        that the catalog lacks ("memory_gb_s=400,tflop_s=5"): `roofcalc.deployment.offload`.
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000" (`--set`); a range sweeps over its values.
     executor : concurrent.futures.Executor
@@ -70,8 +75,11 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     prefill: str | None
+    shared_prefix: Numbers | None
+    hit_rate: float | None
     kv_block: int | None
     imbalance: float | None
+    routing: str | None
     redundant_experts: int | None
     activations: bool | None
     layer_overhead_us: float | None
@@ -82,5 +90,8 @@ class Options(TypedDict, total=False):
     acceptance: float | None
     draft_model: str | Model | None
     mtp: bool | None
+    offload: str | None
+    gpu_layers: int | None
+    host: str | None
     changes: Names
     executor: Executor | None

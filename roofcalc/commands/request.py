@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
+OFFLOADING = ("offload", "gpu_layers", "host")
+WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
+WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -81,7 +84,7 @@ class Request:
         self.options = options
         self.sweeps = combinations(options.get("changes") or ())
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs"):
+        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs", "shared_prefix"):
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
@@ -94,6 +97,7 @@ class Request:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
         if options.get("prefill") == "separate" and command == "plan":
             raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
+        _check_caching(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
@@ -150,10 +154,18 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(deployment)
+        deployment = self._with_drafts(self._offloaded(deployment))
         for text in notes(deployment):
             self.note(text)
         return deployment
+
+    def _offloaded(self, deployment: Deployment) -> Deployment:
+        """The deployment with a part of it in the host's memory, where an option asks for it."""
+        if all(self.options.get(name) is None for name in OFFLOADING):
+            return deployment
+        from roofcalc.commands.offloading import offloaded
+
+        return offloaded(self, deployment)
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
@@ -218,11 +230,14 @@ class Request:
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
         """Context lengths in tokens: those requested, by default powers of two up to the model's maximum."""
-        longest = model.context
+        longest, prefix = model.context, self.assumptions.shared_prefix
         if seq is None:
-            shorter = np.array([n for n in units.numbers(defaults.SEQ) if n <= longest])
-            return shorter if shorter.size else np.array([float(longest)])
-        requested = integer_array(seq, "--seq", MAX_TOKENS)
+            shorter = np.array([n for n in units.numbers(defaults.SEQ) if prefix < n <= longest])
+            if shorter.size or longest > prefix:
+                return shorter if shorter.size else np.array([float(longest)])
+        requested = integer_array(longest if seq is None else seq, "--seq", MAX_TOKENS)
+        if (requested <= prefix).any():
+            raise RoofcalcError(f"--shared-prefix: contexts must be longer than its {prefix:,} tokens; got --seq {units.plain(requested.min())}")
         self.note_context(model, requested)
         short = requested[(requested < longest) & (requested % 1000 == 0) & (requested / 1000 * 1024 == longest)]
         if short.size and isinstance(seq, str) and "k" in seq.lower().replace("ki", ""):
@@ -293,6 +308,8 @@ class Request:
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
         }
+        if deployment.offload:
+            case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
         if deployment.draft:
             drafter = deployment.draft.deployment
             case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
@@ -319,6 +336,8 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     stated |= {name for name, value in options.items() if not _is_absent(value)}
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance"}
+    if stated & set(OFFLOADING):
+        stated |= {"host"}
     default = Assumptions()
     for one in effective:
         stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()
@@ -329,6 +348,21 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
 def _is_absent(value: Any) -> bool:
     """Whether an option's value means that it was not given: None, a flag that is off, or an empty text or list."""
     return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
+
+
+def _check_caching(command: str, options: Options, given: tuple[str, ...]) -> None:
+    """Refuses options on cached prompts where they would have no effect.
+
+    Raises
+    ------
+    RoofcalcError
+        A shared prefix or a hit rate that the command does not take.
+    """
+    if options.get("shared_prefix") is not None and command not in WITH_PREFIX:
+        instead = f"; {command} has --prefix" if command in ("vote", "rollouts") else f"; commands: {', '.join(WITH_PREFIX)}"
+        raise RoofcalcError(f"--shared-prefix: not an option of {command}{instead}")
+    if options.get("hit_rate") is not None and "isl" not in given and command not in WITH_HITS:
+        raise RoofcalcError("--hit-rate: applies to the prefill of prompts; give --isl and --osl, or use `roofcalc prefill`")
 
 
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:

@@ -37,7 +37,21 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
         raise RoofcalcError("--seq: give either contexts (--seq) or generations (--isl and --osl)")
     prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0), integer_array(osl, "--osl", MAX_TOKENS)
     request.note_context(model, prompts.max() + outputs.max())
+    check_prompts(request, prompts)
     return [prompts, outputs]
+
+
+def check_prompts(request: Request, prompts: NDArray[Any]) -> None:
+    """Refuses prompts that are shorter than the shared prefix, which they include.
+
+    Raises
+    ------
+    RoofcalcError
+        A shorter prompt.
+    """
+    prefix = request.assumptions.shared_prefix
+    if (prompts < prefix).any():
+        raise RoofcalcError(f"--shared-prefix: prompts include its {prefix:,} tokens; one has {units.plain(prompts.min())}")
 
 
 def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workload:

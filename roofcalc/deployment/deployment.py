@@ -9,12 +9,14 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
+from roofcalc.deployment.offload import Offload, host_layers
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -67,6 +69,8 @@ class Deployment(Record):
         In `typical`: the measured efficiencies of the device.
     rules : Rules or None
         The memory rules of the engine, where it has some.
+    offload : Offload or None
+        What lies in the host's memory.
     """
 
     model: Model
@@ -82,6 +86,7 @@ class Deployment(Record):
     draft: Draft | None = None
     profile: Profile | None = None
     rules: Rules | None = None
+    offload: Offload | None = None
 
     @property
     def accepted(self) -> float:
@@ -232,7 +237,14 @@ class Deployment(Record):
 
     @cached_property
     def stages(self) -> list[Stage]:
-        return stages(self.model, self.layout, self.hardware.domain)
+        """The kinds of pipeline stages, with the layers that the devices hold."""
+        found = stages(self.model, self.layout, self.hardware.domain)
+        elsewhere = host_layers(self.model, self.offload) if self.offload else {}
+        if not elsewhere:
+            return found
+        (only,) = found  # `roofcalc.deployment.offload.offloaded` admits no pipeline
+        groups = tuple((name, layers - elsewhere.get(name, 0)) for name, layers in only.groups if layers > elsewhere.get(name, 0))
+        return [replace(only, groups=groups)]
 
 
 def cache_dtype(model: Model, kv: str | None) -> Dtype:
@@ -285,6 +297,10 @@ def deploy(
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
     built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
+    if assumed.expert_shares:
+        for part in (model.blocks[name].mlp for name in model.groups):
+            if isinstance(part, Experts):
+                assumed.chosen_experts.probabilities(part.top_k, part.experts, part.routed)  # refuses another number of experts
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"--reserve: it leaves nothing of the {built.capacity_bytes / 1e9:g} GB of {device.name}")
     return built
@@ -332,6 +348,7 @@ def notes(deployment: Deployment) -> list[str]:
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
     found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
+    found += [_states_of_hits(deployment)]
     return [text for text in dict.fromkeys(found) if text]
 
 
@@ -352,3 +369,11 @@ def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
         return ""
     copies = attention.kv_copies(layout.tp) // layout.dcp
     return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+
+
+def _states_of_hits(deployment: Deployment) -> str:
+    """A sentence on the states that cache hits need where layers are recurrent."""
+    model = deployment.model
+    if not deployment.assumptions.hit_rate or not any(model.blocks[name].state for name in model.groups):
+        return ""
+    return f"{model.name}: a cache hit needs the recurrent states at its end; the states that an engine keeps for that are not counted in memory"

@@ -12,7 +12,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics.cost import output_seconds
-from roofcalc.physics.generation import fewest_seconds, prefill_s_per_request
+from roofcalc.physics.generation import fewest_seconds, prompt_s_per_request
 from roofcalc.physics.serving import ServedStep
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
@@ -106,4 +106,4 @@ def other_pool_s(deployment: Deployment, isl: Any, chunk: float | None = None) -
     isl = np.asarray(isl, dtype=float)
     if deployment.assumptions.prefill != "separate" or deployment.assumptions.is_bound:
         return np.zeros(isl.shape)
-    return np.asarray(prefill_s_per_request(deployment, isl, chunk, batch=MANY * deployment.layout.pp * deployment.layout.dp))
+    return np.asarray(prompt_s_per_request(deployment, isl, chunk, batch=MANY * deployment.layout.pp * deployment.layout.dp))

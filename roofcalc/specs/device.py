@@ -21,12 +21,15 @@ class Memory(Record):
         Capacity that the driver reports, a whole number as devices are made. [MiB]
     bandwidth_gb_s : float
         Peak bandwidth. [GB/s]
+    shared_with_host : bool
+        It is the CPU's memory too: there is no second tier behind a link.
     """
 
     capacity_gb: Positive
     bandwidth_gb_s: Positive
     kind: str | None = None
     binary: bool = False
+    shared_with_host: bool = False
     visible_mib: Positive | None = None
 
     def readings(self) -> dict[str, float]:
@@ -112,6 +115,27 @@ class Best(Record):
     bandwidth_gb_s: Positive | None = None
 
 
+class Hosts(Record):
+    """CPU packages of a system, or of one device that comes with its CPU.
+
+    Attributes
+    ----------
+    count : float
+        Packages; below 1 for a device that shares a package with others.
+    cpu : str, optional
+        Its name in hardware/cpus.csv.
+    memory_gb : float, optional
+        Over all packages. [GB]
+    memory_gb_s : float, optional
+        Bandwidth over all packages where it is not that of the CPU's row. [GB/s]
+    """
+
+    count: Annotated[float, Range(0, 1e6)]
+    cpu: str | None = None
+    memory_gb: Annotated[float, Range(0, 1e9)] | None = None
+    memory_gb_s: Positive | None = None
+
+
 class Device(Record):
     """One accelerator as software addresses it.
 
@@ -123,6 +147,8 @@ class Device(Record):
         Figures above the data sheet, for the preset `bound`.
     scale_out_gb_s : float, optional
         Network bandwidth per device and direction. [GB/s]
+    hosts : Hosts, optional
+        CPUs in the same module, per device: half a Grace of a GB200.
     unverified : tuple of str
         Fields whose figures were not seen at a source.
     unusual : dict
@@ -145,18 +171,11 @@ class Device(Record):
     link: Link | None = None
     scale_out_gb_s: Positive | None = None
     power_w: Positive | None = None
+    hosts: Hosts | None = None
     unverified: tuple[str, ...] = ()
     unusual: dict[str, str] = {}  # noqa: RUF012  (never changed: records are frozen)
     announced: bool = False
     notes: str | None = None
-
-
-class Hosts(Record):
-    """CPU packages of a system, and their memory over all hosts. [GB]"""
-
-    count: Annotated[float, Range(0, 1e6)]
-    cpu: str | None = None
-    memory_gb: Annotated[float, Range(0, 1e9)] | None = None
 
 
 class System(Record):
