@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
+OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 OFFLOADING = ("offload", "gpu_layers", "host")
 WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
 WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
@@ -92,10 +93,10 @@ class Request:
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
-        if options.get("prefill") is not None and "isl" not in given and command not in ("cost", "plan"):
+        if options.get("prefill") is not None and "isl" not in given and command not in OF_GENERATIONS:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
-        if options.get("prefill") == "separate" and command in ("cost", "plan"):
-            raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
+        if options.get("prefill") == "separate" and command == "plan":
+            raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
         _check_caching(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
