@@ -95,12 +95,12 @@ def speculation(text: str) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except ValueError:
-        raise RoofcalcError(f"{text!r}: expected JSON, such as {{\"method\": \"ngram\", \"num_speculative_tokens\": 3}}") from None
+        raise RoofcalcError(f'{text!r}: expected JSON, such as {{"method": "ngram", "num_speculative_tokens": 3}}') from None
     return given if isinstance(given, dict) else {}
 
 
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
-_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
     **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),

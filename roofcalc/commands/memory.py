@@ -9,11 +9,19 @@ import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
+from roofcalc.commands.request import Request, draft_columns
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kept, system_overhead_bytes, system_weight_bytes
+from roofcalc.physics.memory import (
+    batch_memory,
+    kv_tokens,
+    max_concurrency,
+    system_draft_weight_bytes,
+    system_kept,
+    system_overhead_bytes,
+    system_weight_bytes,
+)
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -38,7 +46,7 @@ def memory(
     Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache, activations,
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
-    request = Request("memory", columns.MEMORY, model, hardware, options)
+    request = Request("memory", columns.MEMORY, model, hardware, options, more=draft_columns(options))
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -74,4 +82,5 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "runtime_gb": runtime / 1e9,
         "kv_tokens": kv_tokens(deployment, seq),
         "max_concurrency": max_concurrency(deployment, seq),
+        "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
-DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
+DRAFTING = ("draft", "acceptance", "accepted", "drafter", "draft_model", "mtp")  # options that ask for speculative decoding
 WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
 WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
 MAX_ROWS = 10_000_000
@@ -159,19 +159,24 @@ class Request:
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
-        drafts, acceptance = self.options.get("draft"), self.options.get("acceptance")
-        draft_model, mtp = self.options.get("draft_model"), bool(self.options.get("mtp"))
-        if drafts is None and acceptance is None and draft_model is None and not mtp:
+        if all(_is_absent(self.options.get(name)) for name in DRAFTING):
             return deployment
+        drafts, draft_model = self.options.get("draft"), self.options.get("draft_model")
         from roofcalc.deployment.speculative import with_drafts
 
-        drafter = self.model(draft_model) if draft_model is not None else None
-        tokens = None if drafts is None else single_integer(drafts, "--draft", 1000)
-        drafted = with_drafts(deployment, tokens, acceptance, drafter, mtp)
-        if drafted.draft and drafted.draft.deployment is None:
+        drafted = with_drafts(
+            deployment,
+            None if drafts is None else single_integer(drafts, "--draft", 1000),
+            self.options.get("acceptance"),
+            self.model(draft_model) if draft_model is not None else None,
+            bool(self.options.get("mtp")),
+            self.options.get("accepted"),
+            self.options.get("drafter"),
+        )
+        if drafted.draft and drafted.draft.drafter == "free":
             self.note(
                 f"{drafted.draft.tokens} draft tokens per step are assumed free (n-gram or prompt lookup); "
-                "use --draft-model or --mtp to include drafting cost"
+                "use --drafter eagle, --draft-model or --mtp to include drafting cost"
             )
         return drafted
 
@@ -299,9 +304,10 @@ class Request:
             "changes": "; ".join(map(str, changes)),
         }
         if deployment.draft:
-            drafter = deployment.draft.deployment
-            case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
-            case |= {"draft_model": drafter.model.name if drafter and not case["mtp"] else None}
+            draft = deployment.draft
+            case |= {"draft": draft.tokens, "acceptance": draft.acceptance, "accepted": draft.accepted, "drafter": draft.drafter}
+            case |= {"mtp": draft.drafter == "mtp"}
+            case |= {"draft_model": draft.deployment.model.name if draft.deployment and draft.drafter == "model" else None}
         return {**case, **assumed, **layout}
 
 
@@ -323,12 +329,18 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     stated = {*given, *(name for name in ASSUMPTION_NAMES if options.get(name) is not None)}
     stated |= {name for name, value in options.items() if not _is_absent(value)}
     if stated & set(DRAFTING):
-        stated |= {"draft", "acceptance"}
+        stated |= {"draft", "acceptance", "accepted", "drafter"}
     default = Assumptions()
     for one in effective:
         stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()
         stated |= {name for name in ASSUMPTION_NAMES if getattr(one, name) != getattr(default, name)}
     return [column for column in columns.WHERE_GIVEN if column.name in stated]
+
+
+def draft_columns(options: Options) -> tuple[Column, ...]:
+    """The column of a drafter's weights where an option names a drafter that has some."""
+    named = any(not _is_absent(options.get(name)) for name in ("draft_model", "mtp")) or options.get("drafter") == "eagle"
+    return (columns.DRAFT_WEIGHTS,) if named else ()
 
 
 def _is_absent(value: Any) -> bool:

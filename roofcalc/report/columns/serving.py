@@ -57,6 +57,8 @@ MEMORY = (
     MAX_CONCURRENCY,
 )
 
+DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
+
 PREFILL = (
     NEW,
     CACHED,
