@@ -10,8 +10,9 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request, draft_columns
+from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory

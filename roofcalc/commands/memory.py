@@ -9,8 +9,9 @@ import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request, draft_columns
+from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import (
