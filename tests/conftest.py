@@ -21,6 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--nightly"):
         os.environ["ROOFCALC_NIGHTLY"] = "1"  # read by tests.catalogs and tests.fuzz when they are imported, in workers too
+    # Workers and some 200 child processes keep what they compile: without bytecode a start of roofcalc takes twice as long.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

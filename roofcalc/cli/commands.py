@@ -40,8 +40,8 @@ class CommandSpec(NamedTuple):
     failure_code: int = 2
 
 
-_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
-_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
+_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
 
 COMMANDS: dict[str, CommandSpec] = {
     "max-batch": CommandSpec(
@@ -62,7 +62,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Memory and largest batch of an engine's start command.",
         "roofcalc.commands.from_command:from_command",
-        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.WHAT_IF),
+        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
         "Memory and the largest batch of an engine's start: the command line of vLLM, SGLang, TensorRT-LLM or llama.cpp, in quotes.",
         (
             "roofcalc from 'vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4 --max-model-len 32768 --gpu-memory-utilization 0.92' 4xl40s",
@@ -125,7 +125,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.TTFT_PERCENTILE, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.USD_PER_HOUR, *_SEARCH),
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS, o.USD_PER_HOUR, *_SEARCH),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -239,9 +239,10 @@ COMMANDS: dict[str, CommandSpec] = {
         MEASUREMENTS,
         "Compare published measurements with predictions.",
         "roofcalc.commands.validate:validate",
-        (o.POINTS_FILE, o.SUMMARY, o.LOGGED_STARTS),
+        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS),
         "Compare measured points of a CSV file with the bound, roofline and typical predictions. Exit code 3 if a point is faster than the "
         "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown. "
+        "Rows that cannot be read or compared are listed and left out. "
         "With --memory the file holds logged engine starts, compared by weights and KV cache; exit code 3 if a start that the engine refused fits.",
         ("roofcalc validate measured.csv --summary", "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not"),
         failed="roofcalc.commands.validate:broken",
@@ -253,7 +254,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.cli.adapters:fit",
         (
             *(o.FIT_NAMES, *o.FIT, *o.PRECISION, *o.LAYOUT),
-            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "activations", "no_activations"), *o.WHAT_IF),
+            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "routing", "activations", "no_activations"), *o.WHAT_IF),
         ),
         "Fit achieved fractions of bandwidth, FLOP/s and link, latency per collective, and overhead per layer and per step to measured points "
         "(least squares of log times). Parameters that the points cannot determine stay at 1 or 0.",

@@ -70,6 +70,9 @@ TTFT_PERCENTILE = Option(
     "the mean",
     metavar="50|90|95|99",
 )
+MAX_LATENCY = Option(
+    "max_latency", "--max-latency", WORKLOAD, "Maximum mean time from arrival to last token; with --isl and --osl, or --mix.", metavar="SECONDS"
+)
 GENERATION = (
     Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
@@ -139,7 +142,7 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -248,11 +251,41 @@ ASSUMPTIONS = (
     ),
     Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
     Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
+    Option(
+        "routing",
+        "--routing",
+        _ASSUMPTIONS,
+        "How tokens choose experts: by uniform chance; all the same ones, which no routing can beat (skewed); or by the number or share of "
+        "tokens of each expert in FILE.",
+        "uniform; bound: skewed",
+        metavar="uniform|skewed|measured:FILE",
+    ),
     Option("redundant_experts", "--redundant-experts", _ASSUMPTIONS, "Redundant expert copies per layer.", "0", metavar="N"),
     Option("activations", "--activations", _ASSUMPTIONS, "Count the memory traffic of GEMM inputs and outputs.", "off; typical: on", bool),
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+)
+
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
 )
 
 SEARCH = "Search"
@@ -261,6 +294,15 @@ DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate pre
 ALL_POINTS = Option("all", "--all", SEARCH, "Include dominated points, not only the Pareto frontier.", kind=bool)
 LEAST = Option("least", "--least", SEARCH, "Objective: fewest devices, or lowest cost.", "devices", metavar="devices|usd")
 AVAILABLE = Option("devices", "--devices", SEARCH, "Available device counts: 64, 8:64:8.", "any", metavar="N")
+LAYOUTS = Option(
+    "layouts",
+    "--layouts",
+    SEARCH,
+    "Layouts to propose: those that are usually run (a power of two of tensor ranks within a scale-up domain, pipeline stages only between "
+    "domains, replicas before wider replicas), or the fewest devices of all.",
+    "usual",
+    metavar="usual|all",
+)
 SPARE = Option("spare", "--spare", SEARCH, "Device failures to tolerate; each takes down its replica.", "0", metavar="N")
 
 WHAT_IF = (
@@ -342,7 +384,8 @@ MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the f
 
 MEASUREMENTS = "Measurements"
 POINTS_FILE = _argument("file", "CSV file of measured points.")
-SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by hardware, kind of model and source.", kind=bool)
+SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
+STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
 FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
 FIT = (

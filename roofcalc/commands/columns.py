@@ -52,7 +52,11 @@ def _only(*groups: Group) -> Layout:
 LAYOUTS: dict[str, Layout] = {
     "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
+<<<<<<< HEAD
     "memory": _with_case(declared.MEMORY, Group((declared.DRAFT_WEIGHTS,), _DRAFTER)),
+=======
+    "memory": _with_case(declared.MEMORY, Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers")),
+>>>>>>> main
     "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(
@@ -68,6 +72,9 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.SPARE,), "with --spare"),
         Group(declared.PLAN_MORE),
         Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.PLAN_LAYOUTS),
+        Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
         declared.FLOPS,
@@ -79,6 +86,7 @@ LAYOUTS: dict[str, Layout] = {
         declared.OPS,
         Group((declared.CACHED,), "with --phase prefill"),
         Group((declared.OVERHEAD_US,), "with typical, or with an overhead"),
+        Group((declared.HOST_US,), "with --offload or --gpu-layers"),
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),

@@ -10,6 +10,7 @@ import numpy as np
 from roofcalc import units
 from roofcalc.catalog.api_prices import api_price
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, number_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Query = str | tuple[float, float]
 
 
+@notes_idle_changes
 def cost(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -23,7 +23,7 @@ from roofcalc.measurements.compare import most_likely_run
 from roofcalc.measurements.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.measurements.fit import fit as fit_observations
 from roofcalc.measurements.metrics import METRICS, Work
-from roofcalc.measurements.points import read
+from roofcalc.measurements.points import load
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 from roofcalc.solvers.max_batch import MAX_BATCH
@@ -32,7 +32,7 @@ from roofcalc.specs.model import Model
 
 GROUPINGS = ("hardware", "model", "kind", "source")
 POINT_FIELDS = ("seq", "isl", "osl", "batch", "interactivity")
-FILE_OPTIONS = ("overlap", "network", "imbalance", "activations")  # options that apply to a file; its columns give the others
+FILE_OPTIONS = ("overlap", "network", "imbalance", "routing", "activations")  # options that apply to a file; its columns give the others
 EXAMPLE = "seq=7661,batch=72,interactivity=30"
 
 
@@ -70,8 +70,8 @@ def fit(
     residuals : bool
         Return the points with their fitted values instead of the parameters.
     options
-        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance and
-        activations.
+        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance,
+        routing and activations.
 
     Raises
     ------
@@ -112,9 +112,11 @@ def _file_entries(file: str, options: Options, table: Table) -> list[_Entry]:
     """The points of a file that the model can compute; a note says how many."""
     if wrong := [flag(name) for name in options if name not in FILE_OPTIONS and options.get(name)]:
         raise RoofcalcError(f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, FILE_OPTIONS))} apply to a file")
-    points = read(file)
+    points, problems, notes = load(file)
     comparable = [case for case in cases(points) if isinstance(case, Case)]
-    table.notes.append(f"{len(comparable)} of {len(points)} points are fitted (`roofcalc validate` says why not)")
+    total = len(points) + len({problem.place for problem in problems})
+    table.notes.append(f"{len(comparable)} of {total} points are fitted (`roofcalc validate` says why not)")
+    table.notes += [*map(str, problems), *notes]
     if not comparable:
         raise RoofcalcError(f"{file}: none of its {len(points)} points can be compared; `roofcalc validate {file}` says why")
     assumed = assumptions("roofline", **{name: options.get(name) for name in FILE_OPTIONS})
@@ -162,7 +164,7 @@ def _add(table: Table, entries: list[_Entry], fixed: dict[str, float], residuals
         for entry, error in zip(entries, fitted.log_errors.tolist(), strict=True):
             ratio = float(np.exp(-error))
             measured = entry.row["measured"]
-            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": ratio}
+            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": 1 / ratio}
             table.blocks.append(Block(1, {**entry.row, **_case([entry]), **figures}))
         return
     errors = np.abs(fitted.log_errors)

@@ -9,6 +9,7 @@ import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def max_batch(
     model: Names | Model,
     hardware: Names | Hardware,

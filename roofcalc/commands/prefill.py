@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def prefill(
     model: Names | Model,
     hardware: Names | Hardware,

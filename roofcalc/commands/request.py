@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
+<<<<<<< HEAD
+=======
+DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
+OFFLOADING = ("offload", "gpu_layers", "host")
+WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
+WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
+>>>>>>> main
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -150,10 +157,18 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(deployment)
+        deployment = self._with_drafts(self._offloaded(deployment))
         for text in notes(deployment):
             self.note(text)
         return deployment
+
+    def _offloaded(self, deployment: Deployment) -> Deployment:
+        """The deployment with a part of it in the host's memory, where an option asks for it."""
+        if all(self.options.get(name) is None for name in OFFLOADING):
+            return deployment
+        from roofcalc.commands.offloading import offloaded
+
+        return offloaded(self, deployment)
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
@@ -301,6 +316,8 @@ class Request:
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
         }
+        if deployment.offload:
+            case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
         if deployment.draft:
             draft = deployment.draft
             case |= {"draft": draft.tokens, "acceptance": draft.acceptance, "accepted": draft.accepted, "drafter": draft.drafter}
@@ -309,6 +326,57 @@ class Request:
         return {**case, **assumed, **layout}
 
 
+<<<<<<< HEAD
+=======
+def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective: Sequence[Assumptions] = ()) -> list[Column]:
+    """The optional assumption columns that rows must show.
+
+    These are the assumptions that were given, even as False or 0, and those whose effective value is not the default of the
+    roofline preset, for instance because another preset switches them on.
+
+    Parameters
+    ----------
+    options : Options
+        As the command was called.
+    given : tuple of str
+        Further columns that the command itself was given, such as `chunk`.
+    effective : sequence of Assumptions
+        The assumptions in force, of each preset; none for commands whose results do not depend on them.
+    """
+    stated = {*given, *(name for name in ASSUMPTION_NAMES if options.get(name) is not None)}
+    stated |= {name for name, value in options.items() if not _is_absent(value)}
+    if stated & set(DRAFTING):
+        stated |= {"draft", "acceptance"}
+    if stated & set(OFFLOADING):
+        stated |= {"host"}
+    default = Assumptions()
+    for one in effective:
+        stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()
+        stated |= {name for name in ASSUMPTION_NAMES if getattr(one, name) != getattr(default, name)}
+    return [column for column in columns.WHERE_GIVEN if column.name in stated]
+
+
+def _is_absent(value: Any) -> bool:
+    """Whether an option's value means that it was not given: None, a flag that is off, or an empty text or list."""
+    return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
+
+
+def _check_caching(command: str, options: Options, given: tuple[str, ...]) -> None:
+    """Refuses options on cached prompts where they would have no effect.
+
+    Raises
+    ------
+    RoofcalcError
+        A shared prefix or a hit rate that the command does not take.
+    """
+    if options.get("shared_prefix") is not None and command not in WITH_PREFIX:
+        instead = f"; {command} has --prefix" if command in ("vote", "rollouts") else f"; commands: {', '.join(WITH_PREFIX)}"
+        raise RoofcalcError(f"--shared-prefix: not an option of {command}{instead}")
+    if options.get("hit_rate") is not None and "isl" not in given and command not in WITH_HITS:
+        raise RoofcalcError("--hit-rate: applies to the prefill of prompts; give --isl and --osl, or use `roofcalc prefill`")
+
+
+>>>>>>> main
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
     for change in changes:
         if change.target == target:

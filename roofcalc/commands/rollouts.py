@@ -9,6 +9,7 @@ import numpy as np
 from roofcalc.catalog.cpus import cores_per_device
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
@@ -60,6 +61,7 @@ class Training(NamedTuple):
     pretrain_tokens: float
 
 
+@notes_idle_changes
 def rollouts(
     model: Names | Model,
     hardware: Names | Hardware,

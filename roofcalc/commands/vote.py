@@ -9,6 +9,7 @@ import numpy as np
 from roofcalc import units
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
@@ -41,6 +42,7 @@ class Chances(NamedTuple):
     false_positive: float | None
 
 
+@notes_idle_changes
 def vote(
     model: Names | Model,
     hardware: Names | Hardware,

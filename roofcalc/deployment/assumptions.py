@@ -7,6 +7,7 @@ from typing import Any
 from roofcalc.deployment import engines
 from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.specs.record import Record
+from roofcalc.specs.routing import SKEWED, UNIFORM, Routing
 
 LEAST_FRACTION = 1e-6
 MAX_KV_BLOCK = 1_000_000_000
@@ -22,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
+    "arrivals": ("staggered", "burst"),
 }
 
 
@@ -58,7 +60,11 @@ class Assumptions(Record):
     kv_block : int
         Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
     imbalance : float
-        Load of the busiest expert rank over the mean; 1 is uniform routing.
+        Load of the busiest expert rank over the mean, beyond what `routing` says.
+    routing : str
+        How tokens choose experts (`roofcalc.deployment.routing`): "uniform", "skewed" or "measured:FILE".
+    expert_shares : tuple of float
+        Of "measured:FILE": the fraction of all choices that falls on each expert.
     redundant_experts : int
         Redundant copies of experts in each layer.
     activations : bool
@@ -66,6 +72,8 @@ class Assumptions(Record):
     prefill : "colocated", "chunked" or "separate"
         Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
         or on other devices (`roofcalc.physics.serving`). Only for whole generations.
+    arrivals : "staggered" or "burst"
+        How a given number of requests in flight come: each as another one ends, or all at once, as benchmarks send them.
     shared_prefix : int
         First tokens that all sequences have in common, such as a system prompt: kept once per data-parallel rank, read once per step.
     hit_rate : float
@@ -87,6 +95,8 @@ class Assumptions(Record):
     kv_policy: str | None = None
     kv_block: int = 1
     imbalance: float = 1.0
+    routing: str = UNIFORM
+    expert_shares: tuple[float, ...] = ()
     redundant_experts: int = 0
     activations: bool = False
     layer_overhead_us: float | None = None
@@ -94,8 +104,14 @@ class Assumptions(Record):
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
+    arrivals: str = "staggered"
     shared_prefix: int = 0
     hit_rate: float = 0.0
+
+    @property
+    def chosen_experts(self) -> Routing:
+        """How tokens choose experts."""
+        return Routing(self.routing.partition(":")[0], self.expert_shares)
 
     @property
     def is_bound(self) -> bool:
@@ -110,7 +126,7 @@ _OF_PROFILE = ("mbu", "mfu", "link", "reserve_gb", "capacity", "layer_overhead_u
 _OF_ENGINE = ("util", "capacity", "kv_policy")
 _PRESETS: dict[str, dict[str, Any]] = {
     "roofline": {},
-    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal"},
+    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal", "routing": SKEWED},
     "typical": {"activations": True, "engine": "vllm", **dict.fromkeys(_OF_PROFILE)},
 }
 
@@ -130,6 +146,10 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     if chosen.get("kv_policy") == "reserved":
         chosen["kv_policy"] = "full"
     merged = {**_PRESETS[assume], **chosen}
+    if merged.get("routing") not in (None, UNIFORM, SKEWED):
+        from roofcalc.deployment.routing import routing  # reads a file
+
+        merged["expert_shares"] = routing(str(merged["routing"])).shares
     if engines.rules(merged.get("engine")):
         merged = {**merged, **{name: chosen.get(name) for name in _OF_ENGINE}}
     elif merged.get("kv_policy") in (None, "engine"):
@@ -183,4 +203,4 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-NAMES = tuple(field.name for field in Assumptions.fields_)
+NAMES = tuple(field.name for field in Assumptions.fields_ if field.name != "expert_shares")  # which follow from `routing`

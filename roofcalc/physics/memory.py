@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import engine_memory
+from roofcalc.deployment.parallelism import Layout, Stage
+from roofcalc.physics import engine_memory, offload
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
@@ -18,20 +18,27 @@ from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
 from roofcalc.specs.stored_weights import WeightDtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
+    """Bytes of weights in the memory of one device of a stage: all that it uses, less what lies in the host's memory."""
+    stored = stored_bytes(deployment, stage)
+    return stored - offload.weights_in_host(deployment, stage, stored)
+
+
+@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
+def stored_bytes(deployment: Deployment, stage: Stage) -> float:
+    """Bytes of weights that one device of a stage uses: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
 
     Replicated KV heads, latent projections and routers count on every rank; for experts see `held_experts`.
     """
     model, sharding, stored = deployment.model, storage_sharding(deployment), deployment.stored
-    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
+    total = sum(model.blocks[name].stored(count) * layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
         total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
     total += engine_memory.padding_bytes(deployment, stage)
@@ -39,7 +46,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
+def layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
     """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
     bytes_of, block = stored.bytes_of, model.blocks[name]
     total = model.norm_vectors(block) * bytes_of("norm")
@@ -301,4 +308,25 @@ def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix =
     rooms = [np.where(room < one.once, -1.0, room - one.once) for room, one in zip(rooms, kept, strict=True)]
     with np.errstate(divide="ignore", invalid="ignore"):
         fitting = [np.where(room < 0, 0.0, np.floor(room / one.each * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
-    return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
+    return np.asarray(np.minimum(deployment.layout.dp * np.minimum.reduce(fitting), _batch_of_host(deployment, seq, shared_prefix, shares)))
+
+
+def _batch_of_host(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix, shares: Any) -> Array:
+    """Sequences for which the host's memory has room; inf where it holds nothing of them, or its size is not known."""
+    if deployment.offload is None or deployment.offload.host.memory_gb is None:
+        return np.float64(np.inf)
+    room = deployment.offload.host.memory_gb * 1e9 - offload.host_weight_bytes(deployment)
+    if room < 0:
+        return np.float64(0.0)
+    kept = host_kv_bytes(deployment, seq, shared_prefix)
+    kept = kept if shares is None else (kept * shares).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(kept > 0, np.floor(room / kept * (1 + 1e-12)), np.inf))
+
+
+def host_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
+    """Bytes that one sequence keeps in the host's memory: the caches of the layers that it holds."""
+    if deployment.offload is None or deployment.offload.gpu_layers is None:
+        return np.zeros(np.shape(seq))
+    whole = replace(deployment, layout=Layout())  # the host holds each entry once
+    return offload.host_kv_bytes(deployment, _kept_per_layer(whole, seq, shared_prefix))

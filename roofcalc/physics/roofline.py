@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import collectives, gemm_time, overhead
+from roofcalc.deployment.offload import expert_host_layers
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.offload import HOST
 from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
@@ -35,7 +38,7 @@ from roofcalc.specs.record import Record, replace
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESOURCES = ("bandwidth", "compute", "network", "overhead")  # ties go to the first
+RESOURCES = ("bandwidth", "compute", "network", "overhead", HOST)  # ties go to the first
 LINKS = ("link", "scale_out")
 UNKNOWN = "unknown"  # limited_by where the device lists no peak that an operation could run at
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
@@ -134,6 +137,9 @@ class Step(Record):
         "net = max(work, network)",
         "full = max(compute, memory, network)",
         "full, bound = max(compute, memory, link, scale_out)",
+        "with host = overlapped + host",
+        "net, host = max(work + host, network)",
+        "full, host = max(overlapped, host)",
         "with overhead = overlapped + overhead",
     )
     def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
@@ -157,15 +163,15 @@ class Step(Record):
             return np.asarray(time + offset, dtype=float)
 
         if overlap in ("op", "none"):
-            return seconds(("bandwidth", "compute", *LINKS, "overhead"))
+            return seconds(("bandwidth", "compute", *LINKS, HOST, "overhead"))
         if overlap == "net":
-            return np.asarray(np.maximum(seconds(("bandwidth", "compute")), seconds(LINKS)) + overhead)
+            return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + overhead)
         wires = [(name,) for name in LINKS] if self.deployment.assumptions.is_bound else [LINKS]
-        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]) + overhead)
+        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + overhead)
 
     def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
-        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS)}
+        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS, HOST)}
         wires = [np.asarray(each[name]) for name in LINKS]
         network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
         overhead = np.asarray(fixed.get("overhead", zero))
@@ -174,6 +180,7 @@ class Step(Record):
             "compute": np.asarray(each["compute"]),
             "network": np.asarray(network),
             "overhead": overhead,
+            HOST: np.asarray(each[HOST]),
         }
 
     def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> tuple[list[Terms], Array]:
@@ -188,8 +195,19 @@ class Step(Record):
                 terms["overhead"] = exposed_s
             for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
                 _add(terms, each[name], layers)
+            if deployment.offload is not None:
+                self.add_host(terms, stage, load, terms_of)
             found.append(terms)
         return found, sequences
+
+    def add_host(self, terms: Terms, stage: Stage, load: TokenLoad, terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> None:
+        """Adds the host's part of a stage, and takes away the device's time of experts that lie in the host's memory, in place."""
+        deployment = self.deployment
+        if deployment.offload is not None and deployment.offload.experts == "cpu":
+            for name, layers in expert_host_layers(deployment, stage).items():
+                routed = [group for group in self.fixed[name].gemm_groups if group.routed is not None]
+                _add(terms, terms_of(deployment, Fixed(routed, []), load), -layers)
+        terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
 
     @cached_property
     def fixed(self) -> dict[str, Fixed]:
@@ -246,6 +264,9 @@ def _context_terms(deployment: Deployment, entries_read: work.EntriesRead, token
         terms: Terms = {}
         for name, layers in stage.groups:
             _add(terms, each[name], layers)
+        if deployment.offload is not None and stage.first:
+            host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
+            terms[HOST] = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
         found.append(terms)
     return tuple(found)
 
@@ -297,23 +318,23 @@ def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Messag
 def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
     """The resource with the largest part; ties go to bandwidth."""
     work_time = parts["bandwidth"] + parts["compute"]
-    bandwidth, compute, network, overhead = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
+    bandwidth, compute, network, overhead, host = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
     if deployment.assumptions.overlap == "net":  # hidden communication limits only where it takes longer than all the work
-        network = np.where(network > work_time, np.inf, -np.inf)
-    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead]), axis=0)])
+        network = np.where(network > work_time + host, np.inf, -np.inf)
+    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead, host]), axis=0)])
 
 
 def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
     """Seconds of a stage from the seconds by resource, by the formulas of `Step.stage_seconds`."""
     zero = np.float64(0.0)
-    memory, compute, link, out, overhead = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead"))
+    memory, compute, link, out, overhead, host = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead", HOST))
     overlap = deployment.assumptions.overlap
     if overlap in ("op", "none"):
-        return np.asarray(memory + compute + link + out + overhead)
+        return np.asarray(memory + compute + link + out + host + overhead)
     if overlap == "net":
-        return np.asarray(np.maximum(memory + compute, link + out) + overhead)
+        return np.asarray(np.maximum(memory + compute + host, link + out) + overhead)
     wires = [link, out] if deployment.assumptions.is_bound else [link + out]
-    return np.asarray(reduce(np.maximum, [memory, compute, *wires]) + overhead)
+    return np.asarray(reduce(np.maximum, [memory, compute, *wires, host]) + overhead)
 
 
 def cache_savings_s(deployment: Deployment) -> float:

@@ -9,7 +9,7 @@ from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.commands import prefill as prefill_command
 from roofcalc.deployment.deployment import Deployment, Draft
-from roofcalc.physics import decode_ops, gemm_time, generation, kv_span, memory, prefill, prompt_cache, roofline, serving
+from roofcalc.physics import decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -102,7 +102,7 @@ def block_choice_reads_everything() -> None:
 
 
 def borrowed_caches_held_again() -> None:
-    kv_span.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_storage.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def experts_of_one_token_at_any_batch() -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.specs.record import Record
+from roofcalc.specs.routing import Routing
 from roofcalc.specs.weights import Matrix
 
 ACTIVATION_BYTES = 2.0  # per element of a GEMM's input or output: 16 bits
@@ -36,6 +37,8 @@ class Sharding(Record):
         Keys that serve as values are stored once (`--kv-policy minimal`); engines store them twice.
     imbalance : float
         Tokens of the busiest expert rank over the mean.
+    routing : Routing
+        How tokens choose experts.
     redundant : int
         Redundant expert copies per layer, over all ranks.
     kv_reload_fraction : float
@@ -52,6 +55,7 @@ class Sharding(Record):
     reserved: bool = False
     one_vector: bool = False
     imbalance: float = 1.0
+    routing: Routing = Routing()
     redundant: int = 0
     kv_reload_fraction: float = 0.0
 
@@ -170,6 +174,8 @@ class Routed(Record):
         Experts that compute; experts that the router chooses from, including zero-compute ones; choices per token.
     width : int
         Elements of the vectors that experts take and dispatch and combine carry.
+    routing : Routing
+        How tokens choose them.
     """
 
     matrices: tuple[Matrix, ...]
@@ -177,6 +183,7 @@ class Routed(Record):
     routed: int
     top_k: int
     width: int
+    routing: Routing = Routing()
 
 
 class Part(Record):

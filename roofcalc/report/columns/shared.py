@@ -43,6 +43,7 @@ WHERE_GIVEN = (
     Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
     Column("imbalance", "imbalance", "", "load of the busiest expert rank relative to the mean", "number", 1, "assumed"),
+    Column("routing", "routing", "", "how tokens choose experts: uniform, skewed (all the same), or measured shares", "text", 1, "assumed"),
     Column("redundant_experts", "redundant experts", "", "redundant expert copies per layer", "count", 1, "assumed"),
     Column("activations", "activations", "", "whether the memory traffic of GEMM inputs and outputs is counted", "flag", 1, "assumed"),
     Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),
@@ -58,6 +59,9 @@ WHERE_GIVEN = (
     Column("max_seqs", "max sequences", "", "sequences of one replica at a time", "count", 1, "assumed"),
     Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
+    Column("offload", "offload", "", "what lies in the host's memory", "text", 1, "assumed"),
+    Column("gpu_layers", "GPU layers", "", "layers that the devices hold, the output layer counted as one", "count", 1, "assumed"),
+    Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
 )
@@ -68,7 +72,7 @@ SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
-LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network) or requirement", "text", 9)
+LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host) or requirement", "text", 9)
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )

@@ -8,7 +8,8 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import engine_memory
-from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
+from roofcalc.physics.kv_span import Span, Sum, Top
+from roofcalc.physics.kv_storage import Reserved
 from roofcalc.physics.ops.types import NO_SHARING, Cache, FormulaUse, Sharding
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total

@@ -8,10 +8,10 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import engine_memory
+from roofcalc.physics import engine_memory, offload
 from roofcalc.physics import memory as physics
 from roofcalc.physics.decode_ops import storage_sharding
-from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
+from roofcalc.physics.memory import batch_memory, kv_bytes, stored_bytes
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part, Sharding
@@ -119,7 +119,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
         dtype = deployment.weight_dtype(tensor)
         letters = {"layers": layers, "elements": elements, "w": dtype.bytes_per_element}
-        lines.append(line(work(weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
+        lines.append(line(work(stored_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
     for name, count in stage.groups:
         block = model.blocks[name]
@@ -147,6 +147,9 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
+    stored = sum(float(one.value) for one in lines)
+    if away := offload.weights_in_host(deployment, stage, stored):
+        lines.append(Line("in the host's memory", -away, "B, --offload"))
     words = "elements: of the tensor, on one device" + ("; the embedding is also the head" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
@@ -160,7 +163,7 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, shardin
     elements = sum(matrix.elements for matrix in part.routed.matrices)
     dtype = deployment.weight_dtype(part.routed.matrices[0].tensor)
     worked = work(
-        weight_bytes,
+        stored_bytes,
         "experts",
         {"layers": layers, "held": float(held.value), "elements": elements, "w": dtype.bytes_per_element},
         f"{name}: experts, {held.numbers} = {held.value:g} on each device",
