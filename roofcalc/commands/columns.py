@@ -50,13 +50,15 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)),
+    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS),)),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
-<<<<<<< HEAD
-    "memory": _with_case(declared.MEMORY, Group((declared.DRAFT_WEIGHTS,), _DRAFTER)),
-=======
-    "memory": _with_case(declared.MEMORY, Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers")),
->>>>>>> main
+    "memory": Layout(
+        (
+            Group(declared.MEMORY),
+            Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"),
+            Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
+        ),
+    ),
     "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(

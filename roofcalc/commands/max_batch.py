@@ -74,7 +74,7 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, (*more, *draft_columns(options)))
+    request = Request("max-batch", (*columns.MAX_BATCH, *draft_columns(options)), model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():

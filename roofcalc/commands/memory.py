@@ -10,30 +10,22 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import OFFLOADING, Request
+from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
-from roofcalc.commands.stated import draft_columns
+from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import (
     batch_memory,
-<<<<<<< HEAD
-    kv_tokens,
-    max_concurrency,
-    system_draft_weight_bytes,
-=======
     host_kv_bytes,
     kv_tokens,
     max_concurrency,
->>>>>>> main
+    system_draft_weight_bytes,
     system_kept,
     system_overhead_bytes,
     system_weight_bytes,
 )
-<<<<<<< HEAD
-=======
 from roofcalc.physics.offload import host_weight_bytes
->>>>>>> main
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -59,12 +51,9 @@ def memory(
     Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache, activations,
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
-<<<<<<< HEAD
-    request = Request("memory", columns.MEMORY, model, hardware, options, more=draft_columns(options))
-=======
     hosted = any(options.get(name) is not None for name in OFFLOADING)
-    request = Request("memory", (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ())), model, hardware, options)
->>>>>>> main
+    results = (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ()), *draft_columns(options))
+    request = Request("memory", results, model, hardware, options)
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -100,10 +89,7 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "runtime_gb": runtime / 1e9,
         "kv_tokens": kv_tokens(deployment, seq),
         "max_concurrency": max_concurrency(deployment, seq),
-<<<<<<< HEAD
-        "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
-=======
         "host_weights_gb": host_weight_bytes(deployment) / 1e9,
         "host_kv_gb": host_kv_bytes(deployment, seq) * batch / 1e9,
->>>>>>> main
+        "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

@@ -40,19 +40,13 @@ class Options(TypedDict, total=False):
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
-<<<<<<< HEAD
     draft, acceptance, accepted, drafter, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted or the mean tokens accepted per step
         (one of them; no default), and what drafts: "eagle" or "ngram", a smaller model, or the model's own multi-token-prediction
         layer; without any, drafting is free.
-=======
-    draft, acceptance, draft_model, mtp
-        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
-        drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
     offload, gpu_layers, host
         What lies in the host's memory ("experts=cpu", "weights=host:40"), the layers that the devices hold, and figures of the host
         that the catalog lacks ("memory_gb_s=400,tflop_s=5"): `roofcalc.deployment.offload`.
->>>>>>> main
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000" (`--set`); a range sweeps over its values.
     executor : concurrent.futures.Executor

@@ -13,6 +13,7 @@ from roofcalc.report import columns
 from roofcalc.report.table import Column
 
 DRAFTING = ("draft", "acceptance", "accepted", "drafter", "draft_model", "mtp")  # options that ask for speculative decoding
+OFFLOADING = ("offload", "gpu_layers", "host")
 WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
 WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
 
@@ -36,6 +37,8 @@ def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective:
     stated |= {name for name, value in options.items() if not is_absent(value)}
     if stated & set(DRAFTING):
         stated |= {"draft", "acceptance", "accepted", "drafter"}
+    if stated & set(OFFLOADING):
+        stated |= {"host"}
     default = Assumptions()
     for one in effective:
         stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()

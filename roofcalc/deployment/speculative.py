@@ -105,16 +105,6 @@ def acceptance_of(accepted: float, tokens: int) -> float:
     """The probability that a draft token is accepted at which a step with `tokens` drafts yields `accepted` tokens on average.
 
     The inverse of `Draft.accepted`, which is a sum of powers of the probability and grows with it, by bisection.
-    """
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if Draft(tokens, middle).accepted <= accepted else (low, middle)
-    return high if Draft(tokens, high).accepted <= accepted else low
-
-
-def acceptance_of(accepted: float, tokens: int) -> float:
-    """The acceptance rate of `tokens` drafted per step at which a step yields `accepted` tokens on average; inverse of `Draft.accepted`.
 
     Raises
     ------
@@ -124,10 +114,10 @@ def acceptance_of(accepted: float, tokens: int) -> float:
     if not 1 <= accepted <= tokens + 1:
         raise RoofcalcError(f"accepted: {tokens} drafted tokens yield 1 to {tokens + 1} tokens per step, not {accepted:g}")
     low, high = 0.0, 1.0
-    for _ in range(60):  # the expected number grows with the rate
+    for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if Draft(tokens, middle).accepted < accepted else (low, middle)
-    return (low + high) / 2
+        low, high = (middle, high) if Draft(tokens, middle).accepted <= accepted else (low, middle)
+    return high if Draft(tokens, high).accepted <= accepted else low
 
 
 def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
