@@ -88,7 +88,16 @@ CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
-    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
+    Option(
+        "drafter",
+        "--drafter",
+        WORKLOAD,
+        "What drafts: an EAGLE head with the target's shapes, or n-gram lookup, which takes no time.",
+        "none: drafting is free",
+        metavar="eagle|ngram",
+    ),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
 SHARED_PREFIX = Option(
