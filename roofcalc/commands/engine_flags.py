@@ -118,7 +118,7 @@ _SGLANG_CACHE = {"fp8": "fp8_e4m3", "bf16": "bf16", "mxfp4": "fp4_e2m1"}
 _LLAMA_CACHE = {"fp16": "f16", "fp32": "f32", **{name: name for name in ("bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")}}
 _AT_START = {"fp8": "fp8"}  # recipes that an engine applies to a 16-bit checkpoint while it loads it
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
-_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
     **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),

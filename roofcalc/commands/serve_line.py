@@ -20,7 +20,6 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.deployment import Deployment, cache_dtype
 from roofcalc.deployment.engines import GIB
 from roofcalc.deployment.parallelism import expert_counts
-from roofcalc.deployment.speculative import MTPLayer
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
 from roofcalc.report.table import Column
@@ -53,6 +52,9 @@ _IMAGES = {  # docs.vllm.ai/en/stable/deployment/docker.html, docs.sglang.io/get
 }
 _FORMATS = {"llama.cpp": ("gguf",)}
 _SAFETENSORS = ("safetensors", "awq", "gptq")
+EAGLE_HEAD = "EAGLE-HEAD"  # stands for a head trained for the model, whose address is not known here
+_VLLM_METHODS = {"model": "draft_model", "mtp": "mtp", "eagle": "eagle3"}
+_SGLANG_ALGORITHMS = {"model": "STANDALONE", "mtp": "EAGLE", "eagle": "EAGLE3"}
 _PLAIN = ("bf16", "fp16", "fp32")
 _TUNED = ("-instruct", "-it", "-chat")
 
@@ -278,27 +280,28 @@ def _offload_words(engine: str, deployment: Deployment) -> Iterator[str]:
 
 
 def _draft_words(engine: str, deployment: Deployment) -> Iterator[str]:
-    """Speculative decoding: a smaller model, the model's own layers, or n-grams of the prompt."""
+    """Speculative decoding: a smaller model, the model's own layers, an EAGLE head, or n-grams of the prompt."""
     draft = deployment.draft
     assert draft is not None
-    drafter, count = draft.deployment, draft.tokens
-    own = drafter is not None and isinstance(drafter.model, MTPLayer)
-    name = None if drafter is None or own else _model("vllm" if engine == "llama.cpp" else engine, drafter)[0]
+    count, by = draft.tokens, draft.drafter
+    name = EAGLE_HEAD if by == "eagle" else None
+    if by == "model" and draft.deployment is not None:
+        name = _model("vllm" if engine == "llama.cpp" else engine, draft.deployment)[0]
     if engine == "vllm":
-        method = "ngram" if drafter is None else "mtp" if own else "draft_model"
-        config: dict[str, Any] = {"method": method, "num_speculative_tokens": count}
-        config |= {"prompt_lookup_max": 4} if drafter is None else {"model": name} if name else {}
+        config: dict[str, Any] = {"method": _VLLM_METHODS.get(by, "ngram"), "num_speculative_tokens": count}
+        config |= {"model": name} if name else {} if by == "mtp" else {"prompt_lookup_max": 4}
         yield f"{engine_flag(engine, 'draft')[0]} {shlex.quote(json.dumps(config))}"
-    elif engine == "sglang" and drafter is None:
+    elif engine == "sglang" and by not in _SGLANG_ALGORITHMS:
         yield f"--speculative-algorithm NGRAM --speculative-num-draft-tokens {count}"
     elif engine == "sglang":
-        yield f"--speculative-algorithm {'EAGLE' if own else 'STANDALONE'}"
+        yield f"--speculative-algorithm {_SGLANG_ALGORITHMS[by]}"
         yield f"--speculative-num-steps {count} --speculative-eagle-topk 1 --speculative-num-draft-tokens {count + 1}"
         yield f"--speculative-draft-model-path {name}" if name else ""
-    elif engine == "llama.cpp" and own:
+    elif engine == "llama.cpp" and by == "mtp":
         yield f"--spec-type draft-mtp --spec-draft-n-max {count}"
-    elif engine == "llama.cpp" and drafter is not None:
-        yield f"{_model(engine, drafter)[0].replace('-hf ', '--spec-draft-hf ').replace('-m ', '--model-draft ')} --spec-draft-n-max {count}"
+    elif engine == "llama.cpp" and by == "model" and draft.deployment is not None:
+        file = _model(engine, draft.deployment)[0]
+        yield f"{file.replace('-hf ', '--spec-draft-hf ').replace('-m ', '--model-draft ')} --spec-draft-n-max {count}"
 
 
 def _of_row(engine: str, length: int, seqs: int) -> Iterator[str]:
@@ -328,8 +331,10 @@ def _limits(engine: str, deployment: Deployment) -> Iterator[str]:
         yield f"{title}: --offload {deployment.offload.label or ''} has no flag and is left out"
     if engine == "tensorrt-llm" and deployment.draft:
         yield f"{title}: speculative decoding is no flag; `speculative_config` in the file of --config"
-    if engine == "llama.cpp" and deployment.draft and deployment.draft.deployment is None:
-        yield f"{title}: prompt lookup has flags of its own (--spec-type), which are left out"
+    if engine == "llama.cpp" and deployment.draft and deployment.draft.drafter not in ("model", "mtp"):
+        yield f"{title}: drafts by {deployment.draft.drafter} have flags of their own (--spec-type), which are left out"
+    elif engine != "tensorrt-llm" and deployment.draft and deployment.draft.drafter == "eagle":
+        yield f"{EAGLE_HEAD} stands for a head that was trained for the model"
     if deployment.weights_label.startswith("all="):
         yield f"{title} keeps embedding and LM head in 16 bit: without all= is what it runs"
     if deployment.assumptions.util == 1.0 and engine != "llama.cpp" and deployment.rules is None:
