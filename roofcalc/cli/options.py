@@ -84,6 +84,14 @@ LOAD = (
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
+ARRIVALS = Option(
+    "arrivals",
+    "--arrivals",
+    WORKLOAD,
+    "How the requests in flight come: each as another one ends, or all at once, as benchmarks send them; with --isl and --osl.",
+    "staggered",
+    metavar=_choices("arrivals"),
+)
 CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),

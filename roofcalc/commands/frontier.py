@@ -101,6 +101,8 @@ def frontier(
     generations = isl is not None or osl is not None
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'--disaggregated' if disaggregated else '--ttft'}: needs the tokens of a generation; give --isl and --osl")
+    if disaggregated and options.get("arrivals") is not None:
+        raise RoofcalcError("--arrivals: another pool prefills with --disaggregated, and how its prompts queue is not known; leave one out")
     more = columns.FRONTIER_DISAGGREGATED if disaggregated else columns.GENERATION if generations else ()
     results = columns.FRONTIER_OF_TWO if disaggregated else columns.FRONTIER
     request = Request("frontier", results, model, hardware, options, generation_options(isl, osl, chunk), more)

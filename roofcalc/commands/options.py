@@ -33,7 +33,7 @@ class Options(TypedDict, total=False):
         rules apply, in any preset, and in `typical` whose measurements are used, where there are any.
     max_batched_tokens, max_seqs : int
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
-    overlap, network, capacity, kv_policy, prefill : str
+    overlap, network, capacity, kv_policy, prefill, arrivals : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     shared_prefix : int; hit_rate : float
         Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
@@ -76,6 +76,7 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     prefill: str | None
+    arrivals: str | None
     shared_prefix: Numbers | None
     hit_rate: float | None
     kv_block: int | None

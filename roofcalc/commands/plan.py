@@ -136,6 +136,8 @@ def plan(
         raise RoofcalcError("--requests-per-second: give the tokens of a request too: --isl and --osl, or --mix")
     if requests_per_second is not None and batch is not None:
         raise RoofcalcError("--batch, --requests-per-second: give one of them")
+    if requests_per_second is not None and options.get("arrivals") is not None:
+        raise RoofcalcError("--arrivals: requests per second arrive at random times; it is for a number in flight (--batch)")
     if max_latency is not None and not generations:
         raise RoofcalcError("--max-latency: give the tokens of a request too: --isl and --osl, or --mix")
     given = ("isl", "osl", "kv_at") if generations else ()

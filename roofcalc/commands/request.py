@@ -17,7 +17,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_caching, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
@@ -94,7 +94,7 @@ class Request:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
         if options.get("prefill") == "separate" and command == "plan":
             raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
-        check_caching(command, options, given)
+        check_serving(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}

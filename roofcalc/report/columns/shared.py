@@ -35,6 +35,7 @@ WHERE_GIVEN = (
     Column("kv_at", "KV at", "", "KV cache length that must fit: at the end of the generation, or its mean", "text", 1, "assumed"),
     Column("chunk", "chunk", "tokens", "maximum tokens per prefill chunk", "count", 1, "assumed"),
     Column("prefill", "prefill", "", "where prompts of other requests are prefilled: colocated, chunked or separate", "text", 1, "assumed"),
+    Column("arrivals", "arrivals", "", "how a number of requests in flight come: staggered, or a burst", "text", 1, "assumed"),
     Column(
         "shared_prefix", "shared prefix", "tokens", "tokens that all contexts begin with, cached once per data-parallel rank", "count", 1, "assumed"
     ),
