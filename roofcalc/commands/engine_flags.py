@@ -108,7 +108,7 @@ def speculation(text: str) -> dict[str, Any]:
 
 
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
-_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
     **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),
@@ -196,7 +196,11 @@ _SHELL = {
     "cpu_moe": "--offload experts=cpu",
     "n_cpu_moe": "--offload experts=cpu:N",
     "cpu_offload_gib": "--offload weights=host:GB",
-    "reserve_gb": "--reserve", "slots": "--batch", "kv_values": "--kv", "dp_attention": "--dp", "split": "--tp or --pp",
+    "reserve_gb": "--reserve",
+    "slots": "--batch",
+    "kv_values": "--kv",
+    "dp_attention": "--dp",
+    "split": "--tp or --pp",
 }
 _INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
 

@@ -40,9 +40,10 @@ class Options(TypedDict, total=False):
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
-    draft, acceptance, draft_model, mtp
-        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
-        drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
+    draft, acceptance, accepted, drafter, draft_model, mtp
+        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted or the mean tokens accepted per step
+        (one of them; no default), and what drafts: "eagle" or "ngram", a smaller model, or the model's own multi-token-prediction
+        layer; without any, drafting is free.
     offload, gpu_layers, host
         What lies in the host's memory ("experts=cpu", "weights=host:40"), the layers that the devices hold, and figures of the host
         that the catalog lacks ("memory_gb_s=400,tflop_s=5"): `roofcalc.deployment.offload`.
@@ -88,6 +89,8 @@ class Options(TypedDict, total=False):
     max_seqs: int | None
     draft: int | None
     acceptance: float | None
+    accepted: float | None
+    drafter: str | None
     draft_model: str | Model | None
     mtp: bool | None
     offload: str | None

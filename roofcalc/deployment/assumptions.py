@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
+    "arrivals": ("staggered", "burst"),
 }
 
 
@@ -71,6 +72,8 @@ class Assumptions(Record):
     prefill : "colocated", "chunked" or "separate"
         Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
         or on other devices (`roofcalc.physics.serving`). Only for whole generations.
+    arrivals : "staggered" or "burst"
+        How a given number of requests in flight come: each as another one ends, or all at once, as benchmarks send them.
     shared_prefix : int
         First tokens that all sequences have in common, such as a system prompt: kept once per data-parallel rank, read once per step.
     hit_rate : float
@@ -101,6 +104,7 @@ class Assumptions(Record):
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
+    arrivals: str = "staggered"
     shared_prefix: int = 0
     hit_rate: float = 0.0
 

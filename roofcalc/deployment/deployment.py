@@ -30,15 +30,19 @@ class Draft(Record):
     Attributes
     ----------
     deployment : Deployment or None
-        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer; None: drafting is free.
+        The drafter on the same devices: a smaller model, an EAGLE head or the model's own multi-token-prediction layer; None:
+        drafting is free.
     copies : int
         Drafters that take turns, one draft each: the several multi-token-prediction layers of a model.
+    drafter : "model", "mtp", "eagle", "ngram" or "free"
+        What drafts: `ngram` looks tokens up in the prompt, `free` was not said.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
     copies: int = 1
+    drafter: str = "free"
 
     @property
     @formula("A = (1 − α^q)/(1 − α)")

@@ -135,6 +135,12 @@ def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefi
     return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True))) * deployment.layout.tp
 
 
+def system_draft_weight_bytes(deployment: Deployment) -> float:
+    """Of these the weights of drafters, which run on one pipeline stage."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    return sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment)) * ranks
+
+
 class Kept(NamedTuple):
     """Bytes of caches and states, arrays in the shape of the context.
 

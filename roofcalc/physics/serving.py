@@ -96,6 +96,7 @@ class ServedStep(Record):
 @formula(
     "others = max(0, prompts − T_first)",
     "wait = others·min(A/(2·osl), 0.5)",
+    "wait, burst = others·(B_r + packed − 2)/(2·(B_r − 1))",
     "TTFT = T_first + wait",
     "TPOT = T_step/A + (others − wait)/osl",
     "throughput = B·osl/(osl·TPOT + TTFT)",
@@ -113,8 +114,9 @@ def served(
 ) -> Served:
     """What each of `batch` requests in flight gets, of `osl` tokens after a prompt of `isl`; arrays that broadcast.
 
-    Requests arrive as others end. All of a request's time is waiting for the prompts of its rank or decoding, so that
-    B·O/throughput = O·TPOT + TTFT in every mode but `bound`.
+    Requests arrive as others end (`--arrivals staggered`), or all at once (`burst`): then their prompts stand in line, some packed
+    into one step, and those that come first wait between tokens for the rest. All of a request's time is waiting for the prompts of its
+    rank or decoding, so that B·O/throughput = O·TPOT + TTFT in every mode but `bound`.
 
     Parameters
     ----------
@@ -143,7 +145,12 @@ def served(
     if mode == "separate":
         return Served(step_s, step_s, first, first, batch * answer / (answer * step_s + first))
     others = np.maximum(0.0, prompts - first)
-    wait = others * np.minimum(deployment.accepted / (2.0 * answer), 0.5)
+    if deployment.assumptions.arrivals == "burst":
+        new = isl - found_tokens(deployment, isl)
+        prompt = new if parts is None else np.asarray((new * parts).sum(axis=-1))
+        wait = others * _share_before_first(deployment, prompt, batch)
+    else:
+        wait = others * np.minimum(deployment.accepted / (2.0 * answer), 0.5)
     return Served(step_s + (others - wait) / answer, step_s, first + wait, first, batch * answer / (answer * step_s + others + first))
 
 
@@ -158,6 +165,18 @@ def _where(chosen: NDArray[Any], one: Served, other: Served) -> Served:
     return Served(*(np.where(chosen, a, b) for a, b in zip(one, other, strict=True)))
 
 
+def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDArray[Any]) -> NDArray[Any]:
+    """How much of the prefill of the others in a burst comes before a request's first token, on average.
+
+    The prompts of a rank are prefilled k at a time, each group after those before it: on average (B_r + k)/2 prompts end with one's own.
+    """
+    of_rank, profile = np.maximum(batch / deployment.layout.dp, 1.0), deployment.profile
+    budget = deployment.assumptions.max_batched_tokens if profile is None else profile.packed_prefill_tokens
+    packed = np.ones_like(of_rank) if budget is None else np.clip(np.floor(budget / np.maximum(prompt, 1.0)), 1.0, of_rank)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(of_rank > 1, (of_rank + packed - 2.0) / (2.0 * (of_rank - 1.0)), 0.5)
+
+
 @formula(
     "chunks = ceil(isl/chunk)",
     "carried = (B_r − 1)·chunks·A/osl",
@@ -165,6 +184,7 @@ def _where(chosen: NDArray[Any], one: Served, other: Served) -> Served:
     "decoding = osl/(A·chunks)",
     "TPOT, every step full = T_mix/A",
     "TTFT, every step full = (B_r − decoding)·osl·T_mix/(A·decoding)",
+    "TTFT, burst = (B_r/packed + 1)/2·chunks·T_mix",
 )
 def _chunked(
     deployment: Deployment,
@@ -210,9 +230,18 @@ def _chunked(
     each = chunk_s(deployment, mean, held, new, counts, prompts, ranks, found)
     extra = (each * counts * parts).sum(axis=-1) / count
     mixed = step_s + extra
-    tpot = (step_s + carried * extra) / accepted
-    full = (of_rank - decoding) * steps * mixed / decoding
-    ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+    if deployment.assumptions.arrivals == "burst":
+        # all chunks of a rank follow one another; a request meets those after its own, for as long as it decodes
+        groups = np.maximum(of_rank / packed, 1.0)
+        after = (groups - 1.0) * count
+        with np.errstate(divide="ignore", invalid="ignore"):
+            carried = np.where(after <= steps, after / 2.0, steps - steps**2 / (2.0 * after)) / steps
+        tpot = (step_s + carried * extra) / accepted
+        ttft = (groups + 1.0) / 2.0 * count * mixed
+    else:
+        tpot = (step_s + carried * extra) / accepted
+        full = (of_rank - decoding) * steps * mixed / decoding
+        ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
     return Served(tpot, pure, ttft, np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft), batch * osl / (osl * tpot + ttft))

@@ -8,8 +8,8 @@ import numpy as np
 from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.commands import prefill as prefill_command
-from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import decode_ops, gemm_time, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
+from roofcalc.deployment.deployment import Deployment, Draft
+from roofcalc.physics import decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -281,6 +281,18 @@ def hits_of_the_whole_prompt() -> None:
     prefill_command.found_tokens = wrong  # type: ignore[attr-defined]
 
 
+def drafts_for_nothing() -> None:
+    generation.SpeculativeStep.seconds = lambda self, batch: np.asarray(self.verify.seconds(batch))  # type: ignore[method-assign]
+
+
+def heads_without_weight() -> None:
+    memory._drafters = lambda deployment: []
+
+
+def accepted_drafts_without_the_targets_token() -> None:
+    Draft.accepted = property(lambda self: sum(self.acceptance**n for n in range(1, self.tokens + 1)))  # type: ignore[assignment]
+
+
 # Each with words that mark tests which are about it by name: those do not count.
 MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
@@ -324,5 +336,8 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "system_prompt_loaded_by_every_request": (system_prompt_loaded_by_every_request, ("loaded",)),
     "found_tokens_out_of_sight": (found_tokens_out_of_sight, ("sight",)),
     "hits_of_the_whole_prompt": (hits_of_the_whole_prompt, ("hits",)),
+    "drafts_for_nothing": (drafts_for_nothing, ("nothing",)),
+    "heads_without_weight": (heads_without_weight, ("weight",)),
+    "accepted_drafts_without_the_targets_token": (accepted_drafts_without_the_targets_token, ("accepted",)),
     "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
 }

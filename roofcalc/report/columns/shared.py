@@ -50,6 +50,8 @@ WHERE_GIVEN = (
     Column("acceptance", "acceptance", "", "probability that a drafted token is accepted", "number", 1, "assumed"),
     Column("draft_model", "draft model", "", "model that drafts", "text", 1, "assumed"),
     Column("mtp", "mtp", "", "whether the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
+    Column("accepted", "accepted", "tokens", "mean tokens accepted per step, the target's own included", "number", 1, "assumed"),
+    Column("drafter", "drafter", "", "what drafts: model, mtp, eagle, ngram (takes no time), or free (not said)", "text", 1, "assumed"),
     Column("engine", "engine", "", "inference engine whose memory rules, and in typical overheads, apply", "text", 1, "assumed"),
     Column("memory_rules", "memory rules", "", "engine and first release of the memory rules that apply; none: no engine", "text", 1, "assumed"),
     Column("timings", "timings", "", "engine whose measured overheads are used in typical; pooled: all engines together", "text", 1, "assumed"),
@@ -84,7 +86,7 @@ THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens pe
 PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "output tokens per second and device", "number", 3)
 FITS = Column("fits_memory", "fits", "", "whether the batch fits in memory", "flag", 9)
 BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "largest batch that fits in memory", "count", 7)
-WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas", "number", 2)
+WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas and a drafter's", "number", 2)
 KV_TOKENS = Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5)
 MAX_CONCURRENCY = Column(
     "max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5
