@@ -125,6 +125,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
+<<<<<<< HEAD
             *(
                 o.TTFT_PERCENTILE,
                 o.MAX_LATENCY,
@@ -138,6 +139,10 @@ COMMANDS: dict[str, CommandSpec] = {
                 o.USD_PER_HOUR,
                 *_SEARCH,
             ),
+=======
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
+            *(o.USD_PER_HOUR, *o.OWNED, *_SEARCH),
+>>>>>>> money
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -186,14 +191,22 @@ COMMANDS: dict[str, CommandSpec] = {
         "Cost and energy per token and per query.",
         "roofcalc.commands.cost:cost",
         (
+<<<<<<< HEAD
             *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.USD_PER_HOUR, o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
             *(o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+=======
+            *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.PAID_LOAD, o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER),
+            *(o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
+            *(*o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+>>>>>>> money
         ),
-        "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, optionally against API prices.",
+        "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, at any load, with a price per "
+        "hour or of one's own hardware, optionally against API prices.",
         (
             "roofcalc cost llama-3.1-405b 8xh100-sxm --weights fp8 --query 140:775 --query 140:7661 --usd-per-hour 3",
             "roofcalc cost llama-3.1-70b 4xh100-sxm --weights fp8 --query 4k:500 --interactivity 20,50 --price-in 0.6 --price-out 0.9",
             "roofcalc cost llama-3.1-405b 8xh100-sxm --weights fp8 --query 140:7661,140:775 --api o1-preview,gpt-4o",
+            "roofcalc cost gpt-oss-120b 8xh100-sxm --query 4k:500 --load 0.1,0.3,1 --capex 35000 --years 4 --power-price 0.12 --pue 1.3 --api gpt-4o",
         ),
     ),
     "vote": CommandSpec(
@@ -202,7 +215,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.vote:vote",
         (
             *(o.MODEL, o.HARDWARE, o.STREAMS, o.PREFIX, o.SUFFIX, o.INTERACTIVITY, o.ACCURACY, o.VERIFIER, o.RECALL, o.FALSE_POSITIVE),
-            *(o.USD_PER_HOUR, o.CHUNK, o.HIT_RATE, *o.SPECULATION, *_DEPLOYMENT),
+            *(o.USD_PER_HOUR, *o.OWNED, o.CHUNK, o.HIT_RATE, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Several answers per query (self-consistency, majority vote, best-of-n): KV cache, batch size, cost and latency of streams that share "
         "a prefix, relative to a single stream.",
@@ -215,7 +228,7 @@ COMMANDS: dict[str, CommandSpec] = {
         ECONOMICS,
         "Reinforcement-learning rollouts: tokens, FLOPs, device-hours, cost.",
         "roofcalc.commands.rollouts:rollouts",
-        (o.MODEL, o.HARDWARE, *o.ROLLOUTS, o.ROLLOUT_INTERACTIVITY, o.USD_PER_HOUR, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, *o.ROLLOUTS, o.ROLLOUT_INTERACTIVITY, o.USD_PER_HOUR, *o.OWNED, *o.SPECULATION, *_DEPLOYMENT),
         "Tokens, FLOPs, device-hours and cost of reinforcement-learning rollouts, compared with pre-training.",
         (
             "roofcalc rollouts llama-3.1-405b dgx-h100 --weights fp8",

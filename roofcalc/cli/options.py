@@ -150,7 +150,15 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
+OWNED = (
+    Option("capex", "--capex", PRICES, "Instead: purchase price of one device, with its share of the machine; with --years.", metavar="USD"),
+    Option("years", "--years", PRICES, "Years over which the purchase price is spread.", metavar="YEARS"),
+    Option("power_price", "--power-price", PRICES, "Price of electrical energy, for the nominal power.", metavar="USD/KWH"),
+    Option("pue", "--pue", PRICES, "Power usage effectiveness of the building: facility over IT energy.", "1", metavar="RATIO"),
+)
+PAID_LOAD = Option("load", "--load", PRICES, "Share of the paid capacity that is used: 0.3; a list or range.", "1", metavar="SHARE")
+IDLE_POWER = Option("idle_power", "--idle-power", PRICES, "Power of an idle machine over the nominal, for loads below 1.", "0.15", metavar="SHARE")
+API = Option("api", "--api", PRICES, "Hosted models to compare with, by the names in models/api_prices.csv: one, or one per query.", metavar="API")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 

@@ -65,6 +65,11 @@ WHERE_GIVEN = (
     Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
+    Column("capex", "purchase", "USD", "purchase price of one device with its share of the machine", "number", 1, "assumed"),
+    Column("years", "years", "", "years over which the purchase price is spread", "number", 1, "assumed"),
+    Column("power_price", "power", "USD/kWh", "price of electrical energy", "number", 1, "assumed"),
+    Column("pue", "PUE", "", "power usage effectiveness: facility over IT energy", "number", 1, "assumed"),
+    Column("idle_power", "idle power", "", "power of an idle machine over the nominal", "number", 1, "assumed"),
 )
 
 DEGREES = tuple(column._replace(keep=8, role="result") for column in ASSUMED if column.name in ("tp", "pp", "dp", "ep", "dcp"))
