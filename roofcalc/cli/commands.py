@@ -125,24 +125,8 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-<<<<<<< HEAD
-            *(
-                o.TTFT_PERCENTILE,
-                o.MAX_LATENCY,
-                o.ARRIVALS,
-                *o.CACHING,
-                *o.SPECULATION,
-                o.AVAILABLE,
-                o.SPARE,
-                o.LEAST,
-                o.LAYOUTS,
-                o.USD_PER_HOUR,
-                *_SEARCH,
-            ),
-=======
-            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
             *(o.USD_PER_HOUR, *o.OWNED, *_SEARCH),
->>>>>>> money
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -191,14 +175,9 @@ COMMANDS: dict[str, CommandSpec] = {
         "Cost and energy per token and per query.",
         "roofcalc.commands.cost:cost",
         (
-<<<<<<< HEAD
-            *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.USD_PER_HOUR, o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
-            *(o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
-=======
             *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.PAID_LOAD, o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER),
             *(o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
-            *(*o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
->>>>>>> money
+            *(o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, at any load, with a price per "
         "hour or of one's own hardware, optionally against API prices.",
