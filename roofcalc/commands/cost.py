@@ -86,7 +86,9 @@ def cost(
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
+    of_text = prompts
     for default, changes in request.deployments():
+        prompts = of_text + request.image_tokens(default.model)
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)
         prompt, output = prompts[number], outputs[number]

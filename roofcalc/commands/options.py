@@ -38,6 +38,10 @@ class Options(TypedDict, total=False):
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
+    images : str
+        Images of every prompt: COUNT@WIDTHxHEIGHT, by the family's rule, or COUNT@TOKENS (`roofcalc.deployment.images`).
+    lora : str
+        Adapters beside the model: rank=16,count=40 (`roofcalc.deployment.lora`).
     draft, acceptance, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
         drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
@@ -82,6 +86,8 @@ class Options(TypedDict, total=False):
     step_overhead_us: float | None
     max_batched_tokens: int | None
     max_seqs: int | None
+    images: str | None
+    lora: str | None
     draft: int | None
     acceptance: float | None
     draft_model: str | Model | None
