@@ -99,9 +99,30 @@ TENANTS = (
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
-    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
+    Option(
+        "drafter",
+        "--drafter",
+        WORKLOAD,
+        "What drafts: an EAGLE head with the target's shapes, or n-gram lookup, which takes no time.",
+        "none: drafting is free",
+        metavar="eagle|ngram",
+    ),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
+SHARED_PREFIX = Option(
+    "shared_prefix",
+    "--shared-prefix",
+    WORKLOAD,
+    "Tokens that all contexts begin with, such as a system prompt: cached once per data-parallel rank; included in --seq and --isl.",
+    "0",
+    metavar="TOKENS",
+)
+HIT_RATE = Option(
+    "hit_rate", "--hit-rate", WORKLOAD, "Fraction of a prompt after the shared prefix that is found in the KV cache.", "0", float, "FRACTION"
+)
+CACHING = (SHARED_PREFIX, HIT_RATE)
 QUERY = Option(
     "query", "--query", WORKLOAD, "Tokens of a query, such as 140:7661. Repeatable; the first is the reference.", metavar="PROMPT:OUTPUT", many=True
 )
@@ -272,7 +293,7 @@ HOST = (
         "host",
         "--host",
         _HOST,
-        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
         "the catalog's, where it has them",
         metavar="NAME=VALUE",
     ),

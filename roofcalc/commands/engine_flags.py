@@ -108,7 +108,7 @@ def speculation(text: str) -> dict[str, Any]:
 
 
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
-_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
     **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),

@@ -10,8 +10,9 @@ import numpy as np
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import OFFLOADING, Request
+from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.memory import (
@@ -19,7 +20,8 @@ from roofcalc.physics.memory import (
     host_kv_bytes,
     kv_tokens,
     max_concurrency,
-    system_kv_bytes,
+    system_draft_weight_bytes,
+    system_kept,
     system_overhead_bytes,
     system_weight_bytes,
 )
@@ -50,7 +52,8 @@ def memory(
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
     hosted = any(options.get(name) is not None for name in OFFLOADING)
-    request = Request("memory", (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ())), model, hardware, options)
+    results = (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ()), *draft_columns(options))
+    request = Request("memory", results, model, hardware, options)
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -68,7 +71,8 @@ def memory(
 def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights = system_weight_bytes(deployment)
     activations, runtime, capacity = system_overhead_bytes(deployment, seq)
-    kv = system_kv_bytes(deployment, seq) * batch
+    kept = system_kept(deployment, seq)
+    kv = kept.once + kept.each * batch
     fits = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
     return {
@@ -87,4 +91,5 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "max_concurrency": max_concurrency(deployment, seq),
         "host_weights_gb": host_weight_bytes(deployment) / 1e9,
         "host_kv_gb": host_kv_bytes(deployment, seq) * batch / 1e9,
+        "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

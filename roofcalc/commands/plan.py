@@ -20,7 +20,7 @@ from roofcalc.commands.plan_rows import add_plan
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
-from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
+from roofcalc.commands.workload import axes, batch_sizes, check_prompts, chunk_tokens, required_interactivity, workload
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
 from roofcalc.report.table import Table
@@ -230,6 +230,7 @@ def _demand(
             raise RoofcalcError("--mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
         kinds = mix_of(mix)
         request.note_context(model, kinds.isl + kinds.osl)
+        check_prompts(request, kinds.isl)
         work, parts, number = workload([kinds.isl, kinds.osl], kv_at, chunk), kinds.parts, [np.zeros(1, dtype=np.intp)]
         of_work = work.at(np.arange(parts.size)[np.newaxis])
     else:

@@ -32,15 +32,19 @@ class Draft(Record):
     Attributes
     ----------
     deployment : Deployment or None
-        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer; None: drafting is free.
+        The drafter on the same devices: a smaller model, an EAGLE head or the model's own multi-token-prediction layer; None:
+        drafting is free.
     copies : int
         Drafters that take turns, one draft each: the several multi-token-prediction layers of a model.
+    drafter : "model", "mtp", "eagle", "ngram" or "free"
+        What drafts: `ngram` looks tokens up in the prompt, `free` was not said.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
     copies: int = 1
+    drafter: str = "free"
 
     @property
     @formula("A = (1 − α^q)/(1 − α)")
@@ -356,6 +360,7 @@ def notes(deployment: Deployment) -> list[str]:
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
     found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
+    found += [_states_of_hits(deployment)]
     return [text for text in dict.fromkeys(found) if text]
 
 
@@ -376,3 +381,11 @@ def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
         return ""
     copies = attention.kv_copies(layout.tp) // layout.dcp
     return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+
+
+def _states_of_hits(deployment: Deployment) -> str:
+    """A sentence on the states that cache hits need where layers are recurrent."""
+    model = deployment.model
+    if not deployment.assumptions.hit_rate or not any(model.blocks[name].state for name in model.groups):
+        return ""
+    return f"{model.name}: a cache hit needs the recurrent states at its end; the states that an engine keeps for that are not counted in memory"

@@ -191,7 +191,7 @@ def attention_op(
     Streams that share a prefix load its entries once (arXiv 2402.05099), but compute with them once each.
     """
     read = entries_read(cache.span)
-    loaded = read if tokens * shared_prefix.count == 1 else entries_read(shared_prefix.of(cache.span.read_by_tokens(tokens)))
+    loaded = read if tokens == 1 and shared_prefix.is_single else entries_read(shared_prefix.of(cache.span.read_by_tokens(tokens)))
     return Operation(
         name=prefix + cache.name,
         layers=layers,
@@ -211,8 +211,8 @@ def state_update_op(
     return Operation(
         name=f"{prefix}state",
         layers=layers,
-        flops=np.float64(shared_prefix.count * tokens * state.flops * state.elements / spread),
-        bytes=np.float64(2.0 * shared_prefix.count * state.elements * state.bytes_per_element / spread),
+        flops=np.asarray(shared_prefix.count * tokens * state.flops * state.elements / spread, dtype=float)[()],
+        bytes=np.asarray(2.0 * shared_prefix.count * state.elements * state.bytes_per_element / spread, dtype=float)[()],
         role="state",
         tensor="state",
         per_sequence=True,

@@ -58,7 +58,7 @@ class Span(Record):
         """The span of all entries that the `tokens` newest tokens attend to, each counted once."""
         return self
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         """The span of all entries that `count` streams with a common prefix read or store, shared entries counted once."""
         return SharedPrefixSpan(self, count, prefix)
 
@@ -224,7 +224,7 @@ class Top(Span):
     """The `count` best entries of `among`, selected by an indexer; all candidates are stored."""
 
     among: Span
-    count: float
+    count: Array
 
     def entries_read(self, seq: Array) -> Array:
         return np.minimum(self.among.entries_read(seq), self.count)
@@ -235,7 +235,7 @@ class Top(Span):
     def read_by_tokens(self, tokens: float) -> Span:
         return Top(self.among, self.count * tokens)
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         """Each stream selects for itself: at most all candidates, and at most `count` times k."""
         return Top(self.among.with_shared_prefix(count, prefix), self.count * count)
 
@@ -268,7 +268,7 @@ class Sum(Span):
     def read_by_tokens(self, tokens: float) -> Span:
         return Sum(tuple(one.read_by_tokens(tokens) for one in self.parts))
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         return Sum(tuple(one.with_shared_prefix(count, prefix) for one in self.parts))
 
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
@@ -283,7 +283,7 @@ class SharedPrefixSpan(Span):
     """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix."""
 
     span: Span
-    count: float
+    count: Array
     prefix: Array
 
     def entries_read(self, seq: Array) -> Array:

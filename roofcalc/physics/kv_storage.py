@@ -23,7 +23,7 @@ class Reserved(Span):
     def read_by_tokens(self, tokens: float) -> Span:
         return self.span.read_by_tokens(tokens)
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         return SplitReadStore(self.span.with_shared_prefix(count, prefix), Full().with_shared_prefix(count, prefix))
 
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
@@ -39,7 +39,7 @@ class SharedKV(Reserved):
     def entries_stored(self, seq: Array) -> Array:
         return 0.0 * seq
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         return SharedKV(self.span.with_shared_prefix(count, prefix))
 
 

@@ -136,6 +136,57 @@ def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefi
     return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True))) * deployment.layout.tp
 
 
+def system_draft_weight_bytes(deployment: Deployment) -> float:
+    """Of these the weights of drafters, which run on one pipeline stage."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    return sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment)) * ranks
+
+
+class Kept(NamedTuple):
+    """Bytes of caches and states, arrays in the shape of the context.
+
+    Attributes
+    ----------
+    once : array
+        What a data-parallel rank keeps of the prefix that its sequences share (`--shared-prefix`); 0 without one.
+    each : array
+        What each sequence keeps besides.
+    """
+
+    once: NDArray[Any]
+    each: NDArray[Any]
+
+
+def kept_by_stage(deployment: Deployment, seq: Any) -> list[Kept]:
+    """What a device of each stage keeps of sequences of `seq` tokens.
+
+    The shared prefix counts in whole blocks, as the KV cache and the states of one sequence of its length, which have to stay for the
+    prompts that follow; a sequence counts its own entries, windows and states. Where contexts are not longer than the prefix, it
+    is shortened to them.
+    """
+    seq, stages = np.asarray(seq, dtype=float), deployment.stages
+    if not deployment.assumptions.shared_prefix:
+        return [Kept(np.zeros_like(one), one) for one in _kept(deployment, stages, seq)]
+    prefix = np.maximum(np.minimum(seq - 1, deployment.assumptions.shared_prefix), 0.0)
+    one, two = (_kept(deployment, stages, seq, SharedPrefix(count, prefix)) for count in (1.0, 2.0))
+    found = []
+    for stage, alone, both in zip(stages, one, two, strict=True):
+        page = engine_memory.grouped_pages(deployment, stage)
+        block = deployment.assumptions.kv_block if page is None else page.block
+        whole = np.floor(prefix / block) * block
+        (once,) = _kept(deployment, [stage], whole)
+        found.append(Kept(np.where(whole > 0, once, 0.0), both - alone))
+    return found
+
+
+def system_kept(deployment: Deployment, seq: Any) -> Kept:
+    """What all devices keep: of the shared prefix in all data-parallel ranks together, and of each sequence."""
+    layout, stages = deployment.layout, deployment.stages
+    pairs = list(zip(stages, kept_by_stage(deployment, seq), strict=True))
+    once, each = (np.asarray(sum(stage.count * getattr(one, name) for stage, one in pairs)) for name in ("once", "each"))
+    return Kept(once * layout.tp * layout.dp, each * layout.tp)
+
+
 class Budget(NamedTuple):
     """Division of the memory of one device of a stage, in bytes, in the shape of the context.
 
@@ -236,7 +287,11 @@ def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
     return np.asarray(found)
 
 
-@formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
+@formula(
+    "usable = capacity·util − reserve",
+    "batch_memory = d·floor((usable − weights)/KV)",
+    "batch_memory, shared prefix = d·floor((usable − weights − KV_prefix)/KV)",
+)
 def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
     """Sequences (with several `shared_prefix`: queries) that fit in the fullest stage; inf where nothing is kept per sequence.
 
@@ -245,11 +300,15 @@ def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix =
     seq = np.asarray(seq, dtype=float)
     longest = seq if shares is None else seq.max(axis=-1)
     rooms = [budget(deployment, stage, longest).cache for stage in deployment.stages]
-    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
+    if shared_prefix.is_single:
+        kept = kept_by_stage(deployment, seq)
+    else:
+        kept = [Kept(np.zeros_like(one), one) for one in _kept(deployment, deployment.stages, seq, shared_prefix)]
     if shares is not None:
-        kept = [np.asarray((one * shares).sum(axis=-1)) for one in kept]
+        kept = [Kept(one.once.max(axis=-1), np.asarray((one.each * shares).sum(axis=-1))) for one in kept]
+    rooms = [np.where(room < one.once, -1.0, room - one.once) for room, one in zip(rooms, kept, strict=True)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        fitting = [np.where(room < 0, 0.0, np.floor(room / one * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
+        fitting = [np.where(room < 0, 0.0, np.floor(room / one.each * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
     return np.asarray(np.minimum(deployment.layout.dp * np.minimum.reduce(fitting), _batch_of_host(deployment, seq, shared_prefix, shares)))
 
 

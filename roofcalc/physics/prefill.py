@@ -109,10 +109,10 @@ def _resource(terms: Terms, name: str) -> Array:
     return sum((terms.get(wire, 0.0) for wire in LINKS), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
 
 
-def piggybacked_prefill(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
+def piggybacked_prefill(deployment: Deployment, new: Any, batch: Any, cached: Any = 0.0) -> dict[str, NDArray[Any]]:
     """Seconds by resource that chunked prefill adds to the decode steps it is fused with, at least: weights are read for both at once."""
-    new, batch = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(batch, dtype=float))
-    steps = chunks(new, np.zeros(new.shape), None)
+    new, batch, cached = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, batch, cached)))
+    steps = chunks(new, cached, None)
     each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], fused=True) for index in range(len(deployment.stages))]
     return _over_stages(deployment, each, steps.new > 0)
 

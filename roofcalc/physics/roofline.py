@@ -47,6 +47,21 @@ HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys t
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out" and, in `typical`, "overhead"
 
 
+class SharedReads(NamedTuple):
+    """What the sequences of a rank read whose contexts begin with the same tokens: less together than each for itself.
+
+    Attributes
+    ----------
+    entries_read : callable
+        Entries of a span that a step reads (`roofcalc.physics.decode_ops`).
+    prefix : float
+        Tokens that all contexts begin with.
+    """
+
+    entries_read: work.EntriesRead
+    prefix: float
+
+
 class Step(Record):
     """The time of decode steps of one deployment at given contexts, for any batch.
 
@@ -58,11 +73,21 @@ class Step(Record):
         For each kind of stage, seconds by resource that each sequence of a rank adds, in the shape of the contexts.
     tokens : float
         New tokens of each sequence.
+    shared : SharedReads, optional
+        With `--shared-prefix`: the seconds of a rank's sequences then depend on their number and not on `per_sequence` alone.
     """
 
     deployment: Deployment
     per_sequence: tuple[Terms, ...]
     tokens: float = 1.0
+    shared: SharedReads | None = None
+
+    def sequence_terms(self, sequences: Array) -> tuple[tuple[Terms, ...], Array]:
+        """For each kind of stage the seconds by resource that depend on the context, and how many of them a rank has."""
+        if self.shared is None:
+            return self.per_sequence, sequences
+        streams = SharedPrefix(sequences, self.shared.prefix)
+        return _context_terms(self.deployment, self.shared.entries_read, self.tokens, streams), np.float64(1.0)
 
     @formula("T_step, B ≥ p = p·slowest_stage")
     def seconds(self, batch: Any) -> Any:
@@ -96,11 +121,12 @@ class Step(Record):
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of a step attributed to each resource, in the order of `RESOURCES`."""
         batch = np.asarray(batch, dtype=float)
-        fixed, sequences = self._of_batch(batch, fixed_terms)
-        parts = [self._by_resource(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
+        fixed, of_rank = self._of_batch(batch, fixed_terms)
+        each, sequences = self.sequence_terms(of_rank)
+        parts = [self._by_resource(*terms, sequences) for terms in zip(fixed, each, strict=True)]
         if len(parts) == 1 and self.deployment.stages[0].count == 1:
             return parts[0]
-        passes = self._passes(batch, [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)])
+        passes = self._passes(batch, [self._together(*terms, sequences) for terms in zip(fixed, each, strict=True)])
         return {name: np.asarray(sum(n * part[name] for n, part in zip(passes, parts, strict=True))) for name in RESOURCES}
 
     def limited_by(self, batch: Any) -> NDArray[np.str_]:
@@ -119,8 +145,9 @@ class Step(Record):
     )
     def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """Seconds of one pass through each kind of stage, by the overlap in force."""
-        fixed, sequences = self._of_batch(batch, fixed_seconds)
-        return [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
+        fixed, of_rank = self._of_batch(batch, fixed_seconds)
+        each, sequences = self.sequence_terms(of_rank)
+        return [self._together(*terms, sequences) for terms in zip(fixed, each, strict=True)]
 
     def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
         """Seconds of a stage in the overlap in force."""
@@ -221,7 +248,18 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
 
 def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING) -> Step:
-    """The step in which `entries_read` gives the entries read of each cache; with a `shared_prefix` the batch counts queries of several streams."""
+    """The step in which `entries_read` gives the entries read of each cache; with a `shared_prefix` the batch counts queries of several streams.
+
+    Sequences that all begin with the tokens of `--shared-prefix` are the streams of one query on each rank, in any number.
+    """
+    prefix = float(deployment.assumptions.shared_prefix)
+    shared = SharedReads(entries_read, prefix) if prefix and shared_prefix.is_single else None
+    each = _context_terms(deployment, entries_read, tokens, shared_prefix)
+    return Step(deployment, each, tokens * float(shared_prefix.count), shared)
+
+
+def _context_terms(deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix) -> tuple[Terms, ...]:
+    """For each kind of stage the seconds by resource of attention and recurrent updates, of one sequence or of several streams."""
     names = deployment.model.groups
     each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, entries_read, tokens, shared_prefix)) for name in names}
     found = []
@@ -233,7 +271,7 @@ def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: floa
             host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
             terms[HOST] = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
         found.append(terms)
-    return Step(deployment, tuple(found), tokens * shared_prefix.count)
+    return tuple(found)
 
 
 def _add(terms: Terms, more: Terms, layers: int) -> None:

@@ -21,6 +21,7 @@ BY_COMMAND = {  # names that mean another thing in another command; the rest hav
     "seq",  # prefill and ops of a prefill: new tokens
     "requests_per_s",  # plan: required; elsewhere: reached
     "latency_s",  # plan: mean under the load; vote: to the verifier's choice
+    "shared_prefix",  # rollouts: of one problem; elsewhere: of all requests
     *("devices", "name", "kind", "vendor", "family", "layers", "unit", "command", "mbu", "mfu", "link", "weights_gb", "median_error"),
 }
 
@@ -62,7 +63,7 @@ def test_columns_command() -> None:
     names = [row["column"] for row in rows("columns max-batch")]
     assert names[4:7] == ["seq", "min_interactivity_tok_s", "max_batch"] and names[16 : 16 + len(ASSUMED)] == [one.name for one in ASSUMED]
     assert {row["command"] for row in rows("columns")} == {"(shared)", *LAYOUTS}
-    assert "| KV cache and recurrent state of one sequence, over all devices |" in run("columns attention -f md").stdout
+    assert "| KV cache and recurrent state of one sequence beyond a shared prefix, over all devices |" in run("columns attention -f md").stdout
     assert "unknown command 'max-bach'; did you mean max-batch?" in refused("columns max-bach")
 
 

@@ -57,6 +57,7 @@ MEMORY = (
     MAX_CONCURRENCY,
 )
 
+DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
 MEMORY_OF_HOST = (
     Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
     Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),

@@ -49,12 +49,23 @@ def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Sec
     if deployment.rules is not None:
         lines = _engine_lines(deployment, stage, seq)
         letters["usable"] = float(lines[-1].value) + letters["weights"]
+    what = "batch_memory"
+    if assumed.shared_prefix:
+        what = "batch_memory, shared prefix"
+        split = physics.kept_by_stage(deployment, seq)[deployment.stages.index(stage)]
+        letters |= {"KV_prefix": float(split.once), "KV": float(split.each)}
+        lines += [
+            Line("KV_prefix", letters["KV_prefix"], f"B, once for the first {assumed.shared_prefix:,} tokens of all sequences"),
+            Line("KV", letters["KV"], "B, of each sequence beyond them"),
+        ]
     if letters["usable"] < letters["weights"]:
         words = "sequences: the weights do not fit" if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences store no cache")))], float("inf")
-    fits = work(batch_memory, "batch_memory", letters)
+    fits = work(batch_memory, what, letters, "batch_memory")
+    if fits.value < 0:
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the shared prefix does not fit")))], 0.0
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
 
 

@@ -17,7 +17,7 @@ from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence, Routed
+from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence, Routed, SharedPrefix
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -156,14 +156,20 @@ class StepWorking:
         lines = caches.entry(record, cache, sharding)
         lines += caches.entries_read(cache.span, self.seq)
         reads = float(np.asarray(cache.span.entries_read(np.float64(self.seq))))
-        loaded = float(np.asarray(cache.span.read_by_tokens(self.tokens).entries_read(np.float64(self.seq))))
-        if loaded != reads:
+        prefix, tokens, of = float(self.deployment.assumptions.shared_prefix), self.tokens, "one sequence"
+        streams = SharedPrefix(self.sequences if prefix else 1.0, prefix)
+        loaded = float(np.asarray(streams.of(cache.span.read_by_tokens(self.tokens)).entries_read(np.float64(self.seq))))
+        if prefix:
+            tokens, of = tokens * self.sequences, f"{self.sequences:g} sequences"
+            lines.append(Line("loaded", loaded, f"different entries that {of} with {prefix:g} tokens in common read"))
+        elif loaded != reads:
             lines.append(Line("loaded", loaded, f"different entries read by {self.tokens:g} tokens"))
-        letters = {"q": self.tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
-        lines.append(line(work(operations.attention_op, "FLOPs", letters, "FLOPs of one sequence")))
+        letters = {"q": tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        lines.append(line(work(operations.attention_op, "FLOPs", letters, f"FLOPs of {of}")))
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
-        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
+        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, f"bytes of {of}")))
+        repeated = 1.0 if prefix else self.sequences
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, repeated)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         """The update of a recurrent state."""
