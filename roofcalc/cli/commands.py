@@ -40,8 +40,8 @@ class CommandSpec(NamedTuple):
     failure_code: int = 2
 
 
-_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
-_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_DEPLOYMENT = (*o.TENANTS, *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_SEARCH = (*o.TENANTS, *o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
 
 COMMANDS: dict[str, CommandSpec] = {
     "max-batch": CommandSpec(

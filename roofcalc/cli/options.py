@@ -93,6 +93,17 @@ ARRIVALS = Option(
     metavar=_choices("arrivals"),
 )
 CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
+TENANTS = (
+    Option(
+        "images",
+        "--images",
+        WORKLOAD,
+        "Images of every prompt: 2@1024x1024, whose tokens follow the family's rule, or 2@1500 with tokens; they add to --isl or --seq.",
+        "none",
+        metavar="COUNT@SIZE",
+    ),
+    Option("lora", "--lora", WORKLOAD, "Adapters beside the model: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
+)
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),

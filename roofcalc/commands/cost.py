@@ -113,7 +113,9 @@ def cost(
         note_idle_power(request, chosen)
     note_other_pool(request)
     check_prompts(request, prompts)
+    of_text = prompts
     for default, changes in request.deployments():
+        prompts = of_text + request.image_tokens(default.model)
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate, used = request.cross(np.arange(prompts.size), rates, loads)
         prompt, output = prompts[number], outputs[number]

@@ -40,6 +40,10 @@ class Options(TypedDict, total=False):
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
     layer_overhead_us, step_overhead_us : float
+    images : str
+        Images of every prompt: COUNT@WIDTHxHEIGHT, by the family's rule, or COUNT@TOKENS (`roofcalc.deployment.images`).
+    lora : str
+        Adapters beside the model: rank=16,count=40 (`roofcalc.deployment.lora`).
     draft, acceptance, accepted, drafter, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted or the mean tokens accepted per step
         (one of them; no default), and what drafts: "eagle" or "ngram", a smaller model, or the model's own multi-token-prediction
@@ -88,6 +92,8 @@ class Options(TypedDict, total=False):
     step_overhead_us: float | None
     max_batched_tokens: int | None
     max_seqs: int | None
+    images: str | None
+    lora: str | None
     draft: int | None
     acceptance: float | None
     accepted: float | None
