@@ -48,7 +48,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Largest batch that fits in memory and meets a per-user speed.",
         "roofcalc.commands.max_batch:max_batch",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
         "Largest batch that fits in memory and meets a per-user decode speed, and the resource that limits it. Lists and ranges cross: "
         "one row per combination.",
         (
@@ -85,7 +85,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Memory used by weights and KV cache, and the longest context that fits.",
         "roofcalc.commands.memory:memory",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, o.SHARED_PREFIX, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, o.SHARED_PREFIX, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
         "Memory used by weights and KV cache, with --engine also by activations and runtime, at each context length and batch size, and the "
         "longest context that fits.",
         (
@@ -110,7 +110,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.frontier:frontier",
         (
             *(o.MODEL, o.HARDWARE, o.SEARCH_SEQ, o.SEARCH_BATCHES, *o.GENERATION, o.CHUNK, o.MAX_TTFT, o.ARRIVALS, *o.CACHING, *o.SPECULATION),
-            *(o.SIZES, o.DISAGGREGATED, o.ALL_POINTS, *_SEARCH),
+            *(o.SIZES, o.DISAGGREGATED, o.ALL_POINTS, *_SEARCH, o.SERVE),
         ),
         "Pareto frontier of throughput per device against decode speed per user, over layouts, batch sizes, precisions and system sizes.",
         (
@@ -126,7 +126,7 @@ COMMANDS: dict[str, CommandSpec] = {
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
             *(o.TTFT_PERCENTILE, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
-            *(o.USD_PER_HOUR, *o.OWNED, *_SEARCH),
+            *(o.USD_PER_HOUR, *o.OWNED, *_SEARCH, o.SERVE),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",

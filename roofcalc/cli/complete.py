@@ -38,8 +38,10 @@ def choices(words: Sequence[str]) -> Completer:
     return lambda context, arguments, incomplete: [word for word in words if word.startswith(incomplete)]
 
 
+_SERVERS = ("vllm", "sglang", "trtllm-serve", "llama-server")
 COMPLETERS: dict[str, Completer] = {
     "model": lambda context, arguments, incomplete: models(incomplete),
     "hardware": lambda context, arguments, incomplete: hardware(incomplete),
     "api": lambda context, arguments, incomplete: apis(incomplete),
+    "server": choices([*_SERVERS, *(f"docker-{server}" for server in _SERVERS)]),
 }

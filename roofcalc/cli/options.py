@@ -344,6 +344,13 @@ WHAT_IF = (
 )
 
 _OUTPUT = "Output"
+SERVE = Option(
+    "serve",
+    "--for",
+    _OUTPUT,
+    "Also print the command line that serves each row: vllm, sglang, trtllm-serve, llama-server, or docker-vllm and so on.",
+    metavar="SERVER",
+)
 OUTPUT = (
     Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
     Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),

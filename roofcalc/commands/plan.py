@@ -20,6 +20,7 @@ from roofcalc.commands.plan_rows import add_plan
 from roofcalc.commands.price import device_price, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
+from roofcalc.commands.serve_line import serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, check_prompts, chunk_tokens, required_interactivity, workload
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
@@ -68,6 +69,7 @@ def plan(
     years: Numbers | None = None,
     power_price: Numbers | None = None,
     pue: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
@@ -121,6 +123,8 @@ def plan(
         USD per device-hour (default: the newest on-demand price in the price table).
     capex, years, power_price, pue
         Instead: the price of an hour of one's own hardware at full load, as `cost` takes them.
+    serve : str
+        As `max_batch` takes it: the command line of one replica.
 
     Returns
     -------
@@ -157,6 +161,7 @@ def plan(
         *columns.PLAN_LAYOUTS,
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
+        *serve_columns(server := target(serve)),
     )
     price = pricing(usd_per_hour, capex, years, power_price, pue)
     also = [*(name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None), *price.given]
@@ -188,7 +193,7 @@ def plan(
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, **price.stated()}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain, server), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")

@@ -55,4 +55,5 @@ from roofcalc.report.columns.shared import MIN_INTERACTIVITY as MIN_INTERACTIVIT
 from roofcalc.report.columns.shared import NEW as NEW
 from roofcalc.report.columns.shared import PER_DEVICE as PER_DEVICE
 from roofcalc.report.columns.shared import SEQ as SEQ
+from roofcalc.report.columns.shared import SERVE as SERVE
 from roofcalc.report.columns.shared import WHERE_GIVEN as WHERE_GIVEN

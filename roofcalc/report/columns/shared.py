@@ -102,6 +102,7 @@ SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "att
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
 USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
+SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (
     TTFT,
     Column("requests_per_s", "requests", "1/s", "requests completed per second by the whole system, their prefill included", "number", 5),
