@@ -95,7 +95,7 @@ def speculation(text: str) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except ValueError:
-        raise RoofcalcError(f"{text!r}: expected JSON, such as {{\"method\": \"ngram\", \"num_speculative_tokens\": 3}}") from None
+        raise RoofcalcError(f'{text!r}: expected JSON, such as {{"method": "ngram", "num_speculative_tokens": 3}}') from None
     return given if isinstance(given, dict) else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from roofcalc.commands.arguments import Names, Numbers
@@ -37,7 +38,9 @@ class Options(TypedDict, total=False):
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
-    layer_overhead_us, step_overhead_us : float
+    layer_overhead_us, step_overhead_us, collective_latency_us : float
+    profile : path
+        A file of `fit(..., save_profile=...)`: its efficiencies go before the preset's, and after those given here.
     draft, acceptance, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
         drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
@@ -77,6 +80,8 @@ class Options(TypedDict, total=False):
     activations: bool | None
     layer_overhead_us: float | None
     step_overhead_us: float | None
+    collective_latency_us: float | None
+    profile: str | Path | None
     max_batched_tokens: int | None
     max_seqs: int | None
     draft: int | None

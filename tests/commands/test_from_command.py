@@ -62,7 +62,7 @@ def test_what_matters_and_is_not_calculated_is_said() -> None:
         ("vllm serve m --enable-lora", "adapters take memory"),
         ("llama-server -m m.gguf --n-cpu-moe 20", "weights or experts outside the device's memory"),
         ("llama-server -m m.gguf -ngl 20", "layers that stay on the CPU"),
-        ("vllm serve m --speculative-config '{\"method\": \"ngram\", \"num_speculative_tokens\": 3}'", "--draft with --acceptance"),
+        ('vllm serve m --speculative-config \'{"method": "ngram", "num_speculative_tokens": 3}\'', "--draft with --acceptance"),
     ):
         assert any(word in note for note in parse(line).notes), line
 

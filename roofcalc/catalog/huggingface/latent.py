@@ -128,9 +128,7 @@ def deepseek_v4(config: Config) -> Plan:
     model_layers = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
     tables = config.count("num_hash_layers", low=0, high=count, default=0)
-    remark = (
-        f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
-    )
+    remark = f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
     fields = {"hyper_connections": config.count("hc_mult")}
     return Plan(model_layers, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 

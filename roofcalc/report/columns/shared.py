@@ -53,6 +53,8 @@ WHERE_GIVEN = (
     Column("max_seqs", "max sequences", "", "sequences of one replica at a time", "count", 1, "assumed"),
     Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
+    Column("collective_latency_us", "collective latency", "us", "latency per collective, besides its bytes", "number", 1, "assumed"),
+    Column("profile", "profile", "", "file of fitted efficiencies in place of the preset's", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
 )
