@@ -70,6 +70,9 @@ TTFT_PERCENTILE = Option(
     "the mean",
     metavar="50|90|95|99",
 )
+MAX_LATENCY = Option(
+    "max_latency", "--max-latency", WORKLOAD, "Maximum mean time from arrival to last token; with --isl and --osl, or --mix.", metavar="SECONDS"
+)
 GENERATION = (
     Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
@@ -85,9 +88,30 @@ CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
-    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
+    Option(
+        "drafter",
+        "--drafter",
+        WORKLOAD,
+        "What drafts: an EAGLE head with the target's shapes, or n-gram lookup, which takes no time.",
+        "none: drafting is free",
+        metavar="eagle|ngram",
+    ),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
+SHARED_PREFIX = Option(
+    "shared_prefix",
+    "--shared-prefix",
+    WORKLOAD,
+    "Tokens that all contexts begin with, such as a system prompt: cached once per data-parallel rank; included in --seq and --isl.",
+    "0",
+    metavar="TOKENS",
+)
+HIT_RATE = Option(
+    "hit_rate", "--hit-rate", WORKLOAD, "Fraction of a prompt after the shared prefix that is found in the KV cache.", "0", float, "FRACTION"
+)
+CACHING = (SHARED_PREFIX, HIT_RATE)
 QUERY = Option(
     "query", "--query", WORKLOAD, "Tokens of a query, such as 140:7661. Repeatable; the first is the reference.", metavar="PROMPT:OUTPUT", many=True
 )
@@ -118,7 +142,7 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -251,12 +275,42 @@ ASSUMPTIONS = (
     ),
 )
 
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
+)
+
 SEARCH = "Search"
 SIZES = Option("devices", "--devices", SEARCH, "System sizes to search: 8, 1:64:1.", "the hardware as given", metavar="N")
 DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate prefill and decode pools; needs --isl and --osl.", kind=bool)
 ALL_POINTS = Option("all", "--all", SEARCH, "Include dominated points, not only the Pareto frontier.", kind=bool)
 LEAST = Option("least", "--least", SEARCH, "Objective: fewest devices, or lowest cost.", "devices", metavar="devices|usd")
 AVAILABLE = Option("devices", "--devices", SEARCH, "Available device counts: 64, 8:64:8.", "any", metavar="N")
+LAYOUTS = Option(
+    "layouts",
+    "--layouts",
+    SEARCH,
+    "Layouts to propose: those that are usually run (a power of two of tensor ranks within a scale-up domain, pipeline stages only between "
+    "domains, replicas before wider replicas), or the fewest devices of all.",
+    "usual",
+    metavar="usual|all",
+)
 SPARE = Option("spare", "--spare", SEARCH, "Device failures to tolerate; each takes down its replica.", "0", metavar="N")
 
 WHAT_IF = (

@@ -13,7 +13,8 @@ from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, s
 from roofcalc.commands.catalog_list.models import kind_of
 from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import DEGREES, Request, stated_assumptions
+from roofcalc.commands.request import DEGREES, Request
+from roofcalc.commands.stated import stated_assumptions
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment

@@ -14,6 +14,7 @@ MAX_KV_BLOCK = 1_000_000_000
 MAX_COPIES = 1_000_000
 MAX_OVERHEAD_US = 10_000_000
 MAX_STEP_TOKENS = 10_000_000
+MAX_PREFIX = 1_000_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound", "typical"),
@@ -22,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
+    "arrivals": ("staggered", "burst"),
 }
 
 
@@ -70,6 +72,12 @@ class Assumptions(Record):
     prefill : "colocated", "chunked" or "separate"
         Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
         or on other devices (`roofcalc.physics.serving`). Only for whole generations.
+    arrivals : "staggered" or "burst"
+        How a given number of requests in flight come: each as another one ends, or all at once, as benchmarks send them.
+    shared_prefix : int
+        First tokens that all sequences have in common, such as a system prompt: kept once per data-parallel rank, read once per step.
+    hit_rate : float
+        Fraction of a prompt after the shared prefix that is found in the cache and not prefilled again (`roofcalc.physics.prompt_cache`).
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
     collective_latency_us : float or None
@@ -99,6 +107,9 @@ class Assumptions(Record):
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
+    arrivals: str = "staggered"
+    shared_prefix: int = 0
+    hit_rate: float = 0.0
 
     @property
     def chosen_experts(self) -> Routing:
@@ -171,6 +182,10 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     copies = built.redundant_experts
     if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
         raise RoofcalcError(f"--redundant-experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+    if not (is_number(built.shared_prefix) and built.shared_prefix == int(built.shared_prefix) and 0 <= built.shared_prefix <= MAX_PREFIX):
+        raise RoofcalcError(f"--shared-prefix: {built.shared_prefix!r} is not a whole number of tokens from 0 to {MAX_PREFIX:,}")
+    if not (is_number(built.hit_rate) and 0 <= built.hit_rate <= 1):
+        raise RoofcalcError(f"--hit-rate: {built.hit_rate!r} is not a fraction from 0 to 1")
     if not isinstance(built.activations, bool):
         raise RoofcalcError(f"--activations: expected true or false, got {built.activations!r}")
     return built

@@ -67,7 +67,7 @@ def test_options_go_before_the_profile_and_the_profile_before_the_preset(tmp_pat
         f"max-batch {CASE} --seq 1k",
         f"frontier {CASE} --seq 1k",
         f"prefill {CASE} --seq 1k",
-        f"cost {CASE} --isl 1k --osl 100 --price 2",
+        f"memory {CASE} --seq 1k --batch 1",
     ):
         assert {row["profile"] for row in rows(f"{command} --profile {profile}")} == {str(profile)}
     assert rows(f"{line} --assume typical")[0]["mbu"] == "0.5"

@@ -113,14 +113,22 @@ class Cache(Record):
 
 
 class SharedPrefix(Record):
-    """`count` streams of one query whose contexts have the first `prefix` tokens in common; one stream is an ordinary sequence."""
+    """`count` streams of one query whose contexts have the first `prefix` tokens in common; one stream is an ordinary sequence.
 
-    count: float = 1.0
+    The sequences of a rank that all begin with one system prompt are such streams too: then `count` is an array, in the shape of the batch.
+    """
+
+    count: Array = 1.0
     prefix: Array = 0.0
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one stream, an ordinary sequence."""
+        return isinstance(self.count, (int, float)) and self.count == 1
 
     def of(self, span: Span) -> Span:
         """The entries that all streams together read or store, for a cache of this span."""
-        return span if self.count == 1 else span.with_shared_prefix(self.count, self.prefix)
+        return span if self.is_single else span.with_shared_prefix(self.count, self.prefix)
 
 
 NO_SHARING = SharedPrefix()
