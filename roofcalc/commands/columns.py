@@ -104,7 +104,14 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),
-    "cost": Layout((Group(declared.COST), Group(declared.COST_API, "with --api, or --price-in and --price-out"))),
+    "cost": Layout(
+        (
+            Group(declared.COST),
+            Group(declared.COST_API, "with --api, or --price-in and --price-out"),
+            Group(declared.COST_LOAD),
+            Group(declared.COST_BREAK_EVEN, "with --api, or --price-in and --price-out"),
+        )
+    ),
     "vote": Layout((Group(declared.VOTE), Group(declared.VOTE_ACCURACY, "with --accuracy"))),
     "rollouts": _with_case(declared.ROLLOUTS),
     "overtrain": _only(Group(declared.OVERTRAIN)),

@@ -13,7 +13,7 @@ from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, sing
 from roofcalc.commands.demands import demand_of, split_lists
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.price import power_w, usd_per_device_hour
+from roofcalc.commands.price import Pricing, device_price, power_w, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import chunk_tokens, generation_options, note_prompts_of_others, required_speed
@@ -69,6 +69,10 @@ def compare(
     max_latency: Numbers | None = None,
     requests_per_second: Numbers | None = None,
     usd_per_hour: Numbers | None = None,
+    capex: Numbers | None = None,
+    years: Numbers | None = None,
+    power_price: Numbers | None = None,
+    pue: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Two or more machines, models, precisions or layouts for one demand: users, speed, first token, cost, energy and what limits each.
@@ -90,6 +94,8 @@ def compare(
         Load that each row must serve; needs isl and osl.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    capex, years, power_price, pue
+        As `cost` takes them.
 
     Returns
     -------
@@ -108,7 +114,9 @@ def compare(
         raise RoofcalcError(f"{option}: give the tokens of a request too: --isl and --osl")
     deadlines = ((ttft, "--ttft", columns.MAX_TTFT_S), (max_latency, "--max-latency", columns.MAX_LATENCY_S))
     more = (*columns.PLAN_LIMITS, *(column for value, _, column in deadlines if value is not None))
-    request = Request("compare", columns.COMPARE, model, split_lists(hardware), options, generation_options(isl, osl, chunk), more)
+    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    given = (*generation_options(isl, osl, chunk), *price.given)
+    request = Request("compare", columns.COMPARE, model, split_lists(hardware), options, given, more)
     limits = [np.inf if value is None else single_number(value, option, MIN_RATE, MAX_RATE) for value, option, _ in deadlines]
     loads = {"interactivity": required_speed(request, interactivity), "ttft_s": limits[0], "latency_s": limits[1]}
     rate = None if requests_per_second is None else single_number(requests_per_second, "--requests-per-second", 1e-9, 1e9)
@@ -124,10 +132,10 @@ def compare(
             raise RoofcalcError("compare: one demand at a time; give one --seq, or one --isl and one --osl")
         return found
 
-    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk)}
-    found = _machines_as_named(request, demand) if rate is None else _machines_planned(request, demand, usd_per_hour)
+    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), **price.stated()}
+    found = _machines_as_named(request, demand) if rate is None else _machines_planned(request, demand, price)
     for deployment, changes, need, replicas, devices, reason in found:
-        values = _row(request, deployment, need, replicas, devices, reason, usd_per_hour)
+        values = _row(request, deployment, need, replicas, devices, reason, price)
         request.add(deployment, changes, **values, **shared)
     if len(request.table) < 2:
         raise RoofcalcError("compare: one combination alone; name two or more machines, models or precisions, such as 8xh100-sxm 8xmi300x")
@@ -152,11 +160,11 @@ def _machines_as_named(request: Request, demand: Any) -> Iterator[Found]:
         yield deployment, changes, served_, float(most.most[0] > 0), count, REASONS[int(most.reason[0])]
 
 
-def _machines_planned(request: Request, demand: Any, usd_per_hour: Numbers | None) -> Iterator[Found]:
+def _machines_planned(request: Request, demand: Any, price: Pricing) -> Iterator[Found]:
     """Every combination in the layout and number of replicas that `plan` proposes."""
     for resolved, machine, changes, precisions in request.searches():
         need = demand(resolved)
-        inventory = Inventory(machine, None, 0, usd_per_device_hour(request, machine, usd_per_hour))
+        inventory = Inventory(machine, None, 0, float(device_price(request, machine, price).at(1)))
         for weights, kv in precisions:
             single = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             (plan,) = plans(need, single, inventory, request.fixed_degrees(), request.table.executor)
@@ -166,7 +174,7 @@ def _machines_planned(request: Request, demand: Any, usd_per_hour: Numbers | Non
 
 
 def _row(
-    request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, usd_per_hour: Numbers | None
+    request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, price: Pricing
 ) -> dict[str, Any]:
     """The figures of one combination; only what it is where it serves nobody."""
     values: dict[str, Any] = {
@@ -185,7 +193,7 @@ def _row(
         return values
     at_load = served(need, deployment, replicas)
     machine = deployment.hardware
-    hour = usd_per_device_hour(request, machine, usd_per_hour) * devices
+    hour = float(device_price(request, machine, price).at(1)) * devices
     watts = power_w(request, machine) * devices / machine.count
     return {
         **values,

@@ -105,6 +105,8 @@ def frontier(
     generations = isl is not None or osl is not None
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'--disaggregated' if disaggregated else '--ttft'}: needs the tokens of a generation; give --isl and --osl")
+    if disaggregated and options.get("arrivals") is not None:
+        raise RoofcalcError("--arrivals: another pool prefills with --disaggregated, and how its prompts queue is not known; leave one out")
     server = target(serve)
     if server and disaggregated:
         raise RoofcalcError("--for: two pools need a router and a transfer of caches, which one command line does not start; without --disaggregated")
