@@ -19,7 +19,7 @@ from roofcalc.commands.options import Options
 from roofcalc.commands.plan_rows import add_plan
 from roofcalc.commands.price import device_price, pricing
 from roofcalc.commands.request import Request
-from roofcalc.commands.serve_line import serve_columns, target
+from roofcalc.commands.serve import serve_columns, target
 from roofcalc.commands.workload import batch_sizes, chunk_tokens, required_interactivity
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns

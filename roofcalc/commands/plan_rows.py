@@ -10,7 +10,7 @@ import numpy as np
 from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands.request import Request
-from roofcalc.commands.serve_line import Target, lines_of
+from roofcalc.commands.serve import Target, lines_of
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.solvers.planner.best import BUSY
 from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_choice, describe_failure, describe_idle_devices, describe_limit

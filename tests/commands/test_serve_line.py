@@ -10,7 +10,7 @@ import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.commands.engine_flags import TABLES, engine_flag
 from roofcalc.commands.engine_start import parse
-from roofcalc.commands.serve_line import SERVERS, TARGETS
+from roofcalc.commands.serve import SERVERS, TARGETS
 from tests.shell import refused, rows, run
 
 CASES = [  # model, machine, options that engines have flags for
