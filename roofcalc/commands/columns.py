@@ -64,7 +64,7 @@ LAYOUTS: dict[str, Layout] = {
         (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": _with_case(declared.PREFILL),
+    "prefill": _with_case(declared.PREFILL, Group(declared.PREFILL_OF_TIER, "with --offload kv=…")),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),

@@ -25,6 +25,7 @@ from roofcalc.physics.memory import (
     system_kept,
     system_overhead_bytes,
     system_weight_bytes,
+    tier_sessions,
 )
 from roofcalc.physics.offload import host_weight_bytes
 from roofcalc.report import columns
@@ -94,6 +95,7 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "kv_tokens": kv_tokens(deployment, seq),
         "max_concurrency": max_concurrency(deployment, seq),
         "host_weights_gb": host_weight_bytes(deployment) / 1e9,
+        "tier_sessions": tier_sessions(deployment, seq),
         "host_kv_gb": host_kv_bytes(deployment, seq) * batch / 1e9,
         "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

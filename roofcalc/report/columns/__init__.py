@@ -41,6 +41,7 @@ from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
 from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE
 from roofcalc.report.columns.serving import PREFILL as PREFILL
+from roofcalc.report.columns.serving import PREFILL_OF_TIER as PREFILL_OF_TIER
 from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S
 from roofcalc.report.columns.serving import SPARE as SPARE
 from roofcalc.report.columns.shared import ASSUMED as ASSUMED

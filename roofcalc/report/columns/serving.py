@@ -60,6 +60,7 @@ MEMORY = (
 DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
 MEMORY_OF_HOST = (
     Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
+    Column("tier_sessions", "kept sessions", "", "sequences of this context whose caches the tiers outside the devices keep", "number", 5),
     Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),
 )
 
@@ -70,6 +71,11 @@ PREFILL = (
     TTFT._replace(keep=9),
     Column("prefill_tok_s", "prefill", "tok/s", "prompt tokens computed per second by the whole system", "number", 8),
     LIMITED_BY,
+)
+
+PREFILL_OF_TIER = (
+    Column("fetch_ms", "fetched in", "ms", "time to fetch what is found in the host's memory or on drives; 0 where computing is sooner", "number", 5),
+    Column("recompute_ms", "computed in", "ms", "time to the first token without that tier", "number", 5),
 )
 
 FRONTIER = (
