@@ -39,6 +39,7 @@ OFFLOADING = ("offload", "gpu_layers", "host")
 WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
 WITH_HITS = ("cost", "plan", "vote", "prefill")  # commands that prefill prompts without --isl
 MAX_ROWS = 10_000_000
+MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
 
@@ -283,6 +284,8 @@ class Request:
         """
         common = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
+        if len(self.table) + size > MAX_LISTED:
+            raise RoofcalcError(f"{size:,} rows of one model on one machine; at most {MAX_LISTED:,} are listed: use shorter ranges")
         self.table.blocks.append(LazyBlock(size, common, partial(compute_chunk, tuple(axes), common, rows)))
 
     def answer(self) -> Table:
