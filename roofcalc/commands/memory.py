@@ -65,8 +65,8 @@ def memory(
             fits = batch_memory(placed, contexts[part])
             if not fits.all():
                 request.note(fit_advice.what_would_fit(placed, float(contexts[part][np.argmin(fits)])))
-            longest = max_context(placed, batches)
-            if (np.isfinite(longest) & (longest > placed.model.context)).any():
+            longest = max_context(placed, batches.min())  # that of the smallest batch
+            if placed.model.context < longest < np.inf:
                 request.note(f"{placed.model.name}: max_context is limited by memory only; the model supports {placed.model.context} tokens")
             compute = partial(with_lines, lines_of(request, server, placed), partial(rows, placed), "batch", 1)
             request.fill(placed, changes, (contexts[part], batches), compute)

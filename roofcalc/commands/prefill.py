@@ -11,7 +11,7 @@ import numpy as np
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
+from roofcalc.commands.request import MAX_KEPT, Request
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
@@ -75,7 +75,8 @@ def prefill(
         steps = 1 if chunk_size is None else math.ceil(contexts.max() / chunk_size)
         if min(contexts.size * before.size * batches.size, CHUNK_ROWS) * steps > MAX_STEPS:
             raise RoofcalcError(f"--chunk: {steps:,} steps of {chunk_size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
-        held = contexts[:, np.newaxis] + before
+        few = contexts.size * before.size <= MAX_KEPT  # of a larger grid the longest prompt is looked at
+        held = contexts[:, np.newaxis] + before if few else np.array([[contexts.max() + before.max()]])
         request.note_context(deployment.model, held)
         fits = memory.batch_memory(deployment, held)
         if not fits.all():
