@@ -17,7 +17,8 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_caching, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
+from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
@@ -86,6 +87,9 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
+        self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
+        if self.fitted:
+            chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
         presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
@@ -97,10 +101,12 @@ class Request:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
         if options.get("prefill") == "separate" and command == "plan":
             raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
-        check_caching(command, options, given)
+        check_serving(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
+        if self.fitted:
+            self.note(self.fitted.note())
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
@@ -247,6 +253,8 @@ class Request:
             self.note(text)
         sources = (*(machine.system.sources if machine.system else ()), *machine.device.sources)
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
+        if self.fitted and (text := self.fitted.warning(machine.device.name)):
+            self.note(text)
         return machine
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
@@ -328,6 +336,7 @@ class Request:
             "timings": deployment.profile.engine if deployment.profile else None,
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
+            "profile": self.fitted.file if self.fitted else None,
         }
         if deployment.offload:
             case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
