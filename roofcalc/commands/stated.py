@@ -57,14 +57,19 @@ def is_absent(value: Any) -> bool:
     return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
 
 
-def check_caching(command: str, options: Options, given: tuple[str, ...]) -> None:
-    """Refuses options on cached prompts where they would have no effect.
+def check_serving(command: str, options: Options, given: tuple[str, ...]) -> None:
+    """Refuses options on the prompts of generations where they would have no effect.
 
     Raises
     ------
     RoofcalcError
-        A shared prefix or a hit rate that the command does not take.
+        A shared prefix, a hit rate or arrivals that the command does not take.
     """
+    if options.get("arrivals") is not None:
+        if "isl" not in given and command != "cost":
+            raise RoofcalcError("--arrivals: only for whole generations; give --isl and --osl")
+        if options.get("arrivals") == "burst" and options.get("prefill") == "separate":
+            raise RoofcalcError("--arrivals: another pool prefills with --prefill separate, and how its prompts queue is not known; leave one out")
     if options.get("shared_prefix") is not None and command not in WITH_PREFIX:
         instead = f"; {command} has --prefix" if command in ("vote", "rollouts") else f"; commands: {', '.join(WITH_PREFIX)}"
         raise RoofcalcError(f"--shared-prefix: not an option of {command}{instead}")

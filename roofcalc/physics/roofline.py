@@ -28,6 +28,7 @@ from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
@@ -197,6 +198,8 @@ class Step(Record):
                 _add(terms, each[name], layers)
             if deployment.offload is not None:
                 self.add_host(terms, stage, load, terms_of)
+            if deployment.lora is not None:
+                _add(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
             found.append(terms)
         return found, sequences
 

@@ -221,7 +221,10 @@ def _chunked(
     prompts = np.clip(offered, 1.0, packed)
     carried = np.minimum(offered, 1.0)
     ranks = np.ones_like(of_rank)
-    if deployment.profile is not None and work.has_all_to_all(deployment):
+    is_burst, groups = deployment.assumptions.arrivals == "burst", np.maximum(of_rank / packed, 1.0)
+    if is_burst:
+        prompts, ranks = np.minimum(packed, of_rank), np.full_like(of_rank, float(layout.dp))
+    elif deployment.profile is not None and work.has_all_to_all(deployment):
         mu = np.maximum(layout.dp * np.minimum(offered, packed), 1e-12)
         met = -np.expm1(-mu)
         carried, ranks = np.maximum(carried, met), np.clip(mu / met / prompts, 1.0, layout.dp)
@@ -230,14 +233,13 @@ def _chunked(
     each = chunk_s(deployment, mean, held, new, counts, prompts, ranks, found)
     extra = (each * counts * parts).sum(axis=-1) / count
     mixed = step_s + extra
-    if deployment.assumptions.arrivals == "burst":
-        # all chunks of a rank follow one another; a request meets those after its own, for as long as it decodes
-        groups = np.maximum(of_rank / packed, 1.0)
+    if is_burst:
+        # all chunks of a rank follow one another, on average beside half of the sequences; a request meets those after its own while it decodes
         after = (groups - 1.0) * count
         with np.errstate(divide="ignore", invalid="ignore"):
             carried = np.where(after <= steps, after / 2.0, steps - steps**2 / (2.0 * after)) / steps
         tpot = (step_s + carried * extra) / accepted
-        ttft = (groups + 1.0) / 2.0 * count * mixed
+        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra)
     else:
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
