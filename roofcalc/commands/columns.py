@@ -84,6 +84,12 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
         _SERVE,
     ),
+    "compare": _with_case(
+        declared.COMPARE,
+        Group(declared.PLAN_LIMITS),
+        Group((declared.MAX_TTFT_S,), "with --ttft"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+    ),
     "flops": _with_case(
         declared.FLOPS,
         Group((declared.BATCH,), "with hardware"),

@@ -16,7 +16,7 @@ from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import MAX_ROWS, Request
-from roofcalc.commands.serve_line import Target, lines_of, serve_columns, target
+from roofcalc.commands.serve import Target, lines_of, serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError

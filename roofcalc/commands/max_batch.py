@@ -13,7 +13,7 @@ from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import MAX_KEPT, Request
-from roofcalc.commands.serve_line import lines_of, serve_columns, target, with_lines
+from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload

@@ -11,7 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.serve_line import lines_of, serve_columns, target, with_lines
+from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes

@@ -25,6 +25,7 @@ from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY as VALIDATE_MEMORY
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY_SUMMARY as VALIDATE_MEMORY_SUMMARY
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
+from roofcalc.report.columns.serving import COMPARE as COMPARE
 from roofcalc.report.columns.serving import DRAFT_WEIGHTS as DRAFT_WEIGHTS
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED

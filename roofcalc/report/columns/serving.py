@@ -8,6 +8,7 @@ from roofcalc.report.columns.shared import (
     FITS,
     GENERATION,
     INTERACTIVITY,
+    JOULE_PER_TOKEN,
     KV_PER_SEQ,
     KV_TOKENS,
     LIMITED_BY,
@@ -121,6 +122,23 @@ PLAN_QUEUE = (
 )
 REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
 SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)
+COMPARE = (
+    Column("devices", "devices", "", "total devices, including spares", "count", 8),
+    Column("replicas", "replicas", "", "replicas of the layout, including spares", "count", 6),
+    Column("users", "users", "", "sequences in flight; without a rate, the most that meet the demand", "count", 9),
+    INTERACTIVITY._replace(keep=9),
+    TTFT._replace(keep=8),
+    USD_PER_MTOK_OUT._replace(keep=8),
+    JOULE_PER_TOKEN,
+    LIMITED_BY._replace(keep=8),
+    Column("best", "best", "", "figures in which the row is better than all others", "text", 8),
+    Column("users_ratio", "users to first", "", "users over those of the first row", "number", 5),
+    Column("speed_ratio", "speed to first", "", "speed per user over that of the first row", "number", 5),
+    Column("cost_ratio", "cost to first", "", "cost per output token over that of the first row", "number", 5),
+    THROUGHPUT,
+    Column("usd_per_hour", "cost", "USD/h", "cost of all devices per hour", "number", 4),
+    Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4),
+)
 PLAN_LAYOUTS = (
     Column(
         "layouts", "layouts", "", "layouts that the plan is chosen from: usual ones, or all (as asked, or where no usual one is enough)", "text", 2
