@@ -32,6 +32,24 @@ if TYPE_CHECKING:
 MAX_BATCHED_TOKENS = 8192.0  # of one step of a rank: vLLM's default for serving on devices of 70 GiB and more
 
 
+class PromptTimes(NamedTuple):
+    """What the prefill of one prompt takes of its rank; arrays in the shape of `Served`.
+
+    Attributes
+    ----------
+    own_s : array
+        From its beginning to the first token.
+    occupied_s : array
+        Until the next prompt can begin: as long, or less in a pipeline or where several are packed.
+    added_s : array
+        By which it delays each sequence that decodes meanwhile.
+    """
+
+    own_s: NDArray[Any]
+    occupied_s: NDArray[Any]
+    added_s: NDArray[Any]
+
+
 class Served(NamedTuple):
     """Arrays in the broadcast shape of prompts, answers and batch.
 
@@ -47,6 +65,8 @@ class Served(NamedTuple):
         Seconds to the first token of a prompt on an idle replica.
     throughput_tok_s : array
         Output tokens per second of the whole system.
+    prompt : PromptTimes, optional
+        Of the prompts that this system prefills itself; None in `bound` and where another pool does.
     """
 
     tpot_s: NDArray[Any]
@@ -54,6 +74,7 @@ class Served(NamedTuple):
     ttft_s: NDArray[Any]
     ttft_idle_s: NDArray[Any]
     throughput_tok_s: NDArray[Any]
+    prompt: PromptTimes | None = None
 
 
 class ServedStep(Record):
@@ -149,7 +170,9 @@ def served(
         wait = others * _share_before_first(deployment, prompt, batch)
     else:
         wait = others * np.minimum(deployment.accepted / (2.0 * answer), 0.5)
-    return Served(step_s + (others - wait) / answer, step_s, first + wait, first, batch * answer / (answer * step_s + others + first))
+    occupied = prompts / np.maximum(batch / deployment.layout.dp, 1.0)
+    throughput = batch * answer / (answer * step_s + others + first)
+    return Served(step_s + (others - wait) / answer, step_s, first + wait, first, throughput, PromptTimes(first, occupied, occupied))
 
 
 def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDArray[Any]) -> NDArray[Any]:
@@ -233,7 +256,9 @@ def _chunked(
         ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
-    return Served(tpot, pure, ttft, np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft), batch * osl / (osl * tpot + ttft))
+    prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
+    idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
+    return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
 
 
 @formula("Δ = T_mix − T_step")
