@@ -5,6 +5,7 @@
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +40,14 @@ def _named(config: pytest.Config) -> list[Path]:
     return [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def plain_environment() -> Iterator[None]:
     """No colours forced, no user catalog."""
-    for name in ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "ROOFCALC_PATH", "PY_COLORS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "ROOFCALC_PATH", "PY_COLORS"):
+            environment.delenv(name, raising=False)
+        environment.setenv("COLUMNS", "200")
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -33,6 +33,9 @@ class Group(NamedTuple):
     printed: str = ""
 
 
+_SERVE = Group((declared.SERVE,), "with --for")
+
+
 class Layout(NamedTuple):
     """The columns of a command in order: the case, its results, the assumptions, and results added at the end."""
 
@@ -50,7 +53,7 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS),)),
+    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS), _SERVE)),
     "interactivity": _with_case(
         declared.INTERACTIVITY_ROWS,
         Group(declared.GENERATION, _GENERATIONS),
@@ -63,6 +66,7 @@ LAYOUTS: dict[str, Layout] = {
             Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"),
             Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
         ),
+        (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
@@ -70,6 +74,7 @@ LAYOUTS: dict[str, Layout] = {
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
         Group(declared.FRONTIER_DISAGGREGATED, "with --disaggregated"),
+        _SERVE,
     ),
     "plan": _with_case(
         declared.PLAN,
@@ -82,6 +87,7 @@ LAYOUTS: dict[str, Layout] = {
         Group(declared.PLAN_LAYOUTS),
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+        _SERVE,
     ),
     "flops": _with_case(
         declared.FLOPS,
@@ -97,7 +103,14 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),
-    "cost": Layout((Group(declared.COST), Group(declared.COST_API, "with --api, or --price-in and --price-out"))),
+    "cost": Layout(
+        (
+            Group(declared.COST),
+            Group(declared.COST_API, "with --api, or --price-in and --price-out"),
+            Group(declared.COST_LOAD),
+            Group(declared.COST_BREAK_EVEN, "with --api, or --price-in and --price-out"),
+        )
+    ),
     "vote": Layout((Group(declared.VOTE), Group(declared.VOTE_ACCURACY, "with --accuracy"))),
     "rollouts": _with_case(declared.ROLLOUTS),
     "overtrain": _only(Group(declared.OVERTRAIN)),

@@ -12,6 +12,7 @@ from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serve_line import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
@@ -39,6 +40,7 @@ def max_batch(
     osl: Numbers | None = None,
     kv_at: str | None = None,
     chunk: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The largest batch that fits in memory and meets the required interactivity, and the resource that limits it.
@@ -58,6 +60,9 @@ def max_batch(
         The point of a generation at which its KV cache must fit (default "end").
     chunk : tokens
         Largest prefill step (default: the whole prompt).
+    serve : str
+        An engine: vllm, sglang, trtllm-serve, llama-server, or docker- before one of these; the column `serve` has the command line that
+        serves each row.
 
     Returns
     -------
@@ -74,7 +79,9 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("max-batch", (*columns.MAX_BATCH, *draft_columns(options)), model, hardware, options, given, more)
+    server = target(serve)
+    results = (*columns.MAX_BATCH, *draft_columns(options))
+    request = Request("max-batch", results, model, hardware, options, given, (*more, *serve_columns(server)))
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
@@ -88,7 +95,9 @@ def max_batch(
                 if not (fits := memory.batch_memory(placed, held)).all():
                     request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
                     break
-            request.fill(placed, changes, (*points, rates), partial(rows, placed, kv_at, chunk), **shared)
+            lines = lines_of(request, server, placed, chunk)
+            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk), "max_batch", len(points))
+            request.fill(placed, changes, (*points, rates), compute, **shared)
     return request.answer()
 
 

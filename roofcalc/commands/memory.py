@@ -11,6 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serve_line import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes
@@ -44,6 +45,7 @@ def memory(
     *,
     seq: Numbers | None = None,
     batch: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Memory use at every context and batch (default 1), and the longest context that fits.
@@ -52,8 +54,9 @@ def memory(
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
     hosted = any(options.get(name) is not None for name in OFFLOADING)
+    server = target(serve)
     results = (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ()), *draft_columns(options))
-    request = Request("memory", results, model, hardware, options)
+    request = Request("memory", results, model, hardware, options, more=serve_columns(server))
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -64,7 +67,8 @@ def memory(
             longest = max_context(placed, batches)
             if (np.isfinite(longest) & (longest > placed.model.context)).any():
                 request.note(f"{placed.model.name}: max_context is limited by memory only; the model supports {placed.model.context} tokens")
-            request.fill(placed, changes, (contexts[part], batches), partial(rows, placed))
+            compute = partial(with_lines, lines_of(request, server, placed), partial(rows, placed), "batch", 1)
+            request.fill(placed, changes, (contexts[part], batches), compute)
     return request.answer()
 
 

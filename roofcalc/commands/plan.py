@@ -17,9 +17,10 @@ from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, 
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.plan_rows import add_plan
-from roofcalc.commands.price import usd_per_device_hour
+from roofcalc.commands.price import device_price, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
+from roofcalc.commands.serve_line import serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, check_prompts, chunk_tokens, required_interactivity, workload
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
@@ -64,6 +65,11 @@ def plan(
     least: str | None = None,
     layouts: str | None = None,
     usd_per_hour: Numbers | None = None,
+    capex: Numbers | None = None,
+    years: Numbers | None = None,
+    power_price: Numbers | None = None,
+    pue: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
@@ -115,6 +121,10 @@ def plan(
         Which layouts are proposed (default "usual"); degrees that are given are not restricted.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    capex, years, power_price, pue
+        Instead: the price of an hour of one's own hardware at full load, as `cost` takes them.
+    serve : str
+        As `max_batch` takes it: the command line of one replica.
 
     Returns
     -------
@@ -151,8 +161,10 @@ def plan(
         *columns.PLAN_LAYOUTS,
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
+        *serve_columns(server := target(serve)),
     )
-    also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
+    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    also = [*(name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None), *price.given]
     request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
     percentile = _percentile(request, ttft_percentile, ttft, requests_per_second)
     loads = {"interactivity": required_interactivity(request, interactivity)}
@@ -173,15 +185,15 @@ def plan(
         demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
         if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
-        inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
+        inventory = Inventory(machine, available, spares, float(device_price(request, machine, price).at(1)))
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
             by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
-    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
+    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, **price.stated()}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain, server), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")

@@ -10,6 +10,7 @@ import numpy as np
 from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands.request import Request
+from roofcalc.commands.serve_line import Target, lines_of
 from roofcalc.economics.cost import MILLION, usd
 from roofcalc.solvers.planner.best import BUSY
 from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_choice, describe_failure, describe_idle_devices, describe_limit
@@ -20,7 +21,7 @@ from roofcalc.solvers.planner.usual import OTHER
 from roofcalc.specs.record import replace
 
 
-def add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
+def add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool, server: Target | None = None) -> None:
     """Adds the row of a plan, or of what keeps a demand from being met; `explain` adds notes on its layout and its limit."""
     need, deployment, inventory = plan.need, plan.deployment, plan.inventory
     for text in boxes.joined(replace(inventory.machine, count=deployment.hardware.count))[1]:
@@ -38,6 +39,10 @@ def add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: 
     if math.isfinite(plan.devices):
         values |= _figures(request, plan, explain)
         note = describe_idle_devices(plan)
+        if (lines := lines_of(request, server, deployment, need.chunk)) is not None:
+            longest = need.isl + (need.osl if need.osl is not None else 0.0)
+            values["serve"] = lines.of(longest.max(axis=-1), np.asarray(values["batch"]) / plan.replicas)
+            request.note(f"--for: one replica; {deployment.model.name} on {inventory.machine.name} takes {values['replicas']:,.0f}")
     else:
         none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
         values |= {**none, "hardware": inventory.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": plan.reason}

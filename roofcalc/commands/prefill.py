@@ -68,7 +68,7 @@ def prefill(
     before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
     batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
     for deployment, changes in request.deployments():
-        contexts = request.contexts(deployment.model, seq)
+        contexts = request.contexts(deployment.model, seq) + request.image_tokens(deployment.model)
         steps = 1 if chunk_size is None else math.ceil(contexts.max() / chunk_size)
         if min(contexts.size * before.size * batches.size, CHUNK_ROWS) * steps > MAX_STEPS:
             raise RoofcalcError(f"--chunk: {steps:,} steps of {chunk_size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")

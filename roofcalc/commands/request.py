@@ -18,6 +18,7 @@ from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, intege
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
+from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
+PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
+OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -84,19 +87,26 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
+        self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
+        if self.fitted:
+            chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
         presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
+        if options.get("images") is not None and command not in PROMPTS:
+            raise RoofcalcError(f"--images: {command} has no prompts; {', '.join(PROMPTS)} have")
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
-        if options.get("prefill") is not None and "isl" not in given and command not in ("cost", "plan"):
+        if options.get("prefill") is not None and "isl" not in given and command not in OF_GENERATIONS:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
-        if options.get("prefill") == "separate" and command in ("cost", "plan"):
-            raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
+        if options.get("prefill") == "separate" and command == "plan":
+            raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
         check_serving(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
+        if self.fitted:
+            self.note(self.fitted.note())
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
@@ -150,7 +160,7 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(self._offloaded(deployment))
+        deployment = self._with_tenants(self._with_drafts(self._offloaded(deployment)))
         for text in notes(deployment):
             self.note(text)
         return deployment
@@ -162,6 +172,22 @@ class Request:
         from roofcalc.commands.offloading import offloaded
 
         return offloaded(self, deployment)
+
+    def _with_tenants(self, deployment: Deployment) -> Deployment:
+        """The deployment with adapters and images, where an option asks for them."""
+        if self.options.get("lora") is None and self.options.get("images") is None:
+            return deployment
+        from roofcalc.commands.tenants import with_tenants
+
+        return with_tenants(self, deployment)
+
+    def image_tokens(self, model: Model) -> int:
+        """Tokens that `--images` adds to every prompt; a note says so."""
+        if self.options.get("images") is None:
+            return 0
+        from roofcalc.commands.tenants import image_tokens
+
+        return image_tokens(self, model)
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
@@ -227,6 +253,8 @@ class Request:
             self.note(text)
         sources = (*(machine.system.sources if machine.system else ()), *machine.device.sources)
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
+        if self.fitted and (text := self.fitted.warning(machine.device.name)):
+            self.note(text)
         return machine
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
@@ -308,9 +336,11 @@ class Request:
             "timings": deployment.profile.engine if deployment.profile else None,
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
+            "profile": self.fitted.file if self.fitted else None,
         }
         if deployment.offload:
             case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
+        case |= {name: record.stated for name, record in (("images", deployment.images), ("lora", deployment.lora)) if record}
         if deployment.draft:
             draft = deployment.draft
             case |= {"draft": draft.tokens, "acceptance": draft.acceptance, "accepted": draft.accepted, "drafter": draft.drafter}

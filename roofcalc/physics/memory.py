@@ -11,6 +11,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, Stage
 from roofcalc.physics import engine_memory, offload
+from roofcalc.physics.adapters import adapter_bytes
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
@@ -41,7 +42,7 @@ def stored_bytes(deployment: Deployment, stage: Stage) -> float:
     total = sum(model.blocks[name].stored(count) * layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
         total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
-    total += engine_memory.padding_bytes(deployment, stage)
+    total += engine_memory.padding_bytes(deployment, stage) + adapter_bytes(deployment, stage)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 

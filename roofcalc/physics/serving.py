@@ -156,7 +156,9 @@ def served(
     answer = osl if parts is None else np.asarray((osl * parts).sum(axis=-1))
     if mode == "chunked" and not deployment.assumptions.is_bound:
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
-        return _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)
+        found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)
+        prompted = (each * of_each).sum(axis=-1) > 0
+        return found if prompted.all() else _where(prompted, found, _without_prompts(deployment, answer, batch, mean))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
     if deployment.assumptions.is_bound:
@@ -173,6 +175,17 @@ def served(
     occupied = prompts / np.maximum(batch / deployment.layout.dp, 1.0)
     throughput = batch * answer / (answer * step_s + others + first)
     return Served(step_s + (others - wait) / answer, step_s, first + wait, first, throughput, PromptTimes(first, occupied, occupied))
+
+
+def _without_prompts(deployment: Deployment, osl: NDArray[Any], batch: NDArray[Any], mean: Timed) -> Served:
+    """Generations that begin with nothing in their context: pure decode steps."""
+    step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
+    none = np.zeros(step_s.shape)
+    return Served(step_s, step_s, none, none, batch / step_s + np.zeros_like(osl))
+
+
+def _where(chosen: NDArray[Any], one: Served, other: Served) -> Served:
+    return Served(*(np.where(chosen, a, b) for a, b in zip(one, other, strict=True)))
 
 
 def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDArray[Any]) -> NDArray[Any]:
@@ -213,7 +226,7 @@ def _chunked(
     several into a step. In `typical`, data-parallel ranks that exchange tokens all wait in a step in which any has a chunk.
     """
     layout, accepted = deployment.layout, deployment.accepted
-    tokens = deployment.draft.tokens + 1.0 if deployment.draft else 1.0
+    tokens = _step_tokens(mean)
     of_rank = np.maximum(batch / layout.dp, 1.0)
     steps = np.maximum(osl / accepted, 1.0)
     found = found_tokens(deployment, isl)
@@ -259,6 +272,15 @@ def _chunked(
     prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
     idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
     return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
+
+
+def _step_tokens(mean: Timed) -> float:
+    """Tokens of each request in a decode step: drafts and all streams included."""
+    if isinstance(mean, SpeculativeStep):
+        return _step_tokens(mean.verify)
+    step = mean.step if isinstance(mean, MeanStep) else mean
+    assert isinstance(step, Step)
+    return step.tokens
 
 
 @formula("Δ = T_mix − T_step")

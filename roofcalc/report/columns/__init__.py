@@ -8,6 +8,8 @@ from roofcalc.report.columns.analysis import OPS as OPS
 from roofcalc.report.columns.analysis import OVERHEAD_US as OVERHEAD_US
 from roofcalc.report.columns.economics import COST as COST
 from roofcalc.report.columns.economics import COST_API as COST_API
+from roofcalc.report.columns.economics import COST_BREAK_EVEN as COST_BREAK_EVEN
+from roofcalc.report.columns.economics import COST_LOAD as COST_LOAD
 from roofcalc.report.columns.economics import OVERTRAIN as OVERTRAIN
 from roofcalc.report.columns.economics import RELIABILITY as RELIABILITY
 from roofcalc.report.columns.economics import ROLLOUTS as ROLLOUTS
@@ -54,4 +56,5 @@ from roofcalc.report.columns.shared import MIN_INTERACTIVITY as MIN_INTERACTIVIT
 from roofcalc.report.columns.shared import NEW as NEW
 from roofcalc.report.columns.shared import PER_DEVICE as PER_DEVICE
 from roofcalc.report.columns.shared import SEQ as SEQ
+from roofcalc.report.columns.shared import SERVE as SERVE
 from roofcalc.report.columns.shared import WHERE_GIVEN as WHERE_GIVEN

@@ -10,12 +10,14 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collective_algorithms, collectives, offload, overhead, roofline
 from roofcalc.physics import decode_ops as operations
+from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.images import tower_operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed, SharedPrefix
+from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence, Routed, SharedPrefix
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -36,6 +38,13 @@ class Sums:
         self.scale_out: list[float] = []
         self.overhead: list[float] = []
         self.host: list[float] = []
+
+
+FURTHER = {
+    "adapters": f"FLOPs {formulas(adapter_operations)['FLOPs']}, bytes {formulas(adapter_operations)['bytes']}; r_elements is of one adapter",
+    "tower.matrices": f"FLOPs {formulas(tower_operations)['FLOPs']}, bytes {formulas(tower_operations)['bytes']}",
+    "tower.attention": f"FLOPs {formulas(tower_operations)['FLOPs, attention']}",
+}
 
 
 class StepWorking:
@@ -72,7 +81,16 @@ class StepWorking:
             found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *self._host(), *self._overhead(), self._sum()]
+        return [*found, *map(self._further, self.further()), *self._host(), *self._overhead(), self._sum()]
+
+    def further(self) -> list[Operation]:
+        """Operations beside those of the model's layers: of adapters, and in a prefill of the vision tower."""
+        return adapter_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
+
+    def _further(self, one: Operation) -> Section:
+        flops, moved = (float(np.squeeze(value)) * self.load.spread for value in (one.flops, one.bytes))
+        lines = [Line("FLOPs", flops, ""), Line("bytes", moved, "")]
+        return Section(one.name, (*lines, *self.times(lines, one.role, one.tensor, one.layers)), FURTHER[one.name])
 
     def layers_on_device(self, name: str, layers: int) -> int:
         """Layers of a block whose routed experts the devices compute."""
@@ -235,6 +253,9 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
+        if given := deployment.assumptions.collective_latency_us:
+            lines.append(Line("latency in all", message.layers * given * 1e-6, "s", "", f"{message.layers}·{number(given * 1e-6)}"))
+            self.sums.overhead.append(message.layers * given * 1e-6)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
     def _fastest(self, message: Message, size: float) -> list[Line]:
@@ -252,6 +273,8 @@ class StepWorking:
             found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
             times.append((seconds, algorithm.latency_s, on_links))
         least, latency, on_links = min(times, key=lambda one: one[0])
+        if (given := self.deployment.assumptions.collective_latency_us) is not None:
+            least, latency = least - latency + given * 1e-6, given * 1e-6
         self.sums.overhead.append(latency * message.layers)
         self.sums.link.append(on_links["link"] * message.layers)
         self.sums.scale_out.append(on_links["scale_out"] * message.layers)
