@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.physics.queueing import Prompts, batch_in_flight, queue_wait_s, share_later, ttft_percentile_s
-from roofcalc.physics.serving import PromptTimes, Served, ServedStep
+from roofcalc.physics.serving import Served, ServedStep, combine
 from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
     missing = [at - rate * (wait(one) + _own_s(one) + osl * one.tpot_s) for at, one in ((below, met(below)), (above, met(above)))]
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
-    one, most = _between(met(below), met(above), part), met(np.maximum(limit, 1.0))
+    one, most = combine(met(below), met(above), lambda low, high: np.asarray(low + (high - low) * part)), met(np.maximum(limit, 1.0))
     ttft, late, prompts = one.ttft_idle_s, np.full(rate.shape, np.nan), None
     if one.prompt is not None:
         prompts, own = _prompts(paced, one), np.asarray(one.prompt.own_s)
@@ -98,19 +98,6 @@ def _possible(paced: ServedStep, one: Served, limit: NDArray[Any], osl: NDArray[
 
 def _own_s(one: Served) -> NDArray[Any]:
     return np.asarray(one.ttft_idle_s if one.prompt is None else one.prompt.own_s)
-
-
-def _between(one: Served, other: Served, part: NDArray[Any]) -> Served:
-    """Served by whole batches, interpolated to the mean number in flight."""
-
-    def mixed(a: Any, b: Any) -> NDArray[Any]:
-        return np.asarray(a + (b - a) * part)
-
-    prompt = None
-    if one.prompt is not None and other.prompt is not None:
-        prompt = PromptTimes(*(mixed(a, b) for a, b in zip(one.prompt, other.prompt, strict=True)))
-    tpot, decode, ttft, idle, throughput = (mixed(a, b) for a, b in zip(one[:5], other[:5], strict=True))
-    return Served(tpot, decode, ttft, idle, throughput, prompt)
 
 
 def _prompts(paced: ServedStep, one: Served) -> Prompts:

@@ -11,6 +11,7 @@ Sources: chunked prefill arXiv 2308.16369; separate pools arXiv 2401.09670; Litt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -75,6 +76,15 @@ class Served(NamedTuple):
     ttft_idle_s: NDArray[Any]
     throughput_tok_s: NDArray[Any]
     prompt: PromptTimes | None = None
+
+
+def combine(one: Served, other: Served, each: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> Served:
+    """Two results as one: `each` is applied to every pair of arrays."""
+    tpot, decode, ttft, idle, throughput = (each(a, b) for a, b in zip(one[:5], other[:5], strict=True))
+    prompt = None
+    if one.prompt is not None and other.prompt is not None:
+        prompt = PromptTimes(*(each(a, b) for a, b in zip(one.prompt, other.prompt, strict=True)))
+    return Served(tpot, decode, ttft, idle, throughput, prompt)
 
 
 class ServedStep(Record):
@@ -158,7 +168,7 @@ def served(
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
         found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)
         prompted = (each * of_each).sum(axis=-1) > 0
-        return found if prompted.all() else _where(prompted, found, _without_prompts(deployment, answer, batch, mean))
+        return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
     if deployment.assumptions.is_bound:
@@ -181,11 +191,7 @@ def _without_prompts(deployment: Deployment, osl: NDArray[Any], batch: NDArray[A
     """Generations that begin with nothing in their context: pure decode steps."""
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     none = np.zeros(step_s.shape)
-    return Served(step_s, step_s, none, none, batch / step_s + np.zeros_like(osl))
-
-
-def _where(chosen: NDArray[Any], one: Served, other: Served) -> Served:
-    return Served(*(np.where(chosen, a, b) for a, b in zip(one, other, strict=True)))
+    return Served(step_s, step_s, none, none, batch / step_s + np.zeros_like(osl), PromptTimes(none, none, none))
 
 
 def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDArray[Any]) -> NDArray[Any]:
