@@ -54,7 +54,12 @@ def _only(*groups: Group) -> Layout:
 
 LAYOUTS: dict[str, Layout] = {
     "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS), _SERVE)),
-    "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
+    "interactivity": _with_case(
+        declared.INTERACTIVITY_ROWS,
+        Group(declared.GENERATION, _GENERATIONS),
+        Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.GOODPUT, "with --goodput"),
+    ),
     "memory": Layout(
         (
             Group(declared.MEMORY),

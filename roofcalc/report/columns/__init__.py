@@ -30,6 +30,7 @@ from roofcalc.report.columns.serving import DRAFT_WEIGHTS as DRAFT_WEIGHTS
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED
 from roofcalc.report.columns.serving import FRONTIER_OF_TWO as FRONTIER_OF_TWO
+from roofcalc.report.columns.serving import GOODPUT as GOODPUT
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS
 from roofcalc.report.columns.serving import LATENCY_S as LATENCY_S
 from roofcalc.report.columns.serving import MAX_BATCH as MAX_BATCH

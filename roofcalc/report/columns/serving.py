@@ -13,6 +13,7 @@ from roofcalc.report.columns.shared import (
     KV_TOKENS,
     LIMITED_BY,
     MAX_CONCURRENCY,
+    MAX_TTFT_S,
     MIN_INTERACTIVITY,
     NEW,
     PER_DEVICE,
@@ -147,3 +148,8 @@ PLAN_LAYOUTS = (
 )
 LATENCY_S = Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4)
 MAX_LATENCY_S = Column("max_latency_s", "max last token", "s", "required mean time from arrival to last token", "number", 6)
+GOODPUT = (
+    MAX_TTFT_S,
+    MIN_INTERACTIVITY,
+    Column("goodput", "goodput", "", "share of the requests that meet the limits on both the time to first token and the speed", "number", 6),
+)
