@@ -20,16 +20,8 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, prompt_waits
-<<<<<<< HEAD
-from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import TokenLoad
-from roofcalc.physics.prefill import chunks, stage_work
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
-from roofcalc.physics.roofline import HEAD, SENDS, Step, Terms, combined, fixed_terms, operation_terms
-=======
-from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
->>>>>>> load
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
 
