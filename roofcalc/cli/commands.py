@@ -74,11 +74,15 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Decode speed per user at given batches and contexts.",
         "roofcalc.commands.interactivity:interactivity",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+        (
+            *(o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, o.REQUESTS_PER_SECOND, *o.GOODPUT, *o.CACHING),
+            *(*o.SPECULATION, *_DEPLOYMENT),
+        ),
         "Decode speed per user (tok/s) at each batch size and context length, including batches that do not fit in memory.",
         (
             "roofcalc interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 1k:128k:x2",
             "roofcalc interactivity llama-3.1-70b h200-sxm --weights fp8 --seq 2k --batch 1,16,64 --assume bound",
+            "roofcalc interactivity llama-3.1-8b h100-sxm --isl 2k --osl 500 --requests-per-second 1,5,10 --goodput --ttft 0.5",
         ),
     ),
     "memory": CommandSpec(

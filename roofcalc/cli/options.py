@@ -84,6 +84,12 @@ LOAD = (
     Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
+(REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
+GOODPUT = (
+    Option("goodput", "--goodput", WORKLOAD, "Share of requests that meet --ttft and --interactivity; with --requests-per-second.", kind=bool),
+    Option("ttft", "--ttft", WORKLOAD, "Limit of --goodput on the time to first token.", metavar="SECONDS"),
+    INTERACTIVITY._replace(help="Limit of --goodput on the speed of a request, in tok/s."),
+)
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
 ARRIVALS = Option(
     "arrivals",

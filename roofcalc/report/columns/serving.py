@@ -13,6 +13,7 @@ from roofcalc.report.columns.shared import (
     KV_TOKENS,
     LIMITED_BY,
     MAX_CONCURRENCY,
+    MAX_TTFT_S,
     MIN_INTERACTIVITY,
     NEW,
     PER_DEVICE,
@@ -61,6 +62,7 @@ MEMORY = (
 DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
 MEMORY_OF_HOST = (
     Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
+    Column("tier_sessions", "kept sessions", "", "sequences of this context whose caches the tiers outside the devices keep", "number", 5),
     Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),
 )
 
@@ -71,6 +73,11 @@ PREFILL = (
     TTFT._replace(keep=9),
     Column("prefill_tok_s", "prefill", "tok/s", "prompt tokens computed per second by the whole system", "number", 8),
     LIMITED_BY,
+)
+
+PREFILL_OF_TIER = (
+    Column("fetch_ms", "fetched in", "ms", "time to fetch what is found in the host's memory or on drives; 0 where computing is sooner", "number", 5),
+    Column("recompute_ms", "computed in", "ms", "time to the first token without that tier", "number", 5),
 )
 
 FRONTIER = (
@@ -141,3 +148,8 @@ PLAN_LAYOUTS = (
 )
 LATENCY_S = Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4)
 MAX_LATENCY_S = Column("max_latency_s", "max last token", "s", "required mean time from arrival to last token", "number", 6)
+GOODPUT = (
+    MAX_TTFT_S,
+    MIN_INTERACTIVITY,
+    Column("goodput", "goodput", "", "share of the requests that meet the limits on both the time to first token and the speed", "number", 6),
+)
