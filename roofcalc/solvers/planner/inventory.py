@@ -35,18 +35,29 @@ class Inventory(NamedTuple):
         Devices that may fail while the demand is still met.
     usd_per_hour : float
         Price of one device.
+    beat : array or None
+        Devices of a plan that is known for each demand: only plans with fewer are of interest.
     """
 
     machine: Hardware
     available: NDArray[Any] | None
     spares: int
     usd_per_hour: float
+    beat: NDArray[Any] | None = None
 
     def devices(self, used: NDArray[Any]) -> NDArray[Any]:
         """The smallest available device counts of at least `used`; inf where there are none."""
         if self.available is None:
             return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
         return np.append(self.available, np.inf)[np.searchsorted(self.available, used)]
+
+    def needed(self, load: NDArray[Any], size: int) -> NDArray[Any] | None:
+        """The load that a replica of `size` devices must carry so that fewer devices than `beat` are enough; inf where none is enough."""
+        if self.beat is None:
+            return None
+        replicas = np.floor((self.beat - 1) / size) - self.spares
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(replicas >= 1, load / np.maximum(replicas, 1) * (1 - 1e-9), np.inf)
 
 
 def least_devices(single_device: Deployment) -> int:
