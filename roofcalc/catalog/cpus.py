@@ -119,7 +119,7 @@ def architectures() -> dict[str, Architecture]:
 
 
 def cpu(name: str) -> Cpu:
-    """The CPU called `name`: in any case, and without its maker.
+    """The CPU called `name`: in any case, without its maker, or by the words of its name that only it has (`14900K`).
 
     Raises
     ------
@@ -128,9 +128,14 @@ def cpu(name: str) -> Cpu:
     """
     known = cpus()
     by_key = {_key(one): one for one in known}
-    found = by_key.get(_key(name))
+    asked = _key(name)
+    found = by_key.get(asked)
     if found is None:
-        raise RoofcalcError(f"unknown CPU {name!r}{did_you_mean(_key(name), tuple(by_key))} (known: {', '.join(sorted(known))})")
+        containing = [key for key in by_key if asked and asked.split() == [word for word in key.split() if word in asked.split()]]
+        if len(containing) != 1:
+            hint = f"; it could be {', '.join(containing)}" if containing else did_you_mean(asked, tuple(by_key))
+            raise RoofcalcError(f"unknown CPU {name!r}{hint}; hardware/cpus.csv lists {len(known)}")
+        found = by_key[containing[0]]
     return known[found]
 
 

@@ -9,9 +9,12 @@ import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serve_line import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def max_batch(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -36,6 +40,7 @@ def max_batch(
     osl: Numbers | None = None,
     kv_at: str | None = None,
     chunk: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The largest batch that fits in memory and meets the required interactivity, and the resource that limits it.
@@ -55,6 +60,9 @@ def max_batch(
         The point of a generation at which its KV cache must fit (default "end").
     chunk : tokens
         Largest prefill step (default: the whole prompt).
+    serve : str
+        An engine: vllm, sglang, trtllm-serve, llama-server, or docker- before one of these; the column `serve` has the command line that
+        serves each row.
 
     Returns
     -------
@@ -71,7 +79,9 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
+    server = target(serve)
+    results = (*columns.MAX_BATCH, *draft_columns(options))
+    request = Request("max-batch", results, model, hardware, options, given, (*more, *serve_columns(server)))
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
@@ -85,7 +95,9 @@ def max_batch(
                 if not (fits := memory.batch_memory(placed, held)).all():
                     request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
                     break
-            request.fill(placed, changes, (*points, rates), partial(rows, placed, kv_at, chunk), **shared)
+            lines = lines_of(request, server, placed, chunk)
+            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk), "max_batch", len(points))
+            request.fill(placed, changes, (*points, rates), compute, **shared)
     return request.answer()
 
 
@@ -111,7 +123,8 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "step_ms": step_s * 1e3,
         "throughput_tok_s": throughput,
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
-        "kv_gb_per_seq": memory.system_kv_bytes(deployment, work.seq) / 1e9,
+        "kv_gb_per_seq": memory.system_kept(deployment, work.seq).each / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
+        "draft_weights_gb": memory.system_draft_weight_bytes(deployment) / 1e9,
         **work.more(deployment, throughput, step, solved.max_batch),
     }

@@ -108,9 +108,7 @@ def read() -> Typical:
 
 
 def profile(device: Device, engine: str | None = None) -> Profile:
-    """The profile of a device, adjusted to an engine where one is named.
-
-    """
+    """The profile of a device, adjusted to an engine where one is named."""
     return resolved(read(), device, engine)
 
 

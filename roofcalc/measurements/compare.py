@@ -16,7 +16,7 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 from roofcalc.specs.stored_weights import sixteen_bit
 
-BOUND = assumptions("bound")
+BOUND, BOUND_UNIFORM = assumptions("bound"), assumptions("bound", routing="uniform")
 ROOFLINE = assumptions("roofline")
 
 
@@ -26,29 +26,31 @@ class Bound(NamedTuple):
     Attributes
     ----------
     value : float
-        In the unit of the metric.
-    skewed : float or None
-        For models with routed experts: the bound if all tokens used the same experts, with a free network.
+        In the unit of the metric: the bound over every routing of tokens to experts.
+    uniform : float
+        The same if tokens chose experts by uniform chance.
     fits : bool
         Whether the batch fits in memory in any layout that is compatible with the source.
     """
 
     value: float
-    skewed: float | None
+    uniform: float
     fits: bool
 
 
 def bound(case: Case) -> Bound:
     """The bound of a case: the fastest legal layout and the narrowest KV cache where the source does not give them."""
+    if case.context_open:
+        case = replace(case, work=replace(case.work, isl=1))
     kv = case.kv or narrowest_cache(case.hardware.device)
-    values, skewed, fits = [], [], False
+    values, uniform, fits = [], [], False
     for layout in layouts(case):
         deployment = case.deployment(BOUND, kv, layout)
         values.append(case.value(deployment))
         fits = fits or fits_memory(deployment, case)
         if has_routed_experts(case.model):
-            skewed.append(case.value(identically_routed(deployment)))
-    return Bound(max(values, key=case.speed), max(skewed, key=case.speed, default=None), fits)
+            uniform.append(case.value(case.deployment(BOUND_UNIFORM, kv, layout)))
+    return Bound(max(values, key=case.speed), max(uniform or values, key=case.speed), fits)
 
 
 def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
@@ -63,10 +65,10 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
     deployment = case.deployment(assumed, next(fitting, names[-1]))
-    if case.point.batch is None:
+    if case.point.tokens_per_device is not None:
         ranks = deployment.layout.dp
         case = replace(case, work=replace(case.work, batch=max(1, case.work.batch // ranks) * ranks))
-    return deployment, case
+    return deployment, case.loaded(deployment)
 
 
 def typical() -> Assumptions | None:
@@ -87,7 +89,7 @@ def narrowest_cache(device: Device) -> str:
 
 def fits_memory(deployment: Deployment, case: Case) -> bool:
     """Whether the batch fits in memory at the end of its generations."""
-    return bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
+    return case.point.max_load or bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
 
 
 def layouts(case: Case) -> Iterator[dict[str, Any]]:
@@ -106,13 +108,3 @@ def layouts(case: Case) -> Iterator[dict[str, Any]]:
 def has_routed_experts(model: Model) -> bool:
     """Whether a layer has routed experts."""
     return any(isinstance(model.blocks[name].mlp, Experts) for name in model.groups)
-
-
-def identically_routed(deployment: Deployment) -> Deployment:
-    """The deployment if all tokens used the same experts, so that only top_k of them are read, with a free network."""
-    blocks = {
-        name: replace(block, mlp=replace(block.mlp, experts=min(block.mlp.experts, block.mlp.top_k))) if isinstance(block.mlp, Experts) else block
-        for name, block in deployment.model.blocks.items()
-    }
-    free = replace(deployment.assumptions, network="ideal")
-    return replace(deployment, model=replace(deployment.model, blocks=blocks), assumptions=free)

@@ -133,9 +133,7 @@ def _overlap_links(hops: list[Hop]) -> list[Hop]:
     """
     at_full_rate = sum(hop.per_byte * hop.efficiency for hop in hops)
     common = at_full_rate / max(at_full_rate, *(hop.per_byte for hop in hops))
-    return [
-        hop._replace(per_byte=hop.per_byte * hop.efficiency / common, symbols={**hop.symbols, hop.efficiency_symbol: common}) for hop in hops
-    ]
+    return [hop._replace(per_byte=hop.per_byte * hop.efficiency / common, symbols={**hop.symbols, hop.efficiency_symbol: common}) for hop in hops]
 
 
 def _inside(deployment: Deployment, name: str, copies: float, inside: int, efficiency: float, symbols: dict[str, float]) -> Hop:
@@ -178,9 +176,7 @@ def _link(
     return Hop("link", factor / (efficiency * rate), function, name, {**symbols, "η": efficiency, "λ": rate})
 
 
-def _scale_out(
-    deployment: Deployment, function: Callable[..., Any], name: str, factor: float, efficiency: float, symbols: dict[str, float]
-) -> Hop:
+def _scale_out(deployment: Deployment, function: Callable[..., Any], name: str, factor: float, efficiency: float, symbols: dict[str, float]) -> Hop:
     """`factor` times the message over the scale-out link."""
     efficiency, rate = interconnect.achieved(deployment, efficiency), interconnect.scale_out_rate(deployment)
     return Hop("scale_out", factor / (efficiency * rate), function, name, {**symbols, "η_out": efficiency, "λ_out": rate})

@@ -18,12 +18,14 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import GIB, Rules
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.decode_ops import storage_sharding
-from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Span, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Cache, Sharding, SharedPrefix
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Dense, Experts
 from roofcalc.specs.formula import formula
+from roofcalc.specs.latent_attention import MLA, Pooled
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.weights import shard_size
 

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from roofcalc.errors import printable
-from roofcalc.report.formatting import LEFT, arrange, format_cell
+from roofcalc.report.formatting import LEFT, arrange, format_cell, lines_below
 from roofcalc.report.table import Column, Table
 
 GAP = 2  # between columns: Rich's padding on the right of a cell, and the box's divider
@@ -46,9 +46,7 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     width = sum(widths) + GAP * (len(widths) - 1)
     text_width = limit or max(width, MIN_TEXT_WIDTH)
     styles: Any = None if to_file else terminal.color_system
-    console = Console(
-        color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False
-    )
+    console = Console(color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False)
 
     def draw(part: RichTable | Text) -> Iterator[str]:
         console.file = io.StringIO()
@@ -75,6 +73,7 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     for text in (*table.sums, footer):
         if text:
             yield from wrapped(text)
+    yield from (printable(line) for line in lines_below(table, chosen))
     if dropped:
         yield from wrapped(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)")
 

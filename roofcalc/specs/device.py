@@ -17,8 +17,8 @@ class Memory(Record):
     ----------
     capacity_gb : float
         The vendor's nominal figure; with `binary` it counts GiB. [GB or GiB]
-    visible_mib : int, optional
-        Capacity that the driver reports. [MiB]
+    visible_mib : float, optional
+        Capacity that the driver reports, a whole number as devices are made. [MiB]
     bandwidth_gb_s : float
         Peak bandwidth. [GB/s]
     shared_with_host : bool
@@ -29,14 +29,14 @@ class Memory(Record):
     bandwidth_gb_s: Positive
     kind: str | None = None
     binary: bool = False
-    visible_mib: Count | None = None
     shared_with_host: bool = False
+    visible_mib: Positive | None = None
 
     def readings(self) -> dict[str, float]:
         """Capacity in bytes by definition: nominal always; visible and binary where the device has them."""
         capacities = {"nominal": self.capacity_gb * 1e9}
         if self.visible_mib is not None:
-            capacities["visible"] = float(self.visible_mib * MIB)
+            capacities["visible"] = self.visible_mib * MIB
         if self.binary:
             capacities["binary"] = self.capacity_gb * 1024**3
         return capacities
@@ -210,6 +210,8 @@ class Hardware(Record):
         Scale-up link of the system, else of the device; None where there is none.
     scale_out_bytes_per_s : float or None
         Per device and direction. [byte/s]
+    set_peaks : tuple of str
+        Formats whose peak is a what-if that wider formats do not overrule (`roofcalc.catalog.dependent_figures`).
     """
 
     name: str
@@ -218,6 +220,7 @@ class Hardware(Record):
     link: Link | None
     scale_out_bytes_per_s: float | None
     system: System | None = None
+    set_peaks: tuple[str, ...] = ()
 
     @property
     def domain(self) -> int:
