@@ -196,7 +196,11 @@ _SHELL = {
     "cpu_moe": "--offload experts=cpu",
     "n_cpu_moe": "--offload experts=cpu:N",
     "cpu_offload_gib": "--offload weights=host:GB",
-    "reserve_gb": "--reserve", "slots": "--batch", "kv_values": "--kv", "dp_attention": "--dp", "split": "--tp or --pp",
+    "reserve_gb": "--reserve",
+    "slots": "--batch",
+    "kv_values": "--kv",
+    "dp_attention": "--dp",
+    "split": "--tp or --pp",
 }
 _INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
 
