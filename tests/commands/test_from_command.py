@@ -61,7 +61,7 @@ def test_what_matters_and_is_not_calculated_is_said() -> None:
         ("llama-server -m m.gguf -ot exps=CPU", "weights or experts outside the device's memory"),
         ("vllm serve m --enable-lora", "adapters of rank 16, as --max-lora-rank is not given"),
         ("llama-server -m m.gguf --lora a.gguf", "the rank is in the adapter's file: give --lora rank=16"),
-        ("vllm serve m --speculative-config '{\"method\": \"ngram\", \"num_speculative_tokens\": 3}'", "--draft with --acceptance"),
+        ('vllm serve m --speculative-config \'{"method": "ngram", "num_speculative_tokens": 3}\'', "--draft with --acceptance"),
     ):
         assert any(word in note for note in parse(line).notes), line
 
