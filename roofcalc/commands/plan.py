@@ -185,7 +185,7 @@ def plan(
         demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
         if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
-        inventory = Inventory(machine, available, spares, float(device_price(request, machine, price).at(1)))
+        inventory = Inventory(machine, _whole_machines(machine, available), spares, float(device_price(request, machine, price).at(1)))
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
@@ -218,6 +218,22 @@ def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, r
     if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
         raise RoofcalcError("--ttft-percentile: only known where prompts queue before decode steps: not in bound, and with --prefill colocated")
     return percent
+
+
+def _whole_machines(machine: Hardware, available: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Those of the available numbers of devices that are whole machines.
+
+    Raises
+    ------
+    RoofcalcError
+        None of them is.
+    """
+    if available is None or machine.count == 1:
+        return available
+    whole = np.asarray(available[available % machine.count == 0])
+    if not whole.size:
+        raise RoofcalcError(f"--devices: {machine.name} is used as a whole; give multiples of {machine.count}, or name its devices alone")
+    return whole
 
 
 def _split_lists(hardware: Any) -> Any:

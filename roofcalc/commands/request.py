@@ -19,8 +19,9 @@ from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
-from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
+from roofcalc.deployment.parallelism import expert_counts
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
+OF_EXPERTS = ("imbalance", "redundant_experts", "dispatch_dtype", "combine_dtype", "routing")  # options of models with experts
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -86,7 +88,8 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
-        presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
+        assume = options.get("assume")
+        presets = list(dict.fromkeys(names("roofline" if assume is None else assume, "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         if options.get("images") is not None and command not in PROMPTS:
@@ -142,6 +145,7 @@ class Request:
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
+        _check_experts(model, self.options)
         deployment = deploy(
             model,
             machine,
@@ -338,6 +342,14 @@ class Request:
             case |= {"mtp": draft.drafter == "mtp"}
             case |= {"draft_model": draft.deployment.model.name if draft.deployment and draft.drafter == "model" else None}
         return {**case, **assumed, **layout}
+
+
+def _check_experts(model: Model, options: Options) -> None:
+    """Refuses options about experts for a model that has none."""
+    default = Assumptions()
+    given = [flag(name) for name in OF_EXPERTS if options.get(name) not in (None, getattr(default, name, None))]
+    if given and not expert_counts(model):
+        raise RoofcalcError(f"{given[0]}: {model.name} has no experts, so that it changes nothing; leave it out, or name models with experts alone")
 
 
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:
