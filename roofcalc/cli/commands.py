@@ -241,14 +241,18 @@ COMMANDS: dict[str, CommandSpec] = {
     ),
     "validate": CommandSpec(
         MEASUREMENTS,
-        "Compare published measurements with predictions.",
+        "Compare measurements with predictions.",
         "roofcalc.commands.validate:validate",
-        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS),
-        "Compare measured points of a CSV file with the bound, roofline and typical predictions. Exit code 3 if a point is faster than the "
-        "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown. "
+        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS, *named(o.ASSUMPTIONS, "profile"), *o.RUN),
+        "Compare measured points of a CSV file, or of the result files of benchmark clients, with the bound, roofline and typical predictions. "
+        "Exit code 3 if a point is faster than the bound: then the point, the catalog or the bound is wrong. Required columns of a CSV file: model, "
+        "hardware, metric, value; empty cells are unknown. "
         "Rows that cannot be read or compared are listed and left out. "
         "With --memory the file holds logged engine starts, compared by weights and KV cache; exit code 3 if a start that the engine refused fits.",
-        ("roofcalc validate measured.csv --summary", "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not"),
+        (
+            "roofcalc validate measured.csv --summary",
+            "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not",
+        ),
         failed="roofcalc.commands.validate:broken",
         failure_code=3,
     ),
@@ -258,12 +262,14 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.cli.adapters:fit",
         (
             *(o.FIT_NAMES, *o.FIT, *o.PRECISION, *o.LAYOUT),
+            *named(o.RUN, "engine"),
             *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "routing", "activations", "no_activations"), *o.WHAT_IF),
         ),
         "Fit achieved fractions of bandwidth, FLOP/s and link, latency per collective, and overhead per layer and per step to measured points "
         "(least squares of log times). Parameters that the points cannot determine stay at 1 or 0.",
         (
             "roofcalc fit measured.csv --by hardware --fix link=1,latency_us=0",
+            "roofcalc fit measured.csv --fix link=1 --save-profile mine.yaml",
             "roofcalc fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal --point seq=7661,batch=72,interactivity=30 "
             "--point seq=775,batch=368,interactivity=30",
         ),

@@ -292,6 +292,14 @@ ASSUMPTIONS = (
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+    Option("collective_latency_us", "--collective-latency-us", _ASSUMPTIONS, "Latency per collective, in us.", "0; typical: calibrated", float, "US"),
+    Option(
+        "profile",
+        "--profile",
+        _ASSUMPTIONS,
+        "Efficiencies that `roofcalc fit --save-profile` wrote, in place of the preset's; options of their own go before them.",
+        metavar="FILE",
+    ),
 )
 
 _HOST = "Host memory"
@@ -417,11 +425,35 @@ CONFIG = _argument("path", "A Hugging Face config.json, or the folder that conta
 MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the file or folder", metavar="NAME")
 
 MEASUREMENTS = "Measurements"
-POINTS_FILE = _argument("file", "CSV file of measured points.")
+POINTS_FILE = _argument(
+    "file",
+    "CSV file of measured points; or a result (or a folder of results) of vllm bench serve, sglang.bench_serving, AIPerf, GenAI-Perf, GuideLLM, "
+    "llama-bench or InferenceX.",
+)
+_RESULTS = "Result files"
+RUN = (
+    Option("model", "--model", _RESULTS, "Model that was measured.", "as the file says", metavar="NAME"),
+    Option("hardware", "--hardware", _RESULTS, "Hardware that it ran on: 8xh100-sxm.", "as the file says", metavar="NAME"),
+    Option("engine", "--engine", _RESULTS, "Engine that served it.", "as the file says", metavar="NAME"),
+    Option("weights", "--weights", _RESULTS, "Weights that it served.", "as the model's name says", metavar="RECIPE"),
+    Option("kv", "--kv", _RESULTS, "Dtype of its KV cache.", "unknown", metavar="DTYPE"),
+    Option("tp", "--tp", _RESULTS, "Its tensor-parallel degree.", "unknown", metavar="N"),
+    Option("pp", "--pp", _RESULTS, "Its pipeline-parallel degree.", "unknown", metavar="N"),
+    Option("dp", "--dp", _RESULTS, "Its data-parallel degree.", "unknown", metavar="N"),
+    Option("ep", "--ep", _RESULTS, "Its expert-parallel degree.", "unknown", metavar="N"),
+    Option("replicas", "--replicas", _RESULTS, "Independent copies of the model among the devices.", "1", metavar="N"),
+    Option("isl", "--isl", _RESULTS, "Input tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("osl", "--osl", _RESULTS, "Output tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("batch", "--batch", _RESULTS, "Requests in flight.", "as the file says", metavar="N"),
+)
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
 STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
-FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
+FIT_NAMES = _argument(
+    "given",
+    "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",
+    many=True,
+)
 FIT = (
     Option(
         "point",
@@ -434,4 +466,9 @@ FIT = (
     Option("fix", "--fix", MEASUREMENTS, "Hold parameters fixed: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
     Option("by", "--by", MEASUREMENTS, "A separate fit per group.", "one fit for all points", metavar="hardware|model|kind|source"),
     Option("residuals", "--residuals", MEASUREMENTS, "Print the points against the fit, not the parameters.", kind=bool),
+    Option(
+        "save_profile", "--save-profile", MEASUREMENTS, "Write the fitted efficiencies to FILE, for --profile of every command.", metavar="FILE.yaml"
+    ),
+    *(one for one in RUN if one.name == "model"),
+    *(one._replace(name="machine") for one in RUN if one.name == "hardware"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from roofcalc.commands.arguments import Names, Numbers
@@ -39,11 +40,13 @@ class Options(TypedDict, total=False):
         Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
-    layer_overhead_us, step_overhead_us : float
     images : str
         Images of every prompt: COUNT@WIDTHxHEIGHT, by the family's rule, or COUNT@TOKENS (`roofcalc.deployment.images`).
     lora : str
         Adapters beside the model: rank=16,count=40 (`roofcalc.deployment.lora`).
+    layer_overhead_us, step_overhead_us, collective_latency_us : float
+    profile : path
+        A file of `fit(..., save_profile=...)`: its efficiencies go before the preset's, and after those given here.
     draft, acceptance, accepted, drafter, draft_model, mtp
         Speculative decoding: tokens drafted per step, the probability that a draft token is accepted or the mean tokens accepted per step
         (one of them; no default), and what drafts: "eagle" or "ngram", a smaller model, or the model's own multi-token-prediction
@@ -90,6 +93,8 @@ class Options(TypedDict, total=False):
     activations: bool | None
     layer_overhead_us: float | None
     step_overhead_us: float | None
+    collective_latency_us: float | None
+    profile: str | Path | None
     max_batched_tokens: int | None
     max_seqs: int | None
     images: str | None

@@ -17,11 +17,11 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, is_absent, stated_assumptions
+from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
-from roofcalc.deployment.assumptions import Assumptions, assumptions
+from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
-from roofcalc.deployment.parallelism import expert_counts
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
-OF_EXPERTS = ("imbalance", "redundant_experts", "dispatch_dtype", "combine_dtype", "routing")  # options of models with experts
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -88,6 +87,9 @@ class Request:
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
+        self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
+        if self.fitted:
+            chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
         assume = options.get("assume")
         presets = list(dict.fromkeys(names("roofline" if assume is None else assume, "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
@@ -104,6 +106,8 @@ class Request:
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
+        if self.fitted:
+            self.note(self.fitted.note())
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
@@ -145,7 +149,7 @@ class Request:
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
-        _check_experts(model, self.options)
+        check_experts(model, self.options)
         deployment = deploy(
             model,
             machine,
@@ -251,6 +255,8 @@ class Request:
             self.note(text)
         sources = (*(machine.system.sources if machine.system else ()), *machine.device.sources)
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
+        if self.fitted and (text := self.fitted.warning(machine.device.name)):
+            self.note(text)
         return machine
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
@@ -332,6 +338,7 @@ class Request:
             "timings": deployment.profile.engine if deployment.profile else None,
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
+            "profile": self.fitted.file if self.fitted else None,
         }
         if deployment.offload:
             case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
@@ -342,14 +349,6 @@ class Request:
             case |= {"mtp": draft.drafter == "mtp"}
             case |= {"draft_model": draft.deployment.model.name if draft.deployment and draft.drafter == "model" else None}
         return {**case, **assumed, **layout}
-
-
-def _check_experts(model: Model, options: Options) -> None:
-    """Refuses options about experts for a model that has none."""
-    default = Assumptions()
-    given = [flag(name) for name in OF_EXPERTS if options.get(name) not in (None, getattr(default, name, None))]
-    if given and not expert_counts(model):
-        raise RoofcalcError(f"{given[0]}: {model.name} has no experts, so that it changes nothing; leave it out, or name models with experts alone")
 
 
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:

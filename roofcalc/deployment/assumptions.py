@@ -80,6 +80,8 @@ class Assumptions(Record):
         Fraction of a prompt after the shared prefix that is found in the cache and not prefilled again (`roofcalc.physics.prompt_cache`).
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
+    collective_latency_us : float or None
+        Latency of each collective in addition to the time of its bytes; None: the device profile's, or none.
     """
 
     assume: str = "roofline"
@@ -101,6 +103,7 @@ class Assumptions(Record):
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    collective_latency_us: float | None = None
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
@@ -160,7 +163,7 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
             percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
             raise RoofcalcError(f"--{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
-    for name in ("layer_overhead_us", "step_overhead_us"):
+    for name in ("layer_overhead_us", "step_overhead_us", "collective_latency_us"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")

@@ -311,10 +311,11 @@ def _of_rank(deployment: Deployment, load: TokenLoad) -> Array:
 
 def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
     """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
+    has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
     for message in messages if deployment.assumptions.network != "ideal" else ():
         times = collectives.seconds(deployment, message, tokens)
         for name, time in zip((*LINKS, "overhead"), times, strict=True):
-            if name in LINKS or deployment.profile:
+            if name in LINKS or has_latency:
                 terms[name] = terms.get(name, 0.0) + message.layers * time
 
 

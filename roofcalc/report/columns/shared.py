@@ -62,6 +62,8 @@ WHERE_GIVEN = (
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
     Column("images", "images", "", "images of every prompt, and the tokens that they add to it", "text", 1, "assumed"),
     Column("lora", "LoRA", "", "adapters served beside the model: rank, number, and the matrices that they adapt", "text", 1, "assumed"),
+    Column("collective_latency_us", "collective latency", "us", "latency per collective, besides its bytes", "number", 1, "assumed"),
+    Column("profile", "profile", "", "file of fitted efficiencies in place of the preset's", "text", 1, "assumed"),
     Column("offload", "offload", "", "what lies in the host's memory", "text", 1, "assumed"),
     Column("gpu_layers", "GPU layers", "", "layers that the devices hold, the output layer counted as one", "count", 1, "assumed"),
     Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),

@@ -253,6 +253,9 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
+        if given := deployment.assumptions.collective_latency_us:
+            lines.append(Line("latency in all", message.layers * given * 1e-6, "s", "", f"{message.layers}·{number(given * 1e-6)}"))
+            self.sums.overhead.append(message.layers * given * 1e-6)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
     def _fastest(self, message: Message, size: float) -> list[Line]:
@@ -270,6 +273,8 @@ class StepWorking:
             found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
             times.append((seconds, algorithm.latency_s, on_links))
         least, latency, on_links = min(times, key=lambda one: one[0])
+        if (given := self.deployment.assumptions.collective_latency_us) is not None:
+            least, latency = least - latency + given * 1e-6, given * 1e-6
         self.sums.overhead.append(latency * message.layers)
         self.sums.link.append(on_links["link"] * message.layers)
         self.sums.scale_out.append(on_links["scale_out"] * message.layers)
