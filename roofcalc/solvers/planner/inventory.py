@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -34,13 +35,20 @@ class Inventory(NamedTuple):
     spares : int
         Devices that may fail while the demand is still met.
     usd_per_hour : float
-        Price of one device.
+        Price of one device at full load.
+    price_at : callable or None
+        The price at a share of the full load; None: always `usd_per_hour`.
     """
 
     machine: Hardware
     available: NDArray[Any] | None
     spares: int
     usd_per_hour: float
+    price_at: Callable[[Any], Any] | None = None
+
+    def usd_at(self, load: float) -> float:
+        """Price of an hour of one device at a share of the full load; at full load where that is not known (nan)."""
+        return self.usd_per_hour if self.price_at is None or math.isnan(load) else float(self.price_at(min(load, 1.0)))
 
     def devices(self, used: NDArray[Any]) -> NDArray[Any]:
         """The smallest available device counts of at least `used`; inf where there are none."""
