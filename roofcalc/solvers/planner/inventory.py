@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.specs.device import Hardware
 
@@ -55,6 +56,22 @@ class Inventory(NamedTuple):
         if self.available is None:
             return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
         return np.append(self.available, np.inf)[np.searchsorted(self.available, used)]
+
+
+def whole_machines(machine: Hardware, available: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Those of the available numbers of devices that are whole machines.
+
+    Raises
+    ------
+    RoofcalcError
+        None of them is.
+    """
+    if available is None or machine.count == 1:
+        return available
+    whole = np.asarray(available[available % machine.count == 0])
+    if not whole.size:
+        raise RoofcalcError(f"--devices: {machine.name} is used as a whole; give multiples of {machine.count}, or name its devices alone")
+    return whole
 
 
 def least_devices(single_device: Deployment) -> int:
