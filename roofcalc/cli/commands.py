@@ -140,6 +140,22 @@ COMMANDS: dict[str, CommandSpec] = {
             "roofcalc plan deepseek-v3 h200-sxm,b200-sxm --seq 8k --batch 1k --interactivity 50 --least usd",
         ),
     ),
+    "compare": CommandSpec(
+        CAPACITY,
+        "Machines, models or precisions side by side for one demand.",
+        "roofcalc.commands.compare:compare",
+        (
+            *(o.MODEL, o.MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, *named(o.LOAD, "requests_per_second"), o.INTERACTIVITY, o.MAX_TTFT),
+            *(o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.USD_PER_HOUR, *o.OWNED, *_DEPLOYMENT),
+        ),
+        "Two or more machines, models, precisions or layouts for one demand, one row each: users, speed, first token, cost, energy and what "
+        "limits it, with ratios to the first row and what each is best in. With --requests-per-second, as many of each machine as plan needs.",
+        (
+            "roofcalc compare llama-3.1-70b 8xh100-sxm 8xh200-sxm 8xmi300x --weights fp8 --isl 2k --osl 500 --interactivity 30",
+            "roofcalc compare llama-3.1-70b 4xh100-sxm --weights bf16,fp8,int4 --seq 8k",
+            "roofcalc compare gpt-oss-120b,qwen3-30b-a3b h100-sxm,l40s --isl 2k --osl 500 --requests-per-second 10 --ttft 1",
+        ),
+    ),
     "flops": CommandSpec(
         ANALYSIS,
         "FLOPs per token and per prompt against context length.",

@@ -12,6 +12,7 @@ def _argument(name: str, help: str, default: str = "", required: bool = True, ma
     return Option(name, "", "Arguments", help, default, many=many, required=required)
 
 
+MACHINES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), to compare; one or more.", many=True)
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
 ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")

@@ -69,7 +69,7 @@ LAYOUTS: dict[str, Layout] = {
         (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": _with_case(declared.PREFILL),
+    "prefill": _with_case(declared.PREFILL, Group(declared.PREFILL_OF_TIER, "with --offload kv=…")),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
@@ -88,6 +88,12 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
         _SERVE,
+    ),
+    "compare": _with_case(
+        declared.COMPARE,
+        Group(declared.PLAN_LIMITS),
+        Group((declared.MAX_TTFT_S,), "with --ttft"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
         declared.FLOPS,

@@ -39,6 +39,7 @@ DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
+MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
 
@@ -313,6 +314,8 @@ class Request:
         """
         common = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
+        if len(self.table) + size > MAX_LISTED:
+            raise RoofcalcError(f"{size:,} rows of one model on one machine; at most {MAX_LISTED:,} are listed: use shorter ranges")
         self.table.blocks.append(LazyBlock(size, common, partial(compute_chunk, tuple(axes), common, rows)))
 
     def answer(self) -> Table:

@@ -20,7 +20,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
-from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
+from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record
@@ -174,6 +174,36 @@ def served(
     if parts is None:
         isl, osl, batch = np.broadcast_arrays(isl, osl, batch)
     answer = osl if parts is None else np.asarray((osl * parts).sum(axis=-1))
+    fetched = fetch_s(deployment, isl)
+    if np.any(fetched):
+        plain = _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+        return _after_fetching(plain, fetched if parts is None else np.asarray((fetched * parts).sum(axis=-1)), answer, batch)
+    return _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+
+
+@formula("TTFT, fetched = fetch + TTFT")
+def _after_fetching(plain: Served, fetched: NDArray[Any], osl: NDArray[Any], batch: NDArray[Any]) -> Served:
+    """With the time to fetch what prompts find in another tier, while the other requests of the batch go on."""
+    return plain._replace(
+        ttft_s=plain.ttft_s + fetched,
+        ttft_idle_s=plain.ttft_idle_s + fetched,
+        throughput_tok_s=batch * osl / (batch * osl / plain.throughput_tok_s + fetched),
+    )
+
+
+def _served(
+    deployment: Deployment,
+    isl: NDArray[Any],
+    osl: NDArray[Any],
+    answer: NDArray[Any],
+    batch: NDArray[Any],
+    mean: Timed,
+    mode: str,
+    chunk: float | None,
+    max_batched_tokens: float,
+    parts: Any,
+) -> Served:
+    """`served` where nothing is fetched; `answer` is the mean of `osl`."""
     if mode == "chunked" and not deployment.assumptions.is_bound:
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
         found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)

@@ -105,6 +105,9 @@ TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generatio
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
+JOULE_PER_TOKEN = Column(
+    "joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7
+)
 USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
 SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (

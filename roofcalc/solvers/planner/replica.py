@@ -15,7 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, output_tok_s
-from roofcalc.physics.prompt_cache import prompt_prefill
+from roofcalc.physics.prompt_cache import fetch_s, prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, has_queue, rate_in_time
@@ -53,7 +53,7 @@ def prefill_times(demand: Demand, deployment: Deployment) -> PrefillTimes:
     layout = deployment.layout
     batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # a prompt on each rank; on each rank and stage
     times = prompt_prefill(deployment, demand.isl, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
-    first, pace = times.ttft_s[0], times.batch_prefill_s[1] / batches[1] * demand.parts
+    first, pace = times.ttft_s[0] + fetch_s(deployment, demand.isl), times.batch_prefill_s[1] / batches[1] * demand.parts
     limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
     return PrefillTimes(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 

@@ -38,6 +38,8 @@ class Served(NamedTuple):
         Mean time to the last token of the kind of request that takes longest; nan without generations.
     busy : array
         The rate over the most that is possible whenever tokens come; nan without a rate.
+    most : array
+        Sequences that one replica holds at the demanded speed.
     carried : float
         The largest load of one replica.
     limited_by : str
@@ -51,6 +53,7 @@ class Served(NamedTuple):
     late_s: NDArray[Any]
     last_s: NDArray[Any]
     busy: NDArray[Any]
+    most: NDArray[Any]
     carried: float
     limited_by: str
 
@@ -82,7 +85,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
             limit = "latency" if carried < without[1] * (1 - 1e-9) else "ttft"
     elif need.osl is not None and carried < most[0]:
         limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) else "ttft"
-    return Served(batch, np.asarray(per_s), deployment.accepted / np.asarray(paced.seconds(each)), first, late, last, busy, carried, limit)
+    return Served(batch, np.asarray(per_s), deployment.accepted / np.asarray(paced.seconds(each)), first, late, last, busy, most, carried, limit)
 
 
 def _in_flight(need: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any]) -> NDArray[Any]:
