@@ -21,6 +21,7 @@ from roofcalc.report.streams import standard_output, write, write_bytes
 from roofcalc.solvers import progress
 
 if TYPE_CHECKING:  # NumPy is not needed for --version and --help
+    from roofcalc.measurements.speeds import Speed
     from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
@@ -188,13 +189,23 @@ def _run_plot(name: str, spec: CommandSpec, function: Callable[..., Any], values
     format = format_of(output) if path else "svg"
     need_matplotlib()
     progress.enable()
+    points, left_out = _measured(values.pop("points", None))
     table = function(**given(values))
-    picture = rendered(plot(table), format)
+    picture = rendered(plot(table, points), format)
     if path:
         write_bytes(picture, path)
     else:
         write(iter(picture.decode().splitlines()), None)
-    _print_notes(table.notes, quiet)
+    _print_notes([*table.notes, *([f"--points: {left_out} rows without a decode speed and a batch are left out"] if left_out else [])], quiet)
+
+
+def _measured(path: str | None) -> tuple[Sequence[Speed], int]:
+    """The measured points of a file, and how many rows are none."""
+    if path is None:
+        return (), 0
+    from roofcalc.measurements.speeds import speeds
+
+    return speeds(path)
 
 
 def _run_yaml(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
