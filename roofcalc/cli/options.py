@@ -12,6 +12,7 @@ def _argument(name: str, help: str, default: str = "", required: bool = True, ma
     return Option(name, "", "Arguments", help, default, many=many, required=required)
 
 
+MACHINES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), to compare; one or more.", many=True)
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
 ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
@@ -83,12 +84,46 @@ LOAD = (
     Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
+(REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
+GOODPUT = (
+    Option("goodput", "--goodput", WORKLOAD, "Share of requests that meet --ttft and --interactivity; with --requests-per-second.", kind=bool),
+    Option("ttft", "--ttft", WORKLOAD, "Limit of --goodput on the time to first token.", metavar="SECONDS"),
+    INTERACTIVITY._replace(help="Limit of --goodput on the speed of a request, in tok/s."),
+)
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
+ARRIVALS = Option(
+    "arrivals",
+    "--arrivals",
+    WORKLOAD,
+    "How the requests in flight come: each as another one ends, or all at once, as benchmarks send them; with --isl and --osl.",
+    "staggered",
+    metavar=_choices("arrivals"),
+)
 CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
+TENANTS = (
+    Option(
+        "images",
+        "--images",
+        WORKLOAD,
+        "Images of every prompt: 2@1024x1024, whose tokens follow the family's rule, or 2@1500 with tokens; they add to --isl or --seq.",
+        "none",
+        metavar="COUNT@SIZE",
+    ),
+    Option("lora", "--lora", WORKLOAD, "Adapters beside the model: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
+)
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
-    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
+    Option(
+        "drafter",
+        "--drafter",
+        WORKLOAD,
+        "What drafts: an EAGLE head with the target's shapes, or n-gram lookup, which takes no time.",
+        "none: drafting is free",
+        metavar="eagle|ngram",
+    ),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
 SHARED_PREFIX = Option(
@@ -133,7 +168,15 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
+OWNED = (
+    Option("capex", "--capex", PRICES, "Instead: purchase price of one device, with its share of the machine; with --years.", metavar="USD"),
+    Option("years", "--years", PRICES, "Years over which the purchase price is spread.", metavar="YEARS"),
+    Option("power_price", "--power-price", PRICES, "Price of electrical energy, for the nominal power.", metavar="USD/KWH"),
+    Option("pue", "--pue", PRICES, "Power usage effectiveness of the building: facility over IT energy.", "1", metavar="RATIO"),
+)
+PAID_LOAD = Option("load", "--load", PRICES, "Share of the paid capacity that is used: 0.3; a list or range.", "1", metavar="SHARE")
+IDLE_POWER = Option("idle_power", "--idle-power", PRICES, "Power of an idle machine over the nominal, for loads below 1.", "0.15", metavar="SHARE")
+API = Option("api", "--api", PRICES, "Hosted models to compare with, by the names in models/api_prices.csv: one, or one per query.", metavar="API")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -256,6 +299,14 @@ ASSUMPTIONS = (
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+    Option("collective_latency_us", "--collective-latency-us", _ASSUMPTIONS, "Latency per collective, in us.", "0; typical: calibrated", float, "US"),
+    Option(
+        "profile",
+        "--profile",
+        _ASSUMPTIONS,
+        "Efficiencies that `roofcalc fit --save-profile` wrote, in place of the preset's; options of their own go before them.",
+        metavar="FILE",
+    ),
 )
 
 _HOST = "Host memory"
@@ -273,7 +324,7 @@ HOST = (
         "host",
         "--host",
         _HOST,
-        "Figures of the host: cpu=NAME,count=2,memory_gb=768,memory_gb_s=920,tflop_s=5,link_gb_s=63.",
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
         "the catalog's, where it has them",
         metavar="NAME=VALUE",
     ),
@@ -308,6 +359,13 @@ WHAT_IF = (
 )
 
 _OUTPUT = "Output"
+SERVE = Option(
+    "serve",
+    "--for",
+    _OUTPUT,
+    "Also print the command line that serves each row: vllm, sglang, trtllm-serve, llama-server, or docker-vllm and so on.",
+    metavar="SERVER",
+)
 OUTPUT = (
     Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
     Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),
@@ -374,11 +432,35 @@ CONFIG = _argument("path", "A Hugging Face config.json, or the folder that conta
 MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the file or folder", metavar="NAME")
 
 MEASUREMENTS = "Measurements"
-POINTS_FILE = _argument("file", "CSV file of measured points.")
+POINTS_FILE = _argument(
+    "file",
+    "CSV file of measured points; or a result (or a folder of results) of vllm bench serve, sglang.bench_serving, AIPerf, GenAI-Perf, GuideLLM, "
+    "llama-bench or InferenceX.",
+)
+_RESULTS = "Result files"
+RUN = (
+    Option("model", "--model", _RESULTS, "Model that was measured.", "as the file says", metavar="NAME"),
+    Option("hardware", "--hardware", _RESULTS, "Hardware that it ran on: 8xh100-sxm.", "as the file says", metavar="NAME"),
+    Option("engine", "--engine", _RESULTS, "Engine that served it.", "as the file says", metavar="NAME"),
+    Option("weights", "--weights", _RESULTS, "Weights that it served.", "as the model's name says", metavar="RECIPE"),
+    Option("kv", "--kv", _RESULTS, "Dtype of its KV cache.", "unknown", metavar="DTYPE"),
+    Option("tp", "--tp", _RESULTS, "Its tensor-parallel degree.", "unknown", metavar="N"),
+    Option("pp", "--pp", _RESULTS, "Its pipeline-parallel degree.", "unknown", metavar="N"),
+    Option("dp", "--dp", _RESULTS, "Its data-parallel degree.", "unknown", metavar="N"),
+    Option("ep", "--ep", _RESULTS, "Its expert-parallel degree.", "unknown", metavar="N"),
+    Option("replicas", "--replicas", _RESULTS, "Independent copies of the model among the devices.", "1", metavar="N"),
+    Option("isl", "--isl", _RESULTS, "Input tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("osl", "--osl", _RESULTS, "Output tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("batch", "--batch", _RESULTS, "Requests in flight.", "as the file says", metavar="N"),
+)
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
 STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
-FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
+FIT_NAMES = _argument(
+    "given",
+    "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",
+    many=True,
+)
 FIT = (
     Option(
         "point",
@@ -391,4 +473,9 @@ FIT = (
     Option("fix", "--fix", MEASUREMENTS, "Hold parameters fixed: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
     Option("by", "--by", MEASUREMENTS, "A separate fit per group.", "one fit for all points", metavar="hardware|model|kind|source"),
     Option("residuals", "--residuals", MEASUREMENTS, "Print the points against the fit, not the parameters.", kind=bool),
+    Option(
+        "save_profile", "--save-profile", MEASUREMENTS, "Write the fitted efficiencies to FILE, for --profile of every command.", metavar="FILE.yaml"
+    ),
+    *(one for one in RUN if one.name == "model"),
+    *(one._replace(name="machine") for one in RUN if one.name == "hardware"),
 )

@@ -15,6 +15,7 @@ from roofcalc.report.table import Block, Column, Table
 SHARED = "(shared)"  # the case and the assumptions, which many commands print
 _IF_GIVEN = "where given"
 _GENERATIONS = "with --isl and --osl"
+_DRAFTER = "with --draft-model, --mtp or --drafter eagle"
 
 _COLUMNS = (
     Column("command", "command", "", "command that prints the column", "text", 9, "case"),
@@ -30,6 +31,9 @@ class Group(NamedTuple):
 
     columns: tuple[Column, ...]
     printed: str = ""
+
+
+_SERVE = Group((declared.SERVE,), "with --for")
 
 
 class Layout(NamedTuple):
@@ -49,15 +53,28 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS)),
-    "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
-    "memory": _with_case(declared.MEMORY, Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers")),
+    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS), _SERVE)),
+    "interactivity": _with_case(
+        declared.INTERACTIVITY_ROWS,
+        Group(declared.GENERATION, _GENERATIONS),
+        Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.GOODPUT, "with --goodput"),
+    ),
+    "memory": Layout(
+        (
+            Group(declared.MEMORY),
+            Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"),
+            Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
+        ),
+        (_SERVE,),
+    ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": _with_case(declared.PREFILL),
+    "prefill": _with_case(declared.PREFILL, Group(declared.PREFILL_OF_TIER, "with --offload kv=…")),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
         Group(declared.FRONTIER_DISAGGREGATED, "with --disaggregated"),
+        _SERVE,
     ),
     "plan": _with_case(
         declared.PLAN,
@@ -69,6 +86,13 @@ LAYOUTS: dict[str, Layout] = {
         Group(declared.PLAN_QUEUE, "with --requests-per-second"),
         Group(declared.PLAN_LAYOUTS),
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+        _SERVE,
+    ),
+    "compare": _with_case(
+        declared.COMPARE,
+        Group(declared.PLAN_LIMITS),
+        Group((declared.MAX_TTFT_S,), "with --ttft"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
@@ -85,7 +109,14 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),
-    "cost": Layout((Group(declared.COST), Group(declared.COST_API, "with --api, or --price-in and --price-out"))),
+    "cost": Layout(
+        (
+            Group(declared.COST),
+            Group(declared.COST_API, "with --api, or --price-in and --price-out"),
+            Group(declared.COST_LOAD),
+            Group(declared.COST_BREAK_EVEN, "with --api, or --price-in and --price-out"),
+        )
+    ),
     "vote": Layout((Group(declared.VOTE), Group(declared.VOTE_ACCURACY, "with --accuracy"))),
     "rollouts": _with_case(declared.ROLLOUTS),
     "overtrain": _only(Group(declared.OVERTRAIN)),

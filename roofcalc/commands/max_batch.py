@@ -13,7 +13,9 @@ from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import MAX_KEPT, Request
+from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
@@ -39,6 +41,7 @@ def max_batch(
     osl: Numbers | None = None,
     kv_at: str | None = None,
     chunk: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The largest batch that fits in memory and meets the required interactivity, and the resource that limits it.
@@ -58,6 +61,9 @@ def max_batch(
         The point of a generation at which its KV cache must fit (default "end").
     chunk : tokens
         Largest prefill step (default: the whole prompt).
+    serve : str
+        An engine: vllm, sglang, trtllm-serve, llama-server, or docker- before one of these; the column `serve` has the command line that
+        serves each row.
 
     Returns
     -------
@@ -74,7 +80,9 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
+    server = target(serve)
+    results = (*columns.MAX_BATCH, *draft_columns(options))
+    request = Request("max-batch", results, model, hardware, options, given, (*more, *serve_columns(server)))
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
@@ -84,7 +92,9 @@ def max_batch(
         for placed, part in placements(request, deployment, longest):
             points = [first[part], *rest]
             _note_what_would_fit(request, placed, points, kv_at, chunk)
-            request.fill(placed, changes, (*points, rates), partial(rows, placed, kv_at, chunk), **shared)
+            lines = lines_of(request, server, placed, chunk)
+            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk), "max_batch", len(points))
+            request.fill(placed, changes, (*points, rates), compute, **shared)
     return request.answer()
 
 
@@ -124,5 +134,6 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
         "kv_gb_per_seq": memory.system_kept(deployment, work.seq).each / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
+        "draft_weights_gb": memory.system_draft_weight_bytes(deployment) / 1e9,
         **work.more(deployment, throughput, step, solved.max_batch),
     }

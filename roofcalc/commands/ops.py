@@ -11,7 +11,8 @@ from roofcalc import units
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import OFFLOADING, Request
+from roofcalc.commands.request import Request
+from roofcalc.commands.stated import OFFLOADING
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.physics.breakdown import Line, lines, prefill_lines

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from roofcalc.commands.catalog_list.models import kind_of
+from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
-from roofcalc.deployment.assumptions import Assumptions
-from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment import fitted
+from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
-from roofcalc.measurements.cases import BY_CHOICE, REASONS, Case, cases, engine_name
+from roofcalc.measurements.cases import BY_CHOICE, OPEN_CONTEXT, REASONS, Case, cases, engine_name
 from roofcalc.measurements.compare import ROOFLINE, bound, has_routed_experts, most_likely_run, typical
-from roofcalc.measurements.points import Point, Problem, load
+from roofcalc.measurements.points import Point, Problem
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 
@@ -29,8 +30,18 @@ GROUPS = ("all", "engine", "metric", "kind", "device", "source")
 RATIOS = "ratio, roofline_ratio, bound_ratio: measured speed / calculated speed (for times, the reciprocal); ratio was the other way round before 0.2"
 
 
-def validate(file: str | Path, *, summary: bool = False, memory: bool = False, strict: bool = False) -> Table:
-    """Compares every measured point of a CSV file with the presets `bound`, `roofline` and `typical`.
+def validate(
+    file: str | Path,
+    *,
+    model: str | None = None,
+    hardware: str | None = None,
+    summary: bool = False,
+    memory: bool = False,
+    strict: bool = False,
+    profile: str | Path | None = None,
+    **run: Any,
+) -> Table:
+    """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
     Settings that a point's source does not report are chosen as favourably as possible for `bound` (over all legal layouts and KV
     dtypes) and as the most common choice for the other presets. A point that is faster than the bound reveals an error in the
@@ -39,13 +50,21 @@ def validate(file: str | Path, *, summary: bool = False, memory: bool = False, s
     Parameters
     ----------
     file : path
-        A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`.
+        A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`; or a result file, or a folder of them, in one of the
+        formats of `roofcalc.measurements.results.files`.
+    model, hardware : str
+        Of a result file, which names the model in most formats and the hardware in few.
+    run
+        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep, replicas, isl,
+        osl, batch.
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
         The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): their weights and caches are compared.
     strict : bool
         Refuse a file with rows that cannot be read or compared, instead of leaving them out.
+    profile : path
+        Predict with the efficiencies that `fit(..., save_profile=...)` wrote over the preset `roofline`, instead of `typical`.
 
     Raises
     ------
@@ -54,15 +73,18 @@ def validate(file: str | Path, *, summary: bool = False, memory: bool = False, s
     """
     if memory:
         return validate_memory(file, summary=summary)
-    points, problems, notes = load(file)
+    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, **run)
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)
-    rows = [_row(point, case) for point, case in zip(points, found, strict=True)]
+    saved = fitted.read(profile) if profile is not None else None
+    calibrated = assumptions("roofline", **saved.values) if saved else typical()
+    rows = [_row(point, case, calibrated) for point, case in zip(points, found, strict=True)]
     rows += [{"id": f"line {place.rsplit(':', 1)[1]}", "why_not": "unreadable"} for place in dict.fromkeys(one.place for one in problems)]
     table = Table("validate", columns.VALIDATE_SUMMARY if summary else columns.VALIDATE)
     table.blocks = [Block(1, row) for row in (_summary(points, rows) if summary else rows)]
     table.notes += [*_notes(rows), *map(str, problems), *notes, *(() if summary else (RATIOS,))]
+    table.notes += [saved.note()] if saved else []
     return table
 
 
@@ -86,7 +108,7 @@ def broken(table: Table) -> bool:
     return any(row[name] is not None and float(str(row[name])) > 1 for row in table.rows())
 
 
-def _row(point: Point, case: Case | str) -> Row:
+def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
     given: Row = {name: getattr(point, name) for name in ("id", "source", "metric", "n_devices", "tp", "pp", "dp", "ep", "isl", "osl", "batch")}
     given["measured_engine"] = engine_name(point.engine) or None
     given |= {"model": point.model, "hardware": point.hardware, "weights": point.weights_dtype, "kv": point.kv_dtype, "measured": point.value}
@@ -95,9 +117,13 @@ def _row(point: Point, case: Case | str) -> Row:
         given |= {"model": model.name, "kind": kind_of(model)} if model else {}
         given |= {"hardware": hardware.name, "device": hardware.device.name} if hardware else {}
         return {**given, "why_not": case}
-    floor, calibrated = bound(case), typical()
-    deployment, roofline = _figure(case, ROOFLINE)
-    predicted = _figure(case, calibrated)[1] if calibrated else None
+    floor = bound(case)
+    deployment, run = most_likely_run(case, ROOFLINE)
+    roofline = run.value(deployment)
+    predicted = None
+    if calibrated:
+        placed, typical_run = most_likely_run(case, calibrated)
+        predicted = typical_run.value(placed)
     measured = case.speed(point.value)
     return {
         **given,
@@ -107,7 +133,7 @@ def _row(point: Point, case: Case | str) -> Row:
         "kv": deployment.kv.name,
         **{name: getattr(deployment.layout, name) for name in ("tp", "pp", "dp", "ep")},
         **(dict(zip(("draft", "acceptance"), case.speculation, strict=True)) if case.speculation else {}),
-        "batch": case.work.batch * case.share,
+        "batch": run.work.batch * case.share,
         "bound": floor.value,
         "roofline": roofline,
         "predicted": predicted,
@@ -115,17 +141,14 @@ def _row(point: Point, case: Case | str) -> Row:
         "roofline_ratio": measured / case.speed(roofline),
         "bound_ratio": measured / case.speed(floor.value),
         "fits_memory": floor.fits,
+        "at_most": case.max_load,
+        "context_open": case.context_open,
         **({"bound_skewed": floor.value, "bound_skewed_ratio": measured / case.speed(floor.value)} if has_routed_experts(case.model) else {}),
         "bound_uniform": floor.uniform,
         "bound_uniform_ratio": measured / case.speed(floor.uniform),
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
     }
-
-
-def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
-    deployment, run = most_likely_run(case, assumed)
-    return deployment, run.value(deployment)
 
 
 def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
@@ -175,6 +198,10 @@ def _notes(rows: list[Row]) -> list[str]:
     notes = [f"{len(compared)} of {len(rows)} points are compared"]
     counted = Counter(row["why_not"] for row in rows if "why_not" in row)
     notes += [f"{count} skipped: {reason} ({REASONS[reason]})" for reason, count in counted.items()]
+    if at_most := sum(row["at_most"] for row in compared):
+        notes.append(f"{at_most} without a batch are taken at maximum load: as many sequences as fit, at their mean length")
+    if alone := sum(row["context_open"] for row in compared):
+        notes.append(f"{alone} single sequences without a context are taken at {OPEN_CONTEXT} tokens, and at 1 for the bound")
     for row in compared:
         if row["bound_ratio"] > 1:
             notes.append(

@@ -30,12 +30,14 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
         Only one of isl and osl, or either of them together with seq.
     """
     if isl is None and osl is None:
+        if request.options.get("images") is not None:
+            raise RoofcalcError("--images: only for prompts; give --isl and --osl")
         return [request.contexts(model, seq)]
     if isl is None or osl is None:
         raise RoofcalcError("--isl, --osl: a generation needs both, the input and the output tokens")
     if seq is not None:
         raise RoofcalcError("--seq: give either contexts (--seq) or generations (--isl and --osl)")
-    prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0), integer_array(osl, "--osl", MAX_TOKENS)
+    prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0) + request.image_tokens(model), integer_array(osl, "--osl", MAX_TOKENS)
     request.note_context(model, prompts.max() + outputs.max())
     check_prompts(request, prompts)
     return [prompts, outputs]
@@ -95,8 +97,14 @@ def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
     if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
         request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
-    if request.assumptions.prefill == "separate":
+    if request.assumptions.prefill == "separate" and not request.assumptions.is_bound:
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
+
+
+def note_other_pool(request: Request) -> None:
+    """Notes where the cost counts a second pool, for commands whose figures are those of both."""
+    if any(one.prefill == "separate" and not one.is_bound for one in request.presets):
+        request.note("--prefill separate: the prompts are read by other devices of the same kind in the same layout; the cost counts their time too")
 
 
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:

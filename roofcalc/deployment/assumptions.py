@@ -23,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
+    "arrivals": ("staggered", "burst"),
 }
 
 
@@ -71,12 +72,16 @@ class Assumptions(Record):
     prefill : "colocated", "chunked" or "separate"
         Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
         or on other devices (`roofcalc.physics.serving`). Only for whole generations.
+    arrivals : "staggered" or "burst"
+        How a given number of requests in flight come: each as another one ends, or all at once, as benchmarks send them.
     shared_prefix : int
         First tokens that all sequences have in common, such as a system prompt: kept once per data-parallel rank, read once per step.
     hit_rate : float
         Fraction of a prompt after the shared prefix that is found in the cache and not prefilled again (`roofcalc.physics.prompt_cache`).
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
+    collective_latency_us : float or None
+        Latency of each collective in addition to the time of its bytes; None: the device profile's, or none.
     """
 
     assume: str = "roofline"
@@ -98,9 +103,11 @@ class Assumptions(Record):
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    collective_latency_us: float | None = None
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
+    arrivals: str = "staggered"
     shared_prefix: int = 0
     hit_rate: float = 0.0
 
@@ -156,7 +163,7 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
             percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
             raise RoofcalcError(f"--{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
-    for name in ("layer_overhead_us", "step_overhead_us"):
+    for name in ("layer_overhead_us", "step_overhead_us", "collective_latency_us"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")

@@ -9,6 +9,8 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
+from roofcalc.deployment.images import Images
+from roofcalc.deployment.lora import Lora
 from roofcalc.deployment.offload import Offload, host_layers
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -30,15 +32,19 @@ class Draft(Record):
     Attributes
     ----------
     deployment : Deployment or None
-        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer; None: drafting is free.
+        The drafter on the same devices: a smaller model, an EAGLE head or the model's own multi-token-prediction layer; None:
+        drafting is free.
     copies : int
         Drafters that take turns, one draft each: the several multi-token-prediction layers of a model.
+    drafter : "model", "mtp", "eagle", "ngram" or "free"
+        What drafts: `ngram` looks tokens up in the prompt, `free` was not said.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
     copies: int = 1
+    drafter: str = "free"
 
     @property
     @formula("A = (1 − α^q)/(1 − α)")
@@ -71,6 +77,10 @@ class Deployment(Record):
         The memory rules of the engine, where it has some.
     offload : Offload or None
         What lies in the host's memory.
+    images : Images or None
+        Images of every prompt: the tower's work; their tokens are counted by who asks for prompts.
+    lora : Lora or None
+        Adapters that are served beside the model.
     """
 
     model: Model
@@ -87,6 +97,8 @@ class Deployment(Record):
     profile: Profile | None = None
     rules: Rules | None = None
     offload: Offload | None = None
+    images: Images | None = None
+    lora: Lora | None = None
 
     @property
     def accepted(self) -> float:

@@ -190,12 +190,12 @@ def prompt_waits(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Seconds of a request's own prefill, and of all prefills on its rank while it is in flight, its own included.
 
-    In `typical`, data-parallel ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`). `parts` as in
-    `output_tok_s`.
+    In `typical`, data-parallel ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`), unless all
+    prefill at once in a burst. `parts` as in `output_tok_s`.
     """
     of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
     prompts = batch * _over_kinds(prompt_s_per_request(deployment, isl, chunk, of_kind), parts)
-    if deployment.profile is not None and work.has_all_to_all(deployment):
+    if deployment.profile is not None and deployment.assumptions.arrivals != "burst" and work.has_all_to_all(deployment):
         prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
     return _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts), prompts
 
@@ -248,27 +248,32 @@ def _dp_sync_prefill_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArra
     "T_decode = (osl − 1)/A·T_step",
     "time = max(T_compute, T_memory, T_decode, T_prefill_all)",
 )
-def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
+def fewest_seconds(
+    deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None, streams: float = 1.0, prompts_per_request: Any = 1.0
+) -> NDArray[Any]:
     """A lower bound on the time of `batch` requests, for `bound`: each resource is busy with the work of all of them.
 
     Chunked prefill fused with decode steps reads the weights once for both (arXiv 2308.16369). The first output token comes from the
-    prefill. `parts` is as in `output_tok_s`; with several kinds of requests the time of the prompts alone is not a bound of its own.
+    prefill; without a prompt it takes a decode step like the others. `parts` is as in `output_tok_s`; with several kinds of requests the
+    time of the prompts alone is not a bound of its own. `streams` is as in `mean_step`; `prompts_per_request` is below 1 where several
+    requests share the work of one prompt.
     """
-    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
+    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - (np.asarray(isl) > 0)
     left = _over_kinds(after, parts)
     if parts is None:
-        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1)), batch
+        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), streams), batch
     else:
         shares = after * parts / np.maximum(left, 1e-9)[..., np.newaxis]
         mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), shares=shares), batch[..., np.newaxis]
     steps = left / deployment.accepted
     decode = mean.resources(batch)
-    prompts = {name: _over_kinds(seconds, parts) for name, seconds in _piggybacked(deployment, isl, of_kind).items()}
+    read = _piggybacked(deployment, isl, of_kind)
+    prompts = {name: _over_kinds(seconds, parts) * prompts_per_request for name, seconds in read.items()}
     if deployment.hardware.count > deployment.hardware.domain:  # decode may be limited by one link and prefill by the other
         prompts["network"] = np.zeros_like(prompts["network"])
     floors = [steps * decode[name] + prompts[name] for name in RESOURCES] + [steps * mean.seconds(batch)]
     if parts is None:
-        floors.append(prompt_prefill(deployment, isl, batch).batch_prefill_s)
+        floors.append(prompt_prefill(deployment, isl, batch).batch_prefill_s * prompts_per_request)
     return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors)))
 
 

@@ -28,6 +28,7 @@ from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
@@ -197,6 +198,8 @@ class Step(Record):
                 _add(terms, each[name], layers)
             if deployment.offload is not None:
                 self.add_host(terms, stage, load, terms_of)
+            if deployment.lora is not None:
+                _add(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
             found.append(terms)
         return found, sequences
 
@@ -308,10 +311,11 @@ def _of_rank(deployment: Deployment, load: TokenLoad) -> Array:
 
 def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
     """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
+    has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
     for message in messages if deployment.assumptions.network != "ideal" else ():
         times = collectives.seconds(deployment, message, tokens)
         for name, time in zip((*LINKS, "overhead"), times, strict=True):
-            if name in LINKS or deployment.profile:
+            if name in LINKS or has_latency:
                 terms[name] = terms.get(name, 0.0) + message.layers * time
 
 

@@ -36,8 +36,8 @@ class Column(NamedTuple):
         A count is a whole number, or the mean of several; a number is a float; a flag is true or false; the rows of "any" differ.
     keep : int
         On a narrow terminal the columns with the smallest `keep` are omitted first; those with 9 never.
-    role : "result", "case" or "assumed"
-        Cases (model, hardware, weights, kv) that all rows share stand in the title of a table, assumptions in its footer.
+    role : "result", "case", "assumed" or "line"
+        Cases (model, hardware, weights, kv) that all rows share stand in the title of a table, assumptions in its footer; lines below it.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Column(NamedTuple):
     meaning: str
     kind: Literal["text", "count", "number", "flag", "any"] = "number"
     keep: int = 5
-    role: Literal["result", "case", "assumed"] = "result"
+    role: Literal["result", "case", "assumed", "line"] = "result"
 
 
 class Block(NamedTuple):

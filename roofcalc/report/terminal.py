@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from roofcalc.errors import RoofcalcError, printable
-from roofcalc.report.formatting import LEFT, arrange, format_cell
+from roofcalc.report.formatting import LEFT, arrange, format_cell, lines_below
 from roofcalc.report.table import Column, Table
 
 GAP = 2  # between columns: Rich's padding on the right of a cell, and the box's divider
@@ -76,6 +76,7 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     for text in (*table.sums, footer):
         if text:
             yield from wrapped(text)
+    yield from (printable(line) for line in lines_below(table, chosen))
     if dropped:
         yield from wrapped(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)")
 

@@ -58,3 +58,21 @@ def test_a_chat_with_instructions_by_hand() -> None:
     assert row["ttft_idle_ms"] == pytest.approx(prompt * 1e3, rel=1e-9)
     assert row["ttft_ms"] == pytest.approx((prompt + wait) * 1e3, rel=1e-9)
     assert row["interactivity_tok_s"] == pytest.approx(1 / (step + (99 * prompt - wait) / 500), rel=1e-9)
+
+
+def test_two_drafts_of_an_eagle_head_by_hand() -> None:
+    # A step verifies 3 tokens with one pass over the weights and drafts 2 with a layer, a projection of 2 · 4,096 to 4,096 and the
+    # target's head each; 1.75 tokens are accepted at a chance of one half. The head keeps 4,096 bytes per token besides
+    given = {"draft": 2, "acceptance": 0.5, "drafter": "eagle"}
+    (row,) = rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, **given).rows()  # type: ignore[arg-type]
+    verify = 2 * (LAYERS + HEAD) + 1000 * ENTRY
+    draft = 2 * (LAYERS / 32 + 2 * 4096**2 + HEAD) + 1000 * ENTRY / 32
+    assert row["interactivity_tok_s"] == pytest.approx(1.75 * BANDWIDTH / (verify + 2 * draft), rel=1e-9)
+
+
+def test_a_head_leaves_less_room() -> None:
+    # a layer, the projection and three norms in 16 bits; of each token's entries one layer more
+    (row,) = rc.memory("llama-3.1-8b", "h100-sxm", seq=4000, draft=2, accepted=1.75, drafter="eagle").rows()
+    head = 2 * (LAYERS / 32 + 2 * 4096**2 + 3 * 4096)
+    assert row["batch_memory"] == (80e9 - WEIGHTS - head) // (4000 * ENTRY * 33 / 32)
+    assert row["acceptance"] == pytest.approx(0.5)

@@ -15,6 +15,7 @@ from roofcalc.measurements.points import Point, read
 from roofcalc.physics.memory import batch_memory
 from roofcalc.specs.record import replace
 from tests.each import each
+from tests.tiers import share
 
 HERE = Path(__file__).parent
 FASTER_THAN_THE_BOUND: dict[str, str] = {}  # id: why the point is wrong. None is.
@@ -44,6 +45,20 @@ def test_a_measured_point_is_no_faster_than_the_bound_and_fits(measured: Case) -
     assert fast >= uniform * (1 - 1e-9) if has_routed_experts(measured.model) else fast == uniform
 
 
+# llama-bench, several sequences of the same tokens at once: their routers choose fewer experts than uniform chance would.
+FASTER_THAN_UNIFORM = {"F0623", "F0624", "F0630", "F0631", "F0636", "F0637", "F0638"}
+
+
+def test_no_published_point_is_faster_than_the_bound_and_seven_are_with_uniform_routing() -> None:
+    found = comparable("published_2026.csv")
+    assert len(found) >= 868  # of 893; the catalog lacks the devices of the others
+    those = [one for one in found if one.point.id in FASTER_THAN_UNIFORM]
+    for one in [*share([one for one in found if one not in those], 6, "published"), *those]:
+        limit, measured = bound(one), one.speed(one.point.value)
+        assert measured <= one.speed(limit.value), one.point.id
+        assert (measured > one.speed(limit.uniform)) == (one.point.id in FASTER_THAN_UNIFORM), one.point.id
+
+
 def test_offline_throughputs_of_unknown_batches_are_below_the_best_of_any_batch_that_fits() -> None:
     """At the mean context of its generations, since requests come and go; attention of models with experts may be data-parallel."""
     points = [replace(point, batch=1.0) for point in read(HERE / "offline.csv")]
@@ -61,6 +76,14 @@ def values(one: Case) -> Iterator[float]:
         if room >= 1:
             for batch in np.unique(np.floor(np.geomspace(1, room, 3)))[::-1]:
                 yield float(one.metric.of(deployment, replace(one.work, batch=float(batch))))
+
+
+def test_sequences_that_do_not_fit_wait() -> None:
+    """Llama-2-7B in fp16 keeps 524,288 B a token; 80·2^30 − 13.48e9 B hold 69 sequences of 2,000 tokens."""
+    many, fitting = (case(weights_dtype="fp16", kv_dtype="fp16", batch=batch, metric="tpot_ms") for batch in (400.0, 69.0))
+    assert bound(many).value == pytest.approx(bound(fitting).value) and not bound(many).fits and bound(fitting).fits
+    total = case(weights_dtype="fp16", kv_dtype="fp16", batch=400.0)
+    assert bound(total).value >= bound(case(weights_dtype="fp16", kv_dtype="fp16", batch=69.0)).value  # how many wait is no limit there
 
 
 SHAPES = [

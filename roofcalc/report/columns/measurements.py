@@ -30,7 +30,7 @@ VALIDATE = (
     _MEASURED,
     Column("bound", "bound", "", "prediction of the bound preset: no engine is faster, however its tokens are routed", "number", 7),
     Column("roofline", "roofline", "", "prediction of the roofline preset", "number", 7),
-    Column("predicted", "predicted", "", "prediction of the typical preset", "number", 8),
+    Column("predicted", "predicted", "", "prediction of the typical preset, or with --profile", "number", 8),
     _RATIO._replace(label="measured / typical speed"),
     Column("roofline_ratio", "measured / roofline speed", "", "achieved fraction of the roofline's speed", "number", 9),
     Column("bound_ratio", "measured / bound speed", "", "achieved fraction of the bound's speed; never above 1", "number", 9),

@@ -1,4 +1,4 @@
-"""Explains the time of a decode step: FLOPs, bytes and times of each operation, each message, and their sum."""
+"""Explains the time of a stage of a step: FLOPs, bytes and times of each operation, each message, and their sum."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collective_algorithms, collectives, offload, overhead, roofline
 from roofcalc.physics import decode_ops as operations
+from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.images import tower_operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed, SharedPrefix
+from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence, Routed, SharedPrefix
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -36,6 +38,13 @@ class Sums:
         self.scale_out: list[float] = []
         self.overhead: list[float] = []
         self.host: list[float] = []
+
+
+FURTHER = {
+    "adapters": f"FLOPs {formulas(adapter_operations)['FLOPs']}, bytes {formulas(adapter_operations)['bytes']}; r_elements is of one adapter",
+    "tower.matrices": f"FLOPs {formulas(tower_operations)['FLOPs']}, bytes {formulas(tower_operations)['bytes']}",
+    "tower.attention": f"FLOPs {formulas(tower_operations)['FLOPs, attention']}",
+}
 
 
 class StepWorking:
@@ -72,7 +81,16 @@ class StepWorking:
             found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *self._host(), *self._overhead(), self._sum()]
+        return [*found, *map(self._further, self.further()), *self._host(), *self._overhead(), self._sum()]
+
+    def further(self) -> list[Operation]:
+        """Operations beside those of the model's layers: of adapters, and in a prefill of the vision tower."""
+        return adapter_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
+
+    def _further(self, one: Operation) -> Section:
+        flops, moved = (float(np.squeeze(value)) * self.load.spread for value in (one.flops, one.bytes))
+        lines = [Line("FLOPs", flops, ""), Line("bytes", moved, "")]
+        return Section(one.name, (*lines, *self.times(lines, one.role, one.tensor, one.layers)), FURTHER[one.name])
 
     def layers_on_device(self, name: str, layers: int) -> int:
         """Layers of a block whose routed experts the devices compute."""
@@ -235,6 +253,9 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
+        if given := deployment.assumptions.collective_latency_us:
+            lines.append(Line("latency in all", message.layers * given * 1e-6, "s", "", f"{message.layers}·{number(given * 1e-6)}"))
+            self.sums.overhead.append(message.layers * given * 1e-6)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
     def _fastest(self, message: Message, size: float) -> list[Line]:
@@ -252,6 +273,8 @@ class StepWorking:
             found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
             times.append((seconds, algorithm.latency_s, on_links))
         least, latency, on_links = min(times, key=lambda one: one[0])
+        if (given := self.deployment.assumptions.collective_latency_us) is not None:
+            least, latency = least - latency + given * 1e-6, given * 1e-6
         self.sums.overhead.append(latency * message.layers)
         self.sums.link.append(on_links["link"] * message.layers)
         self.sums.scale_out.append(on_links["scale_out"] * message.layers)
@@ -337,46 +360,3 @@ class StepWorking:
             lines.append(line(worked, "s"))
         self.seconds = worked.value
         return Section("Stage", tuple(lines), f"overlap {assumed.overlap}")
-
-
-def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
-    """The sections that explain one decode step, and its seconds as evaluated from them."""
-    layout = deployment.layout
-    sections = [shares(deployment, seq, batch)]
-    stages = deployment.stages
-    paced = layout.pp > 1 and batch >= layout.pp and not deployment.assumptions.is_bound
-    seconds: list[float] = []
-    for index, stage in enumerate(stages):
-        working = StepWorking(deployment, stage, seq, batch)
-        own = working.sections()
-        if len(stages) > 1 or stage.count > 1:
-            own.insert(0, working.heading(index))
-        sections += own
-        seconds.append(working.seconds)
-    if len(stages) == 1 and stages[0].count == 1:
-        return sections, seconds[0]
-    if paced:
-        formula = "T_step, B ≥ p"
-        worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
-        sections.append(Section("Pipeline", (line(worked, "s"),), "at least as many sequences as stages: the slowest stage is the limit"))
-        return sections, worked.value
-    terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
-    sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))
-    return sections, sum(terms)
-
-
-def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0) -> Section:
-    """How the batch is divided over ranks."""
-    layout = deployment.layout
-    first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
-    if deployment.assumptions.is_bound:
-        load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
-        words = "bound: no rounding up, and the work of a stage is divided evenly over its t·d devices"
-        of_stage = (Line("B_r", float(sequences)), Line("T", float(load.tokens)), Line("T_g", float(load.group_tokens)))
-        return Section("Batch", (*first, *of_stage), words)
-    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
-    for what in ("B_m", "B_r", "T", "T_g"):
-        worked = work(operations.token_load, what, letters)
-        letters[what] = worked.value
-        first.append(line(worked))
-    return Section("Batch", tuple(first))
