@@ -6,6 +6,7 @@ family). A tower's work is the plain encoder of arXiv 2010.11929 on an image's p
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Annotated, ClassVar, NamedTuple
 
 from roofcalc.specs.formula import formula
@@ -199,6 +200,11 @@ def _arrangements(most: int) -> list[tuple[int, int]]:
     return sorted(every, key=lambda pair: pair[0] * pair[1])
 
 
+def _chained(sizes: tuple[int, ...]) -> int:
+    """Elements of the matrices between sizes along a projector."""
+    return sum(one * other for one, other in pairwise(sizes))
+
+
 class Vision(Record):
     """A vision tower and its projector.
 
@@ -206,6 +212,8 @@ class Vision(Record):
     ----------
     layers, hidden, heads, width : int
         Of the encoder; `width` is that of its feed-forward parts.
+    attention : int, optional
+        Width of queries, keys and values over all heads, where it is not the hidden size (Kimi K3).
     gated : bool
         Feed-forward parts with three matrices instead of two.
     patch, merge : int
@@ -218,6 +226,8 @@ class Vision(Record):
         Sizes along the projector: 5120, 5120, 3584 are two matrices.
     projectors : int
         Projectors of that shape, on outputs of different layers (Qwen3-VL).
+    patch_projector : tuple of int
+        Sizes along a projector that each patch passes before the merge (MiniMax-M3).
     image : Rule
         How an image becomes patches and tokens.
     """
@@ -230,33 +240,40 @@ class Vision(Record):
     image: Rule
     merge: Count = 1
     gated: bool = False
+    attention: Count | None = None
     frames: Count = 1
     window: Count | None = None
     full: Whole = 0
     projector: tuple[Count, ...] = ()
     projectors: Count = 1
+    patch_projector: tuple[Count, ...] = ()
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        if self.hidden % self.heads:
-            yield "heads", f"{self.heads} heads do not divide the hidden size {self.hidden}"
+        if self.attention_width % self.heads:
+            yield "heads", f"{self.heads} heads do not divide the width of attention {self.attention_width}"
         if self.full > self.layers:
             yield "full", f"{self.full} layers of {self.layers}"
 
     @property
-    @formula("P_layer = 4·h_v·h_v + 3·h_v·f_v", "P_layer, ungated = 4·h_v·h_v + 2·h_v·f_v")
+    def attention_width(self) -> int:
+        """Elements of the queries of a patch."""
+        return self.attention or self.hidden
+
+    @property
+    @formula("P_layer = 4·h_v·a_v + 3·h_v·f_v", "P_layer, ungated = 4·h_v·a_v + 2·h_v·f_v")
     def layer_elements(self) -> int:
         """Weights of one layer's matrices."""
-        return 4 * self.hidden**2 + (3 if self.gated else 2) * self.hidden * self.width
+        return 4 * self.hidden * self.attention_width + (3 if self.gated else 2) * self.hidden * self.width
 
     @property
     def patch_elements(self) -> int:
-        """Weights of the projection of patches: three colours of patch² pixels."""
-        return 3 * self.patch**2 * self.frames * self.hidden
+        """Weights that each patch passes once: its projection, of three colours of patch² pixels, and a projector before the merge."""
+        return 3 * self.patch**2 * self.frames * self.hidden + _chained(self.patch_projector)
 
     @property
     def projector_elements(self) -> int:
         """Weights of the projectors."""
-        return self.projectors * sum(one * other for one, other in zip(self.projector, self.projector[1:], strict=False))
+        return self.projectors * _chained(self.projector)
 
     @property
     def elements(self) -> int:
@@ -272,9 +289,9 @@ class Vision(Record):
         """FLOPs of the matrices for an image."""
         return 2.0 * one.patches * (self.layers * self.layer_elements + self.patch_elements) + 2.0 * one.merged * self.projector_elements
 
-    @formula("FLOPs_tower_attention = 4·h_v·patches·(full·span + (layers − full)·min(window, span))")
+    @formula("FLOPs_tower_attention = 4·a_v·patches·(full·span + (layers − full)·min(window, span))")
     def attention_flops(self, one: Encoded) -> float:
         """FLOPs of scores and weighted sums for an image."""
         full = self.full if self.window is not None else self.layers
         near = min(self.window, one.span) if self.window is not None else 0
-        return 4.0 * self.hidden * one.patches * (full * one.span + (self.layers - full) * near)
+        return 4.0 * self.attention_width * one.patches * (full * one.span + (self.layers - full) * near)

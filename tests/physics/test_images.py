@@ -29,6 +29,8 @@ PROCESSED = {
     "mistral-small-3.1-24b": (1406, 432, 1736, 6, 2352, 825),
     "internvl3-8b": (2560, 3328, 2304, 3328, 3328, 1280),
     "kimi-k2.5": (1369, 414, 2691, 4, 4200, 810),
+    "minimax-m3": (576, 391, 576, 6, 540, 552),
+    "kimi-k3": (1369, 414, 2691, 4, 15444, 810),
     "llama-4-scout": (2467, 727, 2322, 147, 1887, 1597),
 }
 TOWERS = [name for name in NAMES if lookup.model(name)[0].vision is not None]
