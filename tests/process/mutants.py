@@ -14,7 +14,7 @@ from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
 from roofcalc.physics.ops.types import Cache
-from roofcalc.solvers.planner import demand, replica, select
+from roofcalc.solvers.planner import deadlines, demand, replica, select, usual
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Link
 from roofcalc.specs.feedforward import Experts, _network
@@ -233,6 +233,19 @@ def layouts_by_what_they_could_carry() -> None:
     select._speed = wrong
 
 
+def every_layout_is_usual() -> None:
+    usual.layout_class = lambda layout, domain, most, given=(): usual.DOMAIN
+
+
+def answers_without_their_first_token() -> None:
+    right = deadlines.latency_s
+
+    def wrong(demand: Any, step: Any, batch: Any, first_s: Any, wait_s: Any) -> Any:
+        return right(demand, step, batch, 0.0 * first_s, 0.0)
+
+    deadlines.latency_s = wrong
+
+
 def prompts_of_others_forgotten() -> None:
     right = serving.ServedStep.served
 
@@ -371,6 +384,8 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "requests_without_their_first_token": (requests_without_their_first_token, ("little",)),
     "prompts_read_for_nothing": (prompts_read_for_nothing, ("prompts",)),
     "mixes_held_by_requests": (mixes_held_by_requests, ("mixes",)),
+    "every_layout_is_usual": (every_layout_is_usual, ("usual", "layout")),
+    "answers_without_their_first_token": (answers_without_their_first_token, ("first_token",)),
     "pools_of_equal_size": (pools_of_equal_size, ("ratio",)),
     "spare_devices_and_not_replicas": (spare_devices_and_not_replicas, ("spare",)),
     "prompts_of_others_forgotten": (prompts_of_others_forgotten, ("others",)),
