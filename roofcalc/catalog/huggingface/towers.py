@@ -141,6 +141,15 @@ def _clip(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     return {**shape, "projector": [shape["hidden"], hidden, hidden], "image": {"rule": "fixed", "side": side, "tokens": tokens}}
 
 
+def _next(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
+    """LLaVA-NeXT takes the last layer but one, OneVision the last."""
+    shape, side = _shape(inner), inner.count("image_size")
+    if kind == "llava_next":
+        shape["layers"] -= 1
+    image = {"longest": 3, "least": 2, "most": 4} if kind == "llava_next" else {"longest": 6, "most": 36, "limit": 9}
+    return {**shape, "projector": [shape["hidden"], hidden, hidden], "image": {"rule": "unpadded", "side": side, **image}}
+
+
 def _internvl(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     side, patch = (value[0] if isinstance(value, list) else value for value in (inner.values.get("image_size"), inner.values.get("patch_size")))
     merge = round(1 / outer.number("downsample_ratio", 0.01, 1)) if outer.has("downsample_ratio") else 2
@@ -175,6 +184,7 @@ _READERS: dict[str, Callable[[Config, Config, str, int], Tower]] = {
     "mllama": _mllama,
     "mistral3": _pixtral,
     "llava": _pixtral,
+    **dict.fromkeys(("llava_next", "llava_onevision"), _next),
     **dict.fromkeys(("internvl_chat", "internvl", "interns1"), _internvl),
     **dict.fromkeys(("kimi_vl", "kimi_k25", "kimi_k3"), _kimi),
     "minimax_m3_vl": _minimax,

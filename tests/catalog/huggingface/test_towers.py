@@ -62,6 +62,8 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         {"depth": 24, "hidden_size": 1536, "intermediate_size": 10944, "out_hidden_size": 4096, "num_heads": 12, "patch_size": 14, **MERGED},
         {},
     ),
+    ("llava-1.6-mistral-7b", "llava_next", CLIP, {}),
+    ("llava-onevision-7b", "llava_onevision", {**SIGLIP, "num_hidden_layers": 26, "image_size": 384}, {}),
     (
         "minimax-m3",
         "minimax_m3_vl",
