@@ -95,3 +95,20 @@ def test_a_long_chain_of_entries_is_no_circle(tmp_path: Path, monkeypatch: pytes
     assert "a chain of more than 32 entries" in refused("memory llama-3.1-8b dev-39 --seq 8k")
     (places / "dev-0.yaml").write_text("name: dev-0\nlike: dev-3\n")
     assert "a circle: dev-2 → dev-1 → dev-0 → dev-3 → dev-2" in refused("memory llama-3.1-8b dev-2 --seq 8k")
+
+
+def test_notes_say_what_applies() -> None:
+    # rates that are given are not said to be assumed
+    line = "reliability llama-3.1-8b h100-sxm --tokens 1k"
+    assert "per device-hour: 2.8e-07 silent errors and 1.9e-05 other failures (--error-rate, --failure-rate)" in run(line).stderr
+    assert "per device-hour: 1.9e-05 other failures (--failure-rate)" in run(f"{line} --error-rate 2").stderr
+    assert "per device-hour" not in run(f"{line} --error-rate 2 --failure-rate 3").stderr
+    # a floor does not depend on where prompts are prefilled
+    for line in (f"max-batch {LLAMA} --isl 2k --osl 100", f"cost {LLAMA} --query 2k:100", f"vote {LLAMA} --prefix 2k --suffix 100"):
+        assert "--prefill changes nothing there" in run(f"{line} --assume bound --prefill separate").stderr
+        assert "--prefill changes nothing there" not in run(f"{line} --prefill chunked").stderr
+        # of several presets each gets its notes
+        said = run(f"{line} --assume bound,roofline --prefill separate").stderr
+        assert "--prefill changes nothing there" in said and "--prefill separate: " in said
+    assert "admits 14 sequences at a time" in run("interactivity gpt-oss-20b 2xh100-sxm --tp 1 --dp 2 --seq 8k --batch 64 --max-seqs 7").stderr
+    assert "at a time" not in run("interactivity gpt-oss-20b 2xh100-sxm --tp 1 --dp 2 --seq 8k --batch 14 --max-seqs 7").stderr
