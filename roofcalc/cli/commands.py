@@ -74,11 +74,15 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Decode speed per user at given batches and contexts.",
         "roofcalc.commands.interactivity:interactivity",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+        (
+            *(o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, o.REQUESTS_PER_SECOND, *o.GOODPUT, *o.CACHING),
+            *(*o.SPECULATION, *_DEPLOYMENT),
+        ),
         "Decode speed per user (tok/s) at each batch size and context length, including batches that do not fit in memory.",
         (
             "roofcalc interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 1k:128k:x2",
             "roofcalc interactivity llama-3.1-70b h200-sxm --weights fp8 --seq 2k --batch 1,16,64 --assume bound",
+            "roofcalc interactivity llama-3.1-8b h100-sxm --isl 2k --osl 500 --requests-per-second 1,5,10 --goodput --ttft 0.5",
         ),
     ),
     "memory": CommandSpec(
@@ -126,7 +130,7 @@ COMMANDS: dict[str, CommandSpec] = {
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
             *(o.TTFT_PERCENTILE, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
-            *(o.USD_PER_HOUR, *o.OWNED, *_SEARCH, o.SERVE),
+            *(o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER, *_SEARCH, o.SERVE),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -134,6 +138,22 @@ COMMANDS: dict[str, CommandSpec] = {
             "roofcalc plan llama-3.1-405b h100-sxm h200-sxm mi300x --weights fp8 --seq 8k --batch 64 --interactivity 30",
             "roofcalc plan llama-3.1-70b 8xh100-sxm --weights fp8 --isl 4000 --osl 500 --requests-per-second 20 --ttft 0.5 --spare 1",
             "roofcalc plan deepseek-v3 h200-sxm,b200-sxm --seq 8k --batch 1k --interactivity 50 --least usd",
+        ),
+    ),
+    "compare": CommandSpec(
+        CAPACITY,
+        "Machines, models or precisions side by side for one demand.",
+        "roofcalc.commands.compare:compare",
+        (
+            *(o.MODEL, o.MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, *named(o.LOAD, "requests_per_second"), o.INTERACTIVITY, o.MAX_TTFT),
+            *(o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.USD_PER_HOUR, *o.OWNED, *_DEPLOYMENT),
+        ),
+        "Two or more machines, models, precisions or layouts for one demand, one row each: users, speed, first token, cost, energy and what "
+        "limits it, with ratios to the first row and what each is best in. With --requests-per-second, as many of each machine as plan needs.",
+        (
+            "roofcalc compare llama-3.1-70b 8xh100-sxm 8xh200-sxm 8xmi300x --weights fp8 --isl 2k --osl 500 --interactivity 30",
+            "roofcalc compare llama-3.1-70b 4xh100-sxm --weights bf16,fp8,int4 --seq 8k",
+            "roofcalc compare gpt-oss-120b,qwen3-30b-a3b h100-sxm,l40s --isl 2k --osl 500 --requests-per-second 10 --ttft 1",
         ),
     ),
     "flops": CommandSpec(

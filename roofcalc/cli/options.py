@@ -12,6 +12,7 @@ def _argument(name: str, help: str, default: str = "", required: bool = True, ma
     return Option(name, "", "Arguments", help, default, many=many, required=required)
 
 
+MACHINES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), to compare; one or more.", many=True)
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
 ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
@@ -82,6 +83,12 @@ GENERATION = (
 LOAD = (
     Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
+)
+(REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
+GOODPUT = (
+    Option("goodput", "--goodput", WORKLOAD, "Share of requests that meet --ttft and --interactivity; with --requests-per-second.", kind=bool),
+    Option("ttft", "--ttft", WORKLOAD, "Limit of --goodput on the time to first token.", metavar="SECONDS"),
+    INTERACTIVITY._replace(help="Limit of --goodput on the speed of a request, in tok/s."),
 )
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
 ARRIVALS = Option(

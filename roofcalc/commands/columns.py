@@ -54,7 +54,12 @@ def _only(*groups: Group) -> Layout:
 
 LAYOUTS: dict[str, Layout] = {
     "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS), _SERVE)),
-    "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
+    "interactivity": _with_case(
+        declared.INTERACTIVITY_ROWS,
+        Group(declared.GENERATION, _GENERATIONS),
+        Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.GOODPUT, "with --goodput"),
+    ),
     "memory": Layout(
         (
             Group(declared.MEMORY),
@@ -64,7 +69,7 @@ LAYOUTS: dict[str, Layout] = {
         (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": _with_case(declared.PREFILL),
+    "prefill": _with_case(declared.PREFILL, Group(declared.PREFILL_OF_TIER, "with --offload kv=…")),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
@@ -83,6 +88,12 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
         _SERVE,
+    ),
+    "compare": _with_case(
+        declared.COMPARE,
+        Group(declared.PLAN_LIMITS),
+        Group((declared.MAX_TTFT_S,), "with --ttft"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
         declared.FLOPS,

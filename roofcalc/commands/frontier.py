@@ -15,14 +15,14 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE, Names, Numbers, integer_array, single_number
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
-from roofcalc.commands.serve_line import Target, lines_of, serve_columns, target
+from roofcalc.commands.request import MAX_ROWS, Request
+from roofcalc.commands.serve import Target, lines_of, serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.generation import limited_by
 from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.serving import served_limit
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -164,6 +164,9 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
 def _add_curves(request: Request, query: FrontierQuery, server: Target | None, searched: Searched, changes: tuple[Change, ...]) -> None:
     """Adds the rows of one curve per point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
+    layouts = sum(len(piece.layouts) for piece in pieces)
+    if (count := query.work.seq.size * layouts * (1 if query.batches is None else query.batches.size)) > MAX_ROWS:
+        raise RoofcalcError(f"{count:,} points of {layouts:,} layouts; at most {MAX_ROWS:,} are searched at once: give fewer contexts or batches")
     if not pieces[0].deployment.has_time:
         for point in range(query.work.seq.size):
             _add_nothing(request, query.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
@@ -239,7 +242,7 @@ def _add_rows(
         batch=some.batch,
         interactivity_tok_s=some.interactivity,
         throughput_tok_s_per_device=some.throughput,
-        limited_by=limited_by(step, some.batch),
+        limited_by=served_limit(step if pool else work.served_step(step), some.batch),
         **values,
     )
 

@@ -17,7 +17,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
@@ -39,6 +39,7 @@ DEGREES = ("tp", "pp", "dp", "ep", "dcp")
 PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
+MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
 
@@ -90,7 +91,8 @@ class Request:
         self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
         if self.fitted:
             chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
-        presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
+        assume = options.get("assume")
+        presets = list(dict.fromkeys(names("roofline" if assume is None else assume, "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         if options.get("images") is not None and command not in PROMPTS:
@@ -148,6 +150,7 @@ class Request:
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
+        check_experts(model, self.options)
         deployment = deploy(
             model,
             machine,
@@ -313,6 +316,8 @@ class Request:
         """
         common = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
+        if len(self.table) + size > MAX_LISTED:
+            raise RoofcalcError(f"{size:,} rows of one model on one machine; at most {MAX_LISTED:,} are listed: use shorter ranges")
         self.table.blocks.append(LazyBlock(size, common, partial(compute_chunk, tuple(axes), common, rows)))
 
     def answer(self) -> Table:

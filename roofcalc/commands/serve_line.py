@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc.catalog import checkpoints, lookup
 from roofcalc.commands.engine_flags import TITLES, engine_flag
-from roofcalc.commands.request import Request
-from roofcalc.commands.workload import chunk_tokens
+from roofcalc.commands.serve import Target
 from roofcalc.deployment import engines
 from roofcalc.deployment.deployment import Deployment, cache_dtype
 from roofcalc.deployment.engines import GIB
 from roofcalc.deployment.parallelism import expert_counts
-from roofcalc.errors import RoofcalcError, invalid_choice
-from roofcalc.report import columns
-from roofcalc.report.table import Column
+from roofcalc.errors import RoofcalcError
 from roofcalc.specs.record import replace
 from roofcalc.specs.weight_recipes import NATIVE, parse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SERVERS = {"vllm": "vllm", "sglang": "sglang", "trtllm-serve": "tensorrt-llm", "llama-server": "llama.cpp"}
-DOCKER = "docker-"
-TARGETS = (*SERVERS, *(DOCKER + server for server in SERVERS))
 _NVIDIA = "NVIDIA"
 _STARTS = {
     "vllm": "vllm serve {model}",
@@ -57,29 +51,6 @@ _VLLM_METHODS = {"model": "draft_model", "mtp": "mtp", "eagle": "eagle3"}
 _SGLANG_ALGORITHMS = {"model": "STANDALONE", "mtp": "EAGLE", "eagle": "EAGLE3"}
 _PLAIN = ("bf16", "fp16", "fp32")
 _TUNED = ("-instruct", "-it", "-chat")
-
-
-class Target(NamedTuple):
-    """What a line starts: an engine (its name in `engine_flags.TABLES`), by itself or in a container."""
-
-    engine: str
-    docker: bool
-
-
-def target(name: str | None) -> Target | None:
-    """The target that `--for` names.
-
-    Raises
-    ------
-    RoofcalcError
-        An unknown one.
-    """
-    if name is None:
-        return None
-    if not isinstance(name, str) or name.strip().lower() not in TARGETS:
-        raise invalid_choice("--for", name, TARGETS)
-    server = name.strip().lower()
-    return Target(SERVERS[server.removeprefix(DOCKER)], server.startswith(DOCKER))
 
 
 class ServeLines(NamedTuple):
@@ -129,35 +100,6 @@ class ServeLines(NamedTuple):
         rules = deployment.rules.name if deployment.rules else engines.NONE
         if rules != engine and engines.split(rules)[0] != engine:
             yield f"calculated without the memory rules of {TITLES[engine]}, which may hold less (--engine {engine})"
-
-
-def with_lines(lines: ServeLines | None, compute: Callable[..., dict[str, Any]], batch: str, lengths: int, *axes: NDArray[Any]) -> dict[str, Any]:
-    """The result columns of `compute` at points, and the line of each row.
-
-    Parameters
-    ----------
-    batch : str
-        Result column with the sequences in flight.
-    lengths : int
-        So many axes come first whose sum is the length of a sequence: its context, or prompt and output.
-    """
-    values = compute(*axes)
-    return values if lines is None else {**values, "serve": lines.of(np.sum(axes[:lengths], axis=0), values[batch])}
-
-
-def lines_of(request: Request, server: Target | None, deployment: Deployment, chunk: Any = None) -> ServeLines | None:
-    """The lines of a deployment, and a note for each thing that they do not say or that the engine cannot do."""
-    if server is None:
-        return None
-    lines = ServeLines(server, deployment, chunk_tokens(chunk))
-    for text in lines.notes():
-        request.note(f"--for: {text}")
-    return lines
-
-
-def serve_columns(server: Target | None) -> tuple[Column, ...]:
-    """The column of the lines, where a server is named."""
-    return () if server is None else (columns.SERVE,)
 
 
 def _per_node(deployment: Deployment) -> int:
@@ -242,8 +184,17 @@ def _words(engine: str, deployment: Deployment, chunk: float | None) -> Iterator
     if step:
         yield _written(engine, "max_batched_tokens", f"{step:.0f}") or ""
     yield from _offload_words(engine, deployment)
+    yield from _adapter_words(engine, deployment)
     if deployment.draft and layout.pp == 1:
         yield from _draft_words(engine, deployment)
+
+
+def _adapter_words(engine: str, deployment: Deployment) -> Iterator[str]:
+    """Adapters, where the engine has flags for their number and rank."""
+    if (lora := deployment.lora) and (switch := _written(engine, "adapters", "")):
+        yield switch.strip()
+        yield _written(engine, "adapter_count", str(lora.count)) or ""
+        yield _written(engine, "adapter_rank", str(lora.rank)) or ""
 
 
 def _layout_words(engine: str, deployment: Deployment) -> Iterator[str]:

@@ -25,10 +25,12 @@ from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY as VALIDATE_MEMORY
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY_SUMMARY as VALIDATE_MEMORY_SUMMARY
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
+from roofcalc.report.columns.serving import COMPARE as COMPARE
 from roofcalc.report.columns.serving import DRAFT_WEIGHTS as DRAFT_WEIGHTS
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED
 from roofcalc.report.columns.serving import FRONTIER_OF_TWO as FRONTIER_OF_TWO
+from roofcalc.report.columns.serving import GOODPUT as GOODPUT
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS
 from roofcalc.report.columns.serving import LATENCY_S as LATENCY_S
 from roofcalc.report.columns.serving import MAX_BATCH as MAX_BATCH
@@ -41,6 +43,7 @@ from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
 from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE
 from roofcalc.report.columns.serving import PREFILL as PREFILL
+from roofcalc.report.columns.serving import PREFILL_OF_TIER as PREFILL_OF_TIER
 from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S
 from roofcalc.report.columns.serving import SPARE as SPARE
 from roofcalc.report.columns.shared import ASSUMED as ASSUMED

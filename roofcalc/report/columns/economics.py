@@ -1,6 +1,6 @@
 """Columns of cost, vote, rollouts, overtrain and reliability."""
 
-from roofcalc.report.columns.shared import BATCH, MIN_INTERACTIVITY, USD_PER_MTOK_OUT
+from roofcalc.report.columns.shared import BATCH, JOULE_PER_TOKEN, MIN_INTERACTIVITY, USD_PER_MTOK_OUT
 from roofcalc.report.table import Column
 
 _USD_PER_QUERY = Column("usd_per_query", "cost", "USD/query", "cost of a query, with all its streams and any verifier", "number", 9)
@@ -14,7 +14,7 @@ COST = (
     USD_PER_MTOK_OUT,
     _USD_PER_QUERY,
     Column("relative_cost", "relative cost", "", "cost of a query relative to the first query", "number", 9),
-    Column("joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7),
+    JOULE_PER_TOKEN,
 )
 COST_API = (
     Column("api_usd_per_query", "API price", "USD/query", "API price of a query", "number", 8),

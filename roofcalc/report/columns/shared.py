@@ -82,7 +82,9 @@ SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
-LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host) or requirement", "text", 9)
+LIMITED_BY = Column(
+    "limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host), requirement, or prompts of others", "text", 9
+)
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )
@@ -103,6 +105,9 @@ TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generatio
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
+JOULE_PER_TOKEN = Column(
+    "joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7
+)
 USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
 SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (
