@@ -19,7 +19,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.chunk_time import chunk_s
-from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, prompt_waits
+from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
@@ -120,6 +120,18 @@ class ServedStep(Record):
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of the pure step by resource."""
         return self.step.resources(batch)
+
+
+PROMPTS = "prompts"  # limited_by where the prompts of others take most of the time between tokens
+
+
+def served_limit(paced: Timed, batch: Any) -> NDArray[np.str_]:
+    """What takes the most time between two tokens: a resource of the decode step, or the prompts of others if they take longer than all of it."""
+    limit = limited_by(paced, batch)
+    if not isinstance(paced, ServedStep):
+        return limit
+    one = paced.served(batch)
+    return np.asarray(np.where(one.tpot_s > 2 * one.decode_s, PROMPTS, limit))
 
 
 @formula(

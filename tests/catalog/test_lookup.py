@@ -247,7 +247,7 @@ def test_like_in_a_circle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for one, other in itertools.permutations(("a-a", "b-b")):
         (tmp_path / "models" / f"{one}.yaml").write_text(f"name: {one}\nlike: {other}\n")
     monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
-    with pytest.raises(RoofcalcError, match="without a cycle"):
+    with pytest.raises(RoofcalcError, match="a circle: a-a → b-b → a-a"):
         lookup.model("a-a")
 
 
