@@ -21,8 +21,8 @@ from roofcalc.commands.workload import axes, batch_sizes, generation_options, wo
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.generation import limited_by
 from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.serving import served_limit
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -242,7 +242,7 @@ def _add_rows(
         batch=some.batch,
         interactivity_tok_s=some.interactivity,
         throughput_tok_s_per_device=some.throughput,
-        limited_by=limited_by(step, some.batch),
+        limited_by=served_limit(step if pool else work.served_step(step), some.batch),
         **values,
     )
 

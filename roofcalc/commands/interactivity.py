@@ -16,9 +16,8 @@ from roofcalc.commands.workload import axes, batch_sizes, generation_options, no
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.generation import limited_by
 from roofcalc.physics.roofline import UNKNOWN
-from roofcalc.physics.serving import ServedStep
+from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.specs.device import Hardware
@@ -80,6 +79,10 @@ def interactivity(
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
+        if not at_rate and (most := memory.seqs_cap(deployment)) < loads.max():
+            request.note(
+                f"--max-seqs: {deployment.hardware.name} admits {most:,.0f} sequences at a time; larger batches are of an engine that admits them"
+            )
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
         rows = partial(_rows_at_rate, deployment, kv_at, chunk, limits) if at_rate else partial(_rows, deployment, kv_at, chunk)
         request.fill(deployment, changes, (*points, loads), rows, **shared)
@@ -113,8 +116,8 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
     limit, more = np.full(batch.shape, UNKNOWN), work.more(deployment, throughput)
     if deployment.has_time:
         step = work.step(deployment)
-        seconds, limit = step.seconds(batch), limited_by(step, batch)
-        served_s = work.served_step(step).seconds(batch)
+        paced = work.served_step(step)
+        seconds, limit, served_s = step.seconds(batch), served_limit(paced, batch), paced.seconds(batch)
         throughput = work.throughput(deployment, step, batch, seconds)
         more = work.more(deployment, throughput, step, batch)
     return {
@@ -147,7 +150,7 @@ def _rows_at_rate(deployment: Deployment, kv_at: str | None, chunk: Any, limits:
     paced = ServedStep(work.step(deployment), work.isl, work.osl, work.chunk)
     found = load.loaded(paced, rate, fitting)
     holds, one = ~np.isnan(found.batch), found.served
-    limit = limited_by(paced.step, np.where(holds, found.batch, 1.0))
+    limit = served_limit(paced, np.where(holds, found.batch, 1.0))
     if found.prompts is not None:
         most = np.where(found.rate * found.prompts.mean_s >= 1, "prompts", most)
     tokens = np.where(holds, rate * work.osl, np.nan)

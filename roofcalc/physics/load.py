@@ -67,31 +67,55 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
     """
     deployment = paced.deployment
     rate, limit, osl = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (rate, np.minimum(limit, MOST), paced.osl)))
-    each, layout = rate / deployment.layout.dp, deployment.layout
+    each = rate / deployment.layout.dp
 
     def wait(one: Served) -> Any:
         return 0.0 if one.prompt is None else queue_wait_s(each, _prompts(paced, one))
 
-    def met(batch: NDArray[Any]) -> Served:
-        return paced.served(batch + layout.dp)  # on every rank one more than the mean
-
-    batch = batch_in_flight(rate, met, wait, osl, limit)
-    holds = ~np.isnan(batch)
-    above, below = np.where(holds, batch, 1.0), np.where(holds, np.maximum(batch - 1.0, 0.0), 1.0)
-    missing = [at - rate * (wait(one) + _own_s(one) + osl * one.tpot_s) for at, one in ((below, met(below)), (above, met(above)))]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
-    one, most = combine(met(below), met(above), lambda low, high: np.asarray(low + (high - low) * part)), met(np.maximum(limit, 1.0))
+    batch, one = in_flight(paced, rate, wait, osl, limit)
+    holds, most = ~np.isnan(batch), _of_mean(paced, np.maximum(limit, 1.0))
     ttft, late, prompts = one.ttft_idle_s, np.full(rate.shape, np.nan), None
     if one.prompt is not None:
         prompts, own = _prompts(paced, one), np.asarray(one.prompt.own_s)
         ttft = queue_wait_s(each, prompts) + own
         late = ttft_percentile_s(LATE, own[..., np.newaxis], np.ones(1), each, prompts)
-    possible = np.where(limit >= 1, _possible(paced, most, limit, osl), np.nan)
+    possible = np.where(limit >= 1, _possible(most, limit, osl), np.nan)
     return Loaded(batch, np.where(holds, ttft, np.nan), np.where(holds, late, np.nan), rate / possible, one, each, prompts)
 
 
-def _possible(paced: ServedStep, one: Served, limit: NDArray[Any], osl: NDArray[Any]) -> NDArray[Any]:
+def in_flight(paced: ServedStep, rate: NDArray[Any], wait_s: Any, osl: NDArray[Any], limit: NDArray[Any]) -> tuple[NDArray[Any], Served]:
+    """Requests in flight on a replica at a rate, by Little's law, and what they get; nan where more would be than `limit`.
+
+    Parameters
+    ----------
+    wait_s : array or callable
+        Seconds in the queue, or a function of what a batch is served like.
+    osl : array
+        Mean output tokens of a request.
+    """
+    batch = batch_in_flight(rate, lambda some: _of_mean(paced, some), wait_s, osl, limit)
+    holds = ~np.isnan(batch)
+    above, below = np.where(holds, batch, 1.0), np.where(holds, np.maximum(batch - 1.0, 0.0), 1.0)
+    low, high = _of_mean(paced, below), _of_mean(paced, above)
+    missing = [
+        some - rate * ((wait_s(one) if callable(wait_s) else wait_s) + _own_s(one) + osl * one.tpot_s) for some, one in ((below, low), (above, high))
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
+    return batch, combine(low, high, lambda a, b: np.asarray(a + (b - a) * part))
+
+
+def _of_mean(paced: ServedStep, batch: NDArray[Any]) -> Served:
+    """What requests get with so many in flight on average: a request finds as many others, so that on its rank there is one more.
+
+    Where prompts are not prefilled here, and in `bound`, what so many get.
+    """
+    assumed = paced.deployment.assumptions
+    alone = assumed.is_bound or assumed.prefill == "separate"
+    return paced.served(np.maximum(batch, 1.0) if alone else batch + paced.deployment.layout.dp)
+
+
+def _possible(one: Served, limit: NDArray[Any], osl: NDArray[Any]) -> NDArray[Any]:
     """Requests per second of the replica with as many in flight as there may be, without any in the queue."""
     return np.asarray(limit / (_own_s(one) + osl * one.tpot_s))
 

@@ -135,9 +135,11 @@ def batch_in_flight(rate: Any, served: Callable[[NDArray[Any]], Served], wait_s:
 
     def keeps_up(batch: NDArray[Any]) -> NDArray[Any]:
         one = served(batch)
-        own = one.ttft_idle_s if one.prompt is None else one.prompt.own_s
-        waited = wait_s(one) if callable(wait_s) else wait_s
-        return np.asarray(batch >= rate * (waited + own + osl * one.tpot_s) * (1 - 1e-12))
+        if one.prompt is None:  # in `bound` the floor on the time of all requests, with their prompts in it
+            stay = batch * osl / one.throughput_tok_s
+        else:
+            stay = (wait_s(one) if callable(wait_s) else wait_s) + one.prompt.own_s + osl * one.tpot_s
+        return np.asarray(batch >= rate * stay * (1 - 1e-12))
 
     low, high = np.zeros(rate.shape), np.maximum(np.floor(limit), 1.0)
     possible = keeps_up(high) & (limit >= 1)

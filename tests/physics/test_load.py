@@ -117,7 +117,8 @@ def test_other_ways_to_prefill(given: dict[str, object]) -> None:
     rates = np.array([0.5, 2.0, 5.0])
     found = loaded(paced, rates, 500.0)
     flight = rates * (found.ttft_s + OSL * found.served.tpot_s)
-    assert (np.abs(found.batch - np.ceil(flight)) <= 1).all()
+    if given != {"assume": "bound"}:  # where each resource is busy with the prompts of all, for less time than the pure steps
+        assert (np.abs(found.batch - np.ceil(flight)) <= 1).all()
     assert np.isnan(found.ttft_late_s).all() == (found.prompts is None) == (given in ({"prefill": "separate"}, {"assume": "bound"}))
     assert ((goodput(paced, found, 1.0, 1.0) > 0.99) & (goodput(paced, found, 1.0, 1e-4) < 0.01)).all()
 

@@ -82,7 +82,9 @@ SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
-LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host) or requirement", "text", 9)
+LIMITED_BY = Column(
+    "limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host), requirement, or prompts of others", "text", 9
+)
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )

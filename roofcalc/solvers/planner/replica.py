@@ -18,7 +18,6 @@ from roofcalc.physics.generation import Timed, output_tok_s
 from roofcalc.physics.prompt_cache import fetch_s, prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, has_queue, rate_in_time
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.specs.formula import formula
@@ -160,16 +159,3 @@ def _max_request_rate(demand: Demand, step: Timed, batch: NDArray[Any], prompts:
     full = np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp
     rates = requests_per_s(demand, step, np.maximum([batch, full], 1.0), prompts)
     return np.where(batch >= 1, rates.max(axis=0), 0.0)
-
-
-def least_batch(demand: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any], prompts: PrefillTimes) -> NDArray[Any]:
-    """The smallest batch, at most `most`, at which one replica serves `rate` requests per second; `most` where none does."""
-    ranks = step.deployment.layout.pp * step.deployment.layout.dp
-    full = np.floor(most / ranks)
-
-    def short(batch: NDArray[Any]) -> NDArray[Any]:
-        return requests_per_s(demand, step, np.maximum(batch, 1.0), prompts) < rate * (1 - 1e-12)
-
-    multiples = largest_integer(lambda count: (full > 0) & short(np.minimum(count, full) * ranks), most.shape, max(1, int(full.max())))
-    within = largest_integer(lambda more: short(np.minimum(multiples * ranks + more, most)), most.shape, ranks)
-    return np.asarray(np.minimum(multiples * ranks + within + 1, most))

@@ -9,11 +9,13 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
-from roofcalc.physics.generation import Timed, limited_by
+from roofcalc.physics.generation import Timed
+from roofcalc.physics.queueing import batch_in_flight, queue_wait_s
+from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner import deadlines
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.replica import PrefillTimes, least_batch, max_load, prefill_times, requests_per_s
+from roofcalc.solvers.planner.replica import PrefillTimes, max_load, prefill_times, requests_per_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +65,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
     fast = solver.batch_interactivity(paced, need.interactivity, fits.shape)
     most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
-        each = least_batch(need, step, need.rate / replicas, most, prompts)
+        each = _in_flight(need, step, need.rate / replicas, most)
         batch, per_s = each * replicas, need.rate * need.answer
     else:
         assert need.batch is not None
@@ -73,7 +75,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
     carried = float(max_load(need, deployment).most[0])
     first, late, last = _times(need, step, most, each, prompts, replicas)
-    busy, limit = np.full(each.shape, np.nan), _limit(step, fits, fast)
+    busy, limit = np.full(each.shape, np.nan), _limit(paced, fits, fast)
     if need.rate is not None:
         without = [_carried(need, deployment, deadline) for deadline in (("ttft_s", "latency_s"), ("latency_s",))]
         busy = need.rate / replicas / without[0]
@@ -86,17 +88,28 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
     return Served(batch, np.asarray(per_s), deployment.accepted / np.asarray(paced.seconds(each)), first, late, last, busy, most, carried, limit)
 
 
+def _in_flight(need: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any]) -> NDArray[Any]:
+    """Sequences in flight on one replica at a rate, by Little's law with the wait in the queue; `most` where the queue alone holds the rest."""
+    wait_s = np.zeros(rate.shape)
+    if deadlines.has_queue(need, step.deployment):
+        waiting = deadlines.queue(need, step, most)
+        wait_s = queue_wait_s(rate / waiting.ranks, waiting.prompts)
+    paced = ServedStep(step, need.isl, need.osl, need.chunk, need.parts)
+    batch = batch_in_flight(rate, paced.served, wait_s, need.answer, most)
+    return np.where(np.isnan(batch), most, batch)
+
+
 def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) -> float:
     """The largest load of one replica without some deadlines."""
     unlimited: dict[str, Any] = {name: np.full(need.interactivity.shape, np.inf) for name in deadlines_}
     return float(max_load(need._replace(**unlimited), deployment).most[0])
 
 
-def _limit(step: Timed, fits: NDArray[Any], fast: NDArray[Any]) -> str:
+def _limit(paced: Timed, fits: NDArray[Any], fast: NDArray[Any]) -> str:
     """What limits the sequences of a replica."""
     if fast[0] < fits[0]:
-        return str(limited_by(step, fast)[0])
-    return "max_seqs" if fits[0] >= memory.seqs_cap(step.deployment) else "capacity"
+        return str(served_limit(paced, fast)[0])
+    return "max_seqs" if fits[0] >= memory.seqs_cap(paced.deployment) else "capacity"
 
 
 def _times(
