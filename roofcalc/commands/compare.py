@@ -176,9 +176,7 @@ def _machines_planned(request: Request, demand: Any, price: Pricing) -> Iterator
             yield deployment, changes, need, plan.replicas if met else 0.0, plan.devices if met else np.nan, plan.reason
 
 
-def _row(
-    request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, price: Pricing
-) -> dict[str, Any]:
+def _row(request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, price: Pricing) -> dict[str, Any]:
     """The figures of one combination; only what it is where it serves nobody."""
     values: dict[str, Any] = {
         "seq": need.held[:, 0],
