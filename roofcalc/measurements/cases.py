@@ -39,6 +39,7 @@ REASONS = {
 
 BY_CHOICE = ("not comparable", "repeated")  # reasons that are no fault of the row
 
+ENGINES_CHOICE = ("auto", "default")  # KV dtypes that a source leaves to the engine
 OPEN_CONTEXT = 512  # tokens of a single sequence whose source gives no context; the bound takes 1
 MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules more
 
@@ -173,7 +174,7 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     if (named := hardware_of(point.hardware)) is None:
         return "unknown hardware"
     try:
-        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
+        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype and point.kv_dtype.lower() not in ENGINES_CHOICE else None
         weights = _weights(point, model)
         compute = _compute(point, model, weights)
     except RoofcalcError:

@@ -194,6 +194,7 @@ def test_speculation_with_an_accepted_length() -> None:
 def test_remarks_in_parentheses_are_no_part_of_a_name() -> None:
     found = case(weights_dtype="Q4_K_M (4.83 bit/w avg)", kv_dtype="fp16 (no flag given)", hardware="H100-SXM (HGX)")
     assert (found.weights, found.kv, found.hardware.device.name) == ("q4_k_m", "fp16", "h100-sxm")
+    assert case(kv_dtype="auto").kv is None
     assert case(model="Qwen3-32B-AWQ").weights != "native" and case(model="Qwen3-32B-AWQ", weights_dtype="bf16").weights == "native"
 
 
