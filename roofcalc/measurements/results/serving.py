@@ -69,7 +69,7 @@ def _engine(backend: str | None) -> str | None:
 
 def is_inferencex(found: dict[str, Any]) -> bool:
     """Whether an object is an aggregate of InferenceX, or a row of its API."""
-    return "conc" in found and any(name in found for name in ("hw", "hardware", "infmax_model_prefix"))
+    return "conc" in found and any(name in found for name in ("hw", "hardware", "device", "infmax_model_prefix"))
 
 
 def inferencex(found: dict[str, Any]) -> Figures:
@@ -81,7 +81,7 @@ def inferencex(found: dict[str, Any]) -> Figures:
     attention_dp = _true(row.get("dp_attention")) or _true(row.get("decode_dp_attention"))
     per_device = positive(row.get("output_tput_per_gpu"))
     total = per_device * devices if per_device and devices else positive(row.get("output_tput_tps"))
-    hardware = (word(row.get("hw")) or word(row.get("hardware")) or "").rpartition(":")[2]
+    hardware = (word(row.get("hw")) or word(row.get("hardware")) or word(row.get("device")) or "").rpartition(":")[2]
     precision = (word(row.get("precision")) or "").lower()
     tpot, ttft = (_seconds_ms(row, name) for name in ("tpot", "ttft"))
     drafting = word(row.get("spec_decoding")) or word(row.get("spec_method")) or word(row.get("mtp")) or "none"
