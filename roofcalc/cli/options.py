@@ -477,6 +477,5 @@ FIT = (
     Option(
         "save_profile", "--save-profile", MEASUREMENTS, "Write the fitted efficiencies to FILE, for --profile of every command.", metavar="FILE.yaml"
     ),
-    *(one for one in RUN if one.name == "model"),
-    *(one._replace(name="machine") for one in RUN if one.name == "hardware"),
+    *(one for one in RUN if one.name in ("model", "hardware")),
 )

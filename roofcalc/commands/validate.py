@@ -39,7 +39,17 @@ def validate(
     memory: bool = False,
     strict: bool = False,
     profile: str | Path | None = None,
-    **run: Any,
+    engine: str | None = None,
+    weights: str | None = None,
+    kv: str | None = None,
+    tp: int | None = None,
+    pp: int | None = None,
+    dp: int | None = None,
+    ep: int | None = None,
+    replicas: int | None = None,
+    isl: float | None = None,
+    osl: float | None = None,
+    batch: float | None = None,
 ) -> Table:
     """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
@@ -54,9 +64,8 @@ def validate(
         formats of `roofcalc.measurements.results.files`.
     model, hardware : str
         Of a result file, which names the model in most formats and the hardware in few.
-    run
-        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep, replicas, isl,
-        osl, batch.
+    engine, weights, kv, tp, pp, dp, ep, replicas, isl, osl, batch
+        What else a result file does not say (`roofcalc.measurements.results.run.Run`).
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
@@ -73,7 +82,9 @@ def validate(
     """
     if memory:
         return validate_memory(file, summary=summary)
-    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, **run)
+    run: dict[str, Any] = {"engine": engine, "weights": weights, "kv": kv, "tp": tp, "pp": pp, "dp": dp, "ep": ep, "replicas": replicas}
+    run |= {"isl": isl, "osl": osl, "batch": batch, "model": model, "hardware": hardware}
+    points, problems, notes = measured_points(file, **run)
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)

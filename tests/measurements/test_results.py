@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import roofcalc as rc
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements.cases import Case, cases
 from roofcalc.measurements.compare import ROOFLINE
@@ -179,5 +178,3 @@ def test_from_the_shell() -> None:
     assert "--tp" in refused(f"validate {file} --hardware 8xh100-sxm --tp 0")
     csv = Path(__file__).with_name("measured.csv")
     assert "--model: only for result files" in refused(f"validate {csv} --model llama-3.1-8b")
-    with pytest.raises(RoofcalcError, match="unknown option 'modle'; did you mean model"):
-        rc.validate(file, modle="x")
