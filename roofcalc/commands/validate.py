@@ -17,7 +17,7 @@ from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, flag
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import BY_CHOICE, OPEN_CONTEXT, REASONS, Case, cases, engine_name
 from roofcalc.measurements.compare import ROOFLINE, bound, has_routed_experts, most_likely_run, typical
@@ -80,10 +80,12 @@ def validate(
     RoofcalcError
         No row can be read; with `strict` every problem, one line each.
     """
-    if memory:
-        return validate_memory(file, summary=summary)
     run: dict[str, Any] = {"engine": engine, "weights": weights, "kv": kv, "tp": tp, "pp": pp, "dp": dp, "ep": ep, "replicas": replicas}
     run |= {"isl": isl, "osl": osl, "batch": batch, "model": model, "hardware": hardware}
+    if memory:
+        if given := [flag(name) for name, value in {**run, "strict": strict or None, "profile": profile}.items() if value is not None]:
+            raise RoofcalcError(f"{', '.join(given)}: not for logged starts (--memory)")
+        return validate_memory(file, summary=summary)
     points, problems, notes = measured_points(file, **run)
     found = cases(points)
     if strict:
