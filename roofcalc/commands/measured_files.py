@@ -14,7 +14,7 @@ from roofcalc.measurements.results.run import Run
 from roofcalc.solvers.max_batch import MAX_BATCH
 from roofcalc.specs import weight_recipes
 
-DEGREES = ("tp", "pp", "dp", "ep", "replicas")
+COUNTS = ("tp", "pp", "dp", "ep", "replicas", "draft")
 
 
 def measured_points(file: str | Path, **given: Any) -> Loaded:
@@ -46,8 +46,8 @@ def _run(stated: dict[str, Any]) -> Run:
         weight_recipes.parse(str(stated["weights"]))
     if "kv" in stated:
         spellings.dtype(str(stated["kv"]))
-    whole: dict[str, Any] = {name: single_integer(stated[name], flag(name), MAX_BATCH) for name in DEGREES if name in stated}
-    tokens: dict[str, Any] = {name: single_number(stated[name], flag(name), 1.0, MAX_TOKENS) for name in ("isl", "osl") if name in stated}
+    whole: dict[str, Any] = {name: single_integer(stated[name], flag(name), MAX_BATCH) for name in COUNTS if name in stated}
+    tokens: dict[str, Any] = {name: single_number(stated[name], flag(name), 1.0, MAX_TOKENS) for name in ("isl", "osl", "accepted") if name in stated}
     if "batch" in stated:
         tokens["batch"] = single_number(stated["batch"], "--batch", 1e-6, MAX_RATE)
     return Run(**{**stated, **whole, **tokens})

@@ -50,6 +50,8 @@ def validate(
     isl: float | None = None,
     osl: float | None = None,
     batch: float | None = None,
+    draft: int | None = None,
+    accepted: float | None = None,
 ) -> Table:
     """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
@@ -64,7 +66,7 @@ def validate(
         formats of `roofcalc.measurements.results.files`.
     model, hardware : str
         Of a result file, which names the model in most formats and the hardware in few.
-    engine, weights, kv, tp, pp, dp, ep, replicas, isl, osl, batch
+    engine, weights, kv, tp, pp, dp, ep, replicas, isl, osl, batch, draft, accepted
         What else a result file does not say (`roofcalc.measurements.results.run.Run`).
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
@@ -81,7 +83,7 @@ def validate(
         No row can be read; with `strict` every problem, one line each.
     """
     run: dict[str, Any] = {"engine": engine, "weights": weights, "kv": kv, "tp": tp, "pp": pp, "dp": dp, "ep": ep, "replicas": replicas}
-    run |= {"isl": isl, "osl": osl, "batch": batch, "model": model, "hardware": hardware}
+    run |= {"isl": isl, "osl": osl, "batch": batch, "draft": draft, "accepted": accepted, "model": model, "hardware": hardware}
     if memory:
         if given := [flag(name) for name, value in {**run, "strict": strict or None, "profile": profile}.items() if value is not None]:
             raise RoofcalcError(f"{', '.join(given)}: not for logged starts (--memory)")

@@ -32,7 +32,7 @@ REASONS = {
     "no context": "the context, or input and output tokens, are not given",
     "no batch": "the batch is not given",
     "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
-    "speculation": "the accepted tokens are more than the drafted ones allow, or the run has pipeline stages",
+    "speculation": "the accepted tokens are not given or more than the drafted ones allow, or the run has pipeline stages",
     "no room": "at maximum load, the memory does not hold one sequence",
     "no peak": "the device has no peak for these weights",
 }
@@ -231,6 +231,8 @@ def _speculation(point: Point, model: Model) -> tuple[int, float] | None:
         More tokens are accepted than drafted, or pipeline stages.
     """
     if point.accepted is None and point.acceptance is None:
+        if point.draft:
+            raise RoofcalcError("drafted tokens without the accepted ones")
         return None
     if (point.pp or 1) > 1:
         raise RoofcalcError("speculative decoding is not modelled with pipeline parallelism")

@@ -188,7 +188,7 @@ def test_speculation_with_an_accepted_length() -> None:
     assert found.deployment(ROOFLINE).accepted == pytest.approx(2.4)
     assert case(acceptance=0.5).speculation == (1, 0.5)
     assert case(model="deepseek-v3", n_devices=8, accepted=1.8).speculation == (1, pytest.approx(0.8))  # one layer drafts
-    assert one(accepted=2.4, n_devices=2, pp=2) == "speculation"
+    assert one(accepted=2.4, n_devices=2, pp=2) == one(draft=3) == "speculation"
 
 
 def test_remarks_in_parentheses_are_no_part_of_a_name() -> None:

@@ -119,7 +119,8 @@ def test_inferencex() -> None:
         (case.deployment(ROOFLINE).layout.tp, case.deployment(ROOFLINE).layout.dp) for case in cases([sglang, spread]) if isinstance(case, Case)
     ]
     assert layouts == [(8, 1), (1, 8)]
-    assert found["inferencex-3 tpot_ms"].notes == "speculative decoding (mtp) without its acceptance"
+    assert found["inferencex-3 tpot_ms"].notes == "speculative decoding (mtp) without its acceptance (--accepted)"
+    assert by_id("inferencex.json", Run(draft=3, accepted=2.4))["inferencex-3 tpot_ms"].comparable
     row = found["inferencex-4 output_tok_s_total"]  # of the API: figures in `metrics`
     assert (row.value, row.hardware, row.weights_dtype, row.comparable) == (2000, "mi355x", "mxfp4", True)
     tree = json.loads((FILES / "inferencex.json").read_text())[0]
