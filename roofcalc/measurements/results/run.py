@@ -53,6 +53,8 @@ class Figures(NamedTuple):
         What the file says.
     excluded : str
         Why the result cannot be compared; empty where it can.
+    itl : "step" or "tpot", optional
+        Which time between tokens `tpot_ms` is (`roofcalc.measurements.points.Point`).
     """
 
     values: dict[str, float | None]
@@ -63,6 +65,7 @@ class Figures(NamedTuple):
     accepted: float | None = None
     date: str | None = None
     excluded: str = ""
+    itl: str | None = None
 
 
 def number(value: Any) -> float | None:
@@ -138,6 +141,7 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
             batch=run.batch,
             draft=figures.draft,
             accepted=figures.accepted,
+            itl=figures.itl,
             comparable=not excluded,
             engine=run.engine,
             engine_version=figures.engine_version,

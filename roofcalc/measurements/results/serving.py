@@ -38,6 +38,7 @@ def serving(found: dict[str, Any]) -> Figures:
         accepted=accepted if accepted and accepted > 1 else None,
         date=word(found.get("date")),
         excluded=f"{failed:.0f} requests failed" if completed and failed > 0.05 * completed else "" if completed else "no request was completed",
+        itl="tpot",
     )
 
 
@@ -112,6 +113,7 @@ def inferencex(found: dict[str, Any]) -> Figures:
         accepted=accepted if accepted and accepted > 1 else None,
         date=word(row.get("date")),
         excluded=excluded,
+        itl="tpot",
     )
 
 
