@@ -74,3 +74,10 @@ def test_refused() -> None:
     assert "a generation needs both" in refused(line)
     with pytest.raises(rc.RoofcalcError, match="requests per second are not explained"):
         rc.explain("interactivity", "llama-3.1-8b", "h100-sxm", isl=3000, osl=100, requests_per_second=1)
+
+
+def test_the_page_shows_served_generations() -> None:
+    page = rc.report("llama-3.1-8b", "h100-sxm", isl=2000, osl=200, batch=8, hit_rate=0.3, prefill="chunked")
+    html = "\n".join(page.html())
+    assert "Every layout, served generations" in html and "prompts of others" in html and "decode alone" in html
+    assert "prompts of others" not in "\n".join(rc.report("llama-3.1-8b", "h100-sxm", seq=2000, batch=8).html()).replace("or prompts of others", "")
