@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from typer.core import TyperArgument, TyperOption
 
 from roofcalc.cli import complete
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, flag
 
 
 class Option(NamedTuple):
@@ -52,11 +52,11 @@ class Option(NamedTuple):
                 autocompletion=complete.COMPLETERS.get(self.name),
                 help=self.help,
             )
-        flag = self.kind is bool
+        is_flag = self.kind is bool
         return TyperOption(
             param_decls=[self.name, *self.flags.split("|")],
-            type=None if flag else self.kind,
-            is_flag=flag,
+            type=None if is_flag else self.kind,
+            is_flag=is_flag,
             multiple=self.many,
             metavar=self.metavar or None,
             show_default=self.default or False,
@@ -76,17 +76,26 @@ def named(options: tuple[Option, ...], *names: str) -> tuple[Option, ...]:
     return tuple(option for option in options if option.name in names)
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Options given on the command line, as keyword arguments of an API function; several values are a list."""
+def given(values: dict[str, Any], options: tuple[Option, ...]) -> dict[str, Any]:
+    """Options given on the command line, as keyword arguments of an API function; several values are a list.
+
+    Raises
+    ------
+    RoofcalcError
+        An option with an empty value, or a flag together with its opposite.
+    """
+    positional = {option.name for option in options if not option.flags}
     arguments: dict[str, Any] = {}
     for name, value in values.items():
         if value is None or value == ():
             continue
+        if value == "" and name not in positional:  # commands say what an argument has to name
+            raise RoofcalcError(f"{flag(name)}: the value is empty; leave the option out for its default")
         positive = name.removeprefix("no_")
         if positive != name:
             if positive in arguments:
-                flag = positive.replace("_", "-")
-                raise RoofcalcError(f"--no-{flag}: cannot be combined with --{flag}")
+                word = positive.replace("_", "-")
+                raise RoofcalcError(f"--no-{word}: cannot be combined with --{word}")
             arguments[positive] = False
         else:
             arguments[name] = list(value) if isinstance(value, tuple) else value

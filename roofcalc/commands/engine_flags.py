@@ -27,7 +27,7 @@ class Flag(NamedTuple):
     ----------
     option : str
         Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft",
-        "cpu_moe", "n_cpu_moe", "cpu_offload_gib"; empty where it has none.
+        "cpu_moe", "n_cpu_moe", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"; empty where it has none.
     value : callable
         Reads the text that follows.
     switch : bool
@@ -139,8 +139,9 @@ _VLLM = {
     "--cpu-offload-gb": Flag("cpu_offload_gib", gibibytes),
     "--kv-cache-memory-bytes": Flag(why="the cache size follows from --util"),
     "--num-gpu-blocks-override": Flag(why="the cache size follows from --util"),
-    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
-    "--max-loras": Flag(why="adapters take memory that is not counted"),
+    "--enable-lora": Flag("adapters", switch=True),
+    "--max-loras": Flag("adapter_count", count),
+    "--max-lora-rank": Flag("adapter_rank", count),
     "--hf-overrides": Flag(why="name a config.json, or give --set model.…"),
     "--rope-scaling": Flag(why="name a config.json, or give --set model.context=…"),
 }
@@ -166,7 +167,9 @@ _SGLANG = {
     "--speculative-eagle-topk": Flag(why=_DRAFTED),
     "--speculative-num-draft-tokens": Flag(why=_DRAFTED),
     "--speculative-draft-model-path": Flag(why=_DRAFTED),
-    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
+    "--enable-lora": Flag("adapters", switch=True),
+    "--max-loras-per-batch": Flag("adapter_count", count),
+    "--max-lora-rank": Flag("adapter_rank", count),
 }
 _SHARE_OF_FREE = "it is a share of what weights and buffers leave, which needs the engine's memory rules (--engine tensorrt-llm)"
 _TRTLLM = {
@@ -199,7 +202,7 @@ _LLAMA = {
     **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
     **dict.fromkeys(("--model-draft", "-md", "--spec-draft-hf", "-hfd", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
     **dict.fromkeys(("--spec-type", "--spec-draft-n-max"), Flag(why=_DRAFTED)),
-    **dict.fromkeys(("--lora",), Flag(why="adapters take memory that is not counted")),
+    **dict.fromkeys(("--lora",), Flag(why="the rank is in the adapter's file: give --lora rank=16")),
 }
 TABLES = {"vllm": _VLLM, "sglang": _SGLANG, "tensorrt-llm": _TRTLLM, "llama.cpp": _LLAMA}
 TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "llama.cpp": "llama.cpp"}
@@ -216,6 +219,7 @@ _SHELL = {
     "split": "--tp or --pp",
 }
 _INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
+_INSTEAD |= dict.fromkeys(("adapters", "adapter_count", "adapter_rank"), "--lora rank=16,count=40")
 
 
 def engine_flag(engine: str, option: str) -> tuple[str, Flag]:

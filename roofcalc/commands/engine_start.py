@@ -22,6 +22,7 @@ _STARTS = (
     ("llama.cpp", re.compile(r"(?:^|\s)\S*llama\.cpp:(?:server|full)\S*(?=\s|$)")),  # docker run … ghcr.io/ggml-org/llama.cpp:server-cuda -m …
     ("llama.cpp", re.compile(r"(?:^|\s|/)ollama\s+(?:run|serve|pull)(?=\s|$)")),
 )
+_RANK, _ADAPTERS = 16, {"vllm": 1, "sglang": 8}  # of adapters, and how many are in memory at once, by default
 _SWITCH = re.compile(r"--?(?:no-|enable-|disable-|trust-|enforce-|async-|skip-|log-|use-|verbose|flash-attn$|mlock|jinja|fa$|v$|cnv$|cb$)")
 
 
@@ -156,6 +157,11 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
         options[name] = value[name]
     if engine == "sglang" and value.get("dp_attention") and options.get("max_seqs"):
         options["max_seqs"] = max(options["max_seqs"] // degrees["dp"], 1)  # of all ranks, where they share one scheduler
+    if value.get("adapters"):
+        rank, number = value.get("adapter_rank"), value.get("adapter_count") or _ADAPTERS[engine]
+        options["lora"] = f"rank={rank or _RANK},count={number}"
+        if rank is None:
+            notes.append(f"--enable-lora: adapters of rank {_RANK}, as --max-lora-rank is not given")
     if offload := _offload(value):
         options["offload"] = offload
     has_rules = "max_seqs" in Options.__annotations__

@@ -17,7 +17,7 @@ from roofcalc.commands.demands import demand_of, split_lists
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.plan_rows import add_plan
-from roofcalc.commands.price import device_price, pricing
+from roofcalc.commands.price import device_price, note_idle_power, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.serve import serve_columns, target
 from roofcalc.commands.workload import batch_sizes, chunk_tokens, required_interactivity
@@ -26,7 +26,7 @@ from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Inventory
+from roofcalc.solvers.planner.inventory import Inventory, whole_machines
 from roofcalc.solvers.planner.select import Plan, plans
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
@@ -68,6 +68,7 @@ def plan(
     years: Numbers | None = None,
     power_price: Numbers | None = None,
     pue: Numbers | None = None,
+    idle_power: Numbers | None = None,
     serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
@@ -120,8 +121,8 @@ def plan(
         Which layouts are proposed (default "usual"); degrees that are given are not restricted.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
-    capex, years, power_price, pue
-        Instead: the price of an hour of one's own hardware at full load, as `cost` takes them.
+    capex, years, power_price, pue, idle_power
+        Instead: the price of an hour of one's own hardware, as `cost` takes them; with a rate, of power at the load of the plan.
     serve : str
         As `max_batch` takes it: the command line of one replica.
 
@@ -162,9 +163,11 @@ def plan(
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
         *serve_columns(server := target(serve)),
     )
-    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
     also = [*(name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None), *price.given]
     request = Request("plan", columns.PLAN, model, split_lists(hardware), options, (*given, *also), more)
+    if price.power_price is not None and requests_per_second is not None:
+        note_idle_power(request, price)
     percentile = _percentile(request, ttft_percentile, ttft, requests_per_second)
     loads = {"interactivity": required_interactivity(request, interactivity)}
     for name, seconds in (("ttft", ttft), ("latency", max_latency)):
@@ -184,7 +187,8 @@ def plan(
         demand = demand_of(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
         if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
-        inventory = Inventory(machine, available, spares, float(device_price(request, machine, price).at(1)))
+        hourly = device_price(request, machine, price)
+        inventory = Inventory(machine, whole_machines(machine, available), spares, float(hourly.at(1)), hourly.at)
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")

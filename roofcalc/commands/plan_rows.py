@@ -68,6 +68,7 @@ def _figures(request: Request, plan: Plan, at_load: Served, explain: bool) -> di
         least = plan.least and served(need, plan.least.deployment, plan.least.replicas)
         if text := describe_choice(plan, at_load, least):
             request.note(text)
+    hour = inventory.usd_at(float(at_load.busy[0]))
     return {
         "devices": plan.devices,
         "replicas": plan.replicas + inventory.spares,
@@ -77,9 +78,9 @@ def _figures(request: Request, plan: Plan, at_load: Served, explain: bool) -> di
         "ttft_p95_ms": at_load.late_s * 1e3,
         "latency_s": at_load.last_s,
         "busy": at_load.busy,
-        "usd_per_mtok_out": MILLION * usd(1 / at_load.tok_s, int(plan.devices), inventory.usd_per_hour),
+        "usd_per_mtok_out": MILLION * usd(1 / at_load.tok_s, int(plan.devices), hour),
         "limited_by": at_load.limited_by,
-        "usd_per_hour": plan.devices * inventory.usd_per_hour,
+        "usd_per_hour": plan.devices * hour,
         "relief": best if gains[best] >= LEAST_GAIN else None,
         "relief_gain": max(gains[best], 0.0),
         "layouts": "all" if plan.chosen == OTHER else "usual",

@@ -17,7 +17,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_serving, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
@@ -91,7 +91,8 @@ class Request:
         self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
         if self.fitted:
             chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
-        presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
+        assume = options.get("assume")
+        presets = list(dict.fromkeys(names("roofline" if assume is None else assume, "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         if options.get("images") is not None and command not in PROMPTS:
@@ -149,6 +150,7 @@ class Request:
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
+        check_experts(model, self.options)
         deployment = deploy(
             model,
             machine,

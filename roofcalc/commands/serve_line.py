@@ -184,8 +184,17 @@ def _words(engine: str, deployment: Deployment, chunk: float | None) -> Iterator
     if step:
         yield _written(engine, "max_batched_tokens", f"{step:.0f}") or ""
     yield from _offload_words(engine, deployment)
+    yield from _adapter_words(engine, deployment)
     if deployment.draft and layout.pp == 1:
         yield from _draft_words(engine, deployment)
+
+
+def _adapter_words(engine: str, deployment: Deployment) -> Iterator[str]:
+    """Adapters, where the engine has flags for their number and rank."""
+    if (lora := deployment.lora) and (switch := _written(engine, "adapters", "")):
+        yield switch.strip()
+        yield _written(engine, "adapter_count", str(lora.count)) or ""
+        yield _written(engine, "adapter_rank", str(lora.rank)) or ""
 
 
 def _layout_words(engine: str, deployment: Deployment) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_other_commands_price_alike() -> None:
     for line in (
         "vote llama-3.1-8b h100-sxm --prefix 1k --suffix 100 --streams 2",
         "rollouts llama-3.1-8b h100-sxm --problems 10 --rollouts 4 --tokens 100",
-        "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --requests-per-second 5",
+        "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --batch 5",
     ):
         (one,), (other,) = rows(f"{line} {own}"), rows(f"{line} {hourly}")
         stated = {"capex": "35040", "years": "4", "power_price": "1"}
@@ -112,6 +112,17 @@ def test_other_commands_price_alike() -> None:
         for name in ("usd_per_query", "usd", "usd_per_mtok_out", "usd_per_hour"):
             if name in other:
                 assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-9)
+
+
+def test_a_plan_pays_for_power_at_its_load() -> None:
+    line = "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --requests-per-second 5"
+    (row,) = rows(f"{line} --capex 35040 --years 4 --power-price 1")
+    busy = float(row["busy"])
+    assert 0 < busy < 0.9
+    # 1 USD, and 0.7 kW · (0.15 + 0.85 · busy) at 1 USD
+    hour = int(row["devices"]) * (1 + 0.7 * (0.15 + 0.85 * busy))
+    assert float(row["usd_per_hour"]) == pytest.approx(hour, rel=1e-9)
+    assert float(row["usd_per_mtok_out"]) == pytest.approx(hour / 3600 / (5 * 100) * 1e6, rel=1e-9)
 
 
 def test_apis_are_found_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

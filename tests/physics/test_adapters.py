@@ -15,7 +15,7 @@ from roofcalc.physics.breakdown import lines
 from roofcalc.physics.roofline import decode
 from roofcalc.report import columns
 from roofcalc.report.explain.memory import memory as explain_memory
-from roofcalc.report.explain.step import step as explain_step
+from roofcalc.report.explain.stages import step as explain_step
 
 
 def deployed(model: str, hardware: str = "h100-sxm", **options: Any) -> Deployment:

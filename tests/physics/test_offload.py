@@ -16,7 +16,7 @@ from roofcalc.physics.prompt_cache import fetch_s, first_token_s, found_tokens
 from roofcalc.physics.roofline import decode, operation_seconds
 from roofcalc.report import columns
 from roofcalc.report.explain.prefill import prefill as explain_prefill
-from roofcalc.report.explain.step import step as explain_step
+from roofcalc.report.explain.stages import step as explain_step
 
 HOST = "memory_gb=512,memory_gb_s=100,tflop_s=2,link_gb_s=25"
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import roofcalc as rc
+from roofcalc.commands.report import report
 from roofcalc.report.explain.formulas import evaluate
 from tests.shell import refused, run
 
@@ -77,7 +78,7 @@ def test_refused() -> None:
 
 
 def test_the_page_shows_served_generations() -> None:
-    page = rc.report("llama-3.1-8b", "h100-sxm", isl=2000, osl=200, batch=8, hit_rate=0.3, prefill="chunked")
+    page = report("llama-3.1-8b", "h100-sxm", isl=2000, osl=200, batch=8, hit_rate=0.3, prefill="chunked")
     html = "\n".join(page.html())
     assert "Every layout, served generations" in html and "prompts of others" in html and "decode alone" in html
-    assert "prompts of others" not in "\n".join(rc.report("llama-3.1-8b", "h100-sxm", seq=2000, batch=8).html()).replace("or prompts of others", "")
+    assert "prompts of others" not in "\n".join(report("llama-3.1-8b", "h100-sxm", seq=2000, batch=8).html()).replace("or prompts of others", "")

@@ -14,7 +14,8 @@ from roofcalc.physics.prefill import chunks, further_operations, prefill_message
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
-from roofcalc.report.explain.step import StepWorking, shares
+from roofcalc.report.explain.stages import shares
+from roofcalc.report.explain.step import StepWorking
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
