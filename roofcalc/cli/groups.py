@@ -98,6 +98,7 @@ def _plots() -> dict[str, CommandSpec]:
             help=f"{kind.title} The results of `roofcalc {name}` as a chart.",
             examples=(f"roofcalc plot {name} {kind.example} -o {name}.svg",),
             result="plot",
+            options=(*COMMANDS[name].options, *((o.MEASURED_POINTS,) if name == "frontier" else ())),
         )
         for name, kind in KINDS.items()
         if name in COMMANDS

@@ -57,9 +57,13 @@ def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batc
         No engine or model in the line, a value that cannot be read, or what `memory` refuses.
     """
     start = parse(line)
-    machines = [_machine(start, name) for name in names(hardware, "hardware")]
+    named = names(hardware, "hardware")
+    machines = [_machine(start, name) for name in named]
     request = Request("from", COLUMNS, start.model, machines, {**start.options, **options})  # type: ignore[typeddict-item]
     _say(request, start)
+    for name, machine in zip(named, machines, strict=True):
+        if machine != name and lookup.COUNTED.match(name):
+            request.note(f"{name}: the line starts {start.devices} of its devices (tp × pp × dp)")
     batches = batch_sizes(batch, start.batch or 1)
     for deployment, changes in request.deployments():
         contexts = np.array([float(start.seq or deployment.model.context)]) if seq is None else request.contexts(deployment.model, seq)

@@ -79,6 +79,10 @@ def interactivity(
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
+        if not at_rate and (most := memory.seqs_cap(deployment)) < loads.max():
+            request.note(
+                f"--max-seqs: {deployment.hardware.name} admits {most:,.0f} sequences at a time; larger batches are of an engine that admits them"
+            )
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
         rows = partial(_rows_at_rate, deployment, kv_at, chunk, limits) if at_rate else partial(_rows, deployment, kv_at, chunk)
         request.fill(deployment, changes, (*points, loads), rows, **shared)

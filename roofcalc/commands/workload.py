@@ -95,16 +95,25 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
 
 def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
-    if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
+    served = [one for one in request.presets if not one.is_bound]
+    if isl is not None and any(one.prefill != "separate" for one in served):
         request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
-    if request.assumptions.prefill == "separate" and not request.assumptions.is_bound:
+    if any(one.prefill == "separate" for one in served):
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
+    _note_prefill_of_bound(request)
+
+
+def _note_prefill_of_bound(request: Request) -> None:
+    """Notes that `bound` does not depend on where prompts are prefilled, where that was given."""
+    if request.options.get("prefill") is not None and any(one.is_bound for one in request.presets):
+        request.note("bound: a floor wherever prompts are prefilled, so that --prefill changes nothing there")
 
 
 def note_other_pool(request: Request) -> None:
     """Notes where the cost counts a second pool, for commands whose figures are those of both."""
     if any(one.prefill == "separate" and not one.is_bound for one in request.presets):
         request.note("--prefill separate: the prompts are read by other devices of the same kind in the same layout; the cost counts their time too")
+    _note_prefill_of_bound(request)
 
 
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:

@@ -153,7 +153,7 @@ def _rate(cell: str) -> dict[str, Any]:
 
 def _above_zero(cell: str) -> float:
     number = _number(cell)
-    if not 0 < number < math.inf:
+    if not 1e-12 <= number <= 1e15:
         raise ValueError(f"expected a number above 0, got {cell!r}")
     return number
 

@@ -146,6 +146,8 @@ def test_a_folder_of_results() -> None:
         ('{"output_throughput": 0, "total_output_tokens": 0}', "holds no throughput and no time above 0"),
         ('{"a": 1}\n{"b": 2}\n', "not a result of a known format"),
         ("[" * 100_000, "not JSON"),
+        ('[{"avg_ts": 5, "n_gen": 0, "n_prompt": -1}]', "holds no throughput"),
+        ('[{"conc": 1, "hw": "h100", "tp": 8, "median_tpot": 1e308, "output_tput_per_gpu": -3}]', "holds no throughput"),
         ('{"output_throughput": 1e999, "total_output_tokens": [], "completed": {}}', "holds no throughput"),
     ],
 )

@@ -40,6 +40,7 @@ class Run(NamedTuple):
 
 
 UNKNOWN = Run()
+LEAST, MOST = 1e-9, 1e12
 
 
 class Figures(NamedTuple):
@@ -77,9 +78,9 @@ def number(value: Any) -> float | None:
 
 
 def positive(value: Any) -> float | None:
-    """A number above 0; None for anything else."""
+    """A number above 0 of a size that a measurement can have; None for anything else."""
     found = number(value)
-    return found if found is not None and found > 0 else None
+    return found if found is not None and LEAST <= found <= MOST else None
 
 
 def count(value: Any) -> int | None:
@@ -113,7 +114,7 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
     """
     run = figures.run._replace(**{name: value for name, value in given._asdict().items() if value is not None})
     for metric, value in figures.values.items():
-        if value is None or not value > 0:
+        if value is None or not LEAST <= value <= MOST:
             continue
         excluded = figures.excluded
         if metric == "ttft_ms" and run.batch != 1:
