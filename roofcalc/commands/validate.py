@@ -39,6 +39,10 @@ def validate(
     memory: bool = False,
     strict: bool = False,
     profile: str | Path | None = None,
+    replicas: int | None = None,
+    isl: float | None = None,
+    osl: float | None = None,
+    batch: float | None = None,
     **run: Any,
 ) -> Table:
     """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
@@ -55,8 +59,7 @@ def validate(
     model, hardware : str
         Of a result file, which names the model in most formats and the hardware in few.
     run
-        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep, replicas, isl,
-        osl, batch.
+        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep.
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
@@ -65,6 +68,10 @@ def validate(
         Refuse a file with rows that cannot be read or compared, instead of leaving them out.
     profile : path
         Predict with the efficiencies that `fit(..., save_profile=...)` wrote over the preset `roofline`, instead of `typical`.
+    replicas : int
+        Of a result file: independent copies of the model among the devices.
+    isl, osl, batch : float
+        Of a result file: mean input and output tokens of a request, and requests in flight.
 
     Raises
     ------
@@ -73,7 +80,7 @@ def validate(
     """
     if memory:
         return validate_memory(file, summary=summary)
-    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, **run)
+    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, replicas=replicas, isl=isl, osl=osl, batch=batch, **run)
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)
