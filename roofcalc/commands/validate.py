@@ -39,7 +39,6 @@ def validate(
     memory: bool = False,
     strict: bool = False,
     profile: str | Path | None = None,
-<<<<<<< HEAD
     engine: str | None = None,
     weights: str | None = None,
     kv: str | None = None,
@@ -47,18 +46,12 @@ def validate(
     pp: int | None = None,
     dp: int | None = None,
     ep: int | None = None,
-=======
->>>>>>> newcomer
     replicas: int | None = None,
     isl: float | None = None,
     osl: float | None = None,
     batch: float | None = None,
-<<<<<<< HEAD
     draft: int | None = None,
     accepted: float | None = None,
-=======
-    **run: Any,
->>>>>>> newcomer
 ) -> Table:
     """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
@@ -73,13 +66,8 @@ def validate(
         formats of `roofcalc.measurements.results.files`.
     model, hardware : str
         Of a result file, which names the model in most formats and the hardware in few.
-<<<<<<< HEAD
     engine, weights, kv, tp, pp, dp, ep, replicas, isl, osl, batch, draft, accepted
         What else a result file does not say (`roofcalc.measurements.results.run.Run`).
-=======
-    run
-        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep.
->>>>>>> newcomer
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
@@ -104,11 +92,7 @@ def validate(
         if given := [flag(name) for name, value in {**run, "strict": strict or None, "profile": profile}.items() if value is not None]:
             raise RoofcalcError(f"{', '.join(given)}: not for logged starts (--memory)")
         return validate_memory(file, summary=summary)
-<<<<<<< HEAD
     points, problems, notes = measured_points(file, **run)
-=======
-    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, replicas=replicas, isl=isl, osl=osl, batch=batch, **run)
->>>>>>> newcomer
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)
