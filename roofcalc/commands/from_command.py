@@ -11,7 +11,7 @@ import numpy as np
 from roofcalc.catalog import lookup
 from roofcalc.commands import max_batch, memory
 from roofcalc.commands.arguments import Names, Numbers, names
-from roofcalc.commands.engine_start import Start, parse
+from roofcalc.commands.engine_start import Start, is_start, parse
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
@@ -56,6 +56,8 @@ def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batc
     RoofcalcError
         No engine or model in the line, a value that cannot be read, or what `memory` refuses.
     """
+    if isinstance(hardware, str) and is_start(hardware) and not is_start(line):
+        raise RoofcalcError("from: the command line of the engine comes first, then the hardware")
     start = parse(line)
     named = names(hardware, "hardware")
     machines = [_machine(start, name) for name in named]
