@@ -57,15 +57,16 @@ def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
     assert code and models
     for block in code:
         exec(block, {})
-    for block in models:
-        path = tmp_path / f"{yaml.safe_load(block)['name']}.yaml"
-        path.write_text(block)
+    (whole,) = (block for block in models if "name" in yaml.safe_load(block))
+    for block in models:  # those without a name are parts of a model
+        path = tmp_path / "my-70b.yaml"
+        path.write_text(block if block == whole else whole + block)
         assert "my-70b on h200-sxm" in printed(f"roofcalc max-batch {path} h200-sxm --weights all=fp8 --seq 8k")
 
 
 def test_the_lines_that_add_a_device_and_a_model(tmp_path: Path) -> None:
     page = TEXTS["your-own-models-and-hardware.md"]
-    (model,), (script,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL), re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (model, *_), (script,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL), re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     (saved,) = re.findall(r"`(mine/models/\S+?\.yaml)`", page)
     (tmp_path / saved).parent.mkdir(parents=True)
     (tmp_path / saved).write_text(model)
