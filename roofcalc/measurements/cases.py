@@ -32,13 +32,14 @@ REASONS = {
     "no context": "the context, or input and output tokens, are not given",
     "no batch": "the batch is not given",
     "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
-    "speculation": "the accepted tokens are more than the drafted ones allow, or the run has pipeline stages",
+    "speculation": "the accepted tokens are not given or more than the drafted ones allow, or the run has pipeline stages",
     "no room": "at maximum load, the memory does not hold one sequence",
     "no peak": "the device has no peak for these weights",
 }
 
 BY_CHOICE = ("not comparable", "repeated")  # reasons that are no fault of the row
 
+ENGINES_CHOICE = ("auto", "default")  # KV dtypes that a source leaves to the engine
 OPEN_CONTEXT = 512  # tokens of a single sequence whose source gives no context; the bound takes 1
 MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules more
 
@@ -173,7 +174,7 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     if (named := hardware_of(point.hardware)) is None:
         return "unknown hardware"
     try:
-        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
+        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype and point.kv_dtype.lower() not in ENGINES_CHOICE else None
         weights = _weights(point, model)
         compute = _compute(point, model, weights)
     except RoofcalcError:
@@ -230,6 +231,8 @@ def _speculation(point: Point, model: Model) -> tuple[int, float] | None:
         More tokens are accepted than drafted, or pipeline stages.
     """
     if point.accepted is None and point.acceptance is None:
+        if point.draft:
+            raise RoofcalcError("drafted tokens without the accepted ones")
         return None
     if (point.pp or 1) > 1:
         raise RoofcalcError("speculative decoding is not modelled with pipeline parallelism")

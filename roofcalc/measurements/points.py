@@ -1,6 +1,6 @@
 """Measured points: rows of a CSV file as frozen records.
 
-`COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown. Names of
+`COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown (so are those of `BLANK`). Names of
 models, devices and metrics are resolved in `roofcalc.measurements.cases`. A row that cannot be read does not stop the file:
 `load` returns the others, and its problems.
 """
@@ -17,6 +17,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.record import Record
 
 NEEDED = ("model", "hardware", "metric", "value")
+BLANK = ("", "-", "–", "?", "n/a", "na", "unknown", "not given", "not stated")  # cells of an unknown value
 MAX_LOAD = ("max", "maximum", "saturated", "unlimited", "inf")  # a batch cell of a run with more requests than fit
 _TOKENS_PER_DEVICE = re.compile(r"([0-9.]+)\s*tokens?/(?:gpu|device)", re.IGNORECASE)
 _SPECULATES = re.compile(r"\b(?:mtp|eagle|medusa|specul|draft|n-?gram|lookahead)", re.IGNORECASE)
@@ -279,7 +280,7 @@ def _point(cells: list[str], header: list[str], place: str, errors: list[Problem
     given: dict[str, Any] = {"id": f"line {place.rsplit(':', 1)[1]}"}
     problems = []
     for name, cell in zip(header, cells, strict=True):
-        if not cell or name not in _READ:
+        if cell.lower() in BLANK or name not in _READ:
             problems += [f"{name}: not given"] if name in NEEDED else []
             continue
         try:

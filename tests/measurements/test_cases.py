@@ -188,12 +188,13 @@ def test_speculation_with_an_accepted_length() -> None:
     assert found.deployment(ROOFLINE).accepted == pytest.approx(2.4)
     assert case(acceptance=0.5).speculation == (1, 0.5)
     assert case(model="deepseek-v3", n_devices=8, accepted=1.8).speculation == (1, pytest.approx(0.8))  # one layer drafts
-    assert one(accepted=2.4, n_devices=2, pp=2) == "speculation"
+    assert one(accepted=2.4, n_devices=2, pp=2) == one(draft=3) == "speculation"
 
 
 def test_remarks_in_parentheses_are_no_part_of_a_name() -> None:
     found = case(weights_dtype="Q4_K_M (4.83 bit/w avg)", kv_dtype="fp16 (no flag given)", hardware="H100-SXM (HGX)")
     assert (found.weights, found.kv, found.hardware.device.name) == ("q4_k_m", "fp16", "h100-sxm")
+    assert case(kv_dtype="auto").kv is None
     assert case(model="Qwen3-32B-AWQ").weights != "native" and case(model="Qwen3-32B-AWQ", weights_dtype="bf16").weights == "native"
 
 

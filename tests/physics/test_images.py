@@ -146,6 +146,9 @@ def test_rows_count_the_tokens_of_images() -> None:
         rc.plan("qwen2.5-vl-7b", "h100-sxm", isl=isl, osl=200, batch=16, **more).rows() for isl, more in ((1000, {"images": "1@500"}), (1500, {}))
     )
     assert row["isl"] == 1500 and row["ttft_ms"] > same["ttft_ms"]
+    given = {"isl": 1000, "osl": 200, "interactivity": 30, "usd_per_hour": 3}
+    seen, blind = (rc.compare("qwen2.5-vl-7b", "h100-sxm,h200-sxm", **{**given, **more}) for more in ({"images": "1@500"}, {"isl": 1500}))
+    assert list(seen["isl"]) == [1500, 1500] and all(seen["users"] < blind["users"])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +168,7 @@ def test_refusals(model: str, text: str, says: str) -> None:
 
 
 def test_only_for_prompts() -> None:
-    with pytest.raises(RoofcalcError, match="--images: memory has no prompts"):
+    with pytest.raises(RoofcalcError, match="--images: memory counts no images"):
         rc.memory("qwen2.5-vl-7b", "h100-sxm", images="1@100x100")
     with pytest.raises(RoofcalcError, match="--images: only for prompts; give --isl and --osl"):
         rc.max_batch("qwen2.5-vl-7b", "h100-sxm", images="1@100x100")

@@ -22,6 +22,8 @@ class Run(NamedTuple):
         Input and output tokens per request.
     batch : float
         Requests in flight.
+    draft, accepted
+        Tokens drafted per step of speculative decoding, and mean tokens per step.
     """
 
     model: str | None = None
@@ -37,6 +39,8 @@ class Run(NamedTuple):
     isl: float | None = None
     osl: float | None = None
     batch: float | None = None
+    draft: int | None = None
+    accepted: float | None = None
 
 
 UNKNOWN = Run()
@@ -54,16 +58,17 @@ class Figures(NamedTuple):
         What the file says.
     excluded : str
         Why the result cannot be compared; empty where it can.
+    unknown_acceptance : str
+        The same where the mean tokens per step are not known from elsewhere.
     """
 
     values: dict[str, float | None]
     run: Run
     engine_version: str | None = None
     n_devices: int | None = None
-    draft: int | None = None
-    accepted: float | None = None
     date: str | None = None
     excluded: str = ""
+    unknown_acceptance: str = ""
 
 
 def number(value: Any) -> float | None:
@@ -116,7 +121,7 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
     for metric, value in figures.values.items():
         if value is None or not LEAST <= value <= MOST:
             continue
-        excluded = figures.excluded
+        excluded = figures.excluded or (figures.unknown_acceptance if run.accepted is None else "")
         if metric == "ttft_ms" and run.batch != 1:
             excluded = excluded or "time to the first token under load"
         yield Point(
@@ -137,8 +142,8 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
             isl=run.isl,
             osl=run.osl,
             batch=run.batch,
-            draft=figures.draft,
-            accepted=figures.accepted,
+            draft=run.draft,
+            accepted=run.accepted,
             comparable=not excluded,
             engine=run.engine,
             engine_version=figures.engine_version,
