@@ -298,7 +298,7 @@ COMMANDS: dict[str, CommandSpec] = {
         PRESENTATION,
         "Self-contained HTML page: charts, tables, formulas, sources.",
         "roofcalc.commands.report:report",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, o.REPORT_BATCHES, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *named(o.GENERATION, "isl", "osl"), o.REPORT_BATCHES, o.ARRIVALS, o.HIT_RATE, *_DEPLOYMENT),
         "A self-contained HTML page with results, charts, tables, the formulas with numbers filled in, and the source of every catalog figure.",
         (
             "roofcalc report llama-3.1-405b 8xh100-sxm --weights fp8 -o report.html",

@@ -163,6 +163,7 @@ def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
         "bound_uniform_ratio": measured / case.speed(floor.uniform),
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
+        "itl": case.itl,
     }
 
 

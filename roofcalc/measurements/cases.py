@@ -1,6 +1,7 @@
 """Measured points as calculator inputs: model, machine, precision, layout and workload; or the reason why a point is skipped."""
 
 import math
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -14,7 +15,9 @@ from roofcalc.measurements import spellings
 from roofcalc.measurements.metrics import METRICS, Metric, Work
 from roofcalc.measurements.placement import devices_of, padded, unit
 from roofcalc.measurements.points import Point
+from roofcalc.physics.generation import mean_step
 from roofcalc.physics.memory import batch_memory
+from roofcalc.physics.serving import ServedStep
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -46,6 +49,11 @@ MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules mor
 # Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
 # of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
 GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
+
+
+BETWEEN_TOKENS = ("tok_s_user", "tpot_ms")  # metrics of the time between tokens
+_TPOT = re.compile(r"\bTPOT\b|aggregated serving|Poisson", re.IGNORECASE)
+_ITL = re.compile(r"median ITL|steps without", re.IGNORECASE)
 
 
 class Case(Record):
@@ -113,9 +121,28 @@ class Case(Record):
         layout = choose(self.model, self.hardware, **known)
         return {**known, "ep": self.ep if self.ep in legal_ep(self.model, layout.tp, layout.dp) else None}
 
+    @property
+    def itl(self) -> str | None:
+        """Which time between tokens a speed of one user is: "tpot", the mean of a request with the prompts of others in it, or "step".
+
+        Servers that prefill on the same devices report the mean per request (TPOT); the median time between two tokens (ITL) is that
+        of a step without a prompt. None for other metrics.
+        """
+        if self.point.metric not in BETWEEN_TOKENS:
+            return None
+        if self.work.osl is None or self.work.isl == 0 or self.work.batch == 1:
+            return "step"
+        notes = self.point.notes or ""
+        return self.point.itl or ("tpot" if _TPOT.search(notes) and not _ITL.search(notes) else "step")
+
     def value(self, deployment: Deployment) -> float:
         """The prediction of a deployment for the point's metric, in its unit."""
-        whole = self.metric.of(deployment, self.loaded(deployment).work)
+        work = self.loaded(deployment).work
+        if self.itl == "tpot":
+            paced = ServedStep(mean_step(deployment, work.isl, work.osl), work.isl, work.osl)
+            tpot = float(paced.served(work.batch).tpot_s)
+            return tpot * 1e3 if self.metric.is_time else 1 / tpot
+        whole = self.metric.of(deployment, work)
         return whole * self.share if self.metric.of_system else whole
 
     def loaded(self, deployment: Deployment) -> "Case":

@@ -56,6 +56,9 @@ class Point(Record):
         Mean tokens per step of speculative decoding (acceptance length), the one of the target model included.
     acceptance : float
         Instead of `accepted`: the probability that a draft token is accepted.
+    itl : "step" or "tpot"
+        Which time between tokens a speed of one user is: of a decode step, as the median time between two tokens (ITL), or the mean of a
+        request with the prompts of others in it (TPOT) on devices that also prefill. Not given: as the notes say, else a step.
     metric, value
         One of `roofcalc.measurements.metrics.METRICS`, in its unit.
     comparable : bool
@@ -85,6 +88,7 @@ class Point(Record):
     draft: int | None = None
     accepted: float | None = None
     acceptance: float | None = None
+    itl: str | None = None
     comparable: bool = True
     engine: str | None = None
     engine_version: str | None = None
@@ -152,6 +156,12 @@ def _rate(cell: str) -> dict[str, Any]:
     return {"": number}
 
 
+def _between_tokens(cell: str) -> dict[str, Any]:
+    if cell.lower() not in ("step", "tpot"):
+        raise ValueError(f"expected step, tpot or an empty cell, got {cell!r}")
+    return {"": cell.lower()}
+
+
 def _above_zero(cell: str) -> float:
     number = _number(cell)
     if not 1e-12 <= number <= 1e15:
@@ -203,6 +213,7 @@ _READ: dict[str, Callable[[str], dict[str, Any]]] = {
     "draft": _count,
     "accepted": _outputs,
     "acceptance": _rate,
+    "itl": _between_tokens,
     "metric": _text,
     "value": _value,
     "date": _text,

@@ -252,3 +252,32 @@ def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
 )
 def test_engines_by_name(engine: str | None, name: str) -> None:
     assert case(engine=engine).engine == name
+
+
+def test_speeds_of_servers_have_the_prompts_of_others_in_them() -> None:
+    # Llama 3.1 8B in bf16 on one H100, 8 requests of 1,000:100: a prompt takes T_p = 14.5 ms, and seven others come while 100 tokens are
+    # generated, a hundredth of whose half step is before the first token: TPOT = T_step + 7·T_p·(1 − 1/200)/100
+    step, tpot = case(), case(notes="1/median TPOT, aggregated serving")
+    deployment, _ = most_likely_run(step, ROOFLINE)
+    prompt = 1e-3 * case(metric="ttft_ms", osl=None, batch=1.0).value(deployment)
+    assert (step.itl, tpot.itl) == ("step", "tpot")
+    assert 1 / tpot.value(deployment) == pytest.approx(1 / step.value(deployment) + 7 * prompt * (1 - 1 / 200) / 100, rel=1e-6)
+    times = case(notes="median TPOT", metric="tpot_ms")
+    assert times.value(deployment) == pytest.approx(1e3 / tpot.value(deployment))
+    assert bound(tpot).value == bound(step).value  # no engine beats the pure step
+
+
+@pytest.mark.parametrize(
+    ("changes", "itl"),
+    [
+        ({"itl": "tpot"}, "tpot"),
+        ({"itl": "step", "notes": "median TPOT"}, "step"),
+        ({"notes": "median ITL, i.e. steps without a prompt; mean TPOT not given"}, "step"),
+        ({"notes": "Server; Poisson arrivals"}, "tpot"),
+        ({"notes": "median TPOT", "batch": 1.0}, "step"),
+        ({"notes": "median TPOT", "osl": None}, "step"),
+        ({"notes": "median TPOT", "metric": "output_tok_s_total"}, None),
+    ],
+)
+def test_which_time_between_tokens(changes: dict[str, Any], itl: str | None) -> None:
+    assert case(**changes).itl == itl

@@ -60,6 +60,8 @@ class Figures(NamedTuple):
         Why the result cannot be compared; empty where it can.
     unknown_acceptance : str
         The same where the mean tokens per step are not known from elsewhere.
+    itl : "step" or "tpot", optional
+        Which time between tokens `tpot_ms` is (`roofcalc.measurements.points.Point`).
     """
 
     values: dict[str, float | None]
@@ -69,6 +71,7 @@ class Figures(NamedTuple):
     date: str | None = None
     excluded: str = ""
     unknown_acceptance: str = ""
+    itl: str | None = None
 
 
 def number(value: Any) -> float | None:
@@ -144,6 +147,7 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
             batch=run.batch,
             draft=run.draft,
             accepted=run.accepted,
+            itl=figures.itl,
             comparable=not excluded,
             engine=run.engine,
             engine_version=figures.engine_version,

@@ -44,6 +44,7 @@ def serving(found: dict[str, Any]) -> Figures:
         run,
         date=word(found.get("date")),
         excluded=f"{failed:.0f} requests failed" if completed and failed > 0.05 * completed else "" if completed else "no request was completed",
+        itl="tpot",
     )
 
 
@@ -118,6 +119,7 @@ def inferencex(found: dict[str, Any]) -> Figures:
         date=word(row.get("date")),
         excluded=excluded,
         unknown_acceptance=f"speculative decoding ({drafting}) without its acceptance (--accepted)" if speculates else "",
+        itl="tpot",
     )
 
 
