@@ -157,7 +157,7 @@ def test_explanations_end_in_the_same_figures(given: dict[str, Any]) -> None:
         ({"offload": "kv=nvme:4", "host": HOST}, "the read bandwidth of the host's drives is not known"),
         ({"offload": "kv=host:4000", "host": HOST}, "more than the 512 GB of the host's memory"),
         ({"offload": "weights=host:4", "assume": "bound"}, "bound takes no memory"),
-        ({"gpu_layers": 10}, "the bandwidth of the host's memory is not known for this machine; give it with --host memory_gb_s="),
+        ({"gpu_layers": 10}, "the bandwidth of the host's memory is not known for this machine; give it, as in --host memory_gb_s=90 "),
         ({"host": HOST}, "has no effect without --offload"),
         ({"gpu_layers": 10, "host": "memory=4"}, "is not one of cpu="),
         ({"gpu_layers": 10, "host": "memory_gb_s=-4"}, "is not a number above 0"),
