@@ -144,16 +144,9 @@ class Deployment(Record):
     def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
         """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
 
-        `--mfu` and `--mbu` where they are given, else the device profile's for the role, the dtype, and decode or prefill.
+        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, whose times follow kernel models.
         """
         mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
-        if self.profile and (mfu is None or mbu is None):
-            fmt = self.format_of(role, tensor) or "bf16"
-            if role == "linear":
-                measured = self.profile.gemm_efficiency(self.weight_dtype(tensor), fmt)
-            else:
-                measured = self.profile.attention_efficiency(fmt, prompt)
-            mfu, mbu = measured[0] if mfu is None else mfu, measured[1] if mbu is None else mbu
         return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu
 
     @cached_property
@@ -315,8 +308,6 @@ def notes(deployment: Deployment) -> list[str]:
     model, device = deployment.model, deployment.hardware.device
     found = []
     found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
-    for other, what in deployment.profile.fallbacks if deployment.profile else ():
-        found.append(f"typical: no {', '.join(what)} measurements for {device.name}; using those of {other}")
     found += _sixteen_bit_ends(deployment)
     for name in deployment.linear_classes:
         stored = deployment.weight_dtype(name)

@@ -1,4 +1,4 @@
-"""Time of collectives and sends: bytes over link bandwidth, or in `typical` the models of `roofcalc.physics.collective_algorithms`.
+"""Time of collectives and sends: bytes over link bandwidth, or in `typical` the models of `roofcalc.physics.timing.messages`.
 
 Sources: bytes that each collective moves, NVIDIA/nccl-tests, doc/PERFORMANCE.md; a switch that reduces in the network moves a message
 up once and down once, NVIDIA SHARP (docs.nvidia.com/networking); tori, jax-ml/scaling-book, sharding.md.
@@ -20,33 +20,22 @@ from roofcalc.specs.formula import formula
 
 
 class LinkTime(NamedTuple):
-    """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes."""
+    """Seconds on the scale-up link and on the scale-out link, latency included, each in the shape of the message sizes."""
 
     link: Array
     scale_out: Array
-    latency: Array = 0.0
 
 
 @formula("M = T·width·a")
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime:
     """Time of one message of a rank with `tokens` tokens."""
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
-    return _fastest(deployment, message, size) if deployment.profile else _BY_KIND[message.kind](deployment, message, size)
+    least = _BY_KIND[message.kind](deployment, message, size)
+    if deployment.profile is None or deployment.assumptions.link is not None:  # a fraction given by hand replaces the kernel models
+        return least
+    from roofcalc.physics.timing import messages  # only `typical` needs it
 
-
-def _fastest(deployment: Deployment, message: Message, size: Array) -> LinkTime:
-    """The time of the fastest calibrated algorithm, for each size."""
-    from roofcalc.physics import collective_algorithms  # only `typical` needs it
-
-    best: LinkTime | None = None
-    for algorithm in collective_algorithms.algorithms(deployment, message):
-        time = LinkTime(size * algorithm.per_byte("link"), size * algorithm.per_byte("scale_out"), algorithm.latency_s)
-        if best is not None:
-            faster = np.less(time.link + time.scale_out + time.latency, best.link + best.scale_out + best.latency)
-            time = LinkTime(*(np.where(faster, new, old) for new, old in zip(time, best, strict=True)))
-        best = time
-    assert best is not None
-    return best
+    return LinkTime(*messages.charged(deployment, message, messages.seconds(deployment, message, size), (least.link, least.scale_out)))
 
 
 @formula(

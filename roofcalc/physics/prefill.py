@@ -99,7 +99,7 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
     by_resource = _over_stages(deployment, each, runs)
-    return Prefill(ttft, pace, limit_of(deployment, by_resource))
+    return Prefill(ttft + overhead.request_seconds(deployment), pace, limit_of(deployment, by_resource))
 
 
 def _resource(terms: Terms, name: str) -> Array:

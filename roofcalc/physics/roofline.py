@@ -54,11 +54,15 @@ class Step(Record):
         For each kind of stage, seconds by resource that each sequence of a rank adds, in the shape of the contexts.
     tokens : float
         New tokens of each sequence.
+    attention : tuple of tuple of Operation
+        In `typical` instead of `per_sequence`: for each kind of stage the operations on caches and states, whose kernels' times are not
+        proportional to the sequences.
     """
 
     deployment: Deployment
     per_sequence: tuple[Terms, ...]
     tokens: float = 1.0
+    attention: tuple[tuple[Operation, ...], ...] = ()
 
     @formula("T_step, B ≥ p = p·slowest_stage")
     def seconds(self, batch: Any) -> Any:
@@ -153,6 +157,8 @@ class Step(Record):
         """Seconds that depend on the batch but not on the contexts, for each kind of stage, and the sequences of a rank."""
         deployment = self.deployment
         load, sequences = work.token_load(deployment, batch, self.tokens)
+        if deployment.profile:
+            return self._timed(load, sequences), sequences
         each = {name: terms_of(deployment, fixed, load) for name, fixed in self.fixed.items()}
         found = []
         for stage in deployment.stages:
@@ -163,6 +169,48 @@ class Step(Record):
                 _add(terms, each[name], layers)
             found.append(terms)
         return found, sequences
+
+    def _timed(self, load: TokenLoad, sequences: Array) -> list[Terms]:
+        """Seconds of each kind of stage by kernel models, whatever they depend on."""
+        found = []
+        for index, stage in enumerate(self.deployment.stages):
+            terms = self.of_tokens(index, load, load.tokens)
+            exposed_s = overhead.seconds(self.deployment, stage, sequences=sequences)
+            terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
+            _add(terms, self.of_context(index, sequences), 1)
+            found.append(terms)
+        return found
+
+    def of_tokens(self, index: int, load: TokenLoad, scored: Array) -> Terms:
+        """Seconds by resource of one pass through a kind of stage, without what depends on contexts and without overhead.
+
+        Parameters
+        ----------
+        scored : array
+            Tokens for which the LM head computes logits, where the stage is the last.
+        """
+        deployment, stage = self.deployment, self.deployment.stages[index]
+        terms: Terms = {}
+        if deployment.profile:
+            from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
+
+            names, layers = zip(*stage.groups, strict=True)
+            terms = work_terms(deployment, load, names, layers, scored if stage.last else None)
+            add_messages(deployment, terms, work.messages(deployment, stage), _of_rank(deployment, load))
+            return terms
+        for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
+            _add(terms, fixed_terms(deployment, self.fixed[name], load), layers)
+        if stage.last:
+            _add(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
+        return terms
+
+    def of_context(self, index: int, sequences: Array) -> Terms:
+        """Seconds by resource of a kind of stage's work on caches and states, for the sequences of a rank."""
+        if not self.attention:
+            return {name: sequences * time for name, time in self.per_sequence[index].items()}
+        from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+        return operations_terms(self.deployment, self.attention[index], sequences)
 
     @cached_property
     def fixed(self) -> dict[str, Fixed]:
@@ -202,14 +250,24 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING) -> Step:
     """The step in which `entries_read` gives the entries read of each cache; with a `shared_prefix` the batch counts queries of several streams."""
     names = deployment.model.groups
+    if deployment.profile:
+        found = [
+            tuple(
+                one
+                for name, layers in stage.groups
+                for one in work.block_operations(deployment, name, layers, entries_read, tokens, shared_prefix)
+            )
+            for stage in deployment.stages
+        ]
+        return Step(deployment, tuple({} for _ in found), tokens * shared_prefix.count, tuple(found))
     each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, entries_read, tokens, shared_prefix)) for name in names}
-    found = []
+    terms_of = []
     for stage in deployment.stages:
         terms: Terms = {}
         for name, layers in stage.groups:
             _add(terms, each[name], layers)
-        found.append(terms)
-    return Step(deployment, tuple(found), tokens * shared_prefix.count)
+        terms_of.append(terms)
+    return Step(deployment, tuple(terms_of), tokens * shared_prefix.count)
 
 
 def _add(terms: Terms, more: Terms, layers: int) -> None:
@@ -251,9 +309,8 @@ def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Messag
     """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
     for message in messages if deployment.assumptions.network != "ideal" else ():
         times = collectives.seconds(deployment, message, tokens)
-        for name, time in zip((*LINKS, "overhead"), times, strict=True):
-            if name in LINKS or deployment.profile:
-                terms[name] = terms.get(name, 0.0) + message.layers * time
+        for name, time in zip(LINKS, times, strict=True):
+            terms[name] = terms.get(name, 0.0) + message.layers * time
 
 
 def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
@@ -302,6 +359,10 @@ def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) 
 
 def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:
     """Seconds of operations, attributed to resources by the overlap in force."""
+    if deployment.profile:
+        from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+        return operations_terms(deployment, operations, prompt=True)
     terms: Terms = {}
     for operation in operations:
         compute, memory = operation_seconds(deployment, operation)

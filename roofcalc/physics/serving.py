@@ -17,11 +17,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, prompt_waits
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import TokenLoad
 from roofcalc.physics.prefill import chunks, prefill, stage_work
-from roofcalc.physics.roofline import HEAD, SENDS, Step, Terms, combined, fixed_terms, operation_terms
+from roofcalc.physics.roofline import Step, Terms, combined, operation_terms
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
 
@@ -237,12 +237,14 @@ def chunk_s(deployment: Deployment, mean: Timed, batch: Array, isl: Array, count
     size = isl / count * prompts
     mixed = replace(load, tokens=load.tokens + size, group_tokens=load.group_tokens + size * ranks)
     slowest: NDArray[Any] | None = None
-    for index, context in enumerate(step.per_sequence):
-        if weights is not None:
-            context = {name: np.asarray((np.asarray(time) * weights).sum(axis=-1)) for name, time in context.items()}
-        plain, full = _stage_terms(step, index, load, load), _stage_terms(step, index, mixed, load)
-        for terms in (plain, full):
-            _add(terms, {name: sequences * np.asarray(time)[..., np.newaxis] for name, time in context.items()})
+    for index, stage in enumerate(deployment.stages):
+        plain, full = step.of_tokens(index, load, load.tokens), step.of_tokens(index, mixed, load.tokens)
+        if not (step.attention and deployment.assumptions.overlap == "op"):  # what both steps have in common cancels where times add up
+            context = _context_terms(step, index, weights, sequences)
+            for terms in (plain, full):
+                _add(terms, context)
+        if deployment.profile:
+            _add(full, {"overhead": overhead.chunk_seconds(deployment, stage)})
         _add(full, {name: time * prompts for name, time in _attention_terms(deployment, index, isl, count).items()})
         added = combined(deployment, full) - combined(deployment, plain)
         slowest = added if slowest is None else np.maximum(slowest, added)
@@ -250,15 +252,11 @@ def chunk_s(deployment: Deployment, mean: Timed, batch: Array, isl: Array, count
     return np.asarray(slowest)
 
 
-def _stage_terms(step: Step, index: int, load: TokenLoad, scored: TokenLoad) -> Terms:
-    """Seconds by resource of what one pass through a stage does whatever the context; the head scores the tokens of `scored`."""
-    deployment, stage = step.deployment, step.deployment.stages[index]
-    terms: Terms = {}
-    for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
-        _add(terms, {key: layers * value for key, value in fixed_terms(deployment, step.fixed[name], load).items()})
-    if stage.last:
-        _add(terms, fixed_terms(deployment, step.fixed[HEAD], scored))
-    return terms
+def _context_terms(step: Step, index: int, weights: NDArray[Any] | None, sequences: Array) -> Terms:
+    """Seconds by resource of a stage's work on caches and states, with a last axis of one; the mean over `weights` of the contexts' last axis."""
+    if weights is None:
+        return {name: np.asarray(time)[..., np.newaxis] for name, time in step.of_context(index, np.asarray(sequences)[..., 0]).items()}
+    return {name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in step.of_context(index, sequences).items()}
 
 
 def _attention_terms(deployment: Deployment, index: int, isl: Array, count: Array) -> Terms:
