@@ -239,9 +239,10 @@ COMMANDS: dict[str, CommandSpec] = {
         MEASUREMENTS,
         "Compare published measurements with predictions.",
         "roofcalc.commands.validate:validate",
-        (o.POINTS_FILE, o.SUMMARY, o.LOGGED_STARTS),
+        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS),
         "Compare measured points of a CSV file with the bound, roofline and typical predictions. Exit code 3 if a point is faster than the "
         "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown. "
+        "Rows that cannot be read or compared are listed and left out. "
         "With --memory the file holds logged engine starts, compared by weights and KV cache; exit code 3 if a start that the engine refused fits.",
         ("roofcalc validate measured.csv --summary", "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not"),
         failed="roofcalc.commands.validate:broken",

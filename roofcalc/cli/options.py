@@ -203,8 +203,7 @@ ASSUMPTIONS = (
         "capacity",
         "--capacity",
         _ASSUMPTIONS,
-        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime "
-        "reports it.",
+        "Which memory size to use: nominal by the vendor, visible to the driver, in GiB, the largest of these, or as an engine's runtime reports it.",
         "nominal; bound: largest; with an engine: engine",
         metavar=_choices("capacity"),
     ),
@@ -323,6 +322,7 @@ MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the f
 MEASUREMENTS = "Measurements"
 POINTS_FILE = _argument("file", "CSV file of measured points.")
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by hardware, kind of model and source.", kind=bool)
+STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
 FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
 FIT = (

@@ -22,7 +22,7 @@ from roofcalc.measurements.compare import most_likely_run
 from roofcalc.measurements.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.measurements.fit import fit as fit_observations
 from roofcalc.measurements.metrics import METRICS, Work
-from roofcalc.measurements.points import read
+from roofcalc.measurements.points import load
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 from roofcalc.solvers.max_batch import MAX_BATCH
@@ -111,9 +111,11 @@ def _file_entries(file: str, options: Options, table: Table) -> list[_Entry]:
     """The points of a file that the model can compute; a note says how many."""
     if wrong := [flag(name) for name in options if name not in FILE_OPTIONS and options.get(name)]:
         raise RoofcalcError(f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, FILE_OPTIONS))} apply to a file")
-    points = read(file)
+    points, problems, notes = load(file)
     comparable = [case for case in cases(points) if isinstance(case, Case)]
-    table.notes.append(f"{len(comparable)} of {len(points)} points are fitted (`roofcalc validate` says why not)")
+    total = len(points) + len({problem.place for problem in problems})
+    table.notes.append(f"{len(comparable)} of {total} points are fitted (`roofcalc validate` says why not)")
+    table.notes += [*map(str, problems), *notes]
     if not comparable:
         raise RoofcalcError(f"{file}: none of its {len(points)} points can be compared; `roofcalc validate {file}` says why")
     assumed = assumptions("roofline", **{name: options.get(name) for name in FILE_OPTIONS})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,17 +14,18 @@ from roofcalc.commands.catalog_list.models import kind_of
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
-from roofcalc.measurements.cases import REASONS, Case, cases
+from roofcalc.measurements.cases import BY_CHOICE, REASONS, Case, cases
 from roofcalc.measurements.compare import ROOFLINE, bound, most_likely_run, typical
-from roofcalc.measurements.points import Point, read
+from roofcalc.measurements.points import Point, Problem, load
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 
 Row = dict[str, Any]
 
 
-def validate(file: str | Path, *, summary: bool = False, memory: bool = False) -> Table:
+def validate(file: str | Path, *, summary: bool = False, memory: bool = False, strict: bool = False) -> Table:
     """Compares every measured point of a CSV file with the presets `bound`, `roofline` and `typical`.
 
     Settings that a point's source does not report are chosen as favourably as possible for `bound` (over all legal layouts and KV
@@ -38,20 +40,38 @@ def validate(file: str | Path, *, summary: bool = False, memory: bool = False) -
         Return error statistics by hardware, kind of model and source instead of the points.
     memory : bool
         The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): their weights and caches are compared.
+    strict : bool
+        Refuse a file with rows that cannot be read or compared, instead of leaving them out.
 
     Raises
     ------
     RoofcalcError
-        Problems in the file, one line each.
+        No row can be read; with `strict` every problem, one line each.
     """
     if memory:
         return validate_memory(file, summary=summary)
-    points = read(file)
-    rows = [_row(point, case) for point, case in zip(points, cases(points), strict=True)]
+    points, problems, notes = load(file)
+    found = cases(points)
+    if strict:
+        refuse_incomplete(points, found, problems)
+    rows = [_row(point, case) for point, case in zip(points, found, strict=True)]
+    rows += [{"id": f"line {place.rsplit(':', 1)[1]}", "why_not": "unreadable"} for place in dict.fromkeys(one.place for one in problems)]
     table = Table("validate", columns.VALIDATE_SUMMARY if summary else columns.VALIDATE)
     table.blocks = [Block(1, row) for row in (_summary(points, rows) if summary else rows)]
-    table.notes += _notes(rows)
+    table.notes += [*_notes(rows), *map(str, problems), *notes]
     return table
+
+
+def refuse_incomplete(points: list[Point], found: list[Case | str], problems: list[Problem]) -> None:
+    """Raises RoofcalcError with every row that cannot be read or compared, other than those that the file itself excludes."""
+    lines = [str(one) for one in problems]
+    lines += [
+        f"{point.place}: {point.id}: {reason} ({REASONS[reason]})"
+        for point, reason in zip(points, found, strict=True)
+        if isinstance(reason, str) and reason not in BY_CHOICE
+    ]
+    if lines:
+        raise RoofcalcError(*lines)
 
 
 def broken(table: Table) -> bool:
@@ -104,8 +124,9 @@ def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
 def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
     """One row for all points, and one for each group."""
     groups: dict[tuple[str, str], list[Row]] = {}
-    for point, row in zip(points, rows, strict=True):
-        sides = {"all": "", "hardware": row.get("device") or point.hardware, "kind": row.get("kind") or "unknown", "source": point.source or ""}
+    for row, point in zip_longest(rows, points):
+        hardware, source = (point.hardware, point.source or "") if point else ("unknown", "")
+        sides = {"all": "", "hardware": row.get("device") or hardware, "kind": row.get("kind") or "unknown", "source": source}
         for by, name in sides.items():
             groups.setdefault((by, name), []).append(row)
     order = ("all", "hardware", "kind", "source")

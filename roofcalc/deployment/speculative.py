@@ -64,6 +64,23 @@ def with_drafts(
     return replace(deployment, draft=Draft(int(tokens), float(acceptance), draft_deployment(deployment, drafting) if drafting else None, copies))
 
 
+def acceptance_of(accepted: float, tokens: int) -> float:
+    """The acceptance rate of `tokens` drafted per step at which a step yields `accepted` tokens on average; inverse of `Draft.accepted`.
+
+    Raises
+    ------
+    RoofcalcError
+        Fewer than 1 token per step, or more than the drafted ones and one more.
+    """
+    if not 1 <= accepted <= tokens + 1:
+        raise RoofcalcError(f"accepted: {tokens} drafted tokens yield 1 to {tokens + 1} tokens per step, not {accepted:g}")
+    low, high = 0.0, 1.0
+    for _ in range(60):  # the expected number grows with the rate
+        middle = (low + high) / 2
+        low, high = (middle, high) if Draft(tokens, middle).accepted < accepted else (low, middle)
+    return (low + high) / 2
+
+
 def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
     """The drafter in the layout of its target; expert and context parallel degrees fall back to defaults where they do not fit it."""
     layout, dtypes = deployment.layout, (deployment.comm, deployment.dispatch, deployment.combine)

@@ -1,5 +1,6 @@
 """Measured points as calculator inputs: model, machine, precision, layout and workload; or the reason why a point is skipped."""
 
+import math
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -7,17 +8,21 @@ from typing import Any
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.deployment.parallelism import choose, legal_ep
+from roofcalc.deployment.speculative import acceptance_of, with_drafts
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
 from roofcalc.measurements.metrics import METRICS, Metric, Work
+from roofcalc.measurements.placement import devices_of, padded, unit
 from roofcalc.measurements.points import Point
+from roofcalc.physics.memory import batch_memory
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
-from roofcalc.specs.record import Record
+from roofcalc.specs.record import Record, replace
 from roofcalc.specs.stored_weights import weight_dtypes
 from roofcalc.specs.weight_recipes import NATIVE
 
 REASONS = {
+    "unreadable": "a cell of the row is not of the form that its column has",
     "not comparable": "the file says that the run uses features that the row does not describe",
     "repeated": "the same figure of the same run appears earlier in the file",
     "unknown metric": f"not one of {', '.join(METRICS)}",
@@ -26,11 +31,16 @@ REASONS = {
     "unknown dtype": "there is no number format of that name",
     "no context": "the context, or input and output tokens, are not given",
     "no batch": "the batch is not given",
-    "not joined": "the catalog has no link that connects that many devices",
     "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
+    "speculation": "the accepted tokens are more than the drafted ones allow, or the run has pipeline stages",
+    "no room": "at maximum load, the memory does not hold one sequence",
     "no peak": "the device has no peak for these weights",
 }
 
+BY_CHOICE = ("not comparable", "repeated")  # reasons that are no fault of the row
+
+OPEN_CONTEXT = 512  # tokens of a single sequence whose source gives no context; the bound takes 1
+MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules more
 
 # Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
 # of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
@@ -43,13 +53,18 @@ class Case(Record):
     Attributes
     ----------
     hardware : Hardware
-        All devices that run the model together; the point's value and batch refer to the fraction `share` of them.
+        All devices that run the model together; the point's value and batch refer to `share` times as many: a fraction of them, or
+        several replicas.
     weights : str
         A recipe (`roofcalc.specs.weight_recipes`), or "native" for the dtypes of the checkpoint.
     kv, compute : str or None
         None where the source does not give it.
     tp, pp, dp, ep : int or None
         Degrees that the source gives.
+    context_open : bool
+        The source does not give the context of a single sequence: `work` has `OPEN_CONTEXT` tokens.
+    speculation : (int, float), optional
+        Tokens drafted per step, and the probability that a draft token is accepted.
     """
 
     point: Point
@@ -65,17 +80,21 @@ class Case(Record):
     ep: int | None
     share: float
     work: Work
+    context_open: bool = False
+    speculation: tuple[int, float] | None = None
 
     def deployment(self, assumed: Assumptions, kv: str | None = None, layout: dict[str, Any] | None = None) -> Deployment:
         """The deployment under assumptions, in the given layout or that of `roofcalc.deployment.parallelism.choose`."""
         degrees = layout or self.degrees
         compute = None if assumed.is_bound else self.compute
-        return deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumed, **degrees)
+        placed = deploy(self.model, self.hardware, weights=self.weights, kv=kv or self.kv, compute=compute, assumptions=assumed, **degrees)
+        return with_drafts(placed, *self.speculation) if self.speculation else placed
 
     @property
     def engine(self) -> str:
-        """The engine's name without version and back-end; empty where the source gives none."""
-        return (self.point.engine or "").split("(")[0].strip().lower().replace(" ", "-")
+        """The engine's name without version, back-end and the service before it (Dynamo); empty where the source gives none."""
+        name = (self.point.engine or "").split("(")[0].strip().lower()
+        return name.removeprefix("dynamo ").removeprefix("dynamo-").replace(" ", "-")
 
     @property
     def generation(self) -> str | None:
@@ -91,8 +110,15 @@ class Case(Record):
 
     def value(self, deployment: Deployment) -> float:
         """The prediction of a deployment for the point's metric, in its unit."""
-        whole = self.metric.of(deployment, self.work)
+        whole = self.metric.of(deployment, self.loaded(deployment).work)
         return whole * self.share if self.metric.of_system else whole
+
+    def loaded(self, deployment: Deployment) -> "Case":
+        """The case with the batch of a deployment at maximum load: the sequences that fit at their mean length, since they come and go."""
+        if not self.point.max_load:
+            return self
+        room = batch_memory(deployment, max(1.0, self.work.isl + (self.work.osl or 0) / 2))
+        return replace(self, work=replace(self.work, batch=max(1.0, min(float(room), MOST_SEQUENCES * deployment.layout.dp))))
 
     def speed(self, value: float) -> float:
         """A value of the metric as a speed: larger is faster."""
@@ -104,18 +130,24 @@ class Case(Record):
 
     def passes(self, deployment: Deployment) -> float:
         """Forward passes of the model in these seconds."""
-        whole = self.metric.passes(deployment, self.work)
+        whole = self.metric.passes(deployment, self.loaded(deployment).work)
         return whole / self.share if self.metric.of_system else whole
 
 
 def cases(points: Iterable[Point]) -> list[Case | str]:
     """For each point its case, or the key of `REASONS` for which it is skipped."""
     model, hardware = cache(spellings.model), cache(spellings.hardware)
+    earlier: dict[Any, list[Case]] = {}
     results: list[Case | str] = []
     for point in points:
         one = _case(point, model, hardware)
-        earlier = [other for other in results if isinstance(other, Case)]
-        results.append("repeated" if isinstance(one, Case) and any(_same(one, other) for other in earlier) else one)
+        if isinstance(one, Case):
+            same_run = earlier.setdefault(_run(one), [])
+            if any(_same(one, other) for other in same_run):
+                one = "repeated"
+            else:
+                same_run.append(one)
+        results.append(one)
     return results
 
 
@@ -128,30 +160,43 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     model = model_of(point.model)
     if model is None:
         return "unknown model"
-    if hardware_of(point.hardware) is None:
+    if (named := hardware_of(point.hardware)) is None:
         return "unknown hardware"
     try:
         kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
-        weights = spellings.weights(point.weights_dtype, model) if point.weights_dtype else NATIVE
+        weights = _weights(point, model)
         compute = _compute(point, model, weights)
     except RoofcalcError:
         return "unknown dtype"
     if reason := metric.lacks(point):
         return reason
-    devices = point.n_devices or max(hardware_of(point.hardware).count, (point.tp or 1) * (point.pp or 1) * (point.dp or 1))
-    tp, unit = _unit(point, devices)
+    devices = devices_of(point, named.count)
     try:
-        hardware = hardware_of(point.hardware, unit)
+        speculation = _speculation(point, model)
     except RoofcalcError:
-        return "not joined"
-    share = devices / unit
+        return "speculation"
     try:
-        work = Work(point.isl or 0, point.osl, _batch(point, unit, share))
-        built = Case(point, metric, model, hardware, weights, kv, compute, tp, point.pp, point.dp, point.ep, share, work)
-        choose(model, hardware, tp, point.pp, point.dp)
+        together, tp, dp = unit(point, devices)
+        model, hardware, share = padded(model, tp), hardware_of(point.hardware, together), devices / together
+        work = Work(_whole(point.isl, OPEN_CONTEXT), None if point.osl is None else max(1, _whole(point.osl)), _batch(point, together, share))
+        known = (tp, point.pp, dp, point.ep)
+        built = Case(point, metric, model, hardware, weights, kv, compute, *known, share, work, point.isl is None, speculation)
+        choose(model, hardware, tp, point.pp, dp)
     except RoofcalcError:
         return "impossible layout"
-    return built if _has_time(built) else "no peak"
+    return _lack(built) or built
+
+
+def _whole(tokens: float | None, unknown: int = 0) -> int:
+    """Tokens of a mean length, rounded."""
+    return unknown if tokens is None else round(tokens)
+
+
+def _weights(point: Point, model: Model) -> str:
+    """The recipe that the row gives, else the one in the model's name (`Qwen3-32B-AWQ`)."""
+    if point.weights_dtype:
+        return spellings.weights(point.weights_dtype, model)
+    return spellings.weights_of_name(point.model) or NATIVE
 
 
 def _compute(point: Point, model: Model, weights: str) -> str | None:
@@ -163,37 +208,58 @@ def _compute(point: Point, model: Model, weights: str) -> str | None:
     return None if by_class or weight_dtypes(model, weights).mlp.compute == asked else asked
 
 
-def _unit(point: Point, devices: int) -> tuple[int | None, int]:
-    """The tensor-parallel degree of attention, and the number of devices that run the model together.
+def _speculation(point: Point, model: Model) -> tuple[int, float] | None:
+    """Tokens drafted per step and their acceptance rate; None without speculation.
 
-    Data-parallel attention within a tensor-parallel group is written with both degrees (tp 8, dp 8 on 8 devices). Otherwise
-    more ranks than devices mean that the figure refers to a fraction of a larger unit (8 devices of dp 144).
+    Where the source gives no number of drafted tokens, it is that of the model's multi-token-prediction layers, and at least as many as
+    the accepted ones need. The drafter's time is not counted.
+
+    Raises
+    ------
+    RoofcalcError
+        More tokens are accepted than drafted, or pipeline stages.
     """
-    t, p, d = point.tp or 1, point.pp or 1, point.dp or 1
-    if t > 1 and t == d and p * d == devices:
-        return 1, devices
-    return point.tp, max(devices, t * p * d, point.ep or 1)
+    if point.accepted is None and point.acceptance is None:
+        return None
+    if (point.pp or 1) > 1:
+        raise RoofcalcError("speculative decoding is not modelled with pipeline parallelism")
+    heads = model.mtp.heads if model.mtp else 1
+    if point.accepted is None:
+        return point.draft or heads, point.acceptance or 0.0
+    drafted = point.draft or max(heads, math.ceil(point.accepted) - 1)
+    return drafted, acceptance_of(point.accepted, drafted)
 
 
 def _batch(point: Point, unit: int, share: float) -> float:
-    """Sequences in flight on all devices of the unit."""
+    """Sequences in flight on all devices of the unit; 1 at maximum load, see `Case.loaded`."""
     if point.batch is not None:
         return point.batch / share
+    if point.max_load:
+        return 1.0
     assert point.tokens_per_device is not None and point.isl  # checked by Metric.lacks
     return point.tokens_per_device * unit / point.isl
 
 
-def _has_time(case: Case) -> bool:
-    return case.deployment(assumptions()).has_time
+def _lack(case: Case) -> str | None:
+    """The key of `REASONS` for which a case has no time; None where it has one."""
+    deployment = case.deployment(assumptions())
+    if not deployment.has_time:
+        return "no peak"
+    if case.point.max_load and not batch_memory(deployment, max(1.0, case.work.held)) >= 1:
+        return "no room"
+    return None
+
+
+def _run(case: Case) -> tuple[Any, ...]:
+    """What two figures of one run have in common."""
+    names = ("model", "hardware", "weights", "kv", "compute", "tp", "pp", "dp", "ep", "share", "work", "speculation")
+    return (case.point.engine, case.metric.meaning, case.point.max_load, *(getattr(case, name) for name in names))
 
 
 def _same(one: Case, other: Case) -> bool:
-    """Whether two points are the same measurement, possibly rounded to different digits."""
-    a, b = one.point, other.point
-    of_run = ("metric", "model", "hardware", "weights", "kv", "compute", "tp", "pp", "dp", "ep", "share", "work")
-    if any(getattr(one, name) != getattr(other, name) for name in of_run) or a.engine != b.engine:
-        return False
-    return abs(a.value - b.value) <= max(_half_a_digit(a.value), _half_a_digit(b.value))
+    """Whether two figures of the same run are one measurement, possibly rounded to different digits."""
+    a, b = one.point.value, other.point.value
+    return abs(a - b) <= max(_half_a_digit(a), _half_a_digit(b))
 
 
 def _half_a_digit(value: float) -> float:

@@ -40,6 +40,8 @@ class Bound(NamedTuple):
 
 def bound(case: Case) -> Bound:
     """The bound of a case: the fastest legal layout and the narrowest KV cache where the source does not give them."""
+    if case.context_open:
+        case = replace(case, work=replace(case.work, isl=1))
     kv = case.kv or narrowest_cache(case.hardware.device)
     values, skewed, fits = [], [], False
     for layout in layouts(case):
@@ -63,10 +65,10 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
     fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
     deployment = case.deployment(assumed, next(fitting, names[-1]))
-    if case.point.batch is None:
+    if case.point.tokens_per_device is not None:
         ranks = deployment.layout.dp
         case = replace(case, work=replace(case.work, batch=max(1, case.work.batch // ranks) * ranks))
-    return deployment, case
+    return deployment, case.loaded(deployment)
 
 
 def typical() -> Assumptions | None:
@@ -87,7 +89,7 @@ def narrowest_cache(device: Device) -> str:
 
 def fits_memory(deployment: Deployment, case: Case) -> bool:
     """Whether the batch fits in memory at the end of its generations."""
-    return bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
+    return case.point.max_load or bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
 
 
 def layouts(case: Case) -> Iterator[dict[str, Any]]:

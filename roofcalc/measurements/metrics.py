@@ -52,9 +52,11 @@ class Metric(Record):
 
     def lacks(self, point: "Point") -> str | None:
         """The key of `REASONS` for which a point lacks an input of this metric; None where it has all."""
-        if point.isl is None or ("osl" in self.needs and point.osl is None) or ("prompt" in self.needs and not point.isl):
+        alone = point.batch == 1 and self.needs == ("isl", "batch")  # the caches of one sequence weigh little beside the weights
+        if (point.isl is None and not alone) or ("osl" in self.needs and point.osl is None) or ("prompt" in self.needs and not point.isl):
             return "no context"
-        if point.batch is None and not (point.tokens_per_device and point.isl):
+        at_most = point.max_load and self.of_system and "prompt" not in self.needs
+        if point.batch is None and not at_most and not (point.tokens_per_device and point.isl):
             return "no batch"
         return None
 

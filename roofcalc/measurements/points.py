@@ -1,7 +1,8 @@
 """Measured points: rows of a CSV file as frozen records.
 
 `COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown. Names of
-models, devices and metrics are resolved in `roofcalc.measurements.cases`.
+models, devices and metrics are resolved in `roofcalc.measurements.cases`. A row that cannot be read does not stop the file:
+`load` returns the others, and its problems.
 """
 
 import csv
@@ -9,14 +10,18 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from roofcalc.catalog import yamlfile
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.record import Record
 
 NEEDED = ("model", "hardware", "metric", "value")
+MAX_LOAD = ("max", "maximum", "saturated", "unlimited", "inf")  # a batch cell of a run with more requests than fit
 _TOKENS_PER_DEVICE = re.compile(r"([0-9.]+)\s*tokens?/(?:gpu|device)", re.IGNORECASE)
+_SPECULATES = re.compile(r"\b(?:mtp|eagle|medusa|specul|draft|n-?gram|lookahead)", re.IGNORECASE)
+_ACCEPTED = re.compile(r"\baccept(?:ed|ance)?(?: (?:length|len|tokens|rate))?\s*(?:of|is|:|=|~|≈)?\s*([0-9]+(?:\.[0-9]+)?)\s*(%?)", re.IGNORECASE)
+_DRAFTED = re.compile(r"\bmtp[- ]?([1-9])\b", re.IGNORECASE)
 
 
 class Point(Record):
@@ -34,12 +39,22 @@ class Point(Record):
         Devices that `value` and the batch refer to; fewer than tp × pp × dp for a fraction of a larger unit.
     tp, pp, ep, dp : int
         Parallel degrees.
-    isl, osl : int
-        Input and output tokens per request; `isl` without `osl` is a context.
+    replicas : int
+        Independent copies of the model among the devices, each on an equal part of them.
+    isl, osl : float
+        Input and output tokens per request, possibly means; `isl` without `osl` is a context.
     batch : float
-        Sequences in flight on these devices.
+        Sequences in flight on these devices, possibly a mean.
+    max_load : bool
+        Instead of the batch: more requests were sent than fit.
     tokens_per_device : float
         Instead of the batch: tokens per device in one prefill step.
+    draft : int
+        Tokens drafted per step of speculative decoding.
+    accepted : float
+        Mean tokens per step of speculative decoding (acceptance length), the one of the target model included.
+    acceptance : float
+        Instead of `accepted`: the probability that a draft token is accepted.
     metric, value
         One of `roofcalc.measurements.metrics.METRICS`, in its unit.
     comparable : bool
@@ -60,10 +75,15 @@ class Point(Record):
     weights_dtype: str | None = None
     kv_dtype: str | None = None
     compute_dtype: str | None = None
-    isl: int | None = None
-    osl: int | None = None
+    replicas: int | None = None
+    isl: float | None = None
+    osl: float | None = None
     batch: float | None = None
+    max_load: bool = False
     tokens_per_device: float | None = None
+    draft: int | None = None
+    accepted: float | None = None
+    acceptance: float | None = None
     comparable: bool = True
     engine: str | None = None
     engine_version: str | None = None
@@ -71,6 +91,24 @@ class Point(Record):
     source: str | None = None
     source_url_or_path: str | None = None
     notes: str | None = None
+
+
+class Problem(NamedTuple):
+    """A problem of a row, or of the header, at `place` (file:line)."""
+
+    place: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.text}"
+
+
+class Loaded(NamedTuple):
+    """The points of a file, the problems of rows that were left out, and notes on columns that are not read."""
+
+    points: list[Point]
+    problems: list[Problem]
+    notes: list[str]
 
 
 def _text(cell: str) -> dict[str, Any]:
@@ -83,15 +121,38 @@ def _count(cell: str, low: int = 1) -> dict[str, Any]:
     return {"": int(float(cell))}
 
 
+def _number(cell: str) -> float:
+    """A cell as a number; nan where it is none. Thousands may be grouped by commas."""
+    try:
+        return float(re.sub(r"(?<=[0-9]),(?=[0-9]{3}\b)", "", cell))
+    except ValueError:
+        return math.nan
+
+
+def _mean(cell: str, low: float) -> float:
+    number = _number(cell)
+    if not low <= number < 1e9:
+        raise ValueError(f"expected a number of at least {low:g} or an empty cell, got {cell!r}")
+    return number
+
+
 def _tokens(cell: str) -> dict[str, Any]:
-    return _count(cell, 0)
+    return {"": _mean(cell, 0)}
+
+
+def _outputs(cell: str) -> dict[str, Any]:
+    return {"": _mean(cell, 1)}
+
+
+def _rate(cell: str) -> dict[str, Any]:
+    number = _number(cell)
+    if not 0 <= number <= 1:
+        raise ValueError(f"expected a rate from 0 to 1 or an empty cell, got {cell!r}")
+    return {"": number}
 
 
 def _above_zero(cell: str) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        number = math.nan
+    number = _number(cell)
     if not 0 < number < math.inf:
         raise ValueError(f"expected a number above 0, got {cell!r}")
     return number
@@ -104,7 +165,12 @@ def _value(cell: str) -> dict[str, Any]:
 def _batch(cell: str) -> dict[str, Any]:
     if match := _TOKENS_PER_DEVICE.fullmatch(cell):
         return {"tokens_per_device": _above_zero(match.group(1))}
-    return {"batch": _count(cell)[""]}
+    if cell.lower() in MAX_LOAD:
+        return {"max_load": True}
+    try:
+        return {"batch": _above_zero(cell)}
+    except ValueError:
+        raise ValueError(f"expected a number above 0, tokens per device (8192 tokens/device), max or an empty cell, got {cell!r}") from None
 
 
 def _yes(cell: str) -> dict[str, Any]:
@@ -124,14 +190,18 @@ _READ: dict[str, Callable[[str], dict[str, Any]]] = {
     "pp": _count,
     "ep": _count,
     "dp": _count,
+    "replicas": _count,
     "weights_dtype": _text,
     "kv_dtype": _text,
     "compute_dtype": _text,
     "engine": _text,
     "engine_version": _text,
     "isl": _tokens,
-    "osl": _count,
+    "osl": _outputs,
     "batch_or_concurrency": _batch,
+    "draft": _count,
+    "accepted": _outputs,
+    "acceptance": _rate,
     "metric": _text,
     "value": _value,
     "date": _text,
@@ -142,61 +212,93 @@ COLUMNS = tuple(_READ)
 
 
 def read(path: str | Path) -> list[Point]:
-    """The points of a CSV file.
+    """The points of a CSV file without problems.
 
     Raises
     ------
     RoofcalcError
         The file cannot be read, or all its problems, each with file and line.
     """
+    points, problems, _ = load(path)
+    if problems:
+        raise RoofcalcError(*map(str, problems))
+    return points
+
+
+def load(path: str | Path) -> Loaded:
+    """The points of a CSV file that can be read, and the problems of the others.
+
+    Raises
+    ------
+    RoofcalcError
+        The file cannot be read or has no readable row, or its header lacks a column of `NEEDED`, repeats one or misspells one.
+    """
     lines = csv.reader(yamlfile.read_text(Path(path)).splitlines(keepends=True), strict=True)
-    errors: list[str] = []
+    problems: list[Problem] = []
     points: list[Point] = []
+    notes: list[str] = []
     try:
         header = [cell.strip() for cell in next(lines, [])]
-        errors += (f"{path}:1: {problem}" for problem in _header_problems(header))
+        if wrong := list(_header_problems(header)):
+            raise RoofcalcError(*(f"{path}:1: {problem}" for problem in wrong))
+        if unused := [name for name in header if name not in _READ]:
+            notes.append(f"{path}:1: columns that are not read: {', '.join(unused)}")
         begin = lines.line_num + 1
-        for cells in () if errors else lines:
+        for cells in lines:
             place, begin = f"{path}:{begin}", lines.line_num + 1
             if cells:
-                points += _point([cell.strip() for cell in cells], header, place, errors)
+                points += _point([cell.strip() for cell in cells], header, place, problems)
     except csv.Error as error:
-        errors.append(f"{path}:{lines.line_num}: {error}")
-    first: dict[str, str] = {}
+        problems.append(Problem(f"{path}:{lines.line_num}", str(error)))
+    kept, first = [], dict[str, str]()
     for point in points:
-        if first.setdefault(point.id, point.place) != point.place:
-            errors.append(f"{point.place}: id: {point.id!r} is already used in line {first[point.id].rsplit(':', 1)[1]}")
-    if not (points or errors):
-        errors.append(f"{path}: contains no points")
-    if errors:
-        raise RoofcalcError(*errors)
-    return points
+        if first.setdefault(point.id, point.place) == point.place:
+            kept.append(point)
+        else:
+            problems.append(Problem(point.place, f"id: {point.id!r} is already used in line {first[point.id].rsplit(':', 1)[1]}"))
+    if not kept:
+        raise RoofcalcError(*(map(str, problems) if problems else [f"{path}: contains no points"]))
+    return Loaded(kept, problems, notes)
 
 
 def _header_problems(header: list[str]) -> Iterator[str]:
     for name in dict.fromkeys(header):
-        if name not in _READ:
-            yield f"unknown column {name!r}{did_you_mean(name, COLUMNS)}; columns: {', '.join(COLUMNS)}"
+        if name not in _READ and (meant := did_you_mean(name, COLUMNS)):
+            yield f"unknown column {name!r}{meant}; columns: {', '.join(COLUMNS)}"
         elif header.count(name) > 1:
             yield f"column {name!r} occurs more than once"
     if missing := [name for name in NEEDED if name not in header]:
         yield f"missing columns: {', '.join(missing)}"
 
 
-def _point(cells: list[str], header: list[str], place: str, errors: list[str]) -> list[Point]:
+def _point(cells: list[str], header: list[str], place: str, errors: list[Problem]) -> list[Point]:
     """The point of a row, or an empty list after appending its problems to `errors`."""
     if len(cells) != len(header):
-        errors.append(f"{place}: expected {len(header)} cells, got {len(cells)}")
+        errors.append(Problem(place, f"expected {len(header)} cells, got {len(cells)}"))
         return []
     given: dict[str, Any] = {"id": f"line {place.rsplit(':', 1)[1]}"}
     problems = []
     for name, cell in zip(header, cells, strict=True):
-        if not cell:
+        if not cell or name not in _READ:
             problems += [f"{name}: not given"] if name in NEEDED else []
             continue
         try:
             given |= {key or name: value for key, value in _READ[name](cell).items()}
         except ValueError as error:
             problems.append(f"{name}: {error}")
-    errors += (f"{place}: {problem}" for problem in problems)
+    errors += (Problem(place, problem) for problem in problems)
+    if not problems and "accepted" not in given and "acceptance" not in given:
+        given = {**_speculation(given.get("notes", "")), **given}
     return [] if problems else [Point(place, **given)]
+
+
+def _speculation(notes: str) -> dict[str, Any]:
+    """Speculative decoding that the notes of a row describe: "MTP3, acceptance length 2.4", "EAGLE, accepted 71 %"."""
+    found = _ACCEPTED.search(notes)
+    if found is None or not _SPECULATES.search(notes):
+        return {}
+    number = float(found[1]) / (100 if found[2] else 1)
+    given: dict[str, Any] = {"accepted": number} if number > 1 else {"acceptance": number}
+    if drafted := _DRAFTED.search(notes):
+        given["draft"] = int(drafted[1])
+    return given

@@ -4,11 +4,12 @@
 """
 
 import csv
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from roofcalc.catalog import lookup
+from roofcalc.catalog import boxes, lookup
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.device import Hardware
@@ -33,38 +34,40 @@ def plain(kind: Kind, text: str) -> str:
     return next((row["name"] for row in table() if row["kind"] == kind and lookup.normal(row["spelling"]) == same), text)
 
 
+def without_remark(text: str) -> str:
+    """A name without the remark in parentheses that ends it: `Q4_K_M (4.83 bit/w avg)`."""
+    return re.sub(r"\s*\([^()]*\)\s*$", "", text) or text
+
+
 def model(text: str) -> Model | None:
     """The catalog's model for a spelling; None where there is none."""
-    name = plain("models", text)
-    return lookup.model(name)[0] if _is_known("models", name) else None
+    try:
+        return lookup.model(plain("models", text))[0]
+    except RoofcalcError:
+        return None
+
+
+def weights_of_name(text: str) -> str | None:
+    """The weights recipe that a model's name gives (`Qwen3-32B-AWQ`); None where it gives none."""
+    return lookup.weights(plain("models", text))
 
 
 def hardware(text: str, count: int | None = None) -> Hardware | None:
-    """`count` devices of the kind that a spelling names, with the catalog's links; None where the catalog has none.
+    """`count` devices of the kind that a spelling names, joined as the catalog says; None where the catalog has none.
 
     The default count is that of the spelling or of the system. Part of a system keeps the links of the system.
-
-    Raises
-    ------
-    RoofcalcError
-        The devices have no link that connects all of them.
     """
-    name = plain("hardware", text)
-    if not _is_known("hardware", name.partition("x")[2] if name[:1].isdigit() else name):
-        return None
-    machine = lookup.hardware(name)[0]
-    if count is None or count == machine.count:
+    machine = _machine(plain("hardware", text)) or _machine(plain("hardware", without_remark(text)))
+    if machine is None or count is None or count == machine.count:
         return machine
-    if count > machine.domain and machine.scale_out_bytes_per_s is None:
-        raise RoofcalcError(f"{count}x{machine.device.name}: the catalog has no link that connects {count} devices")
-    return replace(machine, name=machine.device.name if count == 1 else f"{count}x{machine.device.name}", count=count)
+    return boxes.joined(replace(machine, name=machine.device.name if count == 1 else f"{count}x{machine.device.name}", count=count))[0]
 
 
-def _is_known(kind: Literal["models", "hardware"], name: str) -> bool:
+def _machine(name: str) -> Hardware | None:
     try:
-        return lookup.find(kind, name).path.is_file()
+        return lookup.hardware(name)[0]
     except RoofcalcError:
-        return False
+        return None
 
 
 def weights(text: str, given: Model) -> str:
@@ -78,7 +81,7 @@ def weights(text: str, given: Model) -> str:
     RoofcalcError
         Unknown dtype, recipe or tensor class.
     """
-    named = plain("dtypes", text)
+    named = _known_dtype(text)
     if not dtypes.is_dtype(named):
         weight_dtypes(given, named)  # refuses matrices that the model does not have
         return weight_recipes.parse(named).label
@@ -96,4 +99,10 @@ def dtype(text: str) -> dtypes.Dtype:
     RoofcalcError
         There is none.
     """
-    return dtypes.dtype(plain("dtypes", text))
+    return dtypes.dtype(_known_dtype(text))
+
+
+def _known_dtype(text: str) -> str:
+    """The listed name for a spelling, else the spelling without a remark in parentheses."""
+    named = plain("dtypes", text)
+    return named if named != text else plain("dtypes", without_remark(text))

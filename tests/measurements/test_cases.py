@@ -9,8 +9,8 @@ import pytest
 from roofcalc.catalog import lookup
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
-from roofcalc.measurements.cases import REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, most_likely_run
+from roofcalc.measurements.cases import OPEN_CONTEXT, REASONS, Case, cases
+from roofcalc.measurements.compare import ROOFLINE, bound, most_likely_run
 from roofcalc.measurements.metrics import METRICS
 from roofcalc.measurements.points import Point, read
 from roofcalc.specs import dtypes
@@ -76,13 +76,14 @@ def test_every_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "unknown dtype": {"weights_dtype": "fp7"},
         "no context": {"isl": None},
         "no batch": {"batch": None},
-        "not joined": {"hardware": "MI250X (one GCD)", "n_devices": 16},
-        "impossible layout": {"n_devices": 4, "tp": 3},
+        "impossible layout": {"n_devices": 6, "tp": 4},
         "no peak": {"hardware": "slow"},
+        "speculation": {"accepted": 3.5, "draft": 2},
+        "no room": {"model": "llama-3.1-405b", "metric": "decode_tok_s_total", "batch": None, "max_load": True},
     }
     assert {reason: one(**changes) for reason, changes in wanted.items()} == {reason: reason for reason in wanted}
     assert cases([PLAIN, replace(PLAIN, id="Q")])[1] == "repeated"
-    assert set(REASONS) == {*wanted, "repeated"}
+    assert set(REASONS) == {*wanted, "repeated", "unreadable"}
     assert one(metric="output_tok_s_total", osl=None) == one(metric="ttft_ms", isl=0) == one(metric="prefill_tok_s", isl=0) == "no context"
     assert one(kv_dtype="x") == one(compute_dtype="x") == one(weights_dtype="bf16 knees=fp8") == "unknown dtype"
     assert one(model=str(tmp_path / "none.yaml")) == "unknown model"
@@ -117,6 +118,71 @@ def test_attention_data_parallel_within_a_tensor_group() -> None:
     found = case(model="deepseek-r1", hardware="B200-180GB", n_devices=8, tp=8, pp=1, dp=8, ep=8, batch=3072.0)
     layout = found.deployment(ROOFLINE).layout
     assert (found.hardware.count, layout.tp, layout.dp, layout.ep) == (8, 1, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("given", "devices", "tp", "dp", "share"),
+    [
+        ({"n_devices": 8, "tp": 8, "dp": 2}, 8, 4, 2, 1.0),  # SGLang: attention of each of two ranks over four devices
+        ({"n_devices": 16, "tp": 8, "dp": 8, "replicas": 2}, 8, 1, 8, 2.0),
+        ({"n_devices": 16, "tp": 4, "replicas": 4}, 4, 4, None, 4.0),  # four engines of four devices
+        ({"n_devices": None, "tp": 2, "replicas": 3}, 2, 2, None, 3.0),
+        ({"n_devices": 64, "tp": 8, "dp": 8}, 64, 8, 8, 1.0),  # as many devices as ranks: vLLM's meaning
+    ],
+)
+def test_replicas_and_data_parallel_attention(given: dict[str, Any], devices: int, tp: int, dp: int | None, share: float) -> None:
+    found = case(model="deepseek-r1", hardware="b200-sxm", **given)
+    assert (found.hardware.count, found.tp, found.dp, found.share) == (devices, tp, dp, share)
+    assert one(n_devices=8, replicas=3) == "impossible layout"
+
+
+def test_replicas_are_as_many_engines_with_a_part_of_the_batch() -> None:
+    alone = case(model="mixtral-8x7b", n_devices=2, tp=2, batch=16.0, metric="decode_tok_s_total")
+    four = case(model="mixtral-8x7b", n_devices=8, tp=2, replicas=4, batch=64.0, metric="decode_tok_s_total")
+    assert four.value(four.deployment(ROOFLINE)) == pytest.approx(4 * alone.value(alone.deployment(ROOFLINE)))
+
+
+def test_heads_are_padded_where_the_tensor_ranks_do_not_divide_them() -> None:
+    # 40 query heads on 16 ranks: three on the fullest, 48 in all. Latent attention has no such padding here.
+    found = case(model="llama-4-scout", hardware="trainium2", n_devices=16, tp=16)
+    assert {block.attention.heads for block in found.model.blocks.values() if block.attention} == {48}
+    assert one(n_devices=3, tp=3) != "impossible layout"  # 32 heads on 3 would be 33 in 8 groups: none, but 48 is a multiple of both
+    assert one(model="deepseek-v3", n_devices=3, tp=3) == "impossible layout"
+
+
+def test_the_context_of_one_sequence_may_be_unknown() -> None:
+    found = case(isl=None, osl=None, batch=1.0, metric="tpot_ms")
+    assert found.context_open and found.work.isl == OPEN_CONTEXT
+    known = case(isl=1, osl=None, batch=1.0, metric="tpot_ms")
+    assert bound(found).value == bound(known).value  # the shortest context
+    assert one(isl=None, batch=2.0) == one(isl=None, batch=1.0, metric="ttft_ms") == "no context"
+
+
+def test_maximum_load_is_the_batch_that_fits() -> None:
+    # Llama-2-7B in fp16 keeps 524,288 B per token; of 80 GB the weights leave (80e9 − 13.48e9)/(1,100·524,288) = 115.4 sequences at the
+    # mean length of 1,000 + 200/2 tokens.
+    given: dict[str, Any] = {"model": "llama-2-7b", "hardware": "a100-sxm-80gb", "kv_dtype": "fp16", "isl": 1000, "osl": 200, "batch": None}
+    found = case(**given, max_load=True, metric="output_tok_s_total")
+    assert most_likely_run(found, ROOFLINE)[1].work.batch == 115
+    assert one(**given, max_load=True, metric="tok_s_user") == "no batch"
+
+
+def test_speculation_with_an_accepted_length() -> None:
+    # A step yields 1 + α + α² + α³ tokens with three drafts.
+    found = case(accepted=2.4, draft=3)
+    assert found.speculation is not None and found.speculation[0] == 3
+    rate = found.speculation[1]
+    assert 1 + rate + rate**2 + rate**3 == pytest.approx(2.4)
+    assert found.deployment(ROOFLINE).accepted == pytest.approx(2.4)
+    assert case(acceptance=0.5).speculation == (1, 0.5)
+    assert case(model="deepseek-v3", n_devices=8, accepted=1.8).speculation == (1, pytest.approx(0.8))  # one layer drafts
+    assert one(accepted=2.4, n_devices=2, pp=2) == "speculation"
+
+
+def test_remarks_in_parentheses_are_no_part_of_a_name() -> None:
+    found = case(weights_dtype="Q4_K_M (4.83 bit/w avg)", kv_dtype="fp16 (no flag given)", hardware="H100-SXM (HGX)")
+    assert (found.weights, found.kv, found.hardware.device.name) == ("q4_k_m", "fp16", "h100-sxm")
+    assert case(model="Qwen3-32B-AWQ").weights != "native" and case(model="Qwen3-32B-AWQ", weights_dtype="bf16").weights == "native"
 
 
 def test_tokens_of_a_prefill_step_are_whole_prompts_of_each_device() -> None:
@@ -159,3 +225,17 @@ def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
     of_h200: dict[str, Any] = {"model": "Llama-2-13B", "hardware": "H200-SXM-141GB", "weights_dtype": "fp8"}
     assert most_likely_run(case(**of_h200, isl=2048, osl=128, batch=64.0), ROOFLINE)[0].kv.name == "fp16"
     assert most_likely_run(case(**of_h200, isl=128, osl=128, batch=1024.0), ROOFLINE)[0].kv.name == "fp8"
+
+
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [
+        ("Dynamo TensorRT-LLM", "tensorrt-llm"),
+        ("vLLM (ROCm)", "vllm"),
+        ("Optimum Habana", "optimum-habana"),
+        ("gpt-fast (PyTorch)", "gpt-fast"),
+        (None, ""),
+    ],
+)
+def test_engines_by_name(engine: str | None, name: str) -> None:
+    assert case(engine=engine).engine == name

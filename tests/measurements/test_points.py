@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from roofcalc.errors import RoofcalcError
-from roofcalc.measurements.points import COLUMNS, read
+from roofcalc.measurements.points import COLUMNS, load, read
 
 MEASURED = Path(__file__).with_name("measured.csv")
 
@@ -50,6 +50,10 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         {"isl": "-1"},
         {"batch_or_concurrency": "some"},
         {"batch_or_concurrency": "x tokens/GPU"},
+        {"osl": "0.5"},
+        {"replicas": "0"},
+        {"acceptance": "70"},
+        {"accepted": "0.9"},
         {"comparable": "maybe"},
         {"model": ""},
     ]
@@ -61,8 +65,42 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert len(told) == len(wrong) + 2
     for number, change in enumerate(wrong, 2):
         assert any(line.startswith(f"{path}:{number}: {next(iter(change))}: ") for line in told), (number, told)
-    assert f"{path}:13: expected {len(COLUMNS)} cells, got 2" in told
-    assert f"{path}:15: id: 'P' is already used in line 14" in told
+    line = len(wrong) + 2
+    assert f"{path}:{line}: expected {len(COLUMNS)} cells, got 2" in told
+    assert f"{path}:{line + 2}: id: 'P' is already used in line {line + 1}" in told
+    points, problems, _ = load(path)  # the other row is read all the same
+    assert [point.id for point in points] == ["P"] and [str(one) for one in problems] == list(told)
+
+
+def test_means_are_fractions_and_thousands_may_be_grouped(tmp_path: Path) -> None:
+    (point,) = read(written(tmp_path, 'model,hardware,metric,value,isl,osl,batch_or_concurrency\na,b,c,"12,345.5",290.3,145.9,5226.5\n'))
+    assert (point.value, point.isl, point.osl, point.batch) == (12345.5, 290.3, 145.9, 5226.5)
+
+
+@pytest.mark.parametrize(
+    ("notes", "accepted", "acceptance", "draft"),
+    [
+        ("MTP3, acceptance length 2.4", 2.4, None, 3),
+        ("EAGLE-3 speculation: accepted 71 %", None, 0.71, None),
+        ("with a draft model, accept len = 3.1", 3.1, None, None),
+        ("speculation with acceptance 0.8", None, 0.8, None),
+        ("MTP on, acceptance not published", None, None, None),
+        ("requests accepted 100 in a row", None, None, None),
+    ],
+)
+def test_speculation_is_read_from_notes(tmp_path: Path, notes: str, accepted: float | None, acceptance: float | None, draft: int | None) -> None:
+    (point,) = read(written(tmp_path, f'model,hardware,metric,value,notes\na,b,c,1,"{notes}"\n'))
+    assert (point.accepted, point.acceptance, point.draft) == (accepted, acceptance, draft)
+
+
+def test_a_batch_may_be_as_many_as_fit(tmp_path: Path) -> None:
+    (point,) = read(written(tmp_path, "model,hardware,metric,value,batch_or_concurrency\na,b,c,1,max\n"))
+    assert point.max_load and point.batch is None
+
+
+def test_other_columns_are_named_and_not_read(tmp_path: Path) -> None:
+    (point,), problems, notes = load(written(tmp_path, "model,hardware,metric,value,operator of the run\na,b,c,1,x\n"))
+    assert (point.model, problems) == ("a", []) and notes[0].endswith(":1: columns that are not read: operator of the run")
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,15 @@ def test_a_batch_that_does_not_fit_is_told(tmp_path: Path) -> None:
     assert "note: big: 1000 sequences do not fit on h100-sxm" in result.stderr and result.exit_code == 0
 
 
-def test_a_malformed_file_is_exit_code_2(tmp_path: Path) -> None:
-    path = written(tmp_path, "a,llama-3.1-8b,h100-sxm,1,,,1000,1,tok_s_user,quick", "b,llama-3.1-8b,h100-sxm,x,,,1000,1,tok_s_user,1")
-    told = refused(f"validate {path}")
-    assert f"{path}:2: value: expected a number above 0, got 'quick'" in told and f"{path}:3: n_devices: expected a whole number" in told
+def test_a_bad_row_is_listed_and_left_out(tmp_path: Path) -> None:
+    bad = ("a,llama-3.1-8b,h100-sxm,1,,,1000,1,tok_s_user,quick", "b,llama-3.1-8b,h100-sxm,x,,,1000,1,tok_s_user,1")
+    path = written(tmp_path, *bad, "c,llama-3.1-8b,h100-sxm,1,,,1000,1,tok_s_user,100", "d,llama-99,h100-sxm,1,,,1000,1,tok_s_user,1")
+    told = (f"{path}:2: value: expected a number above 0, got 'quick'", f"{path}:3: n_devices: expected a whole number")
+    found = run(f"validate {path} -f json")
+    table = json.loads(found.stdout)
+    assert found.exit_code == 0 and all(any(note.startswith(one) for note in table["notes"]) for one in told)
+    assert [row["why_not"] for row in table["rows"]] == [None, "unknown model", "unreadable", "unreadable"]
+    strict = refused(f"validate {path} --strict")
+    assert all(one in strict for one in told) and f"{path}:5: d: unknown model" in strict
+    assert run(f"fit {path} --fix mbu=1 -f json").exit_code == 0
+    assert told[0] in refused(f"validate {written(tmp_path, *bad)}")  # a file without a readable row
