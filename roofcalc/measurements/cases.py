@@ -47,6 +47,10 @@ MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules mor
 GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
 
 
+# Engines whose published runs are static batches or single users.
+STATIC = ("gpt-fast", "llama.cpp", "mlx", "optimum-habana", "edge-llm", "tensorrt-edge-llm", "tt-metal", "hf-transformers")
+
+
 class Case(Record):
     """A comparable point as calculator input.
 
@@ -95,6 +99,20 @@ class Case(Record):
         """The engine's name without version, back-end and the service before it (Dynamo); empty where the source gives none."""
         name = (self.point.engine or "").split("(")[0].strip().lower()
         return name.removeprefix("dynamo ").removeprefix("dynamo-").replace(" ", "-")
+
+    @property
+    def prefill(self) -> str:
+        """Where the prompts of other requests were prefilled: "separate" where the figure has nothing of them in it.
+
+        Disaggregated runs and medians of the time between tokens show steps without prompts; static batches and engines for one user
+        prefill first; servers mix chunks of prompts into decode steps.
+        """
+        notes, alone = (self.point.notes or "").lower(), self.metric.needs == ("isl", "batch")
+        if "disaggregated" in notes or "median itl" in notes:
+            return "separate" if alone else "chunked"
+        if self.engine in STATIC or "static batch" in notes or "fixed batch" in notes:
+            return "separate" if alone else "colocated"
+        return "chunked"
 
     @property
     def generation(self) -> str | None:

@@ -132,8 +132,13 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
     terms = operation_terms(deployment, operations)
     if not fused and (spared := cache_savings_s(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+    if deployment.profile and not fused:
+        from roofcalc.physics.timing.step import small_s  # only `typical` needs it
+
+        small = sum(small_s(deployment, name, tokens) * layers for name, layers in deployment.stages[index].groups)
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) + small
     add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
-    if not fused and (fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
+    if not fused and np.any(fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
         terms["overhead"] = terms.get("overhead", 0.0) + fixed
     return terms
 

@@ -362,7 +362,7 @@ def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> 
     if deployment.profile:
         from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
 
-        return operations_terms(deployment, operations, prompt=True)
+        return operations_terms(deployment, operations)
     terms: Terms = {}
     for operation in operations:
         compute, memory = operation_seconds(deployment, operation)

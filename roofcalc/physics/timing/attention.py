@@ -147,5 +147,5 @@ def sequence_terms(deployment: Deployment, operation: Operation, sequences: Any,
     factor = run.prompt_attention if operation.prompt else run.attention
     terms: Terms = {}
     charge(terms, deployment, (factor, factor), busy.seconds, compute, memory, layers)
-    launches(terms, deployment, busy.launch_s * layers, operation.prompt)
+    launches(terms, deployment, busy.launch_s * layers)
     return terms

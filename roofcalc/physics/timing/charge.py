@@ -88,12 +88,11 @@ def _charge_units(
     add(terms, "bandwidth", factors[0] * parts[0] + factors[1] * parts[1])
 
 
-def launches(terms: Terms, deployment: Deployment, seconds: Any, prompt: bool = False) -> None:
-    """Adds launch floors to "overhead": the share that a CUDA graph leaves of them in decode steps, all of it in prefill steps."""
+def launches(terms: Terms, deployment: Deployment, seconds: Any) -> None:
+    """Adds the share of launch floors that kernels pay one after another to "overhead"."""
     given = deployment.assumptions
     if given.mfu is None and given.mbu is None:
-        run = run_constants(deployment)
-        add(terms, "overhead", seconds if prompt and isinstance(run.launch, float) else seconds * run.launch)
+        add(terms, "overhead", seconds * run_constants(deployment).launch)
 
 
 def add(terms: Terms, name: str, seconds: Any) -> None:

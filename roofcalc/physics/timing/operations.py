@@ -15,7 +15,7 @@ from roofcalc.physics.timing.charge import Terms, add
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms
 
 
-def operations_terms(deployment: Deployment, operations: Iterable[Operation], sequences: Any = 1.0, prompt: bool = False) -> Terms:
+def operations_terms(deployment: Deployment, operations: Iterable[Operation], sequences: Any = 1.0) -> Terms:
     """Seconds by resource of operations in all their layers; `sequences` of a rank for those that are of one sequence.
 
     GEMMs are evaluated together. Of the fused experts' matrices each takes its share of the kernel.
@@ -31,14 +31,14 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
             if len(operations) > 1 and one.shape.matrix:
                 continue  # with the first matrix the whole kernel was counted
             share = 1.0 if len(operations) > 1 else routed.matrices[one.shape.matrix].elements / sum(matrix.elements for matrix in routed.matrices)
-            _merge(terms, expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, prompt, share))
+            _merge(terms, expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, share))
         else:
             _merge(terms, sequence_terms(deployment, one, sequences, one.layers))
     if products:
         keys = tuple(Key(shape.rows, shape.cols, shape.copies, one.tensor) for one, shape in products)
         layers = np.array([one.layers for one, _ in products], dtype=float)
         tokens = np.stack(np.broadcast_arrays(*(np.asarray(shape.tokens, dtype=float) for _, shape in products)))
-        _merge(terms, gemm_terms(deployment, keys, layers, tokens, prompt, each=True))
+        _merge(terms, gemm_terms(deployment, keys, layers, tokens, each=True))
     return terms
 
 

@@ -95,7 +95,7 @@ def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str
     )
 
 
-def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[Any], tokens: Any, prompt: bool = False, each: bool = False) -> Terms:
+def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[Any], tokens: Any, each: bool = False) -> Terms:
     """Seconds by resource of GEMMs, each in so many layers.
 
     Parameters
@@ -108,7 +108,7 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
         few, place = np.unique(tokens, return_inverse=True)
         if few.size < tokens.size:
             place = place.reshape(tokens.shape)
-            return {name: np.asarray(value)[..., place] for name, value in gemm_terms(deployment, keys, layers, few, prompt).items()}
+            return {name: np.asarray(value)[..., place] for name, value in gemm_terms(deployment, keys, layers, few).items()}
     terms: Terms = {}
     run = run_constants(deployment)
     for one in stacks(deployment, keys):
@@ -127,7 +127,7 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
         compute, memory = 2.0 * rows * n * k * count / along(one.peak_flop_s), (n * k * count * width * some + rows * io) / deployment.memory_bytes_per_s
         factors = (run.dequantised, run.dequantised_compute) if one.unpacked else (run.gemm, run.gemm_compute)
         charge(terms, deployment, factors, busy * some, compute, memory, times, stacked=True)
-        launches(terms, deployment, (along(one.launch_s) * times * some).sum(axis=0), prompt)
+        launches(terms, deployment, (along(one.launch_s) * times * some).sum(axis=0))
     return terms
 
 
@@ -153,7 +153,7 @@ def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:
 
 
 def expert_terms(
-    deployment: Deployment, routed: Routed, sharding: Sharding, layers: int, tokens: Any, prompt: bool = False, share: float = 1.0
+    deployment: Deployment, routed: Routed, sharding: Sharding, layers: int, tokens: Any, share: float = 1.0
 ) -> Terms:
     """Seconds by resource of the fused experts of one device, for the tokens of their whole group; `share` of them for one matrix."""
     tokens = np.asarray(tokens, dtype=float)
@@ -161,7 +161,7 @@ def expert_terms(
         few, place = np.unique(tokens, return_inverse=True)
         if few.size < tokens.size:
             place = place.reshape(tokens.shape)
-            found = expert_terms(deployment, routed, sharding, layers, few, prompt, share)
+            found = expert_terms(deployment, routed, sharding, layers, few, share)
             return {name: np.asarray(value)[..., place] for name, value in found.items()}
     up, *others = routed.matrices
     constants, form = expert_constants(deployment, up.tensor)
@@ -196,5 +196,5 @@ def expert_terms(
     terms: Terms = {}
     memory = np.asarray(moved / deployment.memory_bytes_per_s)
     charge(terms, deployment, (run.experts, run.experts_compute), busy, np.asarray(compute), memory, layers * share)
-    launches(terms, deployment, launch * layers * share + np.zeros_like(tokens), prompt)
+    launches(terms, deployment, launch * layers * share + np.zeros_like(tokens))
     return terms

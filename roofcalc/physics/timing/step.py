@@ -60,10 +60,10 @@ def small_s(deployment: Deployment, name: str, tokens: Any) -> Any:
     return run_constants(deployment).small * (np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s))
 
 
-def head_terms(deployment: Deployment, tokens: Any, prompt: bool = False) -> Terms:
+def head_terms(deployment: Deployment, tokens: Any) -> Terms:
     """Seconds by resource of the LM head's GEMM for the tokens that it scores."""
     head = deployment.model.head(work.compute_sharding(deployment).tp)
-    return gemm_terms(deployment, (Key(head.rows, head.cols, head.copies, head.tensor),), np.ones(1), tokens, prompt)
+    return gemm_terms(deployment, (Key(head.rows, head.cols, head.copies, head.tensor),), np.ones(1), tokens)
 
 
 def work_terms(deployment: Deployment, load: TokenLoad, names: tuple[str, ...], layers: tuple[int, ...], head: Any = None) -> Terms:
