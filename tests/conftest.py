@@ -5,6 +5,7 @@
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--nightly"):
         os.environ["ROOFCALC_NIGHTLY"] = "1"  # read by tests.catalogs and tests.fuzz when they are imported, in workers too
+    # Workers and some 200 child processes keep what they compile: without bytecode a start of roofcalc takes twice as long.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -37,12 +40,14 @@ def _named(config: pytest.Config) -> list[Path]:
     return [Path(str(argument).partition("::")[0]).resolve() for argument in config.args]
 
 
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def plain_environment() -> Iterator[None]:
     """No colours forced, no user catalog."""
-    for name in ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "ROOFCALC_PATH", "PY_COLORS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("FORCE_COLOR", "NO_COLOR", "GITHUB_ACTIONS", "ROOFCALC_PATH", "PY_COLORS"):
+            environment.delenv(name, raising=False)
+        environment.setenv("COLUMNS", "200")
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

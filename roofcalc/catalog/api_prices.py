@@ -6,7 +6,8 @@ from roofcalc.catalog import tables
 from roofcalc.errors import RoofcalcError, did_you_mean
 
 FILE = "api_prices.csv"
-HEADER = ("api", "usd_per_mtok_in", "usd_per_mtok_out", "date", "source", "notes")
+HEADER = ("api", "usd_per_mtok_in", "usd_per_mtok_out", "date", "source", "notes", "usd_per_mtok_cached_in")
+REQUIRED = 6  # columns that a user's table must have
 
 
 class ApiPrice(NamedTuple):
@@ -20,6 +21,8 @@ class ApiPrice(NamedTuple):
         When the price was valid: YYYY-MM or YYYY-MM-DD.
     source : str
         The address at which it is published.
+    price_cached_in : float or None
+        Per million input tokens that are found in the provider's prompt cache; None where no price of their own is published. [USD]
     """
 
     name: str
@@ -28,6 +31,7 @@ class ApiPrice(NamedTuple):
     date: str
     source: str
     notes: str
+    price_cached_in: float | None = None
 
 
 def api_prices() -> dict[str, ApiPrice]:
@@ -39,7 +43,7 @@ def api_prices() -> dict[str, ApiPrice]:
         Every problem of the tables, with file and line.
     """
     newest: dict[str, ApiPrice] = {}
-    for table in reversed(tables.rows(tables.files("models", FILE), HEADER, _row)):
+    for table in reversed(tables.rows(tables.files("models", FILE), HEADER, _row, REQUIRED)):
         dated: dict[str, ApiPrice] = {}
         for row in table:
             if row.name not in dated or row.date > dated[row.name].date:
@@ -49,13 +53,14 @@ def api_prices() -> dict[str, ApiPrice]:
 
 
 def _row(line: tables.Line, problems: list[str]) -> ApiPrice:
-    name, given_in, given_out, day, source, notes = line.cells
+    name, given_in, given_out, day, source, notes, given_cached = line.cells
     tables.check_given(name, "api", problems)
     price_in = tables.positive(given_in, "usd_per_mtok_in", problems)
     price_out = tables.positive(given_out, "usd_per_mtok_out", problems)
     tables.check_date(day, problems)
     tables.check_given(source, "source", problems)
-    return ApiPrice(name.lower(), price_in, price_out, day, source, notes)
+    cached = tables.positive(given_cached, "usd_per_mtok_cached_in", problems) if given_cached else None
+    return ApiPrice(name.lower(), price_in, price_out, day, source, notes, cached)
 
 
 def api_price(name: str) -> ApiPrice:

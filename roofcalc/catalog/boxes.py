@@ -66,7 +66,7 @@ def slot(device: str) -> Slot:
 
 def _is_computer(device: Device) -> bool:
     """Whether a device shares its memory with the CPU, or is one: it has no PCIe slot."""
-    return (device.memory.kind or "").upper().startswith(("LPDDR", "DDR", "MRDIMM")) and not slot(device.name).known
+    return device.memory.shared_with_host and not slot(device.name).known
 
 
 def joined(hardware: Hardware) -> tuple[Hardware, list[str]]:

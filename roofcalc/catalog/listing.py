@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from roofcalc.catalog.file_cache import SETTLED_NS
 
+PACKAGED_RECHECK_S = 1.0  # the packaged catalog's 90 folders; a sweep looks names up thousands of times a second
+
 _BLANKS = re.compile(r"[\s_]+")
 
 Names = dict[str, list[str]]  # normalised name -> paths, in look-up order
@@ -36,10 +38,17 @@ class Listing:
                 stem = path[path.rfind(os.sep) + 1 : path.rfind(".")]
                 self.names.setdefault(normal(stem), []).append(path)
         self.settled = max(filter(None, self.times.values()), default=0) < time.time_ns() - SETTLED_NS
+        self.checked_s = time.monotonic()
 
-    def is_current(self) -> bool:
-        """Whether no file was added, removed or renamed since."""
-        return self.settled and all(_changed_ns(folder) == then for folder, then in self.times.items())
+    def is_current(self, recheck_s: float) -> bool:
+        """Whether no file was added, removed or renamed since; a check holds for `recheck_s` seconds."""
+        if not self.settled:
+            return False
+        now = time.monotonic()
+        if now - self.checked_s < recheck_s:
+            return True
+        self.checked_s = now
+        return all(_changed_ns(folder) == then for folder, then in self.times.items())
 
     def _files(self, folder: str) -> Iterator[str]:
         """All files except those of hidden and linked folders."""
@@ -79,15 +88,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 _listings: dict[tuple[str, str], Listing] = {}
 
 
-def names_in(*folders: str) -> Names:
-    """Every YAML file of these folders by its normalised name, in the order of the folders. Shared: not to be changed."""
-    return _merged(*map(_listing, folders))
+def names_in(*folders: str, packaged: str | None = None) -> Names:
+    """Every YAML file of these folders, and last of the `packaged` one, by its normalised name. Shared: not to be changed."""
+    last = () if packaged is None else (_listing(packaged, PACKAGED_RECHECK_S),)
+    return _merged(*map(_listing, folders), *last)
 
 
-def _listing(folder: str) -> Listing:
+def _listing(folder: str, recheck_s: float = 0.0) -> Listing:
     key = folder, os.path.abspath(folder)  # a relative path names another folder after a change of directory
     known = _listings.get(key)
-    if known is None or not known.is_current():
+    if known is None or not known.is_current(recheck_s):
         if len(_listings) >= 64:
             _listings.clear()
         known = _listings[key] = Listing(folder)

@@ -102,7 +102,8 @@ def built_in(kind: Kind) -> Path:
 
 def names(kind: Kind) -> Names:
     """Every entry's normalised name and its files in look-up order. Reads directories, no files. Shared: not to be changed."""
-    return listing.names_in(*map(str, directories(kind)))
+    *user, packaged = map(str, directories(kind))
+    return listing.names_in(*user, packaged=packaged)
 
 
 def entries(kind: Kind) -> dict[str, Path]:

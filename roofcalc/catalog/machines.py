@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from roofcalc.catalog import lookup
+from roofcalc.catalog.dependent_figures import Followed, followed, get, put, system_followed, with_power
 from roofcalc.catalog.overrides import Change
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.device import Device, Hardware, Link, System
-from roofcalc.specs.record import replace
+from roofcalc.specs.record import Record, replace
+
+T = TypeVar("T", bound=Record)
 
 MAX_COUNT = 1_000_000
 MAX_DIGITS = 8  # of a count that is read at all
@@ -79,22 +82,29 @@ def _built(named: Named, times: int, changes: list[Change]) -> tuple[Hardware, l
     instance = _instance(entry_file) if entry_file.path.suffix == ".csv" else None
     entry = instance or lookup.entry("hardware", entry_file)
     if "device" not in entry.values:
-        device, notes = _device(entry_file, entry, named, changes)
+        of_device, notes = _device(entry_file, entry, named, changes)
+        device = of_device.device
         label = f"{device.name}-{named.size_gb:g}gb" if named.size_gb else device.name
         name = label if named.devices is None else f"{times}x{label}"
-        return Hardware(name, device, times, device.link, _bytes_per_s(device.scale_out_gb_s)), notes
+        return Hardware(name, device, times, device.link, _bytes_per_s(device.scale_out_gb_s), set_peaks=of_device.set_peaks), notes
     of_system = [change for change in changes if change.path[0] in entry.values]
     system = entry.build(System, str(entry_file.path), of_system)
+    if of_system and (before := _before(entry, System, entry_file)) is not None:
+        system = system_followed(before, system, of_system)
     if instance is None:
         lookup.check_stem(system.name, entry_file)
     device_file = lookup.find("hardware", system.device)
-    device, notes = _device(device_file, lookup.entry("hardware", device_file), named, [change for change in changes if change not in of_system])
+    of_device, notes = _device(device_file, lookup.entry("hardware", device_file), named, [change for change in changes if change not in of_system])
+    device = of_device.device
+    if of_device.before is not None and ("power_kw",) not in {change.path for change in changes}:
+        system = with_power(system, device, of_device.before)
     label = f"{times}x{system.name}" if times > 1 else system.name
     link = system.link or (device.link if instance is None else _within(device.link, system.count))
     if instance is not None:
         notes.insert(0, f"{system.name} ({system.vendor}): {system.count} x {device.name}")
     scale_out = _bytes_per_s(system.scale_out_gb_s or (device.scale_out_gb_s if instance is None else None))
-    return Hardware(label, device, times * system.count, link, scale_out, system), [*lookup.notes(entry_file, system), *notes]
+    built = Hardware(label, device, times * system.count, link, scale_out, system, of_device.set_peaks)
+    return built, [*lookup.notes(entry_file, system), *notes]
 
 
 def _within(link: Link | None, count: int) -> Link | None:
@@ -110,8 +120,9 @@ def _instance(entry_file: lookup.EntryFile) -> lookup.Entry | None:
     return instances.instance(entry_file.name)
 
 
-def _device(entry_file: lookup.EntryFile, entry: lookup.Entry, named: Named, changes: list[Change]) -> tuple[Device, list[str]]:
-    """A device, its slice or its size that was named, with the changes; and notes."""
+def _device(entry_file: lookup.EntryFile, entry: lookup.Entry, named: Named, changes: list[Change]) -> tuple[Followed, list[str]]:
+    """A device, its slice or its size that was named, with the changes and what follows from them; and notes."""
+    own = changes
     if named.size_gb is not None:
         changes = [Change("hardware", ("memory", "capacity_gb"), named.size_gb), *changes]
     device = entry.build(Device, str(entry_file.path), changes)
@@ -119,11 +130,29 @@ def _device(entry_file: lookup.EntryFile, entry: lookup.Entry, named: Named, cha
     notes = lookup.notes(entry_file, device)
     if named.size_gb is not None:
         notes.append(f"{device.name}: {named.size_gb:g} GB of memory as named; bandwidth and peaks are those of the largest configuration")
-    if named.mig is None:
-        return device, notes
-    from roofcalc.catalog import boxes
+    if not changes and named.mig is None:
+        return Followed(device), notes
+    before = _before(entry, Device, entry_file)
+    if named.mig is not None:
+        from roofcalc.catalog import boxes
 
-    return boxes.sliced(device, named.mig), notes
+        sliced = boxes.sliced(device if before is None else before, named.mig)
+        before, changed = sliced, sliced
+        for change in own:  # what is set is a figure of the slice
+            changed = put(changed, change.path, get(device, change.path))
+        device = changed
+    if before is None:
+        return Followed(device), notes
+    found = followed(before, device, changes)
+    return found, [*notes, *(found.notes if own else ())]
+
+
+def _before(entry: lookup.Entry, record: type[T], entry_file: lookup.EntryFile) -> T | None:
+    """The record before any change; None where the file is only valid with one."""
+    try:
+        return entry.build(record, str(entry_file.path), ())
+    except RoofcalcError:
+        return None
 
 
 def _bytes_per_s(gb_s: float | None) -> float | None:

@@ -87,9 +87,10 @@ def _published(text: str) -> Meant | None:
     """A repository of the table of checkpoints, also by an older id (`Meta-Llama-…`)."""
     name = address_free(text)
     said = written(text)
-    if "/" not in name or (said.recipe == DEFAULT_GGUF and DEFAULT_GGUF not in name.lower()):
+    dynamic = f"unsloth/{said.base}-GGUF:{said.recipe}" if (said.recipe or "").startswith("ud_") else ""  # a file name: Unsloth alone makes them
+    if not dynamic and ("/" not in name or (said.recipe == DEFAULT_GGUF and DEFAULT_GGUF not in name.lower())):
         return None  # of a GGUF repository without a kind the table may lack the usual one
-    for form in (name, name.replace("/Meta-", "/", 1)):
+    for form in filter(None, (name, name.replace("/Meta-", "/", 1), dynamic)):
         if (found := checkpoints.checkpoint(form)) is not None:
             return Meant(found[0], None if found[1] == weight_recipes.NATIVE else found[1], found[0])
     return None

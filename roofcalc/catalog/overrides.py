@@ -41,6 +41,10 @@ def combinations(given: str | Sequence[str]) -> list[tuple[Change, ...]]:
     if not isinstance(given, (str, list, tuple)) or not all(isinstance(text, str) for text in given):
         raise RoofcalcError(f"changes: expected text such as model.vocab=32000, got {given!r}")
     each = [_change(text) for text in ([given] if isinstance(given, str) else given)]
+    paths = [(kind, *path) for kind, path, _ in each]
+    if twice := next((path for place, path in enumerate(paths) if path in paths[:place]), None):
+        name = ".".join((twice[0].removesuffix("s"), *twice[1:]))
+        raise RoofcalcError(f"--set {name}: given twice; several values in one sweep: --set {name}=1,2")
     count = math.prod(len(figures) for _, _, figures in each)
     if count > MAX_SWEEPS:
         raise RoofcalcError(f"--set: {count:,} combinations; at most {MAX_SWEEPS:,} are computed at once")

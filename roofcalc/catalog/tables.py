@@ -37,13 +37,17 @@ def files(kind: Kind, name: str) -> tuple[File, ...]:
     return tuple(cached(_read, path) for path in paths if stamp(path) is not None)
 
 
-def rows(tables: Sequence[File], header: Sequence[str], parse: Callable[[Line, list[str]], T]) -> tuple[tuple[T, ...], ...]:
+def rows(
+    tables: Sequence[File], header: Sequence[str], parse: Callable[[Line, list[str]], T], required: int | None = None
+) -> tuple[tuple[T, ...], ...]:
     """The rows of each table.
 
     Parameters
     ----------
     parse
         Makes a row of a line with as many cells as the header, and appends what is wrong with it to the list.
+    required
+        Leading columns that a table must have, all by default; cells of the columns that it lacks are empty.
 
     Raises
     ------
@@ -51,23 +55,23 @@ def rows(tables: Sequence[File], header: Sequence[str], parse: Callable[[Line, l
         Every problem of every table, each with its file and line.
     """
     errors: list[str] = []
-    built = tuple(tuple(_rows(file, header, parse, errors)) for file in tables)
+    built = tuple(tuple(_rows(file, header, len(header) if required is None else required, parse, errors)) for file in tables)
     if errors:
         raise RoofcalcError(*errors)
     return built
 
 
-def _rows(file: File, header: Sequence[str], parse: Callable[[Line, list[str]], T], errors: list[str]) -> Iterator[T]:
+def _rows(file: File, header: Sequence[str], required: int, parse: Callable[[Line, list[str]], T], errors: list[str]) -> Iterator[T]:
     first = file.lines[0].cells if file.lines else ()
-    if first != tuple(header):
+    if len(first) < required or first != tuple(header[: len(first)]):
         errors.append(f"{file.path}:1: expected the header {','.join(header)}")
         return
     for line in file.lines[1:]:
-        if len(line.cells) != len(header):
-            errors.append(f"{line.place}: expected {len(header)} cells, got {len(line.cells)}")
+        if len(line.cells) != len(first):
+            errors.append(f"{line.place}: expected {len(first)} cells, got {len(line.cells)}")
             continue
         problems: list[str] = []
-        row = parse(line, problems)
+        row = parse(line._replace(cells=line.cells + ("",) * (len(header) - len(first))), problems)
         errors += (f"{line.place}: {problem}" for problem in problems)
         yield row
     if file.error:

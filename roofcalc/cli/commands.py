@@ -40,15 +40,15 @@ class CommandSpec(NamedTuple):
     failure_code: int = 2
 
 
-_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
-_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF)
+_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
 
 COMMANDS: dict[str, CommandSpec] = {
     "max-batch": CommandSpec(
         CAPACITY,
         "Largest batch that fits in memory and meets a per-user speed.",
         "roofcalc.commands.max_batch:max_batch",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         "Largest batch that fits in memory and meets a per-user decode speed, and the resource that limits it. Lists and ranges cross: "
         "one row per combination.",
         (
@@ -62,7 +62,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Memory and largest batch of an engine's start command.",
         "roofcalc.commands.from_command:from_command",
-        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.WHAT_IF),
+        (o.ENGINE_LINE, o.HARDWARE, o.SEQ, o.BATCH, *o.PRECISION, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
         "Memory and the largest batch of an engine's start: the command line of vLLM, SGLang, TensorRT-LLM or llama.cpp, in quotes.",
         (
             "roofcalc from 'vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4 --max-model-len 32768 --gpu-memory-utilization 0.92' 4xl40s",
@@ -74,7 +74,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Decode speed per user at given batches and contexts.",
         "roofcalc.commands.interactivity:interactivity",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         "Decode speed per user (tok/s) at each batch size and context length, including batches that do not fit in memory.",
         (
             "roofcalc interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 1k:128k:x2",
@@ -85,7 +85,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Memory used by weights and KV cache, and the longest context that fits.",
         "roofcalc.commands.memory:memory",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, o.SHARED_PREFIX, *o.SPECULATION, *_DEPLOYMENT),
         "Memory used by weights and KV cache, with --engine also by activations and runtime, at each context length and batch size, and the "
         "longest context that fits.",
         (
@@ -97,7 +97,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Time to first token.",
         "roofcalc.commands.prefill:prefill",
-        (o.MODEL, o.HARDWARE, o.NEW_TOKENS, o.CACHED, o.BATCH, o.CHUNK, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.NEW_TOKENS, o.CACHED, o.BATCH, o.CHUNK, *o.CACHING, *_DEPLOYMENT),
         "Time to first token for --seq prompt tokens after --cached tokens that are already in the KV cache.",
         (
             "roofcalc prefill llama-3.1-70b 8xh100-sxm --weights fp8 --seq 1k:128k:x2",
@@ -109,7 +109,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "Pareto frontier of throughput per device against speed per user.",
         "roofcalc.commands.frontier:frontier",
         (
-            *(o.MODEL, o.HARDWARE, o.SEARCH_SEQ, o.SEARCH_BATCHES, *o.GENERATION, o.CHUNK, o.MAX_TTFT, *o.SPECULATION),
+            *(o.MODEL, o.HARDWARE, o.SEARCH_SEQ, o.SEARCH_BATCHES, *o.GENERATION, o.CHUNK, o.MAX_TTFT, *o.CACHING, *o.SPECULATION),
             *(o.SIZES, o.DISAGGREGATED, o.ALL_POINTS, *_SEARCH),
         ),
         "Pareto frontier of throughput per device against decode speed per user, over layouts, batch sizes, precisions and system sizes.",
@@ -125,7 +125,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.TTFT_PERCENTILE, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.USD_PER_HOUR, *_SEARCH),
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS, o.USD_PER_HOUR, *_SEARCH),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -175,7 +175,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.cost:cost",
         (
             *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.USD_PER_HOUR, o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
-            *(*o.SPECULATION, *_DEPLOYMENT),
+            *(*o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, optionally against API prices.",
         (
@@ -190,7 +190,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.vote:vote",
         (
             *(o.MODEL, o.HARDWARE, o.STREAMS, o.PREFIX, o.SUFFIX, o.INTERACTIVITY, o.ACCURACY, o.VERIFIER, o.RECALL, o.FALSE_POSITIVE),
-            *(o.USD_PER_HOUR, o.CHUNK, *o.SPECULATION, *_DEPLOYMENT),
+            *(o.USD_PER_HOUR, o.CHUNK, o.HIT_RATE, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Several answers per query (self-consistency, majority vote, best-of-n): KV cache, batch size, cost and latency of streams that share "
         "a prefix, relative to a single stream.",
@@ -237,14 +237,18 @@ COMMANDS: dict[str, CommandSpec] = {
     ),
     "validate": CommandSpec(
         MEASUREMENTS,
-        "Compare published measurements with predictions.",
+        "Compare measurements with predictions.",
         "roofcalc.commands.validate:validate",
-        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS),
-        "Compare measured points of a CSV file with the bound, roofline and typical predictions. Exit code 3 if a point is faster than the "
-        "bound: then the point, the catalog or the bound is wrong. Required columns: model, hardware, metric, value; empty cells are unknown. "
+        (o.POINTS_FILE, o.SUMMARY, o.STRICT, o.LOGGED_STARTS, *named(o.ASSUMPTIONS, "profile"), *o.RUN),
+        "Compare measured points of a CSV file, or of the result files of benchmark clients, with the bound, roofline and typical predictions. "
+        "Exit code 3 if a point is faster than the bound: then the point, the catalog or the bound is wrong. Required columns of a CSV file: model, "
+        "hardware, metric, value; empty cells are unknown. "
         "Rows that cannot be read or compared are listed and left out. "
         "With --memory the file holds logged engine starts, compared by weights and KV cache; exit code 3 if a start that the engine refused fits.",
-        ("roofcalc validate measured.csv --summary", "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not"),
+        (
+            "roofcalc validate measured.csv --summary",
+            "roofcalc validate measured.csv -f csv --columns id,measured,roofline,roofline_ratio,why_not",
+        ),
         failed="roofcalc.commands.validate:broken",
         failure_code=3,
     ),
@@ -254,12 +258,14 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.cli.adapters:fit",
         (
             *(o.FIT_NAMES, *o.FIT, *o.PRECISION, *o.LAYOUT),
-            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "activations", "no_activations"), *o.WHAT_IF),
+            *named(o.RUN, "engine"),
+            *(*named(o.ASSUMPTIONS, "overlap", "network", "imbalance", "routing", "activations", "no_activations"), *o.WHAT_IF),
         ),
         "Fit achieved fractions of bandwidth, FLOP/s and link, latency per collective, and overhead per layer and per step to measured points "
         "(least squares of log times). Parameters that the points cannot determine stay at 1 or 0.",
         (
             "roofcalc fit measured.csv --by hardware --fix link=1,latency_us=0",
+            "roofcalc fit measured.csv --fix link=1 --save-profile mine.yaml",
             "roofcalc fit llama-3.1-405b 8xh100-sxm --weights fp8 --network ideal --point seq=7661,batch=72,interactivity=30 "
             "--point seq=775,batch=368,interactivity=30",
         ),

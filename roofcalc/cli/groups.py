@@ -114,10 +114,10 @@ _EXPLAINED = {
     "prefill": ("Time to first token.", "roofcalc explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k"),
 }
 _EXPLAIN_OPTIONS = {
-    "max-batch": (o.SEQ, o.INTERACTIVITY),
-    "interactivity": (o.SEQ, o.BATCHES),
-    "memory": (o.SEQ, o.BATCH),
-    "prefill": (o.NEW_TOKENS, o.CACHED, o.BATCH),
+    "max-batch": (o.SEQ, o.INTERACTIVITY, o.SHARED_PREFIX),
+    "interactivity": (o.SEQ, o.BATCHES, o.SHARED_PREFIX),
+    "memory": (o.SEQ, o.BATCH, o.SHARED_PREFIX),
+    "prefill": (o.NEW_TOKENS, o.CACHED, o.BATCH, *o.CACHING),
 }
 
 
@@ -127,7 +127,7 @@ def _explanations() -> dict[str, CommandSpec]:
             PRESENTATION,
             summary,
             "roofcalc.commands.explain:explain",
-            (o.MODEL, o.HARDWARE, *_EXPLAIN_OPTIONS[name], *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.WHAT_IF),
+            (o.MODEL, o.HARDWARE, *_EXPLAIN_OPTIONS[name], *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
             f"Every formula behind `roofcalc {name}`, with the numbers of this request filled in.",
             (example,),
             result="text",

@@ -70,6 +70,9 @@ TTFT_PERCENTILE = Option(
     "the mean",
     metavar="50|90|95|99",
 )
+MAX_LATENCY = Option(
+    "max_latency", "--max-latency", WORKLOAD, "Maximum mean time from arrival to last token; with --isl and --osl, or --mix.", metavar="SECONDS"
+)
 GENERATION = (
     Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
@@ -85,9 +88,30 @@ CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
-    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none: drafting is free", metavar="MODEL"),
+    Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
+    Option(
+        "drafter",
+        "--drafter",
+        WORKLOAD,
+        "What drafts: an EAGLE head with the target's shapes, or n-gram lookup, which takes no time.",
+        "none: drafting is free",
+        metavar="eagle|ngram",
+    ),
+    Option("draft_model", "--draft-model", WORKLOAD, "Smaller model that drafts.", "none", metavar="MODEL"),
     Option("mtp", "--mtp", WORKLOAD, "Draft with the model's own multi-token-prediction layer.", kind=bool),
 )
+SHARED_PREFIX = Option(
+    "shared_prefix",
+    "--shared-prefix",
+    WORKLOAD,
+    "Tokens that all contexts begin with, such as a system prompt: cached once per data-parallel rank; included in --seq and --isl.",
+    "0",
+    metavar="TOKENS",
+)
+HIT_RATE = Option(
+    "hit_rate", "--hit-rate", WORKLOAD, "Fraction of a prompt after the shared prefix that is found in the KV cache.", "0", float, "FRACTION"
+)
+CACHING = (SHARED_PREFIX, HIT_RATE)
 QUERY = Option(
     "query", "--query", WORKLOAD, "Tokens of a query, such as 140:7661. Repeatable; the first is the reference.", metavar="PROMPT:OUTPUT", many=True
 )
@@ -118,7 +142,7 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="o1-preview|o1-mini|gpt-4o|gpt-4o-mini")
+API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -227,11 +251,49 @@ ASSUMPTIONS = (
     ),
     Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
     Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
+    Option(
+        "routing",
+        "--routing",
+        _ASSUMPTIONS,
+        "How tokens choose experts: by uniform chance; all the same ones, which no routing can beat (skewed); or by the number or share of "
+        "tokens of each expert in FILE.",
+        "uniform; bound: skewed",
+        metavar="uniform|skewed|measured:FILE",
+    ),
     Option("redundant_experts", "--redundant-experts", _ASSUMPTIONS, "Redundant expert copies per layer.", "0", metavar="N"),
     Option("activations", "--activations", _ASSUMPTIONS, "Count the memory traffic of GEMM inputs and outputs.", "off; typical: on", bool),
     Option("no_activations", "--no-activations", _ASSUMPTIONS, "Do not count it, where the preset does.", kind=bool),
     Option("layer_overhead_us", "--layer-overhead-us", _ASSUMPTIONS, "Fixed overhead per layer, in us.", "0; typical: calibrated", float, "US"),
     Option("step_overhead_us", "--step-overhead-us", _ASSUMPTIONS, "Fixed overhead per step, in us.", "0; typical: calibrated", float, "US"),
+    Option("collective_latency_us", "--collective-latency-us", _ASSUMPTIONS, "Latency per collective, in us.", "0; typical: calibrated", float, "US"),
+    Option(
+        "profile",
+        "--profile",
+        _ASSUMPTIONS,
+        "Efficiencies that `roofcalc fit --save-profile` wrote, in place of the preset's; options of their own go before them.",
+        metavar="FILE",
+    ),
+)
+
+_HOST = "Host memory"
+HOST = (
+    Option(
+        "offload",
+        "--offload",
+        _HOST,
+        "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
+        "experts=cpu:20: in the first 20 layers that have experts.",
+        metavar="WHAT=WHERE",
+    ),
+    Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
+    Option(
+        "host",
+        "--host",
+        _HOST,
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
+        "the catalog's, where it has them",
+        metavar="NAME=VALUE",
+    ),
 )
 
 SEARCH = "Search"
@@ -240,6 +302,15 @@ DISAGGREGATED = Option("disaggregated", "--disaggregated", SEARCH, "Separate pre
 ALL_POINTS = Option("all", "--all", SEARCH, "Include dominated points, not only the Pareto frontier.", kind=bool)
 LEAST = Option("least", "--least", SEARCH, "Objective: fewest devices, or lowest cost.", "devices", metavar="devices|usd")
 AVAILABLE = Option("devices", "--devices", SEARCH, "Available device counts: 64, 8:64:8.", "any", metavar="N")
+LAYOUTS = Option(
+    "layouts",
+    "--layouts",
+    SEARCH,
+    "Layouts to propose: those that are usually run (a power of two of tensor ranks within a scale-up domain, pipeline stages only between "
+    "domains, replicas before wider replicas), or the fewest devices of all.",
+    "usual",
+    metavar="usual|all",
+)
 SPARE = Option("spare", "--spare", SEARCH, "Device failures to tolerate; each takes down its replica.", "0", metavar="N")
 
 WHAT_IF = (
@@ -320,11 +391,35 @@ CONFIG = _argument("path", "A Hugging Face config.json, or the folder that conta
 MODEL_NAME = Option("name", "--name", _OUTPUT, "Name of the model.", "from the file or folder", metavar="NAME")
 
 MEASUREMENTS = "Measurements"
-POINTS_FILE = _argument("file", "CSV file of measured points.")
-SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by hardware, kind of model and source.", kind=bool)
+POINTS_FILE = _argument(
+    "file",
+    "CSV file of measured points; or a result (or a folder of results) of vllm bench serve, sglang.bench_serving, AIPerf, GenAI-Perf, GuideLLM, "
+    "llama-bench or InferenceX.",
+)
+_RESULTS = "Result files"
+RUN = (
+    Option("model", "--model", _RESULTS, "Model that was measured.", "as the file says", metavar="NAME"),
+    Option("hardware", "--hardware", _RESULTS, "Hardware that it ran on: 8xh100-sxm.", "as the file says", metavar="NAME"),
+    Option("engine", "--engine", _RESULTS, "Engine that served it.", "as the file says", metavar="NAME"),
+    Option("weights", "--weights", _RESULTS, "Weights that it served.", "as the model's name says", metavar="RECIPE"),
+    Option("kv", "--kv", _RESULTS, "Dtype of its KV cache.", "unknown", metavar="DTYPE"),
+    Option("tp", "--tp", _RESULTS, "Its tensor-parallel degree.", "unknown", metavar="N"),
+    Option("pp", "--pp", _RESULTS, "Its pipeline-parallel degree.", "unknown", metavar="N"),
+    Option("dp", "--dp", _RESULTS, "Its data-parallel degree.", "unknown", metavar="N"),
+    Option("ep", "--ep", _RESULTS, "Its expert-parallel degree.", "unknown", metavar="N"),
+    Option("replicas", "--replicas", _RESULTS, "Independent copies of the model among the devices.", "1", metavar="N"),
+    Option("isl", "--isl", _RESULTS, "Input tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("osl", "--osl", _RESULTS, "Output tokens per request.", "as the file says", metavar="TOKENS"),
+    Option("batch", "--batch", _RESULTS, "Requests in flight.", "as the file says", metavar="N"),
+)
+SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
 STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
-FIT_NAMES = _argument("given", "CSV file of measured points; or, with --point, a model and hardware.", many=True)
+FIT_NAMES = _argument(
+    "given",
+    "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",
+    many=True,
+)
 FIT = (
     Option(
         "point",
@@ -337,4 +432,9 @@ FIT = (
     Option("fix", "--fix", MEASUREMENTS, "Hold parameters fixed: mbu=0.8,layer_us=20. Repeatable.", metavar="NAME=VALUE", many=True),
     Option("by", "--by", MEASUREMENTS, "A separate fit per group.", "one fit for all points", metavar="hardware|model|kind|source"),
     Option("residuals", "--residuals", MEASUREMENTS, "Print the points against the fit, not the parameters.", kind=bool),
+    Option(
+        "save_profile", "--save-profile", MEASUREMENTS, "Write the fitted efficiencies to FILE, for --profile of every command.", metavar="FILE.yaml"
+    ),
+    *(one for one in RUN if one.name == "model"),
+    *(one._replace(name="machine") for one in RUN if one.name == "hardware"),
 )

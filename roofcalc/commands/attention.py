@@ -7,6 +7,7 @@ from typing import Unpack
 import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.physics.model_flops import attention_flops, bytes_per_sequence
@@ -18,6 +19,7 @@ from roofcalc.specs.variants import with_variant
 UNCHANGED = "as it is"  # how the column `variant` names the model itself
 
 
+@notes_idle_changes
 def attention(model: Names | Model, *, seq: Numbers | None = None, variant: Names | None = None, **options: Unpack[Options]) -> Table:
     """KV bytes and attention FLOPs per token of a model's variants at every context, relative to the unchanged model.
 

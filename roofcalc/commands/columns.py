@@ -15,6 +15,7 @@ from roofcalc.report.table import Block, Column, Table
 SHARED = "(shared)"  # the case and the assumptions, which many commands print
 _IF_GIVEN = "where given"
 _GENERATIONS = "with --isl and --osl"
+_DRAFTER = "with --draft-model, --mtp or --drafter eagle"
 
 _COLUMNS = (
     Column("command", "command", "", "command that prints the column", "text", 9, "case"),
@@ -49,9 +50,15 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": _with_case(declared.MAX_BATCH, Group(declared.GENERATION, _GENERATIONS)),
+    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS),)),
     "interactivity": _with_case(declared.INTERACTIVITY_ROWS, Group(declared.GENERATION, _GENERATIONS)),
-    "memory": _with_case(declared.MEMORY),
+    "memory": Layout(
+        (
+            Group(declared.MEMORY),
+            Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"),
+            Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
+        ),
+    ),
     "from": _with_case(FROM_COLUMNS),
     "prefill": _with_case(declared.PREFILL),
     "frontier": _with_case(
@@ -67,6 +74,9 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.SPARE,), "with --spare"),
         Group(declared.PLAN_MORE),
         Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+        Group(declared.PLAN_LAYOUTS),
+        Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
         declared.FLOPS,
@@ -78,6 +88,7 @@ LAYOUTS: dict[str, Layout] = {
         declared.OPS,
         Group((declared.CACHED,), "with --phase prefill"),
         Group((declared.OVERHEAD_US,), "with typical, or with an overhead"),
+        Group((declared.HOST_US,), "with --offload or --gpu-layers"),
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),

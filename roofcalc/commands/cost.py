@@ -10,13 +10,16 @@ import numpy as np
 from roofcalc import units
 from roofcalc.catalog.api_prices import api_price
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, number_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import power_w, usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
-from roofcalc.commands.workload import required_interactivity, workload
+from roofcalc.commands.workload import check_prompts, note_other_pool, required_interactivity, workload
 from roofcalc.economics import cost as money
+from roofcalc.economics.request_time import request_time
 from roofcalc.errors import RoofcalcError
+from roofcalc.physics.serving import ServedStep
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 Query = str | tuple[float, float]
 
 
+@notes_idle_changes
 def cost(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -74,7 +78,7 @@ def cost(
     Notes
     -----
     A query pays for the seconds of the machine that `max-batch` needs per request at the same point: its share of the decode steps, and
-    what is left over for its prompt (`roofcalc.economics.cost`).
+    what is left over for its prompt (`roofcalc.economics.request_time`).
     """
     prompts, outputs = _queries(query)
     api_prices = _api_prices(api, price_in, price_out, prompts.size)
@@ -84,6 +88,8 @@ def cost(
         price = api_price(name)
         request.note(f"{name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out ({price.date}, {price.source})")
     rates = required_interactivity(request, interactivity)
+    note_other_pool(request)
+    check_prompts(request, prompts)
     for default, changes in request.deployments():
         deployment = serving(request, default, workload([prompts, outputs], kv_at, chunk).seq)
         number, rate = request.cross(np.arange(prompts.size), rates)
@@ -93,13 +99,10 @@ def cost(
         work = workload([prompt, output], kv_at, chunk)
         prefill_s, decode_s = np.full(rate.shape, np.nan), np.full(rate.shape, np.nan)
         if deployment.has_time:
-            step = work.step(deployment)
-            solved = solver.max_batch(deployment, work.seq, rate, work.served_step(step))
-            step_s = np.where(solved.max_batch > 0, step.seconds(np.maximum(solved.max_batch, 1)), np.nan)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                query_s = output / work.throughput(deployment, step, solved.max_batch, step_s)
-            decode_s = np.minimum(money.output_seconds(step_s, output, solved.max_batch, deployment.accepted), query_s)
-            prefill_s = query_s - decode_s
+            paced = ServedStep(work.step(deployment), prompt, output, work.chunk)
+            solved = solver.max_batch(deployment, work.seq, rate, paced)
+            taken = request_time(paced, np.maximum(solved.max_batch, 1))
+            decode_s, prefill_s = (np.where(solved.max_batch > 0, one, np.nan) for one in (taken.output_s, taken.prompt_s))
         else:
             solved = solver.max_batch(deployment, work.seq, rate)
         if not solved.batch_memory.all():

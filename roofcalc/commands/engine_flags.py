@@ -23,7 +23,8 @@ class Flag(NamedTuple):
     Attributes
     ----------
     option : str
-        Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft"; empty where it has none.
+        Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft",
+        "cpu_moe", "n_cpu_moe", "cpu_offload_gib"; empty where it has none.
     value : callable
         Reads the text that follows.
     switch : bool
@@ -54,6 +55,13 @@ def count(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text):
         raise RoofcalcError(f"{text!r}: expected a whole number")
     return int(text)
+
+
+def gibibytes(text: str) -> float:
+    """A number of GiB."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise RoofcalcError(f"{text!r}: expected a number of GiB")
+    return float(text)
 
 
 def fraction(text: str) -> float:
@@ -95,12 +103,12 @@ def speculation(text: str) -> dict[str, Any]:
     try:
         given = json.loads(text)
     except ValueError:
-        raise RoofcalcError(f"{text!r}: expected JSON, such as {{\"method\": \"ngram\", \"num_speculative_tokens\": 3}}") from None
+        raise RoofcalcError(f'{text!r}: expected JSON, such as {{"method": "ngram", "num_speculative_tokens": 3}}') from None
     return given if isinstance(given, dict) else {}
 
 
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
-_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --draft-model or --mtp"
+_DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
     **dict.fromkeys(("--tensor-parallel-size", "-tp"), Flag("tp", count)),
@@ -118,7 +126,7 @@ _VLLM = {
     "--speculative-config": Flag("draft", speculation, why=_DRAFTED),
     "--num-speculative-tokens": Flag(why=_DRAFTED),
     "--speculative-model": Flag(why=_DRAFTED),
-    "--cpu-offload-gb": Flag(why=_OFFLOADED),
+    "--cpu-offload-gb": Flag("cpu_offload_gib", gibibytes),
     "--kv-cache-memory-bytes": Flag(why="the cache size follows from --util"),
     "--num-gpu-blocks-override": Flag(why="the cache size follows from --util"),
     "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
@@ -141,7 +149,7 @@ _SGLANG = {
     "--max-running-requests": Flag("max_seqs", tokens),
     "--chunked-prefill-size": Flag("max_batched_tokens", tokens),
     "--page-size": Flag("kv_block", count),
-    "--cpu-offload-gb": Flag(why=_OFFLOADED),
+    "--cpu-offload-gb": Flag("cpu_offload_gib", gibibytes),
     "--max-total-tokens": Flag(why="the cache size follows from --util"),
     "--speculative-algorithm": Flag(why=_DRAFTED),
     "--speculative-num-steps": Flag(why=_DRAFTED),
@@ -173,8 +181,9 @@ _LLAMA = {
     **dict.fromkeys(("--split-mode", "-sm"), Flag("split")),
     **dict.fromkeys(("--ubatch-size", "-ub"), Flag("max_batched_tokens", tokens)),
     **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers")),
-    **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag(switch=True, why=_OFFLOADED)),
-    **dict.fromkeys(("--n-cpu-moe", "-ncmoe", "--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
+    **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag("cpu_moe", switch=True)),
+    **dict.fromkeys(("--n-cpu-moe", "-ncmoe"), Flag("n_cpu_moe", count)),
+    **dict.fromkeys(("--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
     **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
     **dict.fromkeys(("--model-draft", "-md", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
     **dict.fromkeys(("--lora",), Flag(why="adapters take memory that is not counted")),
@@ -183,8 +192,17 @@ TABLES = {"vllm": _VLLM, "sglang": _SGLANG, "tensorrt-llm": _TRTLLM, "llama.cpp"
 _TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "llama.cpp": "llama.cpp"}
 
 # what the shell calls options of the API, where it is another name; and the nearest option where there is none of its own
-_SHELL = {"reserve_gb": "--reserve", "slots": "--batch", "kv_values": "--kv", "dp_attention": "--dp", "split": "--tp or --pp"}
-_INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance", "gpu_layers": ""}
+_SHELL = {
+    "cpu_moe": "--offload experts=cpu",
+    "n_cpu_moe": "--offload experts=cpu:N",
+    "cpu_offload_gib": "--offload weights=host:GB",
+    "reserve_gb": "--reserve",
+    "slots": "--batch",
+    "kv_values": "--kv",
+    "dp_attention": "--dp",
+    "split": "--tp or --pp",
+}
+_INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
 
 
 def shell_name(option: str) -> str:

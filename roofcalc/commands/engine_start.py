@@ -135,8 +135,7 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
         devices = None
         options = {"tp": 1, "dp": 1} if value.get("split", "layer") != "row" else {"pp": 1, "dp": 1}  # layers over all devices, or rows
         layers = str(value.get("gpu_layers", "all"))
-        if layers.isdigit() and int(layers) < 30:
-            notes.append(f"-ngl {layers}: layers that stay on the CPU are not calculated; all are taken to be on the device")
+        options |= {"gpu_layers": int(layers)} if layers.isdigit() else {}
         if value.get("kv_values") not in (None, value.get("kv")):
             notes.append(f"-ctv {value['kv_values']}: keys and values of different types are not calculated; both are taken as the keys'")
     experts = value.get("ep")
@@ -151,6 +150,8 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
             notes.append(f"{given[name][0]}: not calculated here: it acts on an engine's own memory rules")
             continue
         options[name] = value[name]
+    if offload := _offload(value):
+        options["offload"] = offload
     has_rules = "max_seqs" in Options.__annotations__
     if has_rules:
         options["engine"] = engine
@@ -161,3 +162,15 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
     if slots and seq:
         seq = seq // slots  # llama.cpp divides its context among the slots
     return Start(engine, model, seq, slots, devices, options, tuple(ignored), tuple(notes))
+
+
+def _offload(value: dict[str, Any]) -> str:
+    """What the flags leave in the host's memory, as `--offload` takes it."""
+    found = []
+    if value.get("cpu_moe"):
+        found.append("experts=cpu")
+    elif value.get("n_cpu_moe"):
+        found.append(f"experts=cpu:{value['n_cpu_moe']}")
+    if value.get("cpu_offload_gib"):
+        found.append(f"weights=host:{value['cpu_offload_gib'] * 2**30 / 1e9:g}")
+    return " ".join(found)

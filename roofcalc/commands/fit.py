@@ -11,18 +11,21 @@ import numpy as np
 from roofcalc import units
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, single_integer, single_number
 from roofcalc.commands.catalog_list.models import kind_of
+from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import DEGREES, Request, stated_assumptions
+from roofcalc.commands.request import DEGREES, Request
+from roofcalc.commands.stated import stated_assumptions
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.fitted import SETTINGS, write
 from roofcalc.errors import RoofcalcError, did_you_mean, flag, invalid_choice
 from roofcalc.measurements.cases import Case, cases
 from roofcalc.measurements.compare import most_likely_run
 from roofcalc.measurements.fit import PARAMETERS, TIMES, Fitted, Observation
 from roofcalc.measurements.fit import fit as fit_observations
 from roofcalc.measurements.metrics import METRICS, Work
-from roofcalc.measurements.points import load
+from roofcalc.measurements.results.files import is_result
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 from roofcalc.solvers.max_batch import MAX_BATCH
@@ -31,7 +34,8 @@ from roofcalc.specs.model import Model
 
 GROUPINGS = ("hardware", "model", "kind", "source")
 POINT_FIELDS = ("seq", "isl", "osl", "batch", "interactivity")
-FILE_OPTIONS = ("overlap", "network", "imbalance", "activations")  # options that apply to a file; its columns give the others
+FILE_OPTIONS = ("overlap", "network", "imbalance", "routing", "activations")  # options that apply to a file; its columns give the others
+RUN_OPTIONS = ("engine", "weights", "kv", "tp", "pp", "dp", "ep")  # options that say what a result file does not
 EXAMPLE = "seq=7661,batch=72,interactivity=30"
 
 
@@ -52,6 +56,9 @@ def fit(
     fix: str | Sequence[str] | None = None,
     by: str | None = None,
     residuals: bool = False,
+    save_profile: str | Path | None = None,
+    model: str | None = None,
+    machine: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Least-squares fit of mbu, mfu, link, latency per collective, and overhead per layer and per stage.
@@ -59,7 +66,8 @@ def fit(
     Parameters
     ----------
     given, hardware
-        A CSV file of measured points; or a model and hardware, together with `point`.
+        A CSV file of measured points; or a result file of a benchmark client, or a folder of them; or a model and hardware, together
+        with `point`.
     point : str or list of str
         Such as "seq=7661,batch=72,interactivity=30"; isl and osl may replace seq.
     fix : str or list of str
@@ -68,9 +76,13 @@ def fit(
         For a file: one fit per group.
     residuals : bool
         Return the points with their fitted values instead of the parameters.
+    save_profile : path
+        Write the fitted efficiencies to a YAML file, for the option `profile` of every command; for a single fit.
+    model, machine : str
+        Of a result file: the model, and the hardware (also the positional `hardware`).
     options
-        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance and
-        activations.
+        As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance,
+        routing and activations, and for a result file what it does not say: engine, weights, kv and parallel degrees.
 
     Raises
     ------
@@ -86,32 +98,48 @@ def fit(
     group = columns.FIT_GROUP if by else ()
     shown = columns.FIT_RESIDUALS if residuals else (*columns.CASE, *columns.FIT, *columns.FIT_ASSUMED, *columns.FIT_ERRORS, *group)
     table = Table("fit", (*shown, *stated))
-    if hardware is None:
+    if options.get("profile") is not None:
+        raise RoofcalcError("fit: --profile: its efficiencies are fitted here; hold one at a value with --fix")
+    from_result = point is None and isinstance(given, (str, Path)) and is_result(given)
+    if hardware is None or from_result:
         if point is not None:
             raise RoofcalcError("fit: --point needs a model and hardware")
-        entries = _file_entries(str(given), options, table)
-        for name, some in _grouped(entries, by).items():
-            _add(table, some, fixed, residuals, {"by": by, "name": name})
+        run = {"model": model, "hardware": machine or hardware, **{name: options.get(name) for name in RUN_OPTIONS}} if from_result else {}
+        if not from_result and (model or machine):
+            raise RoofcalcError("fit: --model, --hardware: only for result files; a CSV file has columns for them")
+        entries = _file_entries(str(given), options, table, run)
+        groups = _grouped(entries, by)
+        if save_profile is not None and len(groups) > 1:
+            raise RoofcalcError(f"--save-profile: one fit makes a profile, and --by {by} makes {len(groups)}")
+        for name, some in groups.items():
+            _add(table, some, fixed, residuals, {"by": by, "name": name}, save_profile, Path(str(given)).name)
         return table
+    if model or machine:
+        raise RoofcalcError("fit: --model, --hardware: only for result files; here they are the arguments before the options")
     if point is None:
         raise RoofcalcError(f"fit: a model and hardware need --point, such as --point {EXAMPLE}")
     if by is not None:
         raise RoofcalcError("--by: only for a file of points")
     request = Request("fit", (), given, hardware, options)
     points = [_figures(text, "--point", POINT_FIELDS) for text in ([point] if isinstance(point, str) else point)]
-    for deployment, _ in request.deployments():
+    deployments = list(request.deployments())
+    if save_profile is not None and len(deployments) > 1:
+        raise RoofcalcError(f"--save-profile: one fit makes a profile, and these lists make {len(deployments)}")
+    for deployment, _ in deployments:
         if not deployment.has_time:
             raise RoofcalcError(f"fit: the catalog lists no peak FLOP/s of {deployment.hardware.device.name} for these weights")
-        _add(table, [_point_entry(deployment, number, figures) for number, figures in enumerate(points, 1)], fixed, residuals, {})
+        _add(table, [_point_entry(deployment, number, figures) for number, figures in enumerate(points, 1)], fixed, residuals, {}, save_profile)
     table.notes[:0], table.catalog = request.table.notes, request.table.catalog
     return table
 
 
-def _file_entries(file: str, options: Options, table: Table) -> list[_Entry]:
+def _file_entries(file: str, options: Options, table: Table, run: dict[str, Any]) -> list[_Entry]:
     """The points of a file that the model can compute; a note says how many."""
-    if wrong := [flag(name) for name in options if name not in FILE_OPTIONS and options.get(name)]:
-        raise RoofcalcError(f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, FILE_OPTIONS))} apply to a file")
-    points, problems, notes = load(file)
+    if wrong := [flag(name) for name in options if name not in (*FILE_OPTIONS, *run) and options.get(name)]:
+        raise RoofcalcError(
+            f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, (*FILE_OPTIONS, *run)))} apply to a file"
+        )
+    points, problems, notes = measured_points("fit", file, **run)
     comparable = [case for case in cases(points) if isinstance(case, Case)]
     total = len(points) + len({problem.place for problem in problems})
     table.notes.append(f"{len(comparable)} of {total} points are fitted (`roofcalc validate` says why not)")
@@ -155,15 +183,26 @@ def _grouped(entries: list[_Entry], by: str | None) -> dict[str | None, list[_En
     return groups
 
 
-def _add(table: Table, entries: list[_Entry], fixed: dict[str, float], residuals: bool, group: dict[str, Any]) -> None:
+def _add(
+    table: Table,
+    entries: list[_Entry],
+    fixed: dict[str, float],
+    residuals: bool,
+    group: dict[str, Any],
+    save_profile: str | Path | None = None,
+    source: str | None = None,
+) -> None:
     fitted = fit_observations([entry.observation for entry in entries], fixed)
     prefix = f"{group['name']}: " if group.get("name") else ""
     table.notes += [prefix + text for text in _fit_notes(fitted, len(entries))]
+    if save_profile is not None:
+        _save(Path(save_profile), fitted, entries, source)
+        table.notes.append(f"saved for --profile: {save_profile}")
     if residuals:
         for entry, error in zip(entries, fitted.log_errors.tolist(), strict=True):
             ratio = float(np.exp(-error))
             measured = entry.row["measured"]
-            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": ratio}
+            figures = {"fitted": measured / ratio if entry.is_time else measured * ratio, "ratio": 1 / ratio}
             table.blocks.append(Block(1, {**entry.row, **_case([entry]), **figures}))
         return
     errors = np.abs(fitted.log_errors)
@@ -171,6 +210,20 @@ def _add(table: Table, entries: list[_Entry], fixed: dict[str, float], residuals
     summed = {"points": len(entries), "median_error": float(np.median(errors)), "worst_error": float(errors.max())}
     spread = {f"{name}_error": error for name, error in fitted.errors.items()}
     table.blocks.append(Block(1, {**_case(entries), **values, **summed, **spread, **group}))
+
+
+def _save(path: Path, fitted: Fitted, entries: list[_Entry], source: str | None) -> None:
+    """Writes the parameters that the points determine, or that were held, as a profile."""
+    if path.suffix not in (".yaml", ".yml"):
+        raise RoofcalcError(f"--save-profile: {path}: the name must end in .yaml")
+    errors, case = np.abs(fitted.log_errors), _case(entries)
+    settings = {name: case[name] for name in SETTINGS if name in case and case[name] != getattr(assumptions(), name)}
+    facts = {name: case.get(name) for name in ("model", "hardware", "weights", "kv")}
+    devices = {entry.observation.deployment.hardware.device.name for entry in entries}
+    facts["device"] = devices.pop() if len(devices) == 1 else None
+    facts |= {"source": source, "points": len(entries), "median_error": float(np.median(errors)), "worst_error": float(errors.max())}
+    values = {name: value for name, value in fitted.values.items() if name not in fitted.left_out}
+    write(path, values, settings, {**facts, "parameters": len(fitted.free)})
 
 
 def _fit_notes(fitted: Fitted, points: int) -> Iterable[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from roofcalc import units
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, number_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import batch_sizes
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 WITHOUT_HARDWARE = ("kv", "kv_policy", "changes")  # options that affect the FLOPs of a model without hardware
 
 
+@notes_idle_changes
 def flops(
     model: Names | Model,
     hardware: Names | Hardware | None = None,

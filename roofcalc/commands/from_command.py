@@ -12,6 +12,7 @@ from roofcalc.catalog import lookup
 from roofcalc.commands import max_batch, memory
 from roofcalc.commands.arguments import Names, Numbers, names
 from roofcalc.commands.engine_start import Start, parse
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import batch_sizes
@@ -29,6 +30,7 @@ _SHARED = {column.name for column in columns.MEMORY}
 COLUMNS = (*columns.MEMORY, *(column for column in columns.MAX_BATCH if column.name not in _SHARED and column.name != "min_interactivity_tok_s"))
 
 
+@notes_idle_changes
 def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batch: Numbers | None = None, **options: Unpack[Options]) -> Table:
     """Memory and the largest batch of the engine that a command line starts.
 

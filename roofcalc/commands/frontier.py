@@ -13,6 +13,7 @@ from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def frontier(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -100,7 +102,8 @@ def frontier(
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'--disaggregated' if disaggregated else '--ttft'}: needs the tokens of a generation; give --isl and --osl")
     more = columns.FRONTIER_DISAGGREGATED if disaggregated else columns.GENERATION if generations else ()
-    request = Request("frontier", columns.FRONTIER, model, hardware, options, generation_options(isl, osl, chunk), more)
+    results = columns.FRONTIER_OF_TWO if disaggregated else columns.FRONTIER
+    request = Request("frontier", results, model, hardware, options, generation_options(isl, osl, chunk), more)
     if not generations and seq is None:
         request.note(f"seq: contexts of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl)")
     batches = None if batch is None else batch_sizes(batch)

@@ -9,6 +9,7 @@ import numpy as np
 
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import Names, Numbers
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_prompts_of_others, workload
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def interactivity(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -9,9 +9,11 @@ import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def max_batch(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -71,7 +74,7 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("max-batch", columns.MAX_BATCH, model, hardware, options, given, more)
+    request = Request("max-batch", (*columns.MAX_BATCH, *draft_columns(options)), model, hardware, options, given, more)
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
@@ -111,7 +114,8 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "step_ms": step_s * 1e3,
         "throughput_tok_s": throughput,
         "throughput_tok_s_per_device": throughput / deployment.hardware.count,
-        "kv_gb_per_seq": memory.system_kv_bytes(deployment, work.seq) / 1e9,
+        "kv_gb_per_seq": memory.system_kept(deployment, work.seq).each / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
+        "draft_weights_gb": memory.system_draft_weight_bytes(deployment) / 1e9,
         **work.more(deployment, throughput, step, solved.max_batch),
     }

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from roofcalc.commands.arguments import Names, Numbers
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import placements
+from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.memory import batch_memory, kv_tokens, max_concurrency, system_kv_bytes, system_overhead_bytes, system_weight_bytes
+from roofcalc.physics.memory import (
+    batch_memory,
+    host_kv_bytes,
+    kv_tokens,
+    max_concurrency,
+    system_draft_weight_bytes,
+    system_kept,
+    system_overhead_bytes,
+    system_weight_bytes,
+)
+from roofcalc.physics.offload import host_weight_bytes
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def memory(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -38,7 +51,9 @@ def memory(
     Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system. Weights, KV cache, activations,
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
-    request = Request("memory", columns.MEMORY, model, hardware, options)
+    hosted = any(options.get(name) is not None for name in OFFLOADING)
+    results = (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ()), *draft_columns(options))
+    request = Request("memory", results, model, hardware, options)
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -56,7 +71,8 @@ def memory(
 def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     weights = system_weight_bytes(deployment)
     activations, runtime, capacity = system_overhead_bytes(deployment, seq)
-    kv = system_kv_bytes(deployment, seq) * batch
+    kept = system_kept(deployment, seq)
+    kv = kept.once + kept.each * batch
     fits = batch_memory(deployment, seq)
     sizes = np.array(sorted(set(batch.tolist())))  # np.unique would import numpy.ma
     return {
@@ -73,4 +89,7 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "runtime_gb": runtime / 1e9,
         "kv_tokens": kv_tokens(deployment, seq),
         "max_concurrency": max_concurrency(deployment, seq),
+        "host_weights_gb": host_weight_bytes(deployment) / 1e9,
+        "host_kv_gb": host_kv_bytes(deployment, seq) * batch / 1e9,
+        "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

@@ -9,8 +9,10 @@ import numpy as np
 
 from roofcalc import units
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.stated import OFFLOADING
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.physics.breakdown import Line, lines, prefill_lines
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 PHASES = ("decode", "prefill")
 
 
+@notes_idle_changes
 def ops(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -64,7 +67,8 @@ def ops(
     given = tuple(name for name, value in (("chunk", chunk),) if value is not None)
     shown, more = (columns.OPS, ()) if phase == "decode" else ((columns.NEW, *columns.OPS[1:]), (columns.CACHED,))
     has_overhead = options.get("assume") == "typical" or options.get("layer_overhead_us") or options.get("step_overhead_us")
-    more = (*more, *((columns.OVERHEAD_US,) if has_overhead else ()), columns.FORMAT)
+    hosted = any(options.get(name) is not None for name in OFFLOADING)
+    more = (*more, *((columns.OVERHEAD_US,) if has_overhead else ()), *((columns.HOST_US,) if hosted else ()), columns.FORMAT)
     request = Request("ops", shown, model, hardware, options, given, more)
     batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
     before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
@@ -107,6 +111,7 @@ def ops(
             limited_by=figures("limited_by"),
             cached=before_each[points],
             overhead_us=figures("overhead_s") * 1e6,
+            host_us=figures("host_s") * 1e6,
             chunk=chunk_size,
             format=figures("format"),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from roofcalc.commands.arguments import Names, Numbers
@@ -35,12 +36,20 @@ class Options(TypedDict, total=False):
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
     overlap, network, capacity, kv_policy, prefill : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
+    shared_prefix : int; hit_rate : float
+        Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
     mbu, mfu, link, util : float
-    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; activations : bool
-    layer_overhead_us, step_overhead_us : float
-    draft, acceptance, draft_model, mtp
-        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted (no default), and what
-        drafts: a smaller model, or the model's own multi-token-prediction layer; without either, drafting is free.
+    reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
+    layer_overhead_us, step_overhead_us, collective_latency_us : float
+    profile : path
+        A file of `fit(..., save_profile=...)`: its efficiencies go before the preset's, and after those given here.
+    draft, acceptance, accepted, drafter, draft_model, mtp
+        Speculative decoding: tokens drafted per step, the probability that a draft token is accepted or the mean tokens accepted per step
+        (one of them; no default), and what drafts: "eagle" or "ngram", a smaller model, or the model's own multi-token-prediction
+        layer; without any, drafting is free.
+    offload, gpu_layers, host
+        What lies in the host's memory ("experts=cpu", "weights=host:40"), the layers that the devices hold, and figures of the host
+        that the catalog lacks ("memory_gb_s=400,tflop_s=5"): `roofcalc.deployment.offload`.
     changes : str or list of str
         Overrides such as "hardware.memory.bandwidth_gb_s=4000" (`--set`); a range sweeps over its values.
     executor : concurrent.futures.Executor
@@ -70,17 +79,27 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     prefill: str | None
+    shared_prefix: Numbers | None
+    hit_rate: float | None
     kv_block: int | None
     imbalance: float | None
+    routing: str | None
     redundant_experts: int | None
     activations: bool | None
     layer_overhead_us: float | None
     step_overhead_us: float | None
+    collective_latency_us: float | None
+    profile: str | Path | None
     max_batched_tokens: int | None
     max_seqs: int | None
     draft: int | None
     acceptance: float | None
+    accepted: float | None
+    drafter: str | None
     draft_model: str | Model | None
     mtp: bool | None
+    offload: str | None
+    gpu_layers: int | None
+    host: str | None
     changes: Names
     executor: Executor | None

@@ -7,34 +7,27 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.catalog import boxes
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
+from roofcalc.commands.plan_rows import add_plan
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.request_mix import mix as mix_of
-from roofcalc.commands.workload import axes, batch_sizes, chunk_tokens, required_interactivity, workload
-from roofcalc.economics.cost import MILLION, usd
+from roofcalc.commands.workload import axes, batch_sizes, check_prompts, chunk_tokens, required_interactivity, workload
 from roofcalc.errors import RoofcalcError, invalid_choice
-from roofcalc.physics import memory
-from roofcalc.physics.generation import Timed, limited_by
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.parallel import map_in_order
-from roofcalc.solvers.planner import first_token
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.solvers.planner.inventory import Inventory
-from roofcalc.solvers.planner.messages import LEAST_GAIN, describe_failure, describe_idle_devices, describe_limit
-from roofcalc.solvers.planner.replica import PrefillTimes, least_batch, max_load, prefill_times, requests_per_s
 from roofcalc.solvers.planner.select import Plan, plans
-from roofcalc.solvers.planner.sensitivity import sensitivity
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
@@ -43,12 +36,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OBJECTIVES = ("devices", "usd")
+LAYOUTS = ("usual", "all")
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
-BUSY = 0.9  # a note on plans with more load
 MAX_PLANS = 2000  # each takes a layout search of about 10 ms
 MAX_EXPLAINED = 8  # with more plans, no note per plan on its limit
 
 
+@notes_idle_changes
 def plan(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -62,22 +56,31 @@ def plan(
     interactivity: Numbers | None = None,
     ttft: Numbers | None = None,
     ttft_percentile: Numbers | None = None,
+    max_latency: Numbers | None = None,
     batch: Numbers | None = None,
     requests_per_second: Numbers | None = None,
     devices: Numbers | None = None,
     spare: Numbers | None = None,
     least: str | None = None,
+    layouts: str | None = None,
     usd_per_hour: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
 
-    Every replica size and every legal layout is evaluated, because a larger replica does not always meet what a smaller one does.
-    A replica of a model without experts has one data-parallel rank; further ranks count as further replicas. Among layouts that
-    need the same number of devices, the plan is the one with the highest interactivity at the requested batch, which also decodes
-    at the lowest cost per token; for requests per second, the one with the highest capacity. Ties go to fewer active devices, then
-    fewer pipeline stages, then more tensor-parallel ranks. Devices that come with a whole machine but are not needed run further
-    replicas, as far as there are enough devices for one and sequences for it.
+    Every replica size and layout is evaluated, because a larger replica does not always meet what a smaller one does. A replica of
+    a model without experts has one data-parallel rank; further ranks count as further replicas.
+
+    By default the plan takes a usual layout (`roofcalc.solvers.planner.usual`): within a scale-up domain, with a power of two of tensor
+    ranks and no pipeline; where none meets the demand, over several domains, with pipeline stages or data-parallel ranks between them;
+    where none of these does, any. Of usual layouts that need the same number of devices it takes the most and so the smallest replicas
+    that carry at least 80 % of what any of them does, and are if possible at most 90 % busy. A note says why, and what fewer devices
+    any other layout takes.
+
+    With `layouts="all"`, all layouts are searched alike. Of those that need the same number of devices, the plan is the one with the
+    highest interactivity at the requested batch, which also decodes at the lowest cost per token; for requests per second, the one with
+    the highest capacity. Ties go to fewer active devices, then fewer pipeline stages, then more tensor-parallel ranks. Devices that come
+    with a whole machine but are not needed run further replicas, as far as there are enough devices for one and sequences for it.
 
     Parameters
     ----------
@@ -95,6 +98,9 @@ def plan(
         length that has its rank to itself.
     ttft_percentile : 50, 90, 95 or 99
         Instead of the mean: the percentile of all requests that `ttft` limits, for `requests_per_second`.
+    max_latency : seconds
+        Longest acceptable mean time from the arrival of a request to its last token, of the kind of request that takes longest; needs isl
+        and osl, or a mix.
     batch : sequences
         Sequences in flight over all replicas (default 1).
     requests_per_second
@@ -105,6 +111,8 @@ def plan(
         Number of devices that may fail while the demand is still met; a failed device takes its replica down.
     least : "devices" or "usd"
         Objective by which plans are ranked, best first (default "devices").
+    layouts : "usual" or "all"
+        Which layouts are proposed (default "usual"); degrees that are given are not restricted.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
 
@@ -121,11 +129,15 @@ def plan(
     """
     if least is not None and least not in OBJECTIVES:
         raise invalid_choice("--least", least, OBJECTIVES)
+    if layouts is not None and layouts not in LAYOUTS:
+        raise invalid_choice("--layouts", layouts, LAYOUTS)
     generations = mix is not None or isl is not None or osl is not None
     if requests_per_second is not None and not generations:
         raise RoofcalcError("--requests-per-second: give the tokens of a request too: --isl and --osl, or --mix")
     if requests_per_second is not None and batch is not None:
         raise RoofcalcError("--batch, --requests-per-second: give one of them")
+    if max_latency is not None and not generations:
+        raise RoofcalcError("--max-latency: give the tokens of a request too: --isl and --osl, or --mix")
     given = ("isl", "osl", "kv_at") if generations else ()
     more = (
         *columns.PLAN_LIMITS,
@@ -134,12 +146,17 @@ def plan(
         *((columns.SPARE,) if spare is not None else ()),
         *columns.PLAN_MORE,
         *(columns.PLAN_QUEUE if requests_per_second is not None else ()),
+        *columns.PLAN_LAYOUTS,
+        *((columns.LATENCY_S,) if generations else ()),
+        *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
     )
     also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
     request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
     percentile = _percentile(request, ttft_percentile, ttft, requests_per_second)
     loads = {"interactivity": required_interactivity(request, interactivity)}
-    loads["ttft_s"] = np.array([np.inf]) if ttft is None else number_array(ttft, "--ttft", MIN_RATE, MAX_RATE)
+    for name, seconds in (("ttft", ttft), ("latency", max_latency)):
+        option = "--ttft" if name == "ttft" else "--max-latency"
+        loads[f"{name}_s"] = np.array([np.inf]) if seconds is None else number_array(seconds, option, MIN_RATE, MAX_RATE)
     if not generations and seq is None:
         request.note(f"seq: contexts of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl, or --mix)")
     if requests_per_second is None:
@@ -157,12 +174,12 @@ def plan(
         inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor)
+            made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
             by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(map_in_order(None, lambda pair: _add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
@@ -213,6 +230,7 @@ def _demand(
             raise RoofcalcError("--mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
         kinds = mix_of(mix)
         request.note_context(model, kinds.isl + kinds.osl)
+        check_prompts(request, kinds.isl)
         work, parts, number = workload([kinds.isl, kinds.osl], kv_at, chunk), kinds.parts, [np.zeros(1, dtype=np.intp)]
         of_work = work.at(np.arange(parts.size)[np.newaxis])
     else:
@@ -242,112 +260,5 @@ def _ranked(some: list[Plan], objective: str) -> Iterator[Plan]:
 
 def _demand_key(need: Demand) -> tuple[float, ...]:
     """What tells a single demand of a call from the others: its tokens and its load. The mix and the chunk are the same for all."""
-    fields = (need.isl, need.osl, need.held, need.interactivity, need.ttft_s, need.batch, need.rate)
+    fields = (need.isl, need.osl, need.held, need.interactivity, need.ttft_s, need.latency_s, need.batch, need.rate)
     return tuple(float(values.ravel()[0]) for values in fields if values is not None)
-
-
-def _add_plan(request: Request, plan: Plan, changes: tuple[Change, ...], shared: dict[str, Any], explain: bool) -> None:
-    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
-    for text in boxes.joined(replace(inventory.machine, count=deployment.hardware.count))[1]:
-        request.note(text)
-    values: dict[str, Any] = {
-        "seq": np.ceil((need.held * need.shares).sum(axis=-1) * (1 - 1e-12)),  # a mean of 4100.000000000001 is 4100, not 4101
-        "min_interactivity_tok_s": need.interactivity,
-        "max_ttft_s": need.ttft_s,
-        "requests_per_s": need.rate,
-        **shared,
-    }
-    if need.osl is not None:
-        values |= {"isl": float((need.isl * need.parts).sum()), "osl": float(need.answer[0])}
-    if math.isfinite(plan.devices):
-        values |= _figures(request, plan, explain)
-        note = describe_idle_devices(plan)
-    else:
-        none = dict.fromkeys(("devices", "replicas", "tp", "pp", "dp", "ep", "dcp"))
-        values |= {**none, "hardware": inventory.machine.name, "batch": np.full(1, 0.0 if deployment.has_time else np.nan), "limited_by": plan.reason}
-        note = describe_failure(plan)
-    if note:
-        request.note(note)
-    request.add(deployment, changes, **values)
-
-
-def _figures(request: Request, plan: Plan, explain: bool) -> dict[str, Any]:
-    """Result columns of a plan that meets its demand, at the requested load."""
-    need, deployment, inventory = plan.need, plan.deployment, plan.inventory
-    step, fits = need.step(deployment), need.fitting(deployment)
-    paced = need.served_step(step)
-    fast = solver.batch_interactivity(paced, need.interactivity, fits.shape)
-    most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
-    if need.rate is not None:
-        each = least_batch(need, step, need.rate / plan.replicas, most, prompts)
-        batch, per_s = each * plan.replicas, need.rate * need.answer
-    else:
-        assert need.batch is not None
-        batch, each = need.batch, np.ceil(need.batch / plan.replicas)
-        per_s = batch * deployment.accepted / step.seconds(each)
-        if need.osl is not None:
-            per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
-    held = "max_seqs" if fits[0] >= memory.seqs_cap(deployment) else "capacity"
-    limit = str(limited_by(step, most)[0]) if fast[0] < fits[0] else held
-    if need.rate is not None and (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
-        limit = str(prompts.limited_by[0])
-    carried = float(max_load(need, deployment).most[0])
-    ttft = _first_token(request, plan, step, most, each, prompts)
-    if need.rate is not None and carried < ttft.possible * (1 - 1e-9):
-        limit = "ttft"
-    gains = sensitivity(need, deployment, carried)
-    best = max(gains, key=lambda change: gains[change])
-    if explain:
-        request.note(describe_limit(plan, limit, carried, gains))
-    return {
-        "devices": plan.devices,
-        "replicas": plan.replicas + inventory.spares,
-        "batch": batch,
-        "interactivity_tok_s": deployment.accepted / np.asarray(paced.seconds(each)),
-        "ttft_ms": ttft.mean_s * 1e3,
-        "ttft_p95_ms": ttft.late_s * 1e3,
-        "busy": ttft.busy,
-        "usd_per_mtok_out": MILLION * usd(1 / per_s, int(plan.devices), inventory.usd_per_hour),
-        "limited_by": limit,
-        "usd_per_hour": plan.devices * inventory.usd_per_hour,
-        "relief": best if gains[best] >= LEAST_GAIN else None,
-        "relief_gain": max(gains[best], 0.0),
-    }
-
-
-class FirstToken(NamedTuple):
-    """Time to first token of a plan under its load; arrays of one demand.
-
-    Attributes
-    ----------
-    mean_s, late_s : array
-        The mean of the longest kind of prompt, and the 95th percentile of all requests; nan where it is not known.
-    busy : array
-        The rate over `possible`; nan without a rate.
-    possible : float
-        Requests per second of one replica, whenever the first token comes; inf without a rate.
-    """
-
-    mean_s: NDArray[Any]
-    late_s: NDArray[Any]
-    busy: NDArray[Any]
-    possible: float
-
-
-def _first_token(request: Request, plan: Plan, step: Timed, most: NDArray[Any], each: NDArray[Any], prompts: PrefillTimes) -> FirstToken:
-    """Time to first token under the load, with `each` sequences in flight on every replica; a note where a plan is nearly full."""
-    need, unknown = plan.need, np.full(each.shape, np.nan)
-    if need.osl is None:
-        return FirstToken(prompts.first_s, unknown, unknown, math.inf)
-    mean = first_token.staggered_ttft_s(need, step, each)
-    if need.rate is None:
-        return FirstToken(mean, unknown, unknown, math.inf)
-    possible, rate = float(max_load(need._replace(ttft_s=np.full(each.shape, np.inf)), plan.deployment).most[0]), need.rate / plan.replicas
-    late, busy = unknown, rate / possible
-    if first_token.has_queue(need, plan.deployment):
-        waiting = first_token.queue(need, step, most)
-        mean, late = first_token.ttft_s(need, waiting, rate), first_token.ttft_s(need, waiting, rate, 95.0)
-    if busy[0] > BUSY:
-        where = f"{plan.deployment.model.name} on {plan.deployment.hardware.name}"
-        request.note(f"{where}: replicas are {busy[0] * 100:.0f} % busy; short bursts of requests cause long waits")
-    return FirstToken(mean, late, busy, possible)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
@@ -17,6 +18,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as prefill_times
+from roofcalc.physics.prompt_cache import found_tokens
 from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import CHUNK_ROWS, Table
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+@notes_idle_changes
 def prefill(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -43,7 +46,8 @@ def prefill(
     Parameters
     ----------
     seq : tokens
-        New tokens of each sequence (default 1k to 128k, up to the model's maximum context).
+        New tokens of each sequence (default 1k to 128k, up to the model's maximum context). With `shared_prefix` or `hit_rate`
+        whole prompts: rows give the tokens that remain to compute, and those found as `cached`.
     cached : tokens
         Tokens of each sequence that are already in the KV cache (default 0).
     batch : sequences
@@ -59,6 +63,8 @@ def prefill(
         Invalid arguments, or more prefill steps than are computed at once.
     """
     request = Request("prefill", columns.PREFILL, model, hardware, options, ("chunk",) if chunk is not None else ())
+    if cached is not None and (options.get("shared_prefix") is not None or options.get("hit_rate") is not None):
+        raise RoofcalcError("--cached: give either the tokens found in the cache (--cached), or --shared-prefix and --hit-rate of whole prompts")
     before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
     batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
     for deployment, changes in request.deployments():
@@ -81,6 +87,8 @@ def prefill(
 def _rows(deployment: Deployment, chunk_size: float | None, new: NDArray[Any], cached: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
     ttft = batch_s = np.full(new.shape, np.nan)
     limit = np.full(new.shape, UNKNOWN)
+    found = found_tokens(deployment, new)
+    new, cached = new - found, cached + found
     if deployment.has_time:
         times = prefill_times(deployment, new, cached, batch, chunk_size)
         ttft, batch_s, limit = times.ttft_s, times.batch_prefill_s, times.limited_by

@@ -9,6 +9,7 @@ import numpy as np
 
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers, integer_array, single_integer, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import required_speed
@@ -25,6 +26,7 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 
 
+@notes_idle_changes
 def reliability(
     model: Names | Model,
     hardware: Names | Hardware,

@@ -17,8 +17,10 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_caching, is_absent, stated_assumptions
+from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
-from roofcalc.deployment.assumptions import Assumptions, assumptions
+from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
-DRAFTING = ("draft", "acceptance", "draft_model", "mtp")  # options that ask for speculative decoding
+OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
@@ -80,22 +82,28 @@ class Request:
         self.options = options
         self.sweeps = combinations(options.get("changes") or ())
         chosen: dict[str, Any] = {name: options.get(name) for name in ASSUMPTION_NAMES if name != "assume"}
-        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs"):
+        for name in ("kv_block", "redundant_experts", "max_batched_tokens", "max_seqs", "shared_prefix"):
             if isinstance(chosen[name], str):
                 number = units.number(chosen[name], flag(name))
                 chosen[name] = int(number) if number.is_integer() else number
+        self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
+        if self.fitted:
+            chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
         presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
-        if options.get("prefill") is not None and "isl" not in given and command not in ("cost", "plan"):
+        if options.get("prefill") is not None and "isl" not in given and command not in OF_GENERATIONS:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
-        if options.get("prefill") == "separate" and command in ("cost", "plan"):
-            raise RoofcalcError(f"--prefill: {command} prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
+        if options.get("prefill") == "separate" and command == "plan":
+            raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
+        check_caching(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
+        if self.fitted:
+            self.note(self.fitted.note())
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
@@ -149,26 +157,39 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(deployment)
+        deployment = self._with_drafts(self._offloaded(deployment))
         for text in notes(deployment):
             self.note(text)
         return deployment
 
+    def _offloaded(self, deployment: Deployment) -> Deployment:
+        """The deployment with a part of it in the host's memory, where an option asks for it."""
+        if all(self.options.get(name) is None for name in OFFLOADING):
+            return deployment
+        from roofcalc.commands.offloading import offloaded
+
+        return offloaded(self, deployment)
+
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
-        drafts, acceptance = self.options.get("draft"), self.options.get("acceptance")
-        draft_model, mtp = self.options.get("draft_model"), bool(self.options.get("mtp"))
-        if drafts is None and acceptance is None and draft_model is None and not mtp:
+        if all(is_absent(self.options.get(name)) for name in DRAFTING):
             return deployment
+        drafts, draft_model = self.options.get("draft"), self.options.get("draft_model")
         from roofcalc.deployment.speculative import with_drafts
 
-        drafter = self.model(draft_model) if draft_model is not None else None
-        tokens = None if drafts is None else single_integer(drafts, "--draft", 1000)
-        drafted = with_drafts(deployment, tokens, acceptance, drafter, mtp)
-        if drafted.draft and drafted.draft.deployment is None:
+        drafted = with_drafts(
+            deployment,
+            None if drafts is None else single_integer(drafts, "--draft", 1000),
+            self.options.get("acceptance"),
+            self.model(draft_model) if draft_model is not None else None,
+            bool(self.options.get("mtp")),
+            self.options.get("accepted"),
+            self.options.get("drafter"),
+        )
+        if drafted.draft and drafted.draft.drafter == "free":
             self.note(
                 f"{drafted.draft.tokens} draft tokens per step are assumed free (n-gram or prompt lookup); "
-                "use --draft-model or --mtp to include drafting cost"
+                "use --drafter eagle, --draft-model or --mtp to include drafting cost"
             )
         return drafted
 
@@ -213,15 +234,20 @@ class Request:
             self.note(text)
         sources = (*(machine.system.sources if machine.system else ()), *machine.device.sources)
         self.table.catalog["hardware"][machine.name] = list(dict.fromkeys(sources))
+        if self.fitted and (text := self.fitted.warning(machine.device.name)):
+            self.note(text)
         return machine
 
     def contexts(self, model: Model, seq: Numbers | None) -> NDArray[Any]:
         """Context lengths in tokens: those requested, by default powers of two up to the model's maximum."""
-        longest = model.context
+        longest, prefix = model.context, self.assumptions.shared_prefix
         if seq is None:
-            shorter = np.array([n for n in units.numbers(defaults.SEQ) if n <= longest])
-            return shorter if shorter.size else np.array([float(longest)])
-        requested = integer_array(seq, "--seq", MAX_TOKENS)
+            shorter = np.array([n for n in units.numbers(defaults.SEQ) if prefix < n <= longest])
+            if shorter.size or longest > prefix:
+                return shorter if shorter.size else np.array([float(longest)])
+        requested = integer_array(longest if seq is None else seq, "--seq", MAX_TOKENS)
+        if (requested <= prefix).any():
+            raise RoofcalcError(f"--shared-prefix: contexts must be longer than its {prefix:,} tokens; got --seq {units.plain(requested.min())}")
         self.note_context(model, requested)
         short = requested[(requested < longest) & (requested % 1000 == 0) & (requested / 1000 * 1024 == longest)]
         if short.size and isinstance(seq, str) and "k" in seq.lower().replace("ki", ""):
@@ -291,43 +317,16 @@ class Request:
             "timings": deployment.profile.engine if deployment.profile else None,
             **{name: dtype.name for name, dtype in messages.items() if dtype},
             "changes": "; ".join(map(str, changes)),
+            "profile": self.fitted.file if self.fitted else None,
         }
+        if deployment.offload:
+            case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
         if deployment.draft:
-            drafter = deployment.draft.deployment
-            case |= {"draft": deployment.draft.tokens, "acceptance": deployment.draft.acceptance, "mtp": bool(self.options.get("mtp"))}
-            case |= {"draft_model": drafter.model.name if drafter and not case["mtp"] else None}
+            draft = deployment.draft
+            case |= {"draft": draft.tokens, "acceptance": draft.acceptance, "accepted": draft.accepted, "drafter": draft.drafter}
+            case |= {"mtp": draft.drafter == "mtp"}
+            case |= {"draft_model": draft.deployment.model.name if draft.deployment and draft.drafter == "model" else None}
         return {**case, **assumed, **layout}
-
-
-def stated_assumptions(options: Options, given: tuple[str, ...] = (), effective: Sequence[Assumptions] = ()) -> list[Column]:
-    """The optional assumption columns that rows must show.
-
-    These are the assumptions that were given, even as False or 0, and those whose effective value is not the default of the
-    roofline preset, for instance because another preset switches them on.
-
-    Parameters
-    ----------
-    options : Options
-        As the command was called.
-    given : tuple of str
-        Further columns that the command itself was given, such as `chunk`.
-    effective : sequence of Assumptions
-        The assumptions in force, of each preset; none for commands whose results do not depend on them.
-    """
-    stated = {*given, *(name for name in ASSUMPTION_NAMES if options.get(name) is not None)}
-    stated |= {name for name, value in options.items() if not _is_absent(value)}
-    if stated & set(DRAFTING):
-        stated |= {"draft", "acceptance"}
-    default = Assumptions()
-    for one in effective:
-        stated |= {"engine", "memory_rules", "timings"} if one.engine is not None else set()
-        stated |= {name for name in ASSUMPTION_NAMES if getattr(one, name) != getattr(default, name)}
-    return [column for column in columns.WHERE_GIVEN if column.name in stated]
-
-
-def _is_absent(value: Any) -> bool:
-    """Whether an option's value means that it was not given: None, a flag that is off, or an empty text or list."""
-    return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
 
 
 def _refuse_changes(changes: tuple[Change, ...], target: str) -> None:

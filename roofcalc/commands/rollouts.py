@@ -9,15 +9,18 @@ import numpy as np
 from roofcalc.catalog.cpus import cores_per_device
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
+from roofcalc.commands.workload import note_other_pool
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics import rl_rollouts as work
-from roofcalc.economics.cost import output_seconds
+from roofcalc.economics.request_time import SharedPromptStep, request_time
 from roofcalc.errors import flag
-from roofcalc.physics.generation import mean_step, prefill_s_per_request
+from roofcalc.physics.generation import mean_step
 from roofcalc.physics.model_flops import generation_attention_flops
+from roofcalc.physics.serving import ServedStep
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -60,6 +63,7 @@ class Training(NamedTuple):
     pretrain_tokens: float
 
 
+@notes_idle_changes
 def rollouts(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -106,8 +110,8 @@ def rollouts(
     -------
     Table
         One row per model, hardware, weights, KV dtype, layout, override, problems, rollouts, tokens and prefix. Generation
-        takes the time of its prefills and decode steps; verification (in the format of the weights) and training (in bf16) take
-        their FLOPs divided by the peak times mfu.
+        takes the time that the same requests take in `max-batch`, with one prompt for all rollouts of a problem; verification (in the
+        format of the weights) and training (in bf16) take their FLOPs divided by the peak times mfu.
 
     Raises
     ------
@@ -132,6 +136,7 @@ def rollouts(
     )
     if pretrain_tokens is None:
         request.note(f"pretrain_tokens: {LLAMA_3_TOKENS:.3g}, those of Llama 3 ({LLAMA_3_SOURCE}; --pretrain-tokens)")
+    note_other_pool(request)
     rate = MIN_RATE if interactivity is None else single_number(interactivity, "--interactivity", MIN_RATE, MAX_RATE)
     for deployment, changes in request.deployments():
         points = Points(*request.cross(*axes))
@@ -193,16 +198,15 @@ def _generation_hours(request: Request, deployment: Deployment, points: Points, 
     """Device-hours of one prefill per problem and of all decode steps at the largest batch."""
     if not deployment.has_time:
         return np.full(points.tokens.shape, np.nan)
-    context, step = points.prefix + points.tokens, mean_step(deployment, points.prefix, points.tokens)
-    solved = solver.max_batch(deployment, context, rate, step)
+    context, alone = points.prefix + points.tokens, 1 / points.rollouts
+    paced = ServedStep(mean_step(deployment, points.prefix, points.tokens), points.prefix, points.tokens)
+    solved = solver.max_batch(deployment, context, rate, SharedPromptStep(paced, alone))
     if not solved.batch_memory.all():
         request.note(fit_advice.what_would_fit(deployment, float(context[np.argmin(solved.batch_memory)])))
     sequences = points.problems * points.rollouts
     batch = np.minimum(solved.max_batch, sequences)
-    step_s = np.where(batch > 0, step.seconds(np.maximum(batch, 1)), np.nan)
-    prefill_s = points.problems * prefill_s_per_request(deployment, points.prefix)
-    seconds = prefill_s + sequences * output_seconds(step_s, points.tokens, batch, deployment.accepted)
-    return np.asarray(seconds * deployment.hardware.count / SECONDS_PER_HOUR)
+    each = request_time(paced, np.maximum(batch, 1), prompts_per_request=alone)
+    return np.asarray(np.where(batch > 0, sequences * each.total_s, np.nan) * deployment.hardware.count / SECONDS_PER_HOUR)
 
 
 def _flop_hours(deployment: Deployment, verify: Any, train: Any) -> NDArray[Any]:

@@ -10,23 +10,39 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
+
 from roofcalc.commands.catalog_list.models import kind_of
+from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
-from roofcalc.deployment.assumptions import Assumptions
+from roofcalc.deployment import fitted
+from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
-from roofcalc.measurements.cases import BY_CHOICE, REASONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, bound, most_likely_run, typical
-from roofcalc.measurements.points import Point, Problem, load
+from roofcalc.measurements.cases import BY_CHOICE, REASONS, Case, cases, engine_name
+from roofcalc.measurements.compare import ROOFLINE, bound, has_routed_experts, most_likely_run, typical
+from roofcalc.measurements.points import Point, Problem
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
 
 Row = dict[str, Any]
+GROUPS = ("all", "engine", "metric", "kind", "device", "source")
+RATIOS = "ratio, roofline_ratio, bound_ratio: measured speed / calculated speed (for times, the reciprocal); ratio was the other way round before 0.2"
 
 
-def validate(file: str | Path, *, summary: bool = False, memory: bool = False, strict: bool = False) -> Table:
-    """Compares every measured point of a CSV file with the presets `bound`, `roofline` and `typical`.
+def validate(
+    file: str | Path,
+    *,
+    model: str | None = None,
+    hardware: str | None = None,
+    summary: bool = False,
+    memory: bool = False,
+    strict: bool = False,
+    profile: str | Path | None = None,
+    **run: Any,
+) -> Table:
+    """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
     Settings that a point's source does not report are chosen as favourably as possible for `bound` (over all legal layouts and KV
     dtypes) and as the most common choice for the other presets. A point that is faster than the bound reveals an error in the
@@ -35,13 +51,21 @@ def validate(file: str | Path, *, summary: bool = False, memory: bool = False, s
     Parameters
     ----------
     file : path
-        A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`.
+        A CSV file with the columns of `roofcalc.measurements.points.COLUMNS`; or a result file, or a folder of them, in one of the
+        formats of `roofcalc.measurements.results.files`.
+    model, hardware : str
+        Of a result file, which names the model in most formats and the hardware in few.
+    run
+        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep, replicas, isl,
+        osl, batch.
     summary : bool
-        Return error statistics by hardware, kind of model and source instead of the points.
+        Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
         The file holds logged starts of engines (`roofcalc.measurements.memory_starts`): their weights and caches are compared.
     strict : bool
         Refuse a file with rows that cannot be read or compared, instead of leaving them out.
+    profile : path
+        Predict with the efficiencies that `fit(..., save_profile=...)` wrote over the preset `roofline`, instead of `typical`.
 
     Raises
     ------
@@ -50,15 +74,18 @@ def validate(file: str | Path, *, summary: bool = False, memory: bool = False, s
     """
     if memory:
         return validate_memory(file, summary=summary)
-    points, problems, notes = load(file)
+    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, **run)
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)
-    rows = [_row(point, case) for point, case in zip(points, found, strict=True)]
+    saved = fitted.read(profile) if profile is not None else None
+    calibrated = assumptions("roofline", **saved.values) if saved else typical()
+    rows = [_row(point, case, calibrated) for point, case in zip(points, found, strict=True)]
     rows += [{"id": f"line {place.rsplit(':', 1)[1]}", "why_not": "unreadable"} for place in dict.fromkeys(one.place for one in problems)]
     table = Table("validate", columns.VALIDATE_SUMMARY if summary else columns.VALIDATE)
     table.blocks = [Block(1, row) for row in (_summary(points, rows) if summary else rows)]
-    table.notes += [*_notes(rows), *map(str, problems), *notes]
+    table.notes += [*_notes(rows), *map(str, problems), *notes, *(() if summary else (RATIOS,))]
+    table.notes += [saved.note()] if saved else []
     return table
 
 
@@ -82,15 +109,16 @@ def broken(table: Table) -> bool:
     return any(row[name] is not None and float(str(row[name])) > 1 for row in table.rows())
 
 
-def _row(point: Point, case: Case | str) -> Row:
+def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
     given: Row = {name: getattr(point, name) for name in ("id", "source", "metric", "n_devices", "tp", "pp", "dp", "ep", "isl", "osl", "batch")}
+    given["measured_engine"] = engine_name(point.engine) or None
     given |= {"model": point.model, "hardware": point.hardware, "weights": point.weights_dtype, "kv": point.kv_dtype, "measured": point.value}
     if isinstance(case, str):
         model, hardware = spellings.model(point.model), spellings.hardware(point.hardware)
         given |= {"model": model.name, "kind": kind_of(model)} if model else {}
         given |= {"hardware": hardware.name, "device": hardware.device.name} if hardware else {}
         return {**given, "why_not": case}
-    floor, calibrated = bound(case), typical()
+    floor = bound(case)
     deployment, roofline = _figure(case, ROOFLINE)
     predicted = _figure(case, calibrated)[1] if calibrated else None
     measured = case.speed(point.value)
@@ -101,16 +129,18 @@ def _row(point: Point, case: Case | str) -> Row:
         "weights": deployment.weights_label,
         "kv": deployment.kv.name,
         **{name: getattr(deployment.layout, name) for name in ("tp", "pp", "dp", "ep")},
+        **(dict(zip(("draft", "acceptance"), case.speculation, strict=True)) if case.speculation else {}),
         "batch": case.work.batch * case.share,
         "bound": floor.value,
         "roofline": roofline,
         "predicted": predicted,
-        "ratio": case.speed(predicted) / measured if predicted else None,
+        "ratio": measured / case.speed(predicted) if predicted else None,
         "roofline_ratio": measured / case.speed(roofline),
         "bound_ratio": measured / case.speed(floor.value),
         "fits_memory": floor.fits,
-        "bound_skewed": floor.skewed,
-        "bound_skewed_ratio": measured / case.speed(floor.skewed) if floor.skewed else None,
+        **({"bound_skewed": floor.value, "bound_skewed_ratio": measured / case.speed(floor.value)} if has_routed_experts(case.model) else {}),
+        "bound_uniform": floor.uniform,
+        "bound_uniform_ratio": measured / case.speed(floor.uniform),
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
     }
@@ -125,12 +155,17 @@ def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
     """One row for all points, and one for each group."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row, point in zip_longest(rows, points):
-        hardware, source = (point.hardware, point.source or "") if point else ("unknown", "")
-        sides = {"all": "", "hardware": row.get("device") or hardware, "kind": row.get("kind") or "unknown", "source": source}
+        sides = {
+            "all": "",
+            "engine": row.get("measured_engine") or "unknown",
+            "metric": row.get("metric") or "unknown",
+            "kind": row.get("kind") or "unknown",
+            "device": row.get("device") or (point.hardware if point else "unknown"),
+            "source": point.source or "" if point else "",
+        }
         for by, name in sides.items():
             groups.setdefault((by, name), []).append(row)
-    order = ("all", "hardware", "kind", "source")
-    return [_group_row(by, name, groups[by, name]) for by, name in sorted(groups, key=lambda key: order.index(key[0]))]
+    return [_group_row(by, name, groups[by, name]) for by, name in sorted(groups, key=lambda key: GROUPS.index(key[0]))]
 
 
 def _group_row(by: str, name: str, rows: list[Row]) -> Row:
@@ -149,9 +184,12 @@ def _group_row(by: str, name: str, rows: list[Row]) -> Row:
         "worst_bound_ratio": max((row["bound_ratio"] for row in compared), default=None),
         "median_bound_ratio": middle(row["bound_ratio"] for row in compared),
         "median_roofline_ratio": middle(row["roofline_ratio"] for row in compared),
-        "median_typical_ratio": middle(1 / row["ratio"] for row in compared if row["ratio"]),
+        "median_typical_ratio": middle(row["ratio"] for row in compared if row["ratio"]),
         "median_error": middle(errors),
         "worst_error": max(errors, default=None),
+        "p90_error": float(np.percentile(errors, 90)) if errors else None,
+        "median_bound_uniform_ratio": middle(row["bound_uniform_ratio"] for row in compared),
+        "beat_bound_uniform": sum(row["bound_uniform_ratio"] > 1 for row in compared),
     }
 
 
@@ -162,10 +200,13 @@ def _notes(rows: list[Row]) -> list[str]:
     notes += [f"{count} skipped: {reason} ({REASONS[reason]})" for reason, count in counted.items()]
     for row in compared:
         if row["bound_ratio"] > 1:
-            skewed = " (but not if all tokens are routed to the same experts)" if (row["bound_skewed_ratio"] or 2) <= 1 else ""
             notes.append(
-                f"{row['id']}: {row['metric']} {row['measured']:g} is faster than the bound of {row['bound']:.4g}{skewed}: "
+                f"{row['id']}: {row['metric']} {row['measured']:g} is faster than the bound of {row['bound']:.4g}: "
                 "the point, the catalog or the bound is wrong"
+            )
+        elif row["bound_uniform_ratio"] > 1:
+            notes.append(
+                f"{row['id']}: faster than with experts chosen by uniform chance ({row['bound_uniform']:.4g}): its tokens shared fewer experts"
             )
         if not row["fits_memory"]:
             notes.append(

@@ -9,11 +9,12 @@ import numpy as np
 from roofcalc import units
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers, integer_array, single_number
+from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import usd_per_device_hour
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
-from roofcalc.commands.workload import chunk_tokens, required_speed
+from roofcalc.commands.workload import chunk_tokens, note_other_pool, required_speed
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.economics import cost as money
 from roofcalc.economics import voting
@@ -41,6 +42,7 @@ class Chances(NamedTuple):
     false_positive: float | None
 
 
+@notes_idle_changes
 def vote(
     model: Names | Model,
     hardware: Names | Hardware,
@@ -99,6 +101,7 @@ def vote(
     if streams is None:
         request.note(f"streams: {defaults.VOTE_STREAMS} (--streams)")
     rate = required_speed(request, interactivity, "stream")
+    note_other_pool(request)
     if chances:
         _note_accuracy(request, chances)
     verifier_model = None if verifier is None else request.model(verifier)

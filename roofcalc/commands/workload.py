@@ -37,7 +37,21 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
         raise RoofcalcError("--seq: give either contexts (--seq) or generations (--isl and --osl)")
     prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0), integer_array(osl, "--osl", MAX_TOKENS)
     request.note_context(model, prompts.max() + outputs.max())
+    check_prompts(request, prompts)
     return [prompts, outputs]
+
+
+def check_prompts(request: Request, prompts: NDArray[Any]) -> None:
+    """Refuses prompts that are shorter than the shared prefix, which they include.
+
+    Raises
+    ------
+    RoofcalcError
+        A shorter prompt.
+    """
+    prefix = request.assumptions.shared_prefix
+    if (prompts < prefix).any():
+        raise RoofcalcError(f"--shared-prefix: prompts include its {prefix:,} tokens; one has {units.plain(prompts.min())}")
 
 
 def workload(grid: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> Workload:
@@ -81,8 +95,14 @@ def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
     if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
         request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
-    if request.assumptions.prefill == "separate":
+    if request.assumptions.prefill == "separate" and not request.assumptions.is_bound:
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
+
+
+def note_other_pool(request: Request) -> None:
+    """Notes where the cost counts a second pool, for commands whose figures are those of both."""
+    if any(one.prefill == "separate" and not one.is_bound for one in request.presets):
+        request.note("--prefill separate: the prompts are read by other devices of the same kind in the same layout; the cost counts their time too")
 
 
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:

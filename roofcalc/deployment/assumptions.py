@@ -7,12 +7,14 @@ from typing import Any
 from roofcalc.deployment import engines
 from roofcalc.errors import RoofcalcError, flag, invalid_choice
 from roofcalc.specs.record import Record
+from roofcalc.specs.routing import SKEWED, UNIFORM, Routing
 
 LEAST_FRACTION = 1e-6
 MAX_KV_BLOCK = 1_000_000_000
 MAX_COPIES = 1_000_000
 MAX_OVERHEAD_US = 10_000_000
 MAX_STEP_TOKENS = 10_000_000
+MAX_PREFIX = 1_000_000_000
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "assume": ("roofline", "bound", "typical"),
@@ -21,6 +23,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "capacity": ("nominal", "visible", "binary", "largest", "engine"),
     "kv_policy": ("architectural", "engine", "full", "minimal", "reserved"),
     "prefill": ("colocated", "chunked", "separate"),
+    "arrivals": ("staggered", "burst"),
 }
 
 
@@ -57,7 +60,11 @@ class Assumptions(Record):
     kv_block : int
         Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
     imbalance : float
-        Load of the busiest expert rank over the mean; 1 is uniform routing.
+        Load of the busiest expert rank over the mean, beyond what `routing` says.
+    routing : str
+        How tokens choose experts (`roofcalc.deployment.routing`): "uniform", "skewed" or "measured:FILE".
+    expert_shares : tuple of float
+        Of "measured:FILE": the fraction of all choices that falls on each expert.
     redundant_experts : int
         Redundant copies of experts in each layer.
     activations : bool
@@ -65,8 +72,16 @@ class Assumptions(Record):
     prefill : "colocated", "chunked" or "separate"
         Where the prompts of other requests are prefilled: on the same devices before decode steps, in chunks that ride on decode steps,
         or on other devices (`roofcalc.physics.serving`). Only for whole generations.
+    arrivals : "staggered" or "burst"
+        How a given number of requests in flight come: each as another one ends, or all at once, as benchmarks send them.
+    shared_prefix : int
+        First tokens that all sequences have in common, such as a system prompt: kept once per data-parallel rank, read once per step.
+    hit_rate : float
+        Fraction of a prompt after the shared prefix that is found in the cache and not prefilled again (`roofcalc.physics.prompt_cache`).
     layer_overhead_us, step_overhead_us : float or None
         Fixed overhead of each layer and of each pass through a stage; None: the device profile's, or none.
+    collective_latency_us : float or None
+        Latency of each collective in addition to the time of its bytes; None: the device profile's, or none.
     """
 
     assume: str = "roofline"
@@ -82,13 +97,24 @@ class Assumptions(Record):
     kv_policy: str | None = None
     kv_block: int = 1
     imbalance: float = 1.0
+    routing: str = UNIFORM
+    expert_shares: tuple[float, ...] = ()
     redundant_experts: int = 0
     activations: bool = False
     layer_overhead_us: float | None = None
     step_overhead_us: float | None = None
+    collective_latency_us: float | None = None
     max_batched_tokens: int | None = None
     max_seqs: int | None = None
     prefill: str = "colocated"
+    arrivals: str = "staggered"
+    shared_prefix: int = 0
+    hit_rate: float = 0.0
+
+    @property
+    def chosen_experts(self) -> Routing:
+        """How tokens choose experts."""
+        return Routing(self.routing.partition(":")[0], self.expert_shares)
 
     @property
     def is_bound(self) -> bool:
@@ -103,7 +129,7 @@ _OF_PROFILE = ("mbu", "mfu", "link", "reserve_gb", "capacity", "layer_overhead_u
 _OF_ENGINE = ("util", "capacity", "kv_policy")
 _PRESETS: dict[str, dict[str, Any]] = {
     "roofline": {},
-    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal"},
+    "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal", "routing": SKEWED},
     "typical": {"activations": True, "engine": "vllm", "prefill": "chunked", **dict.fromkeys(_OF_PROFILE)},
 }
 
@@ -123,6 +149,10 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     if chosen.get("kv_policy") == "reserved":
         chosen["kv_policy"] = "full"
     merged = {**_PRESETS[assume], **chosen}
+    if merged.get("routing") not in (None, UNIFORM, SKEWED):
+        from roofcalc.deployment.routing import routing  # reads a file
+
+        merged["expert_shares"] = routing(str(merged["routing"])).shares
     if engines.rules(merged.get("engine")):
         merged = {**merged, **{name: chosen.get(name) for name in _OF_ENGINE}}
     elif merged.get("kv_policy") in (None, "engine"):
@@ -133,7 +163,7 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
         if value is not None and not (is_number(value) and LEAST_FRACTION <= value <= 1):
             percent = f" ({value:g} % is {value / 100:g})" if is_number(value) and 1 < value <= 100 else ""
             raise RoofcalcError(f"--{name}: {value!r} is not a fraction from {LEAST_FRACTION:f} to 1{percent}")
-    for name in ("layer_overhead_us", "step_overhead_us"):
+    for name in ("layer_overhead_us", "step_overhead_us", "collective_latency_us"):
         value = getattr(built, name)
         if value is not None and not (is_number(value) and 0 <= value <= MAX_OVERHEAD_US):
             raise RoofcalcError(f"--{name.replace('_', '-')}: {value!r} is not a number of microseconds from 0 to {MAX_OVERHEAD_US:,}")
@@ -152,6 +182,10 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
     copies = built.redundant_experts
     if not (is_number(copies) and copies == int(copies) and 0 <= copies <= MAX_COPIES):
         raise RoofcalcError(f"--redundant-experts: {copies!r} is not a whole number from 0 to {MAX_COPIES:,}")
+    if not (is_number(built.shared_prefix) and built.shared_prefix == int(built.shared_prefix) and 0 <= built.shared_prefix <= MAX_PREFIX):
+        raise RoofcalcError(f"--shared-prefix: {built.shared_prefix!r} is not a whole number of tokens from 0 to {MAX_PREFIX:,}")
+    if not (is_number(built.hit_rate) and 0 <= built.hit_rate <= 1):
+        raise RoofcalcError(f"--hit-rate: {built.hit_rate!r} is not a fraction from 0 to 1")
     if not isinstance(built.activations, bool):
         raise RoofcalcError(f"--activations: expected true or false, got {built.activations!r}")
     return built
@@ -172,4 +206,4 @@ def is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-NAMES = tuple(field.name for field in Assumptions.fields_)
+NAMES = tuple(field.name for field in Assumptions.fields_ if field.name != "expert_shares")  # which follow from `routing`

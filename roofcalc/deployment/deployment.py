@@ -9,12 +9,14 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
+from roofcalc.deployment.offload import Offload, host_layers
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.device import Device, Hardware
 from roofcalc.specs.dtypes import Dtype
+from roofcalc.specs.feedforward import Experts
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -28,15 +30,19 @@ class Draft(Record):
     Attributes
     ----------
     deployment : Deployment or None
-        The drafter on the same devices: a smaller model, or the model's own multi-token-prediction layer; None: drafting is free.
+        The drafter on the same devices: a smaller model, an EAGLE head or the model's own multi-token-prediction layer; None:
+        drafting is free.
     copies : int
         Drafters that take turns, one draft each: the several multi-token-prediction layers of a model.
+    drafter : "model", "mtp", "eagle", "ngram" or "free"
+        What drafts: `ngram` looks tokens up in the prompt, `free` was not said.
     """
 
     tokens: int
     acceptance: float
     deployment: "Deployment | None" = None
     copies: int = 1
+    drafter: str = "free"
 
     @property
     @formula("A = (1 − α^q)/(1 − α)")
@@ -67,6 +73,8 @@ class Deployment(Record):
         In `typical`: the measured efficiencies of the device.
     rules : Rules or None
         The memory rules of the engine, where it has some.
+    offload : Offload or None
+        What lies in the host's memory.
     """
 
     model: Model
@@ -82,6 +90,7 @@ class Deployment(Record):
     draft: Draft | None = None
     profile: Profile | None = None
     rules: Rules | None = None
+    offload: Offload | None = None
 
     @property
     def accepted(self) -> float:
@@ -101,30 +110,30 @@ class Deployment(Record):
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
         device, stored = self.hardware.device, self.weight_dtype(tensor)
         if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
-            return dtypes.fastest(device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
+            return self._fastest(16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
         if self.compute is not None:
             return self.compute
         if self.assumptions.is_bound:
-            return dtypes.fastest(device, stored.bits)
+            return self._fastest(stored.bits)
         return dtypes.arithmetic_format(device, stored.compute)
 
     @property
     def attention_format(self) -> str | None:
         """The format in which attention computes: bf16, or fp8 where both the cache and the device are fp8."""
         if self.assumptions.is_bound:
-            return dtypes.fastest(self.hardware.device, 8)
+            return self._fastest(8)
         eight_bit = self.kv.is_fp8 and "fp8" in self.hardware.device.peak_tflop_s
         return dtypes.arithmetic_format(self.hardware.device, "fp8" if eight_bit else "bf16")
 
     @property
     def index_format(self) -> str | None:
         """The format in which indexers score: fp8 where the device has it."""
-        return dtypes.fastest(self.hardware.device, 8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
+        return self._fastest(8) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "fp8")
 
     @property
     def state_format(self) -> str | None:
         """The format in which recurrent states are updated: bf16."""
-        return dtypes.fastest(self.hardware.device, 16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
+        return self._fastest(16) if self.assumptions.is_bound else dtypes.arithmetic_format(self.hardware.device, "bf16")
 
     def format_of(self, role: str, tensor: str) -> str | None:
         """The format in which an operation of a role computes; None where the device lists no peak for it."""
@@ -133,6 +142,10 @@ class Deployment(Record):
         if role == "attention":
             return self.attention_format
         return {"index": self.index_format, "state": self.state_format}[role]
+
+    def _fastest(self, bits: int) -> str | None:
+        """The fastest format for elements of so many bits, which `bound` takes."""
+        return dtypes.fastest(self.hardware.device, bits, self.hardware.set_peaks)
 
     def flop_per_s(self, name: str | None) -> float | None:
         """Peak FLOP/s of one device in a format; None where there is no format."""
@@ -221,7 +234,14 @@ class Deployment(Record):
 
     @cached_property
     def stages(self) -> list[Stage]:
-        return stages(self.model, self.layout, self.hardware.domain)
+        """The kinds of pipeline stages, with the layers that the devices hold."""
+        found = stages(self.model, self.layout, self.hardware.domain)
+        elsewhere = host_layers(self.model, self.offload) if self.offload else {}
+        if not elsewhere:
+            return found
+        (only,) = found  # `roofcalc.deployment.offload.offloaded` admits no pipeline
+        groups = tuple((name, layers - elsewhere.get(name, 0)) for name, layers in only.groups if layers > elsewhere.get(name, 0))
+        return [replace(only, groups=groups)]
 
 
 def cache_dtype(model: Model, kv: str | None) -> Dtype:
@@ -274,6 +294,10 @@ def deploy(
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
     wires = [dtypes.dtype(name) if name else None for name in (comm, dispatch, combine)]
     built = Deployment(model, hardware, layout, assumed, weights, cache_dtype(model, kv), compute, wires[0], wires[1], wires[2], None, profile, rules)
+    if assumed.expert_shares:
+        for part in (model.blocks[name].mlp for name in model.groups):
+            if isinstance(part, Experts):
+                assumed.chosen_experts.probabilities(part.top_k, part.experts, part.routed)  # refuses another number of experts
     if built.usable_bytes <= 0:
         raise RoofcalcError(f"--reserve: it leaves nothing of the {built.capacity_bytes / 1e9:g} GB of {device.name}")
     return built
@@ -319,6 +343,7 @@ def notes(deployment: Deployment) -> list[str]:
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
     found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]
+    found += [_states_of_hits(deployment)]
     return [text for text in dict.fromkeys(found) if text]
 
 
@@ -339,3 +364,11 @@ def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
         return ""
     copies = attention.kv_copies(layout.tp) // layout.dcp
     return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+
+
+def _states_of_hits(deployment: Deployment) -> str:
+    """A sentence on the states that cache hits need where layers are recurrent."""
+    model = deployment.model
+    if not deployment.assumptions.hit_rate or not any(model.blocks[name].state for name in model.groups):
+        return ""
+    return f"{model.name}: a cache hit needs the recurrent states at its end; the states that an engine keeps for that are not counted in memory"

@@ -167,9 +167,9 @@ class Rules(Record):
 
 
 class _File(Record):
-    """The file."""
+    """The file; `totals` holds GiB that a runtime reports of a device, and MiB that the driver shows of it."""
 
-    totals: dict[str, Positive]
+    totals: dict[str, tuple[Positive, ...]]
     lost_gib: Amount
     lost_share: Share
     most_lost_share: Share
@@ -248,9 +248,10 @@ def visible_bytes(device: Device) -> float:
 def total_bytes(device: Device) -> float:
     """What a runtime reports as a device's memory: less than the driver shows, by what the driver keeps."""
     file = _read()[0]
-    if device.name in file.totals:
-        return file.totals[device.name] * GIB
     seen = visible_bytes(device)
+    if device.name in file.totals:
+        reported_gib, of_mib = file.totals[device.name]
+        return reported_gib * GIB * (seen / (of_mib * MIB))
     if device.vendor in file.lossless:
         return seen
     return seen * (1 - file.lost_share) - min(file.lost_gib * GIB, file.most_lost_share * seen)

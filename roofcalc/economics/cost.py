@@ -35,8 +35,9 @@ def usd(machine_seconds: Any, devices: int, usd_per_device_hour: float) -> NDArr
 @formula("usd_per_mtok = 1000000·usd/tokens")
 def per_million(amount: Any, tokens: Any) -> NDArray[Any]:
     """Cost per million tokens when `tokens` cost `amount` USD; nan for 0 tokens. [USD]"""
+    amount, tokens = np.asarray(amount, dtype=float), np.asarray(tokens, dtype=float)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(MILLION * np.asarray(amount, dtype=float) / np.asarray(tokens, dtype=float))
+        return np.asarray(np.where(tokens > 0, MILLION * amount / tokens, np.nan))
 
 
 @formula("joule = machine_s·power/tokens")

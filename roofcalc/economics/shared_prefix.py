@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.economics.cost import output_seconds
+from roofcalc.economics.request_time import request_time
 from roofcalc.physics.generation import limited_by, mean_step, prefill_s_per_request
 from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.serving import Served, ServedStep
+from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.formula import formula
 
@@ -48,8 +48,8 @@ class Case(NamedTuple):
 def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rate: float, chunk: float | None = None) -> Case:
     """Queries of `streams` streams with a shared prefix, each stream at `rate` tokens per second or more.
 
-    The same devices prefill the prefixes of other queries meanwhile: speed, machine time and latency are those of served
-    generations (`roofcalc.physics.serving`). In `bound` the prompt's time is added to that of the pure steps.
+    The prefixes of other queries are prefilled meanwhile, where `--prefill` says: speed and latency are those of served generations
+    (`roofcalc.physics.serving`), machine time that of `roofcalc.economics.request_time`.
     """
     prefix, suffix = np.broadcast_arrays(np.asarray(prefix, dtype=float), np.asarray(suffix, dtype=float))
     shared_prefix = SharedPrefix(streams, prefix)
@@ -61,7 +61,7 @@ def shared(deployment: Deployment, streams: float, prefix: Any, suffix: Any, rat
     largest = solver.max_batch(deployment, prefix + suffix, rate, paced, shared_prefix)
     some = np.maximum(largest.max_batch, 1)
     one, possible = paced.served(some), largest.max_batch > 0
-    machine = np.where(possible, _machine_s(deployment, paced, one, some), np.nan)
+    machine = np.where(possible, request_time(paced, some, streams).total_s, np.nan)
     latency = np.where(possible, one.ttft_s + suffix * one.tpot_s, np.nan)
     return Case(largest.max_batch, machine, latency, limited_by(paced, some))
 
@@ -75,15 +75,7 @@ def independent_machine_s(deployment: Deployment, streams: float, prefix: Any, s
     paced = ServedStep(mean_step(deployment, prefix, suffix), prefix, suffix, chunk)
     queries = np.floor(solver.max_batch(deployment, prefix + suffix, rate, paced).max_batch / streams)
     sequences = np.maximum(queries, 1) * streams
-    return np.where(queries > 0, streams * _machine_s(deployment, paced, paced.served(sequences), sequences), np.nan)
-
-
-def _machine_s(deployment: Deployment, paced: ServedStep, one: Served, batch: NDArray[Any]) -> NDArray[Any]:
-    """Machine time of each of `batch` requests in flight, its prompt included. [s]"""
-    if deployment.assumptions.is_bound:
-        prompt = prefill_s_per_request(deployment, paced.isl, paced.chunk)
-        return np.asarray(prompt + output_seconds(paced.step.seconds(batch), paced.osl, batch, deployment.accepted))
-    return np.asarray(paced.osl / one.throughput_tok_s)
+    return np.where(queries > 0, streams * request_time(paced, sequences).total_s, np.nan)
 
 
 def read(reader: Deployment, streams: float, prefix: Any, suffix: Any, chunk: float | None = None) -> tuple[NDArray[Any], NDArray[Any]]:

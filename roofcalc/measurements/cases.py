@@ -96,9 +96,8 @@ class Case(Record):
 
     @property
     def engine(self) -> str:
-        """The engine's name without version, back-end and the service before it (Dynamo); empty where the source gives none."""
-        name = (self.point.engine or "").split("(")[0].strip().lower()
-        return name.removeprefix("dynamo ").removeprefix("dynamo-").replace(" ", "-")
+        """The engine's name (`engine_name`)."""
+        return engine_name(self.point.engine)
 
     @property
     def prefill(self) -> str:
@@ -150,6 +149,12 @@ class Case(Record):
         """Forward passes of the model in these seconds."""
         whole = self.metric.passes(deployment, self.loaded(deployment).work)
         return whole / self.share if self.metric.of_system else whole
+
+
+def engine_name(text: str | None) -> str:
+    """An engine's name without version, back-end and the service before it (Dynamo); empty where the source gives none."""
+    name = (text or "").split("(")[0].strip().lower()
+    return name.removeprefix("dynamo ").removeprefix("dynamo-").replace(" ", "-")
 
 
 def cases(points: Iterable[Point]) -> list[Case | str]:

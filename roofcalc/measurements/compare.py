@@ -17,7 +17,7 @@ from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 from roofcalc.specs.stored_weights import sixteen_bit
 
-BOUND = assumptions("bound")
+BOUND, BOUND_UNIFORM = assumptions("bound"), assumptions("bound", routing="uniform")
 ROOFLINE = assumptions("roofline")
 
 
@@ -27,15 +27,15 @@ class Bound(NamedTuple):
     Attributes
     ----------
     value : float
-        In the unit of the metric.
-    skewed : float or None
-        For models with routed experts: the bound if all tokens used the same experts, with a free network.
+        In the unit of the metric: the bound over every routing of tokens to experts.
+    uniform : float
+        The same if tokens chose experts by uniform chance.
     fits : bool
         Whether the batch fits in memory in any layout that is compatible with the source.
     """
 
     value: float
-    skewed: float | None
+    uniform: float
     fits: bool
 
 
@@ -44,14 +44,14 @@ def bound(case: Case) -> Bound:
     if case.context_open:
         case = replace(case, work=replace(case.work, isl=1))
     kv = case.kv or narrowest_cache(case.hardware.device)
-    values, skewed, fits = [], [], False
+    values, uniform, fits = [], [], False
     for layout in layouts(case):
         deployment = case.deployment(BOUND, kv, layout)
         values.append(case.value(deployment))
         fits = fits or fits_memory(deployment, case)
         if has_routed_experts(case.model):
-            skewed.append(case.value(identically_routed(deployment)))
-    return Bound(max(values, key=case.speed), max(skewed, key=case.speed, default=None), fits)
+            uniform.append(case.value(case.deployment(BOUND_UNIFORM, kv, layout)))
+    return Bound(max(values, key=case.speed), max(uniform or values, key=case.speed), fits)
 
 
 def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
@@ -112,13 +112,3 @@ def layouts(case: Case) -> Iterator[dict[str, Any]]:
 def has_routed_experts(model: Model) -> bool:
     """Whether a layer has routed experts."""
     return any(isinstance(model.blocks[name].mlp, Experts) for name in model.groups)
-
-
-def identically_routed(deployment: Deployment) -> Deployment:
-    """The deployment if all tokens used the same experts, so that only top_k of them are read, with a free network."""
-    blocks = {
-        name: replace(block, mlp=replace(block.mlp, experts=min(block.mlp.experts, block.mlp.top_k))) if isinstance(block.mlp, Experts) else block
-        for name, block in deployment.model.blocks.items()
-    }
-    free = replace(deployment.assumptions, network="ideal")
-    return replace(deployment, model=replace(deployment.model, blocks=blocks), assumptions=free)

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage, each_stage
-from roofcalc.physics import collectives, overhead
+from roofcalc.physics import collectives, offload, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Message, Operation
 from roofcalc.physics.prefill import chunks, prefill_messages, stage_work
 from roofcalc.physics.roofline import RESOURCES, Step, cache_savings_s, operation_seconds
+from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 CACHE = "kept in cache"
 OVERHEAD = "overhead"
 
-FIGURES = ("layers", "flops", "bytes", "compute_s", "memory_s", "network_s", "time_s", "overhead_s")  # arrays of a line
+FIGURES = ("layers", "flops", "bytes", "compute_s", "memory_s", "network_s", "time_s", "overhead_s", "host_s")  # arrays of a line
 
 
 class Line(NamedTuple):
@@ -45,8 +48,8 @@ class Line(NamedTuple):
         Seconds on each resource.
     time_s : array
         Seconds that it adds to the step.
-    overhead_s : array
-        Latency or fixed overhead, included in `time_s`.
+    overhead_s, host_s : array
+        Latency or fixed overhead, and time of the host or of the link to it, included in `time_s`.
     """
 
     op: str
@@ -59,11 +62,12 @@ class Line(NamedTuple):
     network_s: NDArray[Any]
     time_s: NDArray[Any]
     overhead_s: NDArray[Any]
+    host_s: NDArray[Any]
 
     @property
     def limited_by(self) -> NDArray[np.str_]:
         """The resource with the most seconds."""
-        taken = np.stack([self.memory_s, self.compute_s, self.network_s, self.overhead_s])
+        taken = np.stack([self.memory_s, self.compute_s, self.network_s, self.overhead_s, self.host_s])
         return np.asarray(np.array(RESOURCES)[np.argmax(np.abs(taken), axis=0)])
 
 
@@ -80,6 +84,7 @@ class _Row(NamedTuple):
     link_s: Array = 0.0
     scale_out_s: Array = 0.0
     overhead_s: Array = 0.0
+    host_s: Array = 0.0
 
 
 def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Line]:
@@ -91,8 +96,12 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
         load, sequences = work.token_load(deployment, batch, step.tokens)
         operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, load)]
         operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at_context(seq), step.tokens)]
+        operations = [(_on_device(deployment, stage, one), times) for one, times in operations]
+        host: list[tuple[HostWork, Array]] = [(one, 1.0) for one in offload.step_work(deployment, stage, load)]
+        ranks = sequences * deployment.layout.dp
+        host += [(one, ranks) for one in offload.sequence_work(deployment, work.at_context(seq), step.tokens)] if stage.first else []
         tokens = load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
-        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False))
+        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False, host))
     return _of_all(deployment, each, step.passes(batch), per_layer)
 
 
@@ -105,8 +114,9 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
     pieces = np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) if fills_pipeline else 1.0  # of one prompt, processed by different stages at once
     each = []
     for index, stage in enumerate(deployment.stages):
-        operations, tokens = stage_work(deployment, index, steps, batch[..., np.newaxis])
-        found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True)
+        operations, tokens, used = stage_work(deployment, index, steps, batch[..., np.newaxis])
+        host: list[tuple[HostWork, Array]] = [(one, 1.0) for one in used]
+        found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True, host)
         each.append([_over_chunks(line, runs, pieces) for line in found])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
     return _of_all(deployment, each, passes, per_layer)
@@ -137,8 +147,9 @@ def _of_stage(
     tokens: Array,
     shape: tuple[int, ...],
     prompt: bool,
+    host: list[tuple[HostWork, Array]],
 ) -> list[Line]:
-    """One pass through one stage: operations, repeated as given, messages for `tokens` tokens of a rank, and overhead."""
+    """One pass through one stage: operations, repeated as given, messages for `tokens` tokens of a rank, overhead, and the host's work."""
     rows: list[_Row] = []
     for operation, times in operations:
         compute, memory = operation_seconds(deployment, operation)
@@ -155,6 +166,8 @@ def _of_stage(
             rows.append(_Row(f"{name}.{OVERHEAD}", "", layers, overhead_s=seconds))
     if seconds := overhead.pass_seconds(deployment, prompt):
         rows.append(_Row(OVERHEAD, "", 1, overhead_s=seconds))
+    for hosted, often in host:
+        rows.append(_Row(f"host.{hosted.name}", "", hosted.layers, hosted.flops * often, hosted.bytes * often, host_s=hosted.seconds * often))
     order = {name: place for place, (name, _) in enumerate(stage.groups)}
     rows.sort(key=lambda row: order.get(row.op.split(".")[0], len(order)))
 
@@ -162,23 +175,39 @@ def _of_stage(
         return np.stack([np.broadcast_to(np.asarray(getattr(row, name), dtype=float), shape) for row in rows])
 
     layers_, flops, moved, compute_s, memory_s = map(stacked, ("layers", "flops", "bytes", "compute_s", "memory_s"))
-    link_s, scale_out_s, overhead_s = map(stacked, ("link_s", "scale_out_s", "overhead_s"))
+    link_s, scale_out_s, overhead_s, host_s = map(stacked, ("link_s", "scale_out_s", "overhead_s", "host_s"))
     is_bound = deployment.assumptions.is_bound
-    time_s = _attributed(deployment.assumptions.overlap, is_bound, compute_s, memory_s, link_s, scale_out_s) + overhead_s
+    time_s = _attributed(deployment.assumptions.overlap, is_bound, compute_s, memory_s, link_s, scale_out_s, host_s) + overhead_s
     network_s = np.maximum(link_s, scale_out_s) if is_bound else link_s + scale_out_s
-    figures = zip(layers_, flops, moved, compute_s, memory_s, network_s, time_s, overhead_s, strict=True)
+    figures = zip(layers_, flops, moved, compute_s, memory_s, network_s, time_s, overhead_s, host_s, strict=True)
     return [Line(row.op, row.format, *values) for row, values in zip(rows, figures, strict=True)]
 
 
-def _attributed(overlap: str, bound: bool, compute: NDArray[Any], memory: NDArray[Any], link: NDArray[Any], scale_out: NDArray[Any]) -> NDArray[Any]:
+def _on_device(deployment: Deployment, stage: Stage, operation: Operation) -> Operation:
+    """The part of a decode operation that the devices compute: of routed experts, that of the layers whose experts they hold."""
+    if deployment.offload is None or deployment.offload.experts != "cpu" or operation.tensor != offload.ROUTED:
+        return operation
+    share = expert_host_layers(deployment, stage).get(operation.name.split(".")[0], 0) / operation.layers
+    return replace(operation, flops=operation.flops * (1.0 - share), bytes=operation.bytes * (1.0 - share))
+
+
+def _attributed(
+    overlap: str,
+    bound: bool,
+    compute: NDArray[Any],
+    memory: NDArray[Any],
+    link: NDArray[Any],
+    scale_out: NDArray[Any],
+    host: NDArray[Any],
+) -> NDArray[Any]:
     """The seconds that each row adds to the stage: where resources overlap, its part of the slowest one."""
     links = link + scale_out
     if overlap == "op":
-        return np.asarray(np.maximum(compute, memory) + links)
+        return np.asarray(np.maximum(compute, memory) + links + host)
     if overlap == "none":
-        return np.asarray(compute + memory + links)
-    work_time = np.maximum(compute, memory)
-    resources = [work_time, links] if overlap == "net" else [memory, compute, link, scale_out] if bound else [memory, compute, links]
+        return np.asarray(compute + memory + links + host)
+    work_time = np.maximum(compute, memory) + host
+    resources = [work_time, links] if overlap == "net" else [memory, compute, *([link, scale_out] if bound else [links]), host]
     longest = np.argmax(np.stack([one.sum(axis=0) for one in resources]), axis=0)
     return np.asarray(np.choose(longest[np.newaxis], np.stack(resources)))
 

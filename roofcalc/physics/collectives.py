@@ -20,10 +20,14 @@ from roofcalc.specs.formula import formula
 
 
 class LinkTime(NamedTuple):
-    """Seconds on the scale-up link and on the scale-out link, latency included, each in the shape of the message sizes."""
+    """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes.
+
+    In `typical` the link's seconds include the latency, unless `--collective-latency-us` gives one.
+    """
 
     link: Array
     scale_out: Array
+    latency: Array = 0.0
 
 
 @formula("M = T·width·a")
@@ -31,11 +35,13 @@ def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime
     """Time of one message of a rank with `tokens` tokens."""
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
     least = _BY_KIND[message.kind](deployment, message, size)
-    if deployment.profile is None or deployment.assumptions.link is not None:  # a fraction given by hand replaces the kernel models
-        return least
-    from roofcalc.physics.timing import messages  # only `typical` needs it
+    given = deployment.assumptions.collective_latency_us
+    if deployment.profile is not None and deployment.assumptions.link is None:  # a fraction given by hand replaces the kernel models
+        from roofcalc.physics.timing import messages  # only `typical` needs it
 
-    return LinkTime(*messages.charged(deployment, message, messages.seconds(deployment, message, size), (least.link, least.scale_out)))
+        timed = messages.seconds(deployment, message, size)
+        least = LinkTime(*messages.charged(deployment, message, timed, (least.link, least.scale_out)))
+    return least if given is None else least._replace(latency=np.float64(given * 1e-6))
 
 
 @formula(

@@ -44,7 +44,8 @@ def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, kv_reload
         kv_scales=kv.is_fp8 and not assumed.is_bound,
         reserved=assumed.kv_policy == "full",
         one_vector=assumed.kv_policy == "minimal",
-        imbalance=assumed.imbalance,
+        imbalance=assumed.imbalance * assumed.chosen_experts.imbalance(layout.ep),
+        routing=assumed.chosen_experts,
         redundant=assumed.redundant_experts,
         kv_reload_fraction=kv_reload_fraction,
     )
@@ -53,7 +54,7 @@ def _storage_sharding(layout: Layout, kv: Dtype, assumed: Assumptions, kv_reload
 def compute_sharding(deployment: Deployment) -> Sharding:
     """How the work of a step is divided: as in memory, or in `bound` without any replication (`TokenLoad.spread`)."""
     if deployment.assumptions.is_bound:
-        return Sharding(kv_bytes=deployment.kv.bytes_per_element, exact=True, one_vector=True)
+        return Sharding(kv_bytes=deployment.kv.bytes_per_element, exact=True, one_vector=True, routing=deployment.assumptions.chosen_experts)
     return storage_sharding(deployment)
 
 
@@ -93,9 +94,7 @@ def batch_gemms(deployment: Deployment, stage: Stage) -> list[Gemm]:
 def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm]:
     """The GEMMs of `layers` layers of block `name`."""
     model, spread, activations = deployment.model, ideal_split(deployment), deployment.assumptions.activations
-    return _gemms_of_block(
-        model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}."
-    )
+    return gemms_of_block(model.blocks[name], layers, model.hidden, compute_sharding(deployment), spread, deployment.stored, activations, f"{name}.")
 
 
 def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
@@ -106,10 +105,10 @@ def merged_block_gemms(deployment: Deployment, name: str) -> tuple[Gemm, ...]:
 
 @lru_cache(maxsize=4096)
 def _merged_gemms(block: Block, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool) -> tuple[Gemm, ...]:
-    return tuple(merge_same_intensity(_gemms_of_block(block, 1, hidden, sharding, spread, stored, activations)))
+    return tuple(merge_same_intensity(gemms_of_block(block, 1, hidden, sharding, spread, stored, activations)))
 
 
-def _gemms_of_block(
+def gemms_of_block(
     block: Block, layers: int, hidden: int, sharding: Sharding, spread: float, stored: WeightDtypes, activations: bool, prefix: str = ""
 ) -> list[Gemm]:
     bytes_of = stored.bytes_of
@@ -192,7 +191,7 @@ def attention_op(
     Streams that share a prefix load its entries once (arXiv 2402.05099), but compute with them once each.
     """
     read = entries_read(cache.span)
-    loaded = read if tokens * shared_prefix.count == 1 else entries_read(shared_prefix.of(cache.span.read_by_tokens(tokens)))
+    loaded = read if tokens == 1 and shared_prefix.is_single else entries_read(shared_prefix.of(cache.span.read_by_tokens(tokens)))
     return Operation(
         name=prefix + cache.name,
         layers=layers,
@@ -213,8 +212,8 @@ def state_update_op(
     return Operation(
         name=f"{prefix}state",
         layers=layers,
-        flops=np.float64(shared_prefix.count * tokens * state.flops * state.elements / spread),
-        bytes=np.float64(2.0 * shared_prefix.count * state.elements * state.bytes_per_element / spread),
+        flops=np.asarray(shared_prefix.count * tokens * state.flops * state.elements / spread, dtype=float)[()],
+        bytes=np.asarray(2.0 * shared_prefix.count * state.elements * state.bytes_per_element / spread, dtype=float)[()],
         role="state",
         tensor="state",
         per_sequence=True,

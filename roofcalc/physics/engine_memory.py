@@ -18,12 +18,14 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import GIB, Rules
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.decode_ops import storage_sharding
-from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Span, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Cache, Sharding, SharedPrefix
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Dense, Experts
 from roofcalc.specs.formula import formula
+from roofcalc.specs.latent_attention import MLA, Pooled
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.weights import shard_size
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 ELEMENT = 2.0  # bytes of an activation
 LOGIT = 4.0  # bytes of a logit in 32 bits
-UNIFIED = ("LPDDR5X", "LPDDR5", "LPDDR4X", "unified")  # kinds of memory that a device shares with its CPU
 
 
 class Largest(NamedTuple):
@@ -115,7 +116,7 @@ def runtime_bytes(deployment: Deployment) -> float:
     if rules is None:
         return 0.0
     hardware, gib = deployment.hardware, rules.runtime_gib
-    if hardware.device.memory.kind in UNIFIED:
+    if hardware.device.memory.shared_with_host:
         gib += rules.unified_gib
     if deployment.layout.tp > 1:
         gib += rules.switch_gib if hardware.link is not None and hardware.link.reduce else rules.group_gib

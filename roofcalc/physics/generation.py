@@ -16,6 +16,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import Attended, Operation, SharedPrefix
 from roofcalc.physics.prefill import piggybacked_prefill, prefill
+from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
 from roofcalc.physics.roofline import RESOURCES, Step, limit_of, step_of
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
@@ -140,12 +141,11 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, 
 def averaged(step: Step, weights: NDArray[Any]) -> Timed:
     """The mean of a step over the pieces on its last axis; a single step at mean reads where times only add up."""
     stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
-    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1:
+    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1 or step.shared is not None:
         return MeanStep(step, weights)
-    if step.attention:
-        return replace(step, attention=tuple(tuple(_averaged(one, weights) for one in found) for found in step.attention))
     (terms,) = step.per_sequence
-    return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
+    attention = tuple(tuple(_averaged(one, weights) for one in found) for found in step.attention)
+    return replace(step, attention=attention, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
 
 def _averaged(operation: Operation, weights: NDArray[Any]) -> Operation:
@@ -170,9 +170,9 @@ def _timed(deployment: Deployment, build: Any) -> Timed:
 
 @formula("T_prompt = T_prefill/d")
 def prefill_s_per_request(deployment: Deployment, isl: Any, chunk: float | None = None, cached: Any = 0.0, batch: Any = 1.0) -> NDArray[Any]:
-    """System seconds per prefill with all data-parallel ranks busy and the pipeline full.
+    """System seconds per prefill of `isl` tokens with all data-parallel ranks busy and the pipeline full.
 
-    `cached` tokens before the prompt need no work. A drafter prefills the prompt too. In `typical` each rank prefills several short
+    `cached` tokens before them need no work. A drafter prefills the prompt too. In `typical` each rank prefills several short
     prompts of the batch together; a pack counts whole as soon as it has begun, so that more requests never take less time.
     """
     layout, draft, batch = deployment.layout, deployment.draft, np.asarray(batch, dtype=float)
@@ -182,6 +182,12 @@ def prefill_s_per_request(deployment: Deployment, isl: Any, chunk: float | None 
     rounds = np.maximum(batch / (ranks * together), np.where(together > 1, 1.0, 0.0))
     own = np.asarray(pace * rounds / np.maximum(batch, 1e-300))
     return own + draft.copies * prefill_s_per_request(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own
+
+
+def prompt_s_per_request(deployment: Deployment, isl: Any, chunk: float | None = None, batch: Any = 1.0) -> NDArray[Any]:
+    """`prefill_s_per_request` of whole prompts, which start behind what is in the cache."""
+    found = found_tokens(deployment, isl)
+    return prefill_s_per_request(deployment, np.asarray(isl, dtype=float) - found, chunk, found, batch)
 
 
 def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
@@ -201,7 +207,7 @@ def prompt_waits(
     `output_tok_s`.
     """
     of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
-    prompts = batch * _over_kinds(prefill_s_per_request(deployment, isl, chunk, batch=of_kind), parts)
+    prompts = batch * _over_kinds(prompt_s_per_request(deployment, isl, chunk, of_kind), parts)
     if deployment.profile is not None and work.has_all_to_all(deployment):
         prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
     return _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts), prompts
@@ -243,9 +249,9 @@ def _dp_sync_prefill_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArra
     together = mean / met * depth
     if parts is not None:
         together = together[..., np.newaxis]
-    pace, draft = prefill(deployment, isl, 0.0, together, chunk).batch_prefill_s, deployment.draft
+    pace, draft = prompt_prefill(deployment, isl, together, chunk).batch_prefill_s, deployment.draft
     if draft and draft.deployment:
-        pace = pace + draft.copies * prefill(draft.deployment, isl, 0.0, together, chunk).batch_prefill_s
+        pace = pace + draft.copies * prompt_prefill(draft.deployment, isl, together, chunk).batch_prefill_s
     return np.asarray(steps * met * _over_kinds(pace, parts))
 
 
@@ -255,32 +261,42 @@ def _dp_sync_prefill_s(deployment: Deployment, isl: Any, osl: Any, batch: NDArra
     "T_decode = (osl − 1)/A·T_step",
     "time = max(T_compute, T_memory, T_decode, T_prefill_all)",
 )
-def fewest_seconds(deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None) -> NDArray[Any]:
+def fewest_seconds(
+    deployment: Deployment, isl: Any, osl: Any, batch: Any, parts: Any = None, streams: float = 1.0, prompts_per_request: Any = 1.0
+) -> NDArray[Any]:
     """A lower bound on the time of `batch` requests, for `bound`: each resource is busy with the work of all of them.
 
     Chunked prefill fused with decode steps reads the weights once for both (arXiv 2308.16369). The first output token comes from the
-    prefill. `parts` is as in `output_tok_s`; with several kinds of requests the time of the prompts alone is not a bound of its own.
+    prefill; without a prompt it takes a decode step like the others. `parts` is as in `output_tok_s`; with several kinds of requests the
+    time of the prompts alone is not a bound of its own. `streams` is as in `mean_step`; `prompts_per_request` is below 1 where several
+    requests share the work of one prompt.
     """
-    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - 1
+    batch, after = np.asarray(batch, dtype=float), np.asarray(osl, dtype=float) - (np.asarray(isl) > 0)
     left = _over_kinds(after, parts)
     if parts is None:
-        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1)), batch
+        mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), streams), batch
     else:
         shares = after * parts / np.maximum(left, 1e-9)[..., np.newaxis]
         mean, of_kind = mean_step(deployment, isl, np.maximum(after, 1), shares=shares), batch[..., np.newaxis]
     steps = left / deployment.accepted
     decode = mean.resources(batch)
-    prompts = {name: _over_kinds(seconds, parts) for name, seconds in piggybacked_prefill(deployment, isl, of_kind).items()}
+    read = _piggybacked(deployment, isl, of_kind)
+    prompts = {name: _over_kinds(seconds, parts) * prompts_per_request for name, seconds in read.items()}
     if deployment.hardware.count > deployment.hardware.domain:  # decode may be limited by one link and prefill by the other
         prompts["network"] = np.zeros_like(prompts["network"])
     floors = [steps * decode[name] + prompts[name] for name in RESOURCES] + [steps * mean.seconds(batch)]
     if parts is None:
-        floors.append(prefill(deployment, isl, 0.0, batch).batch_prefill_s)
+        floors.append(prompt_prefill(deployment, isl, batch).batch_prefill_s * prompts_per_request)
     return np.asarray(np.maximum.reduce(np.broadcast_arrays(*floors)))
+
+
+def _piggybacked(deployment: Deployment, isl: Any, batch: Any) -> dict[str, NDArray[Any]]:
+    found = found_tokens(deployment, isl)
+    return piggybacked_prefill(deployment, np.asarray(isl, dtype=float) - found, batch, found)
 
 
 def _prefill_latency_s(deployment: Deployment, isl: Any, batch: NDArray[Any], chunk: float | None) -> NDArray[Any]:
     """Seconds to prefill a sequence's own prompt, with prompts on all ranks at once; a drafter prefills too."""
     draft = deployment.draft
-    own = prefill(deployment, isl, 0.0, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
+    own = prompt_prefill(deployment, isl, np.minimum(batch, deployment.layout.dp), chunk).ttft_s
     return own + draft.copies * _prefill_latency_s(draft.deployment, isl, batch, chunk) if draft and draft.deployment else own

@@ -58,7 +58,7 @@ class Span(Record):
         """The span of all entries that the `tokens` newest tokens attend to, each counted once."""
         return self
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         """The span of all entries that `count` streams with a common prefix read or store, shared entries counted once."""
         return SharedPrefixSpan(self, count, prefix)
 
@@ -224,7 +224,7 @@ class Top(Span):
     """The `count` best entries of `among`, selected by an indexer; all candidates are stored."""
 
     among: Span
-    count: float
+    count: Array
 
     def entries_read(self, seq: Array) -> Array:
         return np.minimum(self.among.entries_read(seq), self.count)
@@ -235,7 +235,7 @@ class Top(Span):
     def read_by_tokens(self, tokens: float) -> Span:
         return Top(self.among, self.count * tokens)
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         """Each stream selects for itself: at most all candidates, and at most `count` times k."""
         return Top(self.among.with_shared_prefix(count, prefix), self.count * count)
 
@@ -268,7 +268,7 @@ class Sum(Span):
     def read_by_tokens(self, tokens: float) -> Span:
         return Sum(tuple(one.read_by_tokens(tokens) for one in self.parts))
 
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
+    def with_shared_prefix(self, count: Array, prefix: Array) -> Span:
         return Sum(tuple(one.with_shared_prefix(count, prefix) for one in self.parts))
 
     def prefill_traffic(self, cached: Array, new: Array) -> Array:
@@ -278,46 +278,12 @@ class Sum(Span):
         return sum((one.cumulative_reads(x) for one in self.parts), start=0.0 * x)
 
 
-class Reserved(Span):
-    """Reads as `span` but stores the whole context, as engines with one page table for all layers do."""
-
-    span: Span
-
-    def entries_read(self, seq: Array) -> Array:
-        return self.span.entries_read(seq)
-
-    def entries_stored(self, seq: Array) -> Array:
-        return seq
-
-    def read_by_tokens(self, tokens: float) -> Span:
-        return self.span.read_by_tokens(tokens)
-
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
-        return SplitReadStore(self.span.with_shared_prefix(count, prefix), Full().with_shared_prefix(count, prefix))
-
-    def prefill_traffic(self, cached: Array, new: Array) -> Array:
-        return self.span.prefill_traffic(cached, new)
-
-    def cumulative_reads(self, x: Array) -> Array:
-        return self.span.cumulative_reads(x)
-
-
-class SharedKV(Reserved):
-    """Reads another layer's cache and stores nothing itself."""
-
-    def entries_stored(self, seq: Array) -> Array:
-        return 0.0 * seq
-
-    def with_shared_prefix(self, count: float, prefix: Array) -> Span:
-        return SharedKV(self.span.with_shared_prefix(count, prefix))
-
-
 @formula("reads = shared + streams·(reads_of_one − shared)")
 class SharedPrefixSpan(Span):
     """Entries that `count` streams with a common prefix read or store; contexts are longer than the prefix."""
 
     span: Span
-    count: float
+    count: Array
     prefix: Array
 
     def entries_read(self, seq: Array) -> Array:
@@ -338,19 +304,3 @@ class SharedPrefixSpan(Span):
         """For spans that keep the whole prefix in view: its entries count once, later ones `count` times."""
         of_prefix = self.span.prefix_reads(self.prefix, 0.0)
         return self.span.context_with(of_prefix + np.ceil((entries - of_prefix) / self.count))
-
-
-class SplitReadStore(Span):
-    """Reads as one span and stores as another."""
-
-    reading: Span
-    holding: Span
-
-    def entries_read(self, seq: Array) -> Array:
-        return self.reading.entries_read(seq)
-
-    def entries_stored(self, seq: Array) -> Array:
-        return self.holding.entries_stored(seq)
-
-    def cumulative_reads(self, x: Array) -> Array:
-        return self.reading.cumulative_reads(x)

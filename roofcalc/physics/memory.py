@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import engine_memory
+from roofcalc.deployment.parallelism import Layout, Stage
+from roofcalc.physics import engine_memory, offload
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
@@ -18,20 +18,27 @@ from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
 from roofcalc.specs.stored_weights import WeightDtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
 def weight_bytes(deployment: Deployment, stage: Stage) -> float:
-    """Bytes of weights on one device of a stage: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
+    """Bytes of weights in the memory of one device of a stage: all that it uses, less what lies in the host's memory."""
+    stored = stored_bytes(deployment, stage)
+    return stored - offload.weights_in_host(deployment, stage, stored)
+
+
+@formula("weights = layers·elements·w", "experts = layers·held·elements·w")
+def stored_bytes(deployment: Deployment, stage: Stage) -> float:
+    """Bytes of weights that one device of a stage uses: matrices in their storage dtypes, norms and biases in 16 bits (32 in GGUF files).
 
     Replicated KV heads, latent projections and routers count on every rank; for experts see `held_experts`.
     """
     model, sharding, stored = deployment.model, storage_sharding(deployment), deployment.stored
-    total = sum(model.blocks[name].stored(count) * _layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
+    total = sum(model.blocks[name].stored(count) * layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
         total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
     total += engine_memory.padding_bytes(deployment, stage)
@@ -39,7 +46,7 @@ def weight_bytes(deployment: Deployment, stage: Stage) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
+def layer_bytes(model: Model, name: str, sharding: Sharding, stored: WeightDtypes) -> float:
     """Bytes of one layer of a block: its norms, and its parts' matrices and vectors."""
     bytes_of, block = stored.bytes_of, model.blocks[name]
     total = model.norm_vectors(block) * bytes_of("norm")
@@ -126,6 +133,57 @@ def system_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefi
     """Bytes that one sequence keeps on all devices, replicated KV heads included."""
     kept = _kept(deployment, deployment.stages, seq, shared_prefix)
     return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True))) * deployment.layout.tp
+
+
+def system_draft_weight_bytes(deployment: Deployment) -> float:
+    """Of these the weights of drafters, which run on one pipeline stage."""
+    ranks = deployment.layout.tp * deployment.layout.dp
+    return sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment)) * ranks
+
+
+class Kept(NamedTuple):
+    """Bytes of caches and states, arrays in the shape of the context.
+
+    Attributes
+    ----------
+    once : array
+        What a data-parallel rank keeps of the prefix that its sequences share (`--shared-prefix`); 0 without one.
+    each : array
+        What each sequence keeps besides.
+    """
+
+    once: NDArray[Any]
+    each: NDArray[Any]
+
+
+def kept_by_stage(deployment: Deployment, seq: Any) -> list[Kept]:
+    """What a device of each stage keeps of sequences of `seq` tokens.
+
+    The shared prefix counts in whole blocks, as the KV cache and the states of one sequence of its length, which have to stay for the
+    prompts that follow; a sequence counts its own entries, windows and states. Where contexts are not longer than the prefix, it
+    is shortened to them.
+    """
+    seq, stages = np.asarray(seq, dtype=float), deployment.stages
+    if not deployment.assumptions.shared_prefix:
+        return [Kept(np.zeros_like(one), one) for one in _kept(deployment, stages, seq)]
+    prefix = np.maximum(np.minimum(seq - 1, deployment.assumptions.shared_prefix), 0.0)
+    one, two = (_kept(deployment, stages, seq, SharedPrefix(count, prefix)) for count in (1.0, 2.0))
+    found = []
+    for stage, alone, both in zip(stages, one, two, strict=True):
+        page = engine_memory.grouped_pages(deployment, stage)
+        block = deployment.assumptions.kv_block if page is None else page.block
+        whole = np.floor(prefix / block) * block
+        (once,) = _kept(deployment, [stage], whole)
+        found.append(Kept(np.where(whole > 0, once, 0.0), both - alone))
+    return found
+
+
+def system_kept(deployment: Deployment, seq: Any) -> Kept:
+    """What all devices keep: of the shared prefix in all data-parallel ranks together, and of each sequence."""
+    layout, stages = deployment.layout, deployment.stages
+    pairs = list(zip(stages, kept_by_stage(deployment, seq), strict=True))
+    once, each = (np.asarray(sum(stage.count * getattr(one, name) for stage, one in pairs)) for name in ("once", "each"))
+    return Kept(once * layout.tp * layout.dp, each * layout.tp)
 
 
 class Budget(NamedTuple):
@@ -228,7 +286,11 @@ def kv_tokens(deployment: Deployment, seq: Any) -> NDArray[Any]:
     return np.asarray(found)
 
 
-@formula("usable = capacity·util − reserve", "batch_memory = d·floor((usable − weights)/KV)")
+@formula(
+    "usable = capacity·util − reserve",
+    "batch_memory = d·floor((usable − weights)/KV)",
+    "batch_memory, shared prefix = d·floor((usable − weights − KV_prefix)/KV)",
+)
 def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING, shares: Any = None) -> NDArray[Any]:
     """Sequences (with several `shared_prefix`: queries) that fit in the fullest stage; inf where nothing is kept per sequence.
 
@@ -237,9 +299,34 @@ def batch_memory(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix =
     seq = np.asarray(seq, dtype=float)
     longest = seq if shares is None else seq.max(axis=-1)
     rooms = [budget(deployment, stage, longest).cache for stage in deployment.stages]
-    kept = _kept(deployment, deployment.stages, seq, shared_prefix)
+    if shared_prefix.is_single:
+        kept = kept_by_stage(deployment, seq)
+    else:
+        kept = [Kept(np.zeros_like(one), one) for one in _kept(deployment, deployment.stages, seq, shared_prefix)]
     if shares is not None:
-        kept = [np.asarray((one * shares).sum(axis=-1)) for one in kept]
+        kept = [Kept(one.once.max(axis=-1), np.asarray((one.each * shares).sum(axis=-1))) for one in kept]
+    rooms = [np.where(room < one.once, -1.0, room - one.once) for room, one in zip(rooms, kept, strict=True)]
     with np.errstate(divide="ignore", invalid="ignore"):
-        fitting = [np.where(room < 0, 0.0, np.floor(room / one * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
-    return np.asarray(deployment.layout.dp * np.minimum.reduce(fitting))
+        fitting = [np.where(room < 0, 0.0, np.floor(room / one.each * (1 + 1e-12))) for room, one in zip(rooms, kept, strict=True)]
+    return np.asarray(np.minimum(deployment.layout.dp * np.minimum.reduce(fitting), _batch_of_host(deployment, seq, shared_prefix, shares)))
+
+
+def _batch_of_host(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix, shares: Any) -> Array:
+    """Sequences for which the host's memory has room; inf where it holds nothing of them, or its size is not known."""
+    if deployment.offload is None or deployment.offload.host.memory_gb is None:
+        return np.float64(np.inf)
+    room = deployment.offload.host.memory_gb * 1e9 - offload.host_weight_bytes(deployment)
+    if room < 0:
+        return np.float64(0.0)
+    kept = host_kv_bytes(deployment, seq, shared_prefix)
+    kept = kept if shares is None else (kept * shares).sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(kept > 0, np.floor(room / kept * (1 + 1e-12)), np.inf))
+
+
+def host_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
+    """Bytes that one sequence keeps in the host's memory: the caches of the layers that it holds."""
+    if deployment.offload is None or deployment.offload.gpu_layers is None:
+        return np.zeros(np.shape(seq))
+    whole = replace(deployment, layout=Layout())  # the host holds each entry once
+    return offload.host_kv_bytes(deployment, _kept_per_layer(whole, seq, shared_prefix))

@@ -36,11 +36,6 @@ def pass_seconds(deployment: Deployment, prompt: bool = False, sequences: Any = 
     return run.prompt_step_us * 1e-6 if prompt else run.step_us * 1e-6 + sequences * (run.sequence_us * 1e-6)
 
 
-def chunk_seconds(deployment: Deployment, stage: Stage) -> Any:
-    """What a step that carries a chunk of a prompt takes longer than a decode step, host work alone: it leaves the CUDA graph."""
-    return seconds(deployment, stage, prompt=True)
-
-
 def request_seconds(deployment: Deployment) -> Any:
     """Seconds to first token beside the prefill, in `typical`: HTTP, tokenising, scheduling."""
     profile = deployment.profile

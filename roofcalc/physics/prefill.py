@@ -17,6 +17,7 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.offload import HOST, HostWork, prefill_work
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
 from roofcalc.physics.roofline import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
@@ -106,10 +107,10 @@ def _resource(terms: Terms, name: str) -> Array:
     return sum((terms.get(wire, 0.0) for wire in LINKS), start=np.float64(0.0)) if name == "network" else terms.get(name, np.float64(0.0))
 
 
-def piggybacked_prefill(deployment: Deployment, new: Any, batch: Any) -> dict[str, NDArray[Any]]:
+def piggybacked_prefill(deployment: Deployment, new: Any, batch: Any, cached: Any = 0.0) -> dict[str, NDArray[Any]]:
     """Seconds by resource that chunked prefill adds to the decode steps it is fused with, at least: weights are read for both at once."""
-    new, batch = np.broadcast_arrays(np.asarray(new, dtype=float), np.asarray(batch, dtype=float))
-    steps = chunks(new, np.zeros(new.shape), None)
+    new, batch, cached = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, batch, cached)))
+    steps = chunks(new, cached, None)
     each = [stage_terms(deployment, index, steps, batch[..., np.newaxis], fused=True) for index in range(len(deployment.stages))]
     return _over_stages(deployment, each, steps.new > 0)
 
@@ -126,10 +127,12 @@ def _over_stages(deployment: Deployment, each: list[Terms], runs: NDArray[Any]) 
 
 def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array, fused: bool = False) -> Terms:
     """Seconds of each step by resource, in one kind of stage; without reading the weights and overhead if `fused` with decode steps."""
-    operations, tokens = stage_work(deployment, index, steps, batch)
+    operations, tokens, host = stage_work(deployment, index, steps, batch)
     if fused:
         operations = [replace(one, bytes=0.0) if one.role == "linear" else one for one in operations]
     terms = operation_terms(deployment, operations)
+    if host:
+        terms[HOST] = sum((one.seconds for one in host), start=np.float64(0.0))
     if not fused and (spared := cache_savings_s(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
     if deployment.profile and not fused:
@@ -157,9 +160,10 @@ def prefill_share(deployment: Deployment, batch: Array, tokens: Array) -> tuple[
     return TokenLoad(replace(one.sharding, dcp=1), one.tokens * tokens, one.group_tokens * tokens, one.spread), sequences
 
 
-def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array]:
-    """The operations of each step in one kind of stage, and the tokens of a rank in its messages."""
+def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) -> tuple[list[Operation], Array, list[HostWork]]:
+    """The operations of each step in one kind of stage, the tokens of a rank in its messages, and the host's work."""
     safe = np.maximum(steps.new, 1.0)
     load, sequences = prefill_share(deployment, batch, safe)
     operations = prefill_operations(deployment, deployment.stages[index], load, sequences, safe, steps.cached, steps.scored)
-    return operations, load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
+    operations, host = prefill_work(deployment, deployment.stages[index], load, sequences, safe, steps.cached, operations)
+    return operations, load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens, host

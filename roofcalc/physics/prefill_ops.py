@@ -39,6 +39,7 @@ def prefill_operations(
         Tokens per sequence whose logits the LM head computes: 1, or 0 before the last chunk.
     """
     model, activations = deployment.model, deployment.assumptions.activations
+    prefix = float(deployment.assumptions.shared_prefix) if deployment.assumptions.is_bound else 0.0
 
     def bytes_of(tensor: str) -> float:
         return deployment.weight_dtype(tensor).bytes_per_element
@@ -46,21 +47,21 @@ def prefill_operations(
     found: list[Operation] = []
     for name, layers in stage.groups:
         for part in parts(model.blocks[name], model.hidden, load.sharding):
-            prefix = f"{name}."
+            name_prefix = f"{name}."
             expanded = use_expanded_form(part, new, cached, attention_to_gemm_rate_ratio(deployment) if part.expanded_form else 1.0)
             replaced = () if part.expanded_form is None else part.expanded_form.replaces
-            found += gemm_operations([m for m in part.matrices if m.name not in replaced], layers, load, bytes_of, activations, prefix)
-            found += mla_up_projection_ops(part, replaced, layers, load, expanded, new, cached, bytes_of, activations, prefix)
-            found += expert_operations(part.routed, layers, load, bytes_of, activations, prefix) if part.routed else []
+            found += gemm_operations([m for m in part.matrices if m.name not in replaced], layers, load, bytes_of, activations, name_prefix)
+            found += mla_up_projection_ops(part, replaced, layers, load, expanded, new, cached, bytes_of, activations, name_prefix)
+            found += expert_operations(part.routed, layers, load, bytes_of, activations, name_prefix) if part.routed else []
             for cache in part.caches:
                 flops = flops_per_pair(part, cache, expanded)
-                found.append(attention_op(cache, layers, sequences, new, cached, flops, load.spread, prefix))
+                found.append(attention_op(cache, layers, sequences, new, cached, flops, load.spread, name_prefix, prefix))
             if part.recurrence is not None:
                 elements, spread = float(part.recurrence.elements), load.spread
                 moved = 2.0 * elements * part.recurrence.bytes_per_element * sequences / spread
                 flops = part.recurrence.flops * elements * new * sequences / spread
                 updated = Updated(elements, new, sequences)
-                found.append(Operation(f"{prefix}state", layers, flops, moved, "state", "state", prompt=True, shape=updated))
+                found.append(Operation(f"{name_prefix}state", layers, flops, moved, "state", "state", prompt=True, shape=updated))
     if stage.last:
         last = replace(load, tokens=sequences * scored)
         head = gemm_operations([model.head(load.sharding.tp)], 1, last, bytes_of, activations)[0]
@@ -70,14 +71,20 @@ def prefill_operations(
 
 @formula("FLOPs = B_r·f_entry·pairs", "bytes = B_r·entry·moved")
 def attention_op(
-    cache: Cache, layers: int, sequences: Array, new: Array, cached: Array, flops: Array, spread: float = 1.0, prefix: str = ""
+    cache: Cache, layers: int, sequences: Array, new: Array, cached: Array, flops: Array, spread: float = 1.0, prefix: str = "", common: float = 0.0
 ) -> Operation:
-    """Attention of P new tokens over C cached ones and each other: cached entries are loaded once, new ones that stay are written."""
+    """Attention of P new tokens over C cached ones and each other: cached entries are loaded once, new ones that stay are written.
+
+    Of `common` cached tokens that all sequences share the loads are left out, for a bound: they may be loaded once for many.
+    """
+    moved = cache.span.prefill_traffic(cached, new)
+    if common:
+        moved = np.minimum(moved, cache.span.prefill_traffic(np.maximum(cached - common, 0.0), new))
     return Operation(
         name=prefix + cache.name,
         layers=layers,
         flops=sequences * flops * cache.span.pairs(cached, new) / spread,
-        bytes=sequences * (cache.entry_bytes / spread) * cache.span.prefill_traffic(cached, new),
+        bytes=sequences * (cache.entry_bytes / spread) * moved,
         role=cache.role,
         tensor="kv",
         prompt=True,

@@ -24,10 +24,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import collectives, gemm_time, overhead
+from roofcalc.deployment.offload import expert_host_layers
+from roofcalc.deployment.parallelism import Stage
+from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.offload import HOST
 from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
@@ -35,12 +38,27 @@ from roofcalc.specs.record import Record, replace
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESOURCES = ("bandwidth", "compute", "network", "overhead")  # ties go to the first
+RESOURCES = ("bandwidth", "compute", "network", "overhead", HOST)  # ties go to the first
 LINKS = ("link", "scale_out")
 UNKNOWN = "unknown"  # limited_by where the device lists no peak that an operation could run at
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
 
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out" and, in `typical`, "overhead"
+
+
+class SharedReads(NamedTuple):
+    """What the sequences of a rank read whose contexts begin with the same tokens: less together than each for itself.
+
+    Attributes
+    ----------
+    entries_read : callable
+        Entries of a span that a step reads (`roofcalc.physics.decode_ops`).
+    prefix : float
+        Tokens that all contexts begin with.
+    """
+
+    entries_read: work.EntriesRead
+    prefix: float
 
 
 class Step(Record):
@@ -54,15 +72,30 @@ class Step(Record):
         For each kind of stage, seconds by resource that each sequence of a rank adds, in the shape of the contexts.
     tokens : float
         New tokens of each sequence.
+    shared : SharedReads, optional
+        With `--shared-prefix`: the seconds of a rank's sequences then depend on their number and not on `per_sequence` alone.
     attention : tuple of tuple of Operation
-        In `typical` instead of `per_sequence`: for each kind of stage the operations on caches and states, whose kernels' times are not
-        proportional to the sequences.
+        In `typical`, for each kind of stage the operations on caches and states: their kernels' times are not proportional to the
+        sequences, and `per_sequence` holds what the host's part takes.
     """
 
     deployment: Deployment
     per_sequence: tuple[Terms, ...]
     tokens: float = 1.0
+    shared: SharedReads | None = None
     attention: tuple[tuple[Operation, ...], ...] = ()
+
+    def sequence_terms(self, sequences: Array) -> tuple[tuple[Terms, ...], Array]:
+        """For each kind of stage the seconds by resource that depend on the context, and how many of them a rank has."""
+        if self.attention and self.shared is None:
+            return _kernel_terms(self.deployment, self.attention, self.per_sequence, sequences), np.float64(1.0)
+        if self.shared is None:
+            return self.per_sequence, sequences
+        streams = SharedPrefix(sequences, self.shared.prefix)
+        if self.attention:
+            operations = _context_operations(self.deployment, self.shared.entries_read, self.tokens, streams)
+            return _kernel_terms(self.deployment, operations, tuple({} for _ in operations), np.float64(1.0)), np.float64(1.0)
+        return _context_terms(self.deployment, self.shared.entries_read, self.tokens, streams), np.float64(1.0)
 
     @formula("T_step, B ≥ p = p·slowest_stage")
     def seconds(self, batch: Any) -> Any:
@@ -96,11 +129,12 @@ class Step(Record):
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of a step attributed to each resource, in the order of `RESOURCES`."""
         batch = np.asarray(batch, dtype=float)
-        fixed, sequences = self._of_batch(batch, fixed_terms)
-        parts = [self._by_resource(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
+        fixed, of_rank = self._of_batch(batch, fixed_terms)
+        each, sequences = self.sequence_terms(of_rank)
+        parts = [self._by_resource(*terms, sequences) for terms in zip(fixed, each, strict=True)]
         if len(parts) == 1 and self.deployment.stages[0].count == 1:
             return parts[0]
-        passes = self._passes(batch, [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)])
+        passes = self._passes(batch, [self._together(*terms, sequences) for terms in zip(fixed, each, strict=True)])
         return {name: np.asarray(sum(n * part[name] for n, part in zip(passes, parts, strict=True))) for name in RESOURCES}
 
     def limited_by(self, batch: Any) -> NDArray[np.str_]:
@@ -112,12 +146,16 @@ class Step(Record):
         "net = max(work, network)",
         "full = max(compute, memory, network)",
         "full, bound = max(compute, memory, link, scale_out)",
+        "with host = overlapped + host",
+        "net, host = max(work + host, network)",
+        "full, host = max(overlapped, host)",
         "with overhead = overlapped + overhead",
     )
     def stage_seconds(self, batch: NDArray[Any]) -> list[NDArray[Any]]:
         """Seconds of one pass through each kind of stage, by the overlap in force."""
-        fixed, sequences = self._of_batch(batch, fixed_seconds)
-        return [self._together(*terms, sequences) for terms in zip(fixed, self.per_sequence, strict=True)]
+        fixed, of_rank = self._of_batch(batch, fixed_seconds)
+        each, sequences = self.sequence_terms(of_rank)
+        return [self._together(*terms, sequences) for terms in zip(fixed, each, strict=True)]
 
     def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
         """Seconds of a stage in the overlap in force."""
@@ -134,15 +172,15 @@ class Step(Record):
             return np.asarray(time + offset, dtype=float)
 
         if overlap in ("op", "none"):
-            return seconds(("bandwidth", "compute", *LINKS, "overhead"))
+            return seconds(("bandwidth", "compute", *LINKS, HOST, "overhead"))
         if overlap == "net":
-            return np.asarray(np.maximum(seconds(("bandwidth", "compute")), seconds(LINKS)) + overhead)
+            return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + overhead)
         wires = [(name,) for name in LINKS] if self.deployment.assumptions.is_bound else [LINKS]
-        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires]]) + overhead)
+        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + overhead)
 
     def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
-        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS)}
+        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS, HOST)}
         wires = [np.asarray(each[name]) for name in LINKS]
         network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
         overhead = np.asarray(fixed.get("overhead", zero))
@@ -151,6 +189,7 @@ class Step(Record):
             "compute": np.asarray(each["compute"]),
             "network": np.asarray(network),
             "overhead": overhead,
+            HOST: np.asarray(each[HOST]),
         }
 
     def _of_batch(self, batch: NDArray[Any], terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> tuple[list[Terms], Array]:
@@ -158,7 +197,7 @@ class Step(Record):
         deployment = self.deployment
         load, sequences = work.token_load(deployment, batch, self.tokens)
         if deployment.profile:
-            return self._timed(load, sequences), sequences
+            return [self._timed(index, load, sequences) for index in range(len(deployment.stages))], sequences
         each = {name: terms_of(deployment, fixed, load) for name, fixed in self.fixed.items()}
         found = []
         for stage in deployment.stages:
@@ -167,19 +206,17 @@ class Step(Record):
                 terms["overhead"] = exposed_s
             for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
                 _add(terms, each[name], layers)
+            if deployment.offload is not None:
+                self.add_host(terms, stage, load, terms_of)
             found.append(terms)
         return found, sequences
 
-    def _timed(self, load: TokenLoad, sequences: Array) -> list[Terms]:
-        """Seconds of each kind of stage by kernel models, whatever they depend on."""
-        found = []
-        for index, stage in enumerate(self.deployment.stages):
-            terms = self.of_tokens(index, load, load.tokens)
-            exposed_s = overhead.seconds(self.deployment, stage, sequences=sequences)
-            terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
-            _add(terms, self.of_context(index, sequences), 1)
-            found.append(terms)
-        return found
+    def _timed(self, index: int, load: TokenLoad, sequences: Array) -> Terms:
+        """Seconds of a kind of stage by kernel models, without what depends on contexts."""
+        terms = self.of_tokens(index, load, load.tokens)
+        exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences)
+        terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
+        return terms
 
     def of_tokens(self, index: int, load: TokenLoad, scored: Array) -> Terms:
         """Seconds by resource of one pass through a kind of stage, without what depends on contexts and without overhead.
@@ -194,23 +231,27 @@ class Step(Record):
         if deployment.profile:
             from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
 
-            names, layers = zip(*stage.groups, strict=True)
-            terms = work_terms(deployment, load, names, layers, scored if stage.last else None)
+            terms = work_terms(deployment, stage, load, scored if stage.last else None)
             add_messages(deployment, terms, work.messages(deployment, stage), _of_rank(deployment, load))
+            if deployment.offload is not None:
+                terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
             return terms
         for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
             _add(terms, fixed_terms(deployment, self.fixed[name], load), layers)
         if stage.last:
             _add(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
+        if deployment.offload is not None:
+            self.add_host(terms, stage, load, fixed_terms)
         return terms
 
-    def of_context(self, index: int, sequences: Array) -> Terms:
-        """Seconds by resource of a kind of stage's work on caches and states, for the sequences of a rank."""
-        if not self.attention:
-            return {name: sequences * time for name, time in self.per_sequence[index].items()}
-        from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
-
-        return operations_terms(self.deployment, self.attention[index], sequences)
+    def add_host(self, terms: Terms, stage: Stage, load: TokenLoad, terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> None:
+        """Adds the host's part of a stage, and takes away the device's time of experts that lie in the host's memory, in place."""
+        deployment = self.deployment
+        if deployment.offload is not None and deployment.offload.experts == "cpu":
+            for name, layers in expert_host_layers(deployment, stage).items():
+                routed = [group for group in self.fixed[name].gemm_groups if group.routed is not None]
+                _add(terms, terms_of(deployment, Fixed(routed, []), load), -layers)
+        terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
 
     @cached_property
     def fixed(self) -> dict[str, Fixed]:
@@ -248,26 +289,70 @@ def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
 
 
 def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: float = 1.0, shared_prefix: SharedPrefix = NO_SHARING) -> Step:
-    """The step in which `entries_read` gives the entries read of each cache; with a `shared_prefix` the batch counts queries of several streams."""
-    names = deployment.model.groups
+    """The step in which `entries_read` gives the entries read of each cache; with a `shared_prefix` the batch counts queries of several streams.
+
+    Sequences that all begin with the tokens of `--shared-prefix` are the streams of one query on each rank, in any number.
+    """
+    prefix = float(deployment.assumptions.shared_prefix)
+    shared = SharedReads(entries_read, prefix) if prefix and shared_prefix.is_single else None
     if deployment.profile:
-        found = [
-            tuple(
-                one
-                for name, layers in stage.groups
-                for one in work.block_operations(deployment, name, layers, entries_read, tokens, shared_prefix)
-            )
-            for stage in deployment.stages
-        ]
-        return Step(deployment, tuple({} for _ in found), tokens * shared_prefix.count, tuple(found))
+        operations = _context_operations(deployment, entries_read, tokens, shared_prefix)
+        host = _host_terms(deployment, entries_read, tokens, shared_prefix)
+        return Step(deployment, host, tokens * float(shared_prefix.count), shared, operations)
+    each = _context_terms(deployment, entries_read, tokens, shared_prefix)
+    return Step(deployment, each, tokens * float(shared_prefix.count), shared)
+
+
+def _context_operations(
+    deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix
+) -> tuple[tuple[Operation, ...], ...]:
+    """For each kind of stage the operations on caches and states of one sequence or of several streams."""
+
+    def of_stage(stage: Stage) -> Iterable[Operation]:
+        for name, layers in stage.groups:
+            yield from work.block_operations(deployment, name, layers, entries_read, tokens, shared_prefix)
+
+    return tuple(tuple(of_stage(stage)) for stage in deployment.stages)
+
+
+def _kernel_terms(
+    deployment: Deployment, operations: tuple[tuple[Operation, ...], ...], host: tuple[Terms, ...], sequences: Array
+) -> tuple[Terms, ...]:
+    """For each kind of stage the seconds by resource of operations on caches and states, and those of the host."""
+    from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+    found = []
+    for of_stage, more in zip(operations, host, strict=True):
+        terms = operations_terms(deployment, of_stage, sequences)
+        _add(terms, {name: sequences * time for name, time in more.items()}, 1)
+        found.append(terms)
+    return tuple(found)
+
+
+def _host_terms(deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix) -> tuple[Terms, ...]:
+    """For each kind of stage the host's seconds for one sequence."""
+    found: list[Terms] = [{} for _ in deployment.stages]
+    if deployment.offload is not None:
+        host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
+        seconds = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
+        found = [{HOST: seconds} if stage.first else {} for stage in deployment.stages]
+    return tuple(found)
+
+
+def _context_terms(deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix) -> tuple[Terms, ...]:
+    """For each kind of stage the seconds by resource of attention and recurrent updates, of one sequence or of several streams."""
+    names = deployment.model.groups
     each = {name: operation_terms(deployment, work.block_operations(deployment, name, 1, entries_read, tokens, shared_prefix)) for name in names}
-    terms_of = []
+    found = []
     for stage in deployment.stages:
         terms: Terms = {}
         for name, layers in stage.groups:
             _add(terms, each[name], layers)
-        terms_of.append(terms)
-    return Step(deployment, tuple(terms_of), tokens * shared_prefix.count)
+        if deployment.offload is not None and stage.first:
+            host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
+            terms[HOST] = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
+        found.append(terms)
+    return tuple(found)
 
 
 def _add(terms: Terms, more: Terms, layers: int) -> None:
@@ -307,32 +392,34 @@ def _of_rank(deployment: Deployment, load: TokenLoad) -> Array:
 
 def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
     """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
+    has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
     for message in messages if deployment.assumptions.network != "ideal" else ():
         times = collectives.seconds(deployment, message, tokens)
-        for name, time in zip(LINKS, times, strict=True):
-            terms[name] = terms.get(name, 0.0) + message.layers * time
+        for name, time in zip((*LINKS, "overhead"), times, strict=True):
+            if name in LINKS or has_latency:
+                terms[name] = terms.get(name, 0.0) + message.layers * time
 
 
 def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
     """The resource with the largest part; ties go to bandwidth."""
     work_time = parts["bandwidth"] + parts["compute"]
-    bandwidth, compute, network, overhead = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
+    bandwidth, compute, network, overhead, host = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
     if deployment.assumptions.overlap == "net":  # hidden communication limits only where it takes longer than all the work
-        network = np.where(network > work_time, np.inf, -np.inf)
-    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead]), axis=0)])
+        network = np.where(network > work_time + host, np.inf, -np.inf)
+    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead, host]), axis=0)])
 
 
 def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
     """Seconds of a stage from the seconds by resource, by the formulas of `Step.stage_seconds`."""
     zero = np.float64(0.0)
-    memory, compute, link, out, overhead = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead"))
+    memory, compute, link, out, overhead, host = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead", HOST))
     overlap = deployment.assumptions.overlap
     if overlap in ("op", "none"):
-        return np.asarray(memory + compute + link + out + overhead)
+        return np.asarray(memory + compute + link + out + host + overhead)
     if overlap == "net":
-        return np.asarray(np.maximum(memory + compute, link + out) + overhead)
+        return np.asarray(np.maximum(memory + compute + host, link + out) + overhead)
     wires = [link, out] if deployment.assumptions.is_bound else [link + out]
-    return np.asarray(reduce(np.maximum, [memory, compute, *wires]) + overhead)
+    return np.asarray(reduce(np.maximum, [memory, compute, *wires, host]) + overhead)
 
 
 def cache_savings_s(deployment: Deployment) -> float:

@@ -46,9 +46,7 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     width = sum(widths) + GAP * (len(widths) - 1)
     text_width = limit or max(width, MIN_TEXT_WIDTH)
     styles: Any = None if to_file else terminal.color_system
-    console = Console(
-        color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False
-    )
+    console = Console(color_system=styles, force_terminal=bool(styles), width=max(width, text_width), markup=False, emoji=False, highlight=False)
 
     def draw(part: RichTable | Text) -> Iterator[str]:
         console.file = io.StringIO()

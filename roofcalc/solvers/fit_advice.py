@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, head_counts
+from roofcalc.deployment.speculative import drafter_weights
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import with_device_count
 from roofcalc.solvers.max_context import max_context
@@ -18,11 +19,12 @@ NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # suggested where weights 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
     """Two sentences: why the model does not fit, and the fewest devices, the widest weight dtype and the smaller requests that would."""
     model, hardware = deployment.model, deployment.hardware
-    weights_gb = memory.system_weight_bytes(deployment) / 1e9
+    draft_gb = memory.system_draft_weight_bytes(deployment) / 1e9
+    weights_gb = memory.system_weight_bytes(deployment) / 1e9 - draft_gb
     cache_gb = float(memory.system_kv_bytes(deployment, seq)) / 1e9
     activations, runtime, usable = memory.system_overhead_bytes(deployment, seq)
     capacity_gb = float(usable) / 1e9
-    need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB"
+    need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB" + (f", those of the drafter {draft_gb:.1f} GB" if draft_gb else "")
     if deployment.rules is not None:
         need += f", activations {float(activations) / 1e9:.1f} GB, the runtime {runtime / 1e9:.1f} GB"
     sequence = f"one {seq:,.0f}-token sequence"
@@ -98,6 +100,11 @@ def _fits(deployment: Deployment, layout: Layout, weights: str, seq: float) -> b
     if draft and draft.deployment:
         if layout.pp > 1:
             return False
-        draft = replace(draft, deployment=replace(draft.deployment, hardware=hardware, layout=Layout(layout.tp, 1, layout.dp), weights=weights))
+        draft = replace(
+            draft,
+            deployment=replace(
+                draft.deployment, hardware=hardware, layout=Layout(layout.tp, 1, layout.dp), weights=drafter_weights(draft.deployment.model, weights)
+            ),
+        )
     other = replace(deployment, hardware=hardware, layout=layout, weights=weights, draft=draft)
     return bool(memory.batch_memory(other, seq) >= 1)

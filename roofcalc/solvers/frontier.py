@@ -15,7 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
-from roofcalc.physics.prefill import prefill
+from roofcalc.physics.prompt_cache import prompt_prefill
 from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.pareto import pareto
@@ -166,7 +166,7 @@ def _batches(query: FrontierQuery, deployment: Deployment, fitting: NDArray[Any]
 
 def ttft_s(deployment: Deployment, work: Workload) -> NDArray[Any]:
     """Time to first token in seconds on an idle system, with one prompt on each data-parallel rank."""
-    return prefill(deployment, work.isl, 0.0, float(deployment.layout.dp), work.chunk).ttft_s
+    return prompt_prefill(deployment, work.isl, float(deployment.layout.dp), work.chunk).ttft_s
 
 
 class PrefillPool(NamedTuple):
@@ -200,7 +200,7 @@ def best_prefill_pool(query: FrontierQuery, piece: Piece) -> PrefillPool:
         if not fits.any():
             continue
         with np.errstate(divide="ignore"):  # empty prompts take no time
-            rate = at_once / prefill(deployment, work.isl, 0.0, at_once, work.chunk).batch_prefill_s / deployment.hardware.count
+            rate = at_once / prompt_prefill(deployment, work.isl, at_once, work.chunk).batch_prefill_s / deployment.hardware.count
         first = ttft_s(deployment, work)
         late = first > query.ttft_s if query.ttft_s is not None else np.zeros(first.shape, dtype=bool)
         found = pointwise_best(found, PrefillPool(np.where(fits & ~late, rate, 0.0), np.full(rate.shape, number), first))

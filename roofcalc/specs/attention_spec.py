@@ -1,6 +1,6 @@
-"""The interface of a kind of attention: all that the rest of the program asks of its record.
+"""What kinds of attention have in common: the interface that the rest of the program uses, and the indexer of sparse attention.
 
-To add a kind, see docs/adding-a-layer.md.
+To add a kind, see docs/adding-a-layer.md. Source of the indexer: arXiv 2512.02556.
 """
 
 from collections.abc import Iterator
@@ -67,3 +67,29 @@ class AttentionSpec(Record):
     def warnings(self, context: int) -> Iterator[tuple[str, str]]:
         """Values that are valid but doubtful in a model of `context` tokens, as (field, sentence); shown by `models check`."""
         return iter(())
+
+
+class Index(Record):
+    """An indexer that scores every candidate entry and selects `top_k` (DeepSeek V3.2, GLM-5).
+
+    `shared` marks a layer that reuses the selection of an earlier layer's indexer and has no indexer weights.
+    """
+
+    heads: Count
+    dim: Count
+    top_k: Count
+    shared: bool = False
+
+    def matrices(self, hidden: int, q_rank: int) -> tuple[Matrix, ...]:
+        """Query, key and head-weight projections, replicated on every tensor rank."""
+        if self.shared:
+            return ()
+        return (
+            Matrix("index_q", q_rank, self.heads * self.dim, "index"),
+            Matrix("index_k", hidden, self.dim, "index"),
+            Matrix("index_weights", hidden, self.heads, "index"),
+        )
+
+    def symbols(self) -> dict[str, float]:
+        """n_i and d_i: index heads and their dimension."""
+        return {"n_i": self.heads, "d_i": self.dim}

@@ -17,23 +17,26 @@ class Memory(Record):
     ----------
     capacity_gb : float
         The vendor's nominal figure; with `binary` it counts GiB. [GB or GiB]
-    visible_mib : int, optional
-        Capacity that the driver reports. [MiB]
+    visible_mib : float, optional
+        Capacity that the driver reports, a whole number as devices are made. [MiB]
     bandwidth_gb_s : float
         Peak bandwidth. [GB/s]
+    shared_with_host : bool
+        It is the CPU's memory too: there is no second tier behind a link.
     """
 
     capacity_gb: Positive
     bandwidth_gb_s: Positive
     kind: str | None = None
     binary: bool = False
-    visible_mib: Count | None = None
+    shared_with_host: bool = False
+    visible_mib: Positive | None = None
 
     def readings(self) -> dict[str, float]:
         """Capacity in bytes by definition: nominal always; visible and binary where the device has them."""
         capacities = {"nominal": self.capacity_gb * 1e9}
         if self.visible_mib is not None:
-            capacities["visible"] = float(self.visible_mib * MIB)
+            capacities["visible"] = self.visible_mib * MIB
         if self.binary:
             capacities["binary"] = self.capacity_gb * 1024**3
         return capacities
@@ -112,6 +115,27 @@ class Best(Record):
     bandwidth_gb_s: Positive | None = None
 
 
+class Hosts(Record):
+    """CPU packages of a system, or of one device that comes with its CPU.
+
+    Attributes
+    ----------
+    count : float
+        Packages; below 1 for a device that shares a package with others.
+    cpu : str, optional
+        Its name in hardware/cpus.csv.
+    memory_gb : float, optional
+        Over all packages. [GB]
+    memory_gb_s : float, optional
+        Bandwidth over all packages where it is not that of the CPU's row. [GB/s]
+    """
+
+    count: Annotated[float, Range(0, 1e6)]
+    cpu: str | None = None
+    memory_gb: Annotated[float, Range(0, 1e9)] | None = None
+    memory_gb_s: Positive | None = None
+
+
 class Device(Record):
     """One accelerator as software addresses it.
 
@@ -123,6 +147,8 @@ class Device(Record):
         Figures above the data sheet, for the preset `bound`.
     scale_out_gb_s : float, optional
         Network bandwidth per device and direction. [GB/s]
+    hosts : Hosts, optional
+        CPUs in the same module, per device: half a Grace of a GB200.
     unverified : tuple of str
         Fields whose figures were not seen at a source.
     unusual : dict
@@ -145,18 +171,11 @@ class Device(Record):
     link: Link | None = None
     scale_out_gb_s: Positive | None = None
     power_w: Positive | None = None
+    hosts: Hosts | None = None
     unverified: tuple[str, ...] = ()
     unusual: dict[str, str] = {}  # noqa: RUF012  (never changed: records are frozen)
     announced: bool = False
     notes: str | None = None
-
-
-class Hosts(Record):
-    """CPU packages of a system, and their memory over all hosts. [GB]"""
-
-    count: Annotated[float, Range(0, 1e6)]
-    cpu: str | None = None
-    memory_gb: Annotated[float, Range(0, 1e9)] | None = None
 
 
 class System(Record):
@@ -191,6 +210,8 @@ class Hardware(Record):
         Scale-up link of the system, else of the device; None where there is none.
     scale_out_bytes_per_s : float or None
         Per device and direction. [byte/s]
+    set_peaks : tuple of str
+        Formats whose peak is a what-if that wider formats do not overrule (`roofcalc.catalog.dependent_figures`).
     """
 
     name: str
@@ -199,6 +220,7 @@ class Hardware(Record):
     link: Link | None
     scale_out_bytes_per_s: float | None
     system: System | None = None
+    set_peaks: tuple[str, ...] = ()
 
     @property
     def domain(self) -> int:

@@ -4,6 +4,7 @@ Which tensor of a deployment has which dtype is decided in `roofcalc.specs.store
 """
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -172,7 +173,12 @@ def known_formats(device: Device) -> list[str]:
     return [name for name in device.peak_tflop_s if name in WIDTH_BITS]
 
 
-def fastest(device: Device, bits: int) -> str | None:
-    """The device's format of at least `bits` bits with the highest peak: an upper bound for kernels on such elements."""
+def fastest(device: Device, bits: int, set_peaks: Sequence[str] = ()) -> str | None:
+    """The device's format of at least `bits` bits with the highest peak: an upper bound for kernels on such elements.
+
+    Where the peak of one of these formats was set (`set_peaks`), wider ones do not overrule it.
+    """
     fitting = [name for name in known_formats(device) if WIDTH_BITS[name] >= bits]
+    if chosen := [WIDTH_BITS[name] for name in set_peaks if name in fitting]:
+        fitting = [name for name in fitting if WIDTH_BITS[name] <= min(chosen)]
     return max(fitting, key=lambda name: device.peak_tflop_s[name], default=None)

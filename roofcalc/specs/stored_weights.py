@@ -151,4 +151,3 @@ def _mean(sizes: list[tuple[int, Dtype]]) -> Dtype:
     most, whole = ordered[0], sum(totals.values())
     mean = sum(dtype.bytes_per_element * elements for dtype, elements in totals.items()) / whole
     return Dtype("+".join(dtype.name for dtype in ordered), mean, most.compute, most.bits)
-

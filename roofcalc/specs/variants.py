@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from roofcalc.errors import RoofcalcError, did_you_mean
-from roofcalc.specs.attention import GQA, MLA, Index
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.attention_spec import Index
+from roofcalc.specs.latent_attention import MLA
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.record import replace
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, State

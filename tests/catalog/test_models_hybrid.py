@@ -3,8 +3,9 @@
 import pytest
 
 from roofcalc.catalog import lookup
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.latent_attention import MLA
 from roofcalc.specs.layer_pattern import Runs
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.parameter_count import block_total, count

@@ -6,8 +6,9 @@ import pytest
 
 from roofcalc.catalog import lookup
 from roofcalc.specs import dtypes
-from roofcalc.specs.attention import GQA, MLA, Pooled
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.latent_attention import MLA, Pooled
 from roofcalc.specs.model import Block, Model
 from roofcalc.specs.parameter_count import count
 

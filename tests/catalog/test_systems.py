@@ -100,8 +100,8 @@ def test_gh200_nvl32_rounds_its_memory() -> None:
         ("v4-8", 4, 2),  # the same: two packages
         ("tpu-v4-pod", 4096, 2048),
         ("v6e-8", 8, 2),
-        ("tpu-v5p-pod", 8960, 2240),  # hosts of four
-        ("tpu-v7x-pod", 9216, 2304),
+        ("tpu-v5p-pod", 8960, 4480),  # hosts of four, two NUMA nodes each
+        ("tpu-v7x-pod", 9216, 4608),  # the same
     ],
 )
 def test_cpus_to_devices(name: str, devices: int, cpus: int) -> None:

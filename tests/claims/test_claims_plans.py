@@ -32,7 +32,7 @@ def test_one_h100_takes_in_seven_requests_per_second() -> None:
 
 def test_sixteen_h100_in_one_stage() -> None:
     # 405B in fp8: as many devices read as many bytes, but the second of two stages waits for the first
-    (row,) = rc.plan("llama-3.1-405b", "16xh100-sxm", weights="all=fp8", seq=8000, batch=64, devices=16).rows()
+    (row,) = rc.plan("llama-3.1-405b", "16xh100-sxm", weights="all=fp8", seq=8000, batch=64, devices=16, layouts="all").rows()
     given = {"weights": "all=fp8", "seq": 8000, "batch": 64}
     one, two = (
         float(rc.interactivity("llama-3.1-405b", "16xh100-sxm", tp=tp, pp=16 // tp, dcp=tp // 8, **given)["interactivity_tok_s"][0])  # type: ignore[arg-type]

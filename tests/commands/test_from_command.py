@@ -58,10 +58,8 @@ def test_starts(line: str, engine: str, model: str, seq: int | None, devices: in
 
 def test_what_matters_and_is_not_calculated_is_said() -> None:
     for line, word in (
-        ("vllm serve m --cpu-offload-gb 10", "--cpu-offload-gb 10: not calculated here: weights or experts outside"),
+        ("llama-server -m m.gguf -ot exps=CPU", "weights or experts outside the device's memory"),
         ("vllm serve m --enable-lora", "adapters take memory"),
-        ("llama-server -m m.gguf --n-cpu-moe 20", "weights or experts outside the device's memory"),
-        ("llama-server -m m.gguf -ngl 20", "layers that stay on the CPU"),
         ("vllm serve m --speculative-config '{\"method\": \"ngram\", \"num_speculative_tokens\": 3}'", "--draft with --acceptance"),
     ):
         assert any(word in note for note in parse(line).notes), line
@@ -97,9 +95,23 @@ def test_devices_are_those_of_the_line() -> None:
     assert (row["hardware"], row["tp"], row["pp"], row["weights"]) == ("2xrtx-3090", 1, 2, "q4_k_m")  # layers over both
 
 
+@pytest.mark.parametrize(
+    ("line", "option", "value"),
+    [
+        ("vllm serve m --cpu-offload-gb 10", "offload", "weights=host:10.7374"),  # vLLM counts GiB
+        ("llama-server -m m.gguf --n-cpu-moe 20", "offload", "experts=cpu:20"),
+        ("llama-server -m m.gguf --cpu-moe -ngl 99", "offload", "experts=cpu"),
+        ("llama-server -m m.gguf -ngl 20", "gpu_layers", 20),
+    ],
+)
+def test_what_lies_in_the_hosts_memory(line: str, option: str, value: object) -> None:
+    assert parse(line).options[option] == value
+
+
 def test_every_flag_leads_somewhere() -> None:
     """Options exist, reasons are given, and each flag has a hint."""
     special = {"model", "seq", "slots", "split", "draft", "dp_attention", "gpu_layers", "kv_values", "max_seqs", "max_batched_tokens", ""}
+    special |= {"cpu_moe", "n_cpu_moe", "cpu_offload_gib"}
     for table in TABLES.values():
         for name, flag in table.items():
             assert flag.option in special or flag.option in Options.__annotations__, name

@@ -50,6 +50,17 @@ def test_every_model_and_device_of_the_files_is_in_the_catalog(file: str) -> Non
         assert spellings.model(point.model) and spellings.hardware(point.hardware) and point.metric in METRICS, point.id
 
 
+def test_published_points_name_their_sources_and_are_read_but_for_devices_of_other_catalogs() -> None:
+    points = read(HERE / "published_2026.csv")
+    assert len(points) == 893 and (HERE / "published_2026.csv").stat().st_size < 150_000
+    pages: dict[str | None, list[str | None]] = {}
+    for point in points:
+        pages.setdefault(point.source, []).append(point.source_url_or_path)
+    assert all((found[0] or "").startswith("https://") and not any(found[1:]) for found in pages.values())  # the first row of a source says where
+    missing = {point.hardware for point, found in zip(points, cases(points), strict=True) if not isinstance(found, Case)}
+    assert missing <= {"Ascend 910B2", "MTT S4000", "RTX 3070 8GB", "RTX 4000 Ada", "RTX 5000 Ada 32GB", "V100S-PCIE-32GB"}
+
+
 def test_what_the_files_points_are_not_compared_for() -> None:
     points = read(HERE / "measured.csv")
     reasons = {point.id: found for point, found in zip(points, cases(points), strict=True) if isinstance(found, str)}

@@ -17,7 +17,8 @@ from roofcalc.physics.ops.types import Part
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.prefill_ops import attention_to_gemm_rate_ratio, use_expanded_form
 from roofcalc.physics.roofline import decode
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.latent_attention import MLA
 from roofcalc.specs.model import Model
 from tests import catalogs
 from tests.reference.prefill import ttft_seconds

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Span, Sum, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 
 CACHED = (0, 1, 2, 3, 6, 7, 8, 9, 15, 16, 17, 40, 99, 100, 101)
 NEW = (1, 2, 3, 4, 7, 8, 9, 16, 17, 31, 64, 130)

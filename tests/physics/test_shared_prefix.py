@@ -12,7 +12,8 @@ from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.physics import memory
 from roofcalc.physics.decode_ops import at_context, sequence_operations
 from roofcalc.physics.generation import mean_step
-from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Span, Sum, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 from roofcalc.physics.ops.types import NO_SHARING, SharedPrefix
 from roofcalc.physics.roofline import decode, step_of
 

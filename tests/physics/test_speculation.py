@@ -13,7 +13,8 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.physics.decode_ops import at_context, sequence_operations
 from roofcalc.physics.generation import mean_step, step_at
-from roofcalc.physics.kv_span import Chunk, Full, Pool, Reserved, SharedKV, Span, Sum, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Pool, Span, Sum, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
 from roofcalc.specs.parameter_count import count

@@ -7,8 +7,9 @@ import numpy as np
 
 from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
-from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import decode_ops, gemm_time, kv_span, memory, roofline, serving
+from roofcalc.commands import prefill as prefill_command
+from roofcalc.deployment.deployment import Deployment, Draft
+from roofcalc.physics import decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -101,7 +102,7 @@ def block_choice_reads_everything() -> None:
 
 
 def borrowed_caches_held_again() -> None:
-    kv_span.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
+    kv_storage.SharedKV.entries_stored = lambda self, seq: seq  # type: ignore[method-assign]
 
 
 def experts_of_one_token_at_any_batch() -> None:
@@ -260,6 +261,38 @@ def first_token_of_an_idle_machine() -> None:
     serving.ServedStep.served = wrong  # type: ignore[method-assign]
 
 
+def system_prompt_kept_by_every_request() -> None:
+    memory.kept_by_stage = lambda one, seq: [memory.Kept(np.zeros_like(kept), kept) for kept in memory._kept(one, one.stages, seq)]
+
+
+def system_prompt_loaded_by_every_request() -> None:
+    roofline.Step.sequence_terms = lambda self, sequences: (self.per_sequence, sequences)  # type: ignore[method-assign]
+
+
+def found_tokens_out_of_sight() -> None:
+    prompt_cache.prefill = lambda one, new, cached, *rest: prefill.prefill(one, new, 0.0, *rest)  # type: ignore[attr-defined]
+
+
+def hits_of_the_whole_prompt() -> None:
+    def wrong(deployment: Any, isl: Any) -> Any:
+        return np.minimum(np.floor(np.asarray(isl, dtype=float) * max(deployment.assumptions.hit_rate, 0.0)), np.maximum(isl - 1.0, 0.0))
+
+    prompt_cache.found_tokens = wrong  # type: ignore[assignment]
+    prefill_command.found_tokens = wrong  # type: ignore[attr-defined]
+
+
+def drafts_for_nothing() -> None:
+    generation.SpeculativeStep.seconds = lambda self, batch: np.asarray(self.verify.seconds(batch))  # type: ignore[method-assign]
+
+
+def heads_without_weight() -> None:
+    memory._drafters = lambda deployment: []
+
+
+def accepted_drafts_without_the_targets_token() -> None:
+    Draft.accepted = property(lambda self: sum(self.acceptance**n for n in range(1, self.tokens + 1)))  # type: ignore[assignment]
+
+
 # Each with words that mark tests which are about it by name: those do not count.
 MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
@@ -299,5 +332,12 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "prompts_of_others_forgotten": (prompts_of_others_forgotten, ("others",)),
     "chunks_read_the_weights_again": (chunks_read_the_weights_again, ("again", "weights")),
     "first_token_of_an_idle_machine": (first_token_of_an_idle_machine, ("idle",)),
+    "system_prompt_kept_by_every_request": (system_prompt_kept_by_every_request, ("kept",)),
+    "system_prompt_loaded_by_every_request": (system_prompt_loaded_by_every_request, ("loaded",)),
+    "found_tokens_out_of_sight": (found_tokens_out_of_sight, ("sight",)),
+    "hits_of_the_whole_prompt": (hits_of_the_whole_prompt, ("hits",)),
+    "drafts_for_nothing": (drafts_for_nothing, ("nothing",)),
+    "heads_without_weight": (heads_without_weight, ("weight",)),
+    "accepted_drafts_without_the_targets_token": (accepted_drafts_without_the_targets_token, ("accepted",)),
     "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
 }

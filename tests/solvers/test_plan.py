@@ -70,7 +70,7 @@ def least(model: str, device: str, seq: int, rate: float, batch: int, upto: int,
 def test_no_loop_finds_fewer_devices(
     model: str, device: str, seq: int, rate: float, batch: int, upto: int, spare: int, given: dict[str, str]
 ) -> None:
-    (row,) = rc.plan(model, device, seq=seq, interactivity=rate, batch=batch, spare=spare, **given).rows()  # type: ignore[arg-type]
+    (row,) = rc.plan(model, device, seq=seq, interactivity=rate, batch=batch, spare=spare, layouts="all", **given).rows()  # type: ignore[arg-type]
     fewest, best = least(model, device, seq, rate, batch, upto, spare, **given)
     assert row["devices"] == fewest and [row[name] for name in ("tp", "pp", "dp", "ep")] == [best.tp, best.pp, best.dp, best.ep]
     layout = {name: row[name] for name in ("tp", "pp", "dp", "ep")}
@@ -83,7 +83,7 @@ def test_no_loop_finds_fewer_devices(
 
 def test_of_as_many_devices_the_fastest() -> None:
     """100 sequences on eight H100: two stages hold them too, but each sequence would pass both, one after the other."""
-    given = {"seq": 8000, "batch": 100, "interactivity": 30, "usd_per_hour": 2}
+    given = {"seq": 8000, "batch": 100, "interactivity": 30, "usd_per_hour": 2, "layouts": "all"}
     (row,) = rc.plan("llama-3.1-70b", "8xh100-sxm", **given).rows()  # type: ignore[arg-type]
     (stages,) = rc.plan("llama-3.1-70b", "8xh100-sxm", pp=2, **given).rows()  # type: ignore[arg-type]
     assert (row["tp"], row["pp"], stages["tp"], stages["pp"]) == (8, 1, 4, 2) and row["devices"] == stages["devices"]
@@ -229,6 +229,9 @@ def test_chunks_may_be_written_with_a_suffix() -> None:
         ("--mix nope.txt", "mix: nope.txt: cannot be read: No such file"),
         ("--mix /", "mix: /: not a regular file"),
         ("--mix nope.txt --seq 1k", "mix"),
+        ("--layouts narrow", "--layouts: invalid choice 'narrow' (choose from usual, all)"),
+        ("--max-latency 3", "--max-latency: give the tokens of a request too: --isl and --osl, or --mix"),
+        ("--isl 1k --osl 1k --max-latency 0", "--max-latency: expected"),
         ("--least euros", "--least: invalid choice 'euros' (choose from devices, usd)"),
         ("--spare 1.5", "spare: expected a whole number"),
         ("--spare -1", "spare: expected 0 to"),

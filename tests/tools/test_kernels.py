@@ -11,15 +11,12 @@ from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
 from roofcalc.physics.kernels.profile import FILE, fits, parameters, parsed
 from tools.calibrate.__main__ import main
 from tools.calibrate.devices import facts_of, has_sheet, sheet
+from tools.calibrate.fit import fit, fitted, rounded
 from tools.calibrate.judge import judge
 from tools.calibrate.registry import SUBJECTS
 from tools.calibrate.subjects_attention import DECODE
 from tools.calibrate.subjects_products import GEMM, routing_of
 from tools.calibrate.tables import kept_aside, read_table
-
-pytest.importorskip("scipy")
-
-from tools.calibrate.fit import fit, fitted, rounded
 from tools.calibrate.write import head_of, section, written
 
 SAMPLE = Path(__file__).with_name("kernels_aside")

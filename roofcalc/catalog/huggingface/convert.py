@@ -1,22 +1,24 @@
 """A configuration -> plain values of a catalog file: sizes, dtypes, blocks and layers. Pure: reads no files."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from roofcalc.catalog.huggingface import parts
 from roofcalc.catalog.huggingface.config import Config
 from roofcalc.catalog.huggingface.plan import blocks
 from roofcalc.catalog.huggingface.quantisation import dtypes
 from roofcalc.catalog.huggingface.table import FAMILIES, WRAPPERS, Family
+from roofcalc.catalog.huggingface.unsupported import reason
 from roofcalc.errors import did_you_mean
 
 _INNER = ("text_config", "llm_config", "language_config")
+_TIES = ("tie_word_embeddings", "tie_embedding")
 _EITHER = (
-    *("tie_word_embeddings", "tie_embedding", "dtype", "torch_dtype"),
+    *("dtype", "torch_dtype"),
     *("quantization_config", "quantization", "compression_config", "expert_dtype"),
 )
 _TOWERS = ("vision_config", "audio_config", "vit_config", "audio_encoder_config")
-_FLAT = ("qwen2_vl", "qwen2_5_vl", "step3p7")  # older files have the sizes of the text model at the top
+_FLAT = ("qwen2_vl", "qwen2_5_vl", "step3p7", "ernie4_5_moe_vl")  # older files have the sizes of the text model at the top
 _OF_TOWERS = re.compile(
     r"(image|video|vision|visual|audio|mm|media|projector|multi_modal|multimodal|spatial|understand|img|patch|boi|eoi|use_unified_vision|dynamic_image|force_image|"
     r"max_dynamic_patch|min_dynamic_patch|select_layer|use_backbone_lora|use_llm_lora|pad2square|pixel_shuffle|downsample)_?.*"
@@ -43,7 +45,7 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
         An unknown model_type; a missing, malformed or contradictory figure; or an unknown key that may affect the architecture.
     """
     outer = Config(values, where)
-    config, kind, towers = _text_part(outer)
+    config, kind, towers, outer_remarks = _text_part(outer)
     family = _family(config, kind)
     config.ignore("model_type", *_INNER)
     vocab, hidden = _rows(config, family), parts.hidden(config)
@@ -62,7 +64,7 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     unverified = [*(["context"] if unlimited else []), *([] if stated else ["dtype"])]
     if unverified:
         result["unverified"] = unverified
-    remarks = [*plan.remarks, *remarks]
+    remarks = [*plan.remarks, *outer_remarks, *remarks]
     remarks += [f"A recurrent model has no maximum context; {ENDLESS} is used."] if unlimited else []
     remarks += [] if stated else ["The config does not give a dtype; bf16 is assumed."]
     remarks += [f"Not counted: {', '.join(towers)}."] if towers else []
@@ -71,38 +73,70 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     return result
 
 
-def _text_part(outer: Config) -> tuple[Config, str, list[str]]:
-    """The object with the sizes of the language model, its type, and the encoders of a multimodal model."""
+class _TextPart(NamedTuple):
+    """The object with the sizes of the language model, its type, the encoders of a multimodal model, and remarks."""
+
+    config: Config
+    kind: str
+    towers: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def _text_part(outer: Config) -> _TextPart:
     kind = outer.text("model_type") or outer.refuse("model_type is missing: not a Hugging Face model configuration")
     inner = outer.section(*_INNER)
     if inner is None:
         if kind not in WRAPPERS or WRAPPERS[kind] == kind:
-            return outer, kind, []
+            return _TextPart(outer, kind)
         if kind not in _FLAT or not any(outer.has(name) for name in parts.DEPTH):
             outer.refuse(f"model_type {kind!r} needs a text_config")
         outer.ignore(*(key for key in outer.values if key in _TOWERS or _OF_TOWERS.fullmatch(key)))
-        return outer, WRAPPERS[kind], _towers(outer)
+        return _TextPart(outer, WRAPPERS[kind], _towers(outer))
     if kind not in WRAPPERS:
-        outer.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, list(WRAPPERS))}")
+        _refuse_type(outer, kind)
     for name in _EITHER:
         if outer.has(name):
             if inner.values.setdefault(name, outer.values[name]) != outer.values[name]:
                 outer.refuse(f"{name} outside and inside text_config contradict each other")
             outer.ignore(name)
+    remark = _tie_of_the_whole(outer, inner)
+    outer.ignore(*(key for key, value in outer.values.items() if inner.values.get(key) == value))  # repeated outside (DeepSeek-OCR)
     unknown = [key for key in outer.unread_here() if key not in _TOWERS and not _OF_TOWERS.fullmatch(key)]
     if unknown:
         outer.refuse(f"model_type {kind!r}: unknown keys: {', '.join(unknown)}")
-    return inner, inner.text("model_type") or WRAPPERS[kind], _towers(outer)
+    return _TextPart(inner, inner.text("model_type") or WRAPPERS[kind], _towers(outer), remark)
 
 
-def _towers(outer: Config) -> list[str]:
-    return [f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name)]
+def _tie_of_the_whole(outer: Config, inner: Config) -> tuple[str, ...]:
+    """Takes tie_word_embeddings from outside text_config: the class of the whole model holds the LM head and ties it by its own config.
+
+    transformers 5.24, modeling_utils.py: get_expanded_tied_weights_keys.
+    """
+    name, whole = outer.first(*_TIES)
+    other, part = inner.first(*_TIES)
+    if whole is None:
+        return ()
+    for one in _TIES:
+        inner.values.pop(one, None)
+    inner.values[_TIES[0]] = whole
+    differs = part is not None and part != whole
+    return (f"{name} outside text_config applies; {other} inside differs.",) if differs else ()
+
+
+def _towers(outer: Config) -> tuple[str, ...]:
+    return tuple(f"the {name.split('_')[0].replace('vit', 'vision')} tower" for name in _TOWERS if outer.has(name))
 
 
 def _family(config: Config, kind: str) -> Family:
     if kind not in FAMILIES:
-        config.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, [*FAMILIES, *WRAPPERS])}")
+        _refuse_type(config, kind)
     return FAMILIES[kind]
+
+
+def _refuse_type(config: Config, kind: str) -> NoReturn:
+    if known := reason(kind):
+        config.refuse(f"model_type {kind!r} is not supported: {known}")
+    config.refuse(f"unknown model_type {kind!r}{did_you_mean(kind, [*FAMILIES, *WRAPPERS])}")
 
 
 def _rows(config: Config, family: Family) -> int:

@@ -115,6 +115,21 @@ def arcee(config: Config) -> Plan:
     return Plan(layers(config, attention, parts.dense(config, plain=True, bias=config.flag("mlp_bias"))))
 
 
+def apertus(config: Config) -> Plan:
+    """Apertus: QK norm per head, an ungated FFN whose activation has two numbers per layer."""
+    parts.expect(config, mlp_bias=False, post_norm=False, qk_norm=True)
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    model_layers = layers(config, attention, parts.dense(config, plain=True))
+    return Plan(model_layers, remarks=(f"The two numbers of the activation (xIELU) in each layer, {2 * len(model_layers)}, are not counted.",))
+
+
+def olmo(config: Config) -> Plan:
+    """OLMo 1: Llama with norms that have no weights."""
+    config.ignore("clip_qkv")
+    plan = Plan(layers(config, parts.gqa(config, parts.biased(config, "qkvo")), parts.dense(config)), {"norms": 0})
+    return plan._replace(remarks=(f"The final norm has no weights either: the count is {parts.hidden(config)} too high.",))
+
+
 def seed_oss(config: Config) -> Plan:
     """Seed-OSS: biases on Q, K and V, on the output projection by a flag of its own."""
     parts.expect(config, mlp_bias=False)

@@ -2,6 +2,7 @@
 
 from roofcalc.catalog.huggingface import dense, parts
 from roofcalc.catalog.huggingface.config import Config
+from roofcalc.catalog.huggingface.parts import FULL
 from roofcalc.catalog.huggingface.plan import Part, Plan
 from roofcalc.catalog.huggingface.windows import every
 
@@ -50,8 +51,9 @@ def gemma4(config: Config) -> Plan:
     count = parts.depth(config)
     types = parts.layer_types(config, count) or config.refuse("layer_types is missing")
     local = parts.gqa(config, parts.biased(config, "qkvo"), "head")
-    full = {**local, "head_dim": config.count("global_head_dim")}
-    global_heads = config.maybe("num_global_key_value_heads")
+    given, global_heads = _of_full_layers(config, types)
+    full = {**local, "head_dim": given or config.count("global_head_dim")}
+    global_heads = global_heads or config.maybe("num_global_key_value_heads")
     if config.flag("attention_k_eq_v"):
         full.update(kv_heads=global_heads or local["kv_heads"], shared_kv=True)
     mixers = parts.spans(config, full, types, parts.window(config), local)
@@ -70,6 +72,24 @@ def gemma4(config: Config) -> Plan:
     wide = {**mlp, "width": 2 * mlp["width"]} if config.flag("use_double_wide_mlp") else mlp
     networks = [("wide" if wide is not mlp and part.get("kv") else "thin", wide if part.get("kv") else mlp) for _, part in mixers]
     return Plan(parts.stack(mixers, networks), {"norms": norms, **fields})
+
+
+def _of_full_layers(config: Config, types: list[str]) -> tuple[int | None, int | None]:
+    """Head size and KV heads of the full layers where `per_layer_config` lists them by layer, as transformers 5.24 saves them."""
+    listed = config.section("per_layer_config")
+    if listed is None:
+        return None, None
+    found: dict[int, tuple[int | None, int | None]] = {}
+    for key in listed.values:
+        one = listed.section(key)
+        if one is None or not key.isdigit() or int(key) >= len(types):
+            listed.refuse(f"expected settings of layers from 0 to {len(types) - 1}, got the key {key!r}")
+        found[int(key)] = one.maybe("head_dim"), one.maybe("num_key_value_heads")
+    full = {i for i, kind in enumerate(types) if kind == FULL}
+    if set(found) != full or len(set(found.values())) != 1:
+        listed.cannot("settings other than the same ones for each layer with full attention")
+    config.ignore("global_head_dim", "num_global_key_value_heads")
+    return next(iter(found.values()))
 
 
 def _per_layer_embedding(config: Config, count: int) -> tuple[Part, int]:

@@ -24,13 +24,59 @@ def mla(config: Config, **more: object) -> Part:
 
 
 def deepseek_v2(config: Config) -> Plan:
-    """DeepSeek V2: no router bias."""
-    return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=False)
+    """DeepSeek V2: no router bias. With `use_mla` false (DeepSeek-VL2 Tiny and Small, DeepSeek-OCR) plain attention in its place."""
+    if config.flag("use_mla", default=True):
+        attention = mla(config)
+    else:
+        for name in ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"):
+            if config.maybe(name, low=0):
+                config.cannot(f"{name} without latent attention (use_mla false)")
+            config.values.pop(name, None)
+        attention = parts.gqa(config, parts.biased(config, "qkvo"))
+    return _deepseek(config, [("", attention)] * parts.depth(config), corrected=False)
 
 
 def deepseek_v3(config: Config) -> Plan:
     """DeepSeek V3, R1, Kimi K2, GLM 4.7 Flash."""
     return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=True)
+
+
+def mistral4(config: Config) -> Plan:
+    """Mistral Small 4: no dense layers, no router bias."""
+    config.values.setdefault("first_k_dense_replace", 0)
+    return _deepseek(config, [("", mla(config))] * parts.depth(config), corrected=False)
+
+
+def sarvam_mla(config: Config) -> Plan:
+    """Sarvam 105B: DeepSeek V3 with one dense layer by default."""
+    config.values.setdefault("first_k_dense_replace", 1)
+    config.ignore("moe_router_enable_expert_bias", "score_function", "router_dtype", "moe_shared_expert_intermediate_size")
+    return deepseek_v3(config)
+
+
+def dense_mla(config: Config) -> Plan:
+    """Latent attention with a dense FFN in each layer (MiniCPM 3, Youtu-LLM)."""
+    parts.expect(config, mlp_bias=False)
+    config.ignore("scale_emb", "scale_depth", "dim_model_base", "embedding_initializer_range")
+    return Plan(parts.stack([("", mla(config))] * parts.depth(config), [("", parts.dense(config))] * parts.depth(config)))
+
+
+def hy_v4(config: Config) -> Plan:
+    """Hy4: DeepSeek V3.2's attention with an output gate and sinks, four residual streams."""
+    count, size = parts.depth(config), parts.hidden(config)
+    config.ignore("hc_magnitude", "learnable_sink_init", "swiglu_limit", "routed_scaling_factor")
+    index = {"heads": config.count("index_n_heads"), "dim": config.count("index_head_dim"), "top_k": config.count("index_topk")}
+    kinds = {
+        "full": ("indexed", mla(config, index=index, gate=True)),
+        "shared": ("shared_index", mla(config, index={**index, "shared": True}, gate=True)),
+    }
+    config.values.setdefault("first_k_dense_replace", 1)
+    plan = _deepseek(config, [kinds[kind] for kind in _indexers(config, count)], corrected=True)
+    streams = config.count("hc_mult")
+    # This type mixes streams by vectors, m × m·h for a part's input and its output, where DeepSeek V4 has another m² × m·h.
+    more = count * 2 * (streams * streams * (streams * size + 1) + 1) - count * config.count(*parts.HEADS)
+    remark = f"Residual streams are mixed as in DeepSeek V4: the count is {more:,} too high with the sinks, which it omits."
+    return plan._replace(fields={**plan.fields, "hyper_connections": streams}, remarks=(*plan.remarks, remark))
 
 
 def deepseek_v32(config: Config) -> Plan:
@@ -128,9 +174,7 @@ def deepseek_v4(config: Config) -> Plan:
     model_layers = parts.stack([attention(ratio) for ratio in ratios], [("", routed)] * count)
     name, part = attention(0)
     tables = config.count("num_hash_layers", low=0, high=count, default=0)
-    remark = (
-        f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
-    )
+    remark = f"The first {tables} layers route by token id and have no router bias: the count is {tables * routed['experts']} too high."
     fields = {"hyper_connections": config.count("hc_mult")}
     return Plan(model_layers, fields, predicts=Layer(name, {"attention": part}, "", routed), heads=spare, remarks=(remark,) if tables else ())
 

@@ -103,3 +103,47 @@ def kimi_linear(config: Config) -> Plan:
         remarks += (f"The query and the norm of the residual attention before the LM head, {2 * parts.hidden(config)} parameters, are not counted.",)
     fields = {"norms": 6} if mixed else {}  # each part attends to earlier residuals with its own query and norm
     return Plan(model_layers, fields, predicts=model_layers[-1], heads=config.count(*parts.MTP, low=0, default=0), remarks=remarks)
+
+
+def bailing_hybrid(config: Config) -> Plan:
+    """Ling 2.5 and 2.6 (lightning attention) and 3.0 (Kimi Delta Attention), with latent attention at the end of each group of layers."""
+    count, period = parts.depth(config), config.count("layer_group_size")
+    rest = count - count % period  # layers beyond the last whole group have latent attention
+    types = (
+        kinds(config, count, None) if config.has("layer_types") else [FULL if i >= rest or (i + 1) % period == 0 else LINEAR for i in range(count)]
+    )
+    delta = any(config.has(name) for name in ("short_conv_kernel_size", "no_kda_lora", "kda_safe_gate"))
+    gate = {"head_wise": "head_gate", "element_wise": "gate"}.get(
+        config.text("gated_attention_proj_granularity_type") or ("head_wise" if delta else "")
+    )
+    config.ignore(
+        "group_norm_size", "linear_silu", "use_linear_silu", "linear_rope", "score_function", "kda_lower_bound", "router_dtype", "rotary_dim"
+    )
+    config.ignore("moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "mtp_loss_scaling_factor", "num_kv_heads_for_linear_attn")
+    config.ignore("linear_head_dim", "linear_num_heads", "linear_conv_kernel_dim", "max_window_layers", "use_rmsnorm", "norm_head", "use_qkv_bias")
+    if config.flag("use_bias") or config.flag("use_qkv_bias"):
+        config.cannot("biases in this type (use_bias, use_qkv_bias)")
+    heads, size = config.count(*parts.HEADS), config.count("linear_head_dim", "head_dim")
+    if delta:
+        full = config.flag("no_kda_lora", default=True)
+        wide = {"full_gate": True, "full_forget": True} if full else {}
+        state: Part = {
+            "type": "kda",
+            "heads": heads,
+            "head_dim": size,
+            "conv": config.count("short_conv_kernel_size", "linear_conv_kernel_dim"),
+            **wide,
+        }
+    else:
+        state = {"type": "lightning", "heads": heads, "head_dim": size, **({"qk_norm": True} if config.flag("use_qk_norm", default=True) else {})}
+    config.ignore("use_qk_norm")
+    attention = latent.mla(config, **({gate: True} if gate else {}))
+    width = config.count("moe_intermediate_size")
+    routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=config.flag("moe_router_enable_expert_bias", default=True))
+    which = parts.sparse(config, count) or parts.after(config, count, config.count("first_k_dense_replace", low=0, high=count))
+    config.ignore("first_k_dense_replace")
+    networks = parts.dense_or_moe(which, parts.dense(config), routed)
+    mixing = {FULL: ("mla", {"attention": attention}), LINEAR: (state["type"], {"state": state})}
+    model_layers = [Layer(*mixing[kind], *each) for kind, each in zip(types, networks, strict=True)]
+    predicts = Layer(*mixing[FULL], *networks[-1])
+    return Plan(model_layers, predicts=predicts, heads=config.count(*parts.MTP, low=0, default=0))

@@ -81,6 +81,36 @@ def dots1(config: Config) -> Plan:
     return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
 
 
+def hy_v3(config: Config) -> Plan:
+    """Hy3: QK norm per head, dense layers first (one by default), a router bias, an MTP layer."""
+    config.ignore("route_norm", "moe_router_use_sigmoid", "moe_router_enable_expert_bias", "enable_moe_fp32_combine", "enable_lm_head_fp32")
+    config.ignore("router_scaling_factor", "enable_attention_fp32_softmax")
+    parts.expect(config, mlp_bias=False, qk_norm=True)
+    config.values.setdefault("first_k_dense_replace", 1)
+    width = config.count("moe_intermediate_size", "expert_hidden_dim")
+    attention = parts.gqa(config, parts.biased(config, "qkvo"), "head")
+    return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+
+
+def sarvam_moe(config: Config) -> Plan:
+    """Sarvam 30B: Ling's layers with a router bias, dense layers first (one by default)."""
+    config.values.setdefault("first_k_dense_replace", 1)
+    config.ignore("moe_router_enable_expert_bias", "score_function", "router_dtype", "moe_router_enable_routed_scaling")
+    width = config.count("moe_intermediate_size")
+    attention = parts.gqa(config, parts.biased(config, "qkv"), "head" if config.flag("use_qk_norm", default=True) else "none")
+    return _prefixed(config, mixers(config, attention), parts.experts(config, width, parts.shared_width(config, width), router_bias=True))
+
+
+def solar_open(config: Config) -> Plan:
+    """Solar Open: experts in every layer; the published checkpoint has no router bias."""
+    parts.expect(config, use_qk_norm=False)
+    if config.count("first_k_dense_replace", low=0, default=0):
+        config.cannot("dense layers in this type (first_k_dense_replace)")
+    width = config.count("moe_intermediate_size")
+    config.ignore("intermediate_size")
+    return uniform(config, parts.gqa(config, parts.biased(config, "qkv")), parts.experts(config, width, parts.shared_width(config, width)))
+
+
 def bailing(config: Config) -> Plan:
     """Ling: dense layers first, then routed and shared experts; a router bias if enabled."""
     qk_norm = "head" if config.flag("use_qk_norm") else "none"
@@ -125,6 +155,42 @@ def ernie_moe(config: Config) -> Plan:
     routed = parts.experts(config, width, parts.shared_width(config, width), router_bias=config.flag("moe_use_aux_free", default=True))
     which = [start <= i <= last and (i + 1) % every == 0 for i in range(count)]
     return Plan(parts.stack(mixers(config, parts.gqa(config)), parts.dense_or_moe(which, parts.dense(config), routed)))
+
+
+def ernie_vl(config: Config) -> Plan:
+    """ERNIE 4.5 with vision: each expert layer has routed experts for text and narrower ones for image tokens; both use the shared ones."""
+    parts.expect(config, use_bias=False)
+    config.ignore("moe_capacity", "moe_gate", "moe_use_aux_free", "moe_multimodal_dispatch_use_allgather", "moe_group", "moe_group_experts")
+    config.ignore("moe_gate_act", "moe_use_hard_gate", "moe_dense_experts_token_type_id", "moe_layer_interval", "moe_orthogonal_loss_lambda")
+    count, size = parts.depth(config), parts.hidden(config)
+    widths = _pair(config, "moe_intermediate_size")
+    starts, ends, numbers = (_pair(config, name) for name in ("moe_layer_start_index", "moe_layer_end_index", "moe_num_experts"))
+    listed = parts.sparse(config, count)
+    if listed is None and starts is None:
+        listed = [i > 0 for i in range(count)]
+    of_text, of_images = (listed or [a <= i <= b for i in range(count)] for a, b in zip(starts or [0, 0], ends or [count - 1] * 2, strict=True))
+    if widths is None or numbers is None:
+        config.refuse(f"{'moe_intermediate_size' if widths is None else 'moe_num_experts'} is missing")
+    config.values["moe_num_experts"] = numbers[0]
+    routed = parts.experts(config, widths[0], (config.maybe(*parts.SHARED_COUNT, low=0) or 0) * widths[0], router_bias=True)
+    images = sum(of_images) * (numbers[1] * (3 * size * widths[1] + size + 1))
+    model_layers = parts.stack(mixers(config, parts.gqa(config)), parts.dense_or_moe(of_text, parts.dense(config), routed))
+    remark = "The experts of image tokens take memory; text uses none of them."
+    return Plan(model_layers, {"excluded": {"vision_experts": images}}, remarks=(remark,))
+
+
+def _pair(config: Config, name: str) -> list[int] | None:
+    """The values for text and for images: a list of two, or one for both; None without any."""
+    config.ignore(name)
+    value = config.values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        return [config.count(name)] * 2
+    found = config.numbers(name) or []
+    if len(found) != 2:
+        config.refuse(f"{name}: expected a value for text and one for images, got {len(found)}")
+    return found
 
 
 def hunyuan_moe(config: Config) -> Plan:

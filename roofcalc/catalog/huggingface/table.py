@@ -3,7 +3,22 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from roofcalc.catalog.huggingface import classic, dense, gemma, latent, linear, llama4, minimax, moe, nas, recurrent, shortconv, windows
+from roofcalc.catalog.huggingface import (
+    classic,
+    cross,
+    dense,
+    gemma,
+    latent,
+    linear,
+    llama4,
+    minimax,
+    moe,
+    nas,
+    recurrent,
+    shortconv,
+    windowed_moe,
+    windows,
+)
 from roofcalc.catalog.huggingface.config import Config
 from roofcalc.catalog.huggingface.plan import Plan
 
@@ -64,15 +79,21 @@ FAMILIES: dict[str, Family] = {
     "internlm3": Family(dense.internlm, tied=False),
     "baichuan": Family(dense.llama, tied=False),
     "nemotron": Family(dense.nemotron, tied=False),
+    "apertus": Family(dense.apertus, tied=False),
+    "olmo": Family(dense.olmo, tied=False),
+    "mllama_text_model": Family(cross.mllama, tied=False),
     # windows
     "gemma": Family(gemma.gemma, tied=True),
     "gemma2": Family(gemma.gemma2, tied=True),
     "gemma3_text": Family(gemma.gemma3, tied=True, context=131072, vocab=262208),
     "gemma3n_text": Family(gemma.gemma3n, tied=True),
     "gemma4_text": Family(gemma.gemma4, tied=True),
+    "gemma4_unified_text": Family(gemma.gemma4, tied=True),
+    "granite_swa": Family(windowed_moe.granite_swa, tied=True),
     "gpt_oss": Family(windows.gpt_oss, tied=False),
     "cohere2": Family(windows.cohere2, tied=True),
     "exaone4": Family(windows.exaone4, tied=False),
+    "exaone4_5_text": Family(windows.exaone4, tied=False),
     "olmo3": Family(windows.olmo3, tied=False),
     "mimo_v2": Family(windows.mimo_v2, tied=False),
     "mimo_v2_flash": Family(windows.mimo_v2, tied=False),
@@ -97,6 +118,15 @@ FAMILIES: dict[str, Family] = {
     "bailing_moe": Family(moe.bailing, tied=False),
     "bailing_moe_v2": Family(moe.bailing, tied=False),
     "exaone_moe": Family(moe.exaone_moe, tied=False),
+    "hy_v3": Family(moe.hy_v3, tied=False),
+    "sarvam_moe": Family(moe.sarvam_moe, tied=False),
+    "solar_open": Family(moe.solar_open, tied=False),
+    "ernie4_5_vl_moe_text": Family(moe.ernie_vl, tied=True),
+    "afmoe": Family(windowed_moe.afmoe, tied=False),
+    "laguna": Family(windowed_moe.laguna, tied=False),
+    "mellum": Family(windowed_moe.mellum, tied=False),
+    "granitemoe_swa": Family(windowed_moe.granitemoe_swa, tied=False),
+    "cohere2_moe": Family(windowed_moe.cohere2_moe, tied=True),
     "minimax_m2": Family(minimax.minimax_m2, tied=False),
     "minimax_m3": Family(minimax.minimax_m3, tied=False),
     "minimax_m3_vl_text": Family(minimax.minimax_m3, tied=False),
@@ -113,6 +143,11 @@ FAMILIES: dict[str, Family] = {
     "glm_moe_dsa": Family(latent.deepseek_v32, tied=False),
     "deepseek_v4": Family(latent.deepseek_v4, tied=False),
     "longcat_flash": Family(latent.longcat, tied=False),
+    "mistral4": Family(latent.mistral4, tied=False),
+    "sarvam_mla": Family(latent.sarvam_mla, tied=False),
+    "minicpm3": Family(latent.dense_mla, tied=True),
+    "youtu": Family(latent.dense_mla, tied=True),
+    "hy_v4": Family(latent.hy_v4, tied=False),
     # linear attention
     "qwen3_next": Family(linear.qwen3_next, tied=False),
     "qwen3_5_text": Family(linear.qwen3_next, tied=False),
@@ -120,6 +155,7 @@ FAMILIES: dict[str, Family] = {
     "minimax": Family(minimax.minimax_text, tied=False),
     "minimax_text_01": Family(minimax.minimax_text),
     "kimi_linear": Family(linear.kimi_linear, tied=False),
+    "bailing_hybrid": Family(linear.bailing_hybrid, tied=False),
     # recurrent states
     "mamba": Family(recurrent.pure1, tied=True, endless=True),
     "falcon_mamba": Family(recurrent.pure1, tied=True, endless=True),
@@ -149,9 +185,14 @@ FAMILIES: dict[str, Family] = {
 # The type of a whole model -> that of its text part, where its object does not name one itself.
 WRAPPERS: dict[str, str] = {
     "cohere2_vision": "cohere2",
+    "deepseek_vl_v2": "deepseek_v2",
+    "ernie4_5_moe_vl": "ernie4_5_vl_moe_text",
+    "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
+    "exaone4_5": "exaone4",
     "gemma3": "gemma3_text",
     "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
     "glm4v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "internvl": "qwen2",
@@ -167,7 +208,11 @@ WRAPPERS: dict[str, str] = {
     "llava_onevision": "qwen2",
     "minimax_m3": "minimax_m3",
     "minimax_m3_vl": "minimax_m3_vl_text",
+    "minicpmv4_6": "qwen3_5_text",
+    "minicpmv4_7": "qwen3_5_text",
     "mistral3": "mistral",
+    "mllama": "mllama_text_model",
+    "nemotron_h_omni": "nemotron_h",
     "qwen2_5_omni_thinker": "qwen2_5_omni_text",
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen2_vl": "qwen2_vl_text",

@@ -106,7 +106,7 @@ def _capacity(device: Device) -> Issues:
     if visible is None:
         return
     nominal, binary = memory.capacity_gb * 1e9, memory.capacity_gb * 1024**3
-    figures = f"{memory.visible_mib} MiB are {visible / 1e9:.4g} GB or {visible / 1024**3:.4g} GiB"
+    figures = f"{memory.visible_mib:g} MiB are {visible / 1e9:.4g} GB or {visible / 1024**3:.4g} GiB"
     before = list(outside("memory.visible_mib", "visible over nominal memory", visible / nominal, 0.99, 1.08, figures))
     yield from before
     if before:

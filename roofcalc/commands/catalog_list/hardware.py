@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from roofcalc.catalog import lookup
+from roofcalc.catalog.hosts import Host, host, hosts_of
 from roofcalc.commands.catalog_list.figures import Figure, Shown, caveats, remarks, show, split
 from roofcalc.commands.catalog_list.rows import Row, arranged, format_cell, found_by, matches, natural, parse_filter
 from roofcalc.errors import RoofcalcError
@@ -144,12 +145,15 @@ def _figures(found: Hardware) -> Iterator[Figure]:
     yield Figure("vendor", device.vendor)
     if device.year:
         yield Figure("year", str(device.year))
-    if system and system.hosts:
-        yield from _host_figures(system.hosts, n)
+    if packages := hosts_of(found):
+        yield from _host_figures(packages, n)
+    yield from _host_rates(host(found))
     for name, size in device.memory.readings().items():
         yield Figure(f"memory per device, {name}", size / 1e9, "GB")
         if n > 1:
             yield Figure(f"memory of {n}, {name}", n * size / 1e9, "GB", f"memory of all, {name}")
+    if device.memory.shared_with_host:
+        yield Figure("memory", "shared with the host")
     yield Figure("memory bandwidth per device", device.memory.bandwidth_gb_s, "GB/s")
     if n > 1:
         yield Figure(f"memory bandwidth of {n}", n * device.memory.bandwidth_gb_s, "GB/s", "memory bandwidth of all")
@@ -179,6 +183,18 @@ def _host_figures(hosts: Hosts, devices: int) -> Iterator[Figure]:
     if hosts.memory_gb is not None:
         yield Figure("host memory", hosts.memory_gb, "GB")
         yield Figure("host memory per device", hosts.memory_gb / devices, "GB")
+
+
+def _host_rates(found: Host | None) -> Iterator[Figure]:
+    if found is None:
+        return
+    if found.memory_gb_s is not None:
+        yield Figure("host memory bandwidth", found.memory_gb_s, "GB/s")
+    for name, peak in found.peak_tflop_s.items():
+        yield Figure(f"host peak {name}, base clock", peak, "TFLOP/s")
+    if found.link_known:
+        yield Figure("host link", found.link_kind)
+        yield Figure("host link per device and direction", found.link_gb_s, "GB/s")
 
 
 def _link_figures(link: Link | None) -> Iterator[Figure]:

@@ -1,7 +1,7 @@
 """Feed-forward parts: a dense network, or routed experts with a router and a shared part.
 
-Expected number of distinct experts: routing is uniform over T tokens and without replacement within a token, so that each
-expert is missed with probability (1 − k/E)^T.
+Expected number of distinct experts: with uniform routing, without replacement within a token, each expert is missed by T tokens with
+probability (1 − k/E)^T. Routers of trained models send real tokens to fewer; `roofcalc.specs.routing` has the other cases.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def dense(network: Dense, hidden: int, sharding: Sharding) -> Part:
 
 def experts(network: Experts, hidden: int, sharding: Sharding) -> Part:
     """Routed experts, divided over t·d; the shared part is divided over t; router and latent projections are replicated."""
-    routed = Routed(network.expert(hidden), network.experts, network.routed, network.top_k, network.latent or hidden)
+    routed = Routed(network.expert(hidden), network.experts, network.routed, network.top_k, network.latent or hidden, sharding.routing)
     held = held_experts(routed, sharding)
     vectors = network.common_vectors(hidden) + held * network.expert_vectors(hidden)
     return Part(network.around(hidden, sharding.tp), vectors, routed=routed)
@@ -38,10 +38,25 @@ def held_experts(routed: Routed, sharding: Sharding) -> float:
     return -(-copies // sharding.ep) if sharding.ep > 1 else copies / sharding.group
 
 
-@formula("D = E·(1 − (1 − k_e/E_all)^T_g)")
+@formula("D = E·(1 − (1 − k_e/E_all)^T_g)", "D, skewed routing = k_e·E/E_all·min(1, T_g)")
 def expected_active_experts(routed: Routed, tokens: Array) -> Array:
-    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from."""
+    """Expected number of distinct experts that `tokens` tokens are routed to, of E that compute among E_all to choose from.
+
+    With measured shares each expert is chosen by a token with a probability p_e of its own: the sum of 1 − (1 − p_e)^T_g over the
+    experts. With skewed routing all tokens choose the same.
+    """
+    routing = routed.routing
+    if routing.is_skewed:
+        return np.asarray(routed.top_k * routed.experts / routed.routed * np.minimum(1.0, tokens))
+    if routing.shares:
+        chances = routing.probabilities(routed.top_k, routed.experts, routed.routed)
+        return np.asarray(sum(count * -np.expm1(tokens * _log_of_missing(chance)) for chance, count in chances))
     return routed.experts * -np.expm1(tokens * _log_missed(routed))
+
+
+def _log_of_missing(chance: float) -> float:
+    """log(1 − p_e); finite for p_e = 1, so that no tokens miss it too."""
+    return math.log1p(-chance) if chance < 1 else -1e30
 
 
 def _log_missed(routed: Routed) -> float:
@@ -95,9 +110,14 @@ def expert_operations(
 
 @formula("P_hit = 1 − binom(E_all − E/shards, k_e)/binom(E_all, k_e)")
 def prob_shard_hit(routed: Routed, shards: float) -> float:
-    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard."""
+    """Probability that a token is routed to any expert of one of `shards` equal shards; 1 for one shard.
+
+    Measured shares are taken as uniform here. With skewed routing the chosen experts are where the tokens are: none is sent.
+    """
     if shards <= 1:
         return 1.0
+    if routed.routing.is_skewed:
+        return 0.0
     missed = 1.0
     for i in range(routed.top_k):  # C(E−s, k)/C(E, k), for any s
         missed *= max(0.0, routed.routed - routed.experts / shards - i) / (routed.routed - i)

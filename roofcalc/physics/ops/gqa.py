@@ -6,9 +6,11 @@ arXiv 2310.06825.
 
 from __future__ import annotations
 
-from roofcalc.physics.kv_span import Chunk, Full, Reserved, SharedKV, Span, Top, Window
+from roofcalc.physics.kv_span import Chunk, Full, Span, Top, Window
+from roofcalc.physics.kv_storage import Reserved, SharedKV
 from roofcalc.physics.ops.types import Cache, FormulaUse, Heads, Part, Sharding
-from roofcalc.specs.attention import GQA, Index
+from roofcalc.specs.attention import GQA
+from roofcalc.specs.attention_spec import Index
 from roofcalc.specs.formula import formula
 
 INDEX_SCALE_BYTES = 4.0  # one 32-bit scale per index key, whose elements are fp8

@@ -9,8 +9,8 @@ from __future__ import annotations
 from roofcalc.physics.kv_span import Full, Pool, Span, Sum, Top, Window
 from roofcalc.physics.ops.gqa import LOG_SUM, index_cache
 from roofcalc.physics.ops.types import Cache, ExpandedMLA, FormulaUse, Heads, Part, Sharding
-from roofcalc.specs.attention import MLA, Pooled
 from roofcalc.specs.formula import formula
+from roofcalc.specs.latent_attention import MLA, Pooled
 
 LATENTS_PER_SCALE = 128  # fp8 latents that share one scale
 SCALE_BYTES = 4.0

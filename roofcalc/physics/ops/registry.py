@@ -11,9 +11,10 @@ from roofcalc.physics.ops.gqa import gqa
 from roofcalc.physics.ops.mla import mla, pooled
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.types import Part, Sharding
-from roofcalc.specs.attention import ATTENTION_KINDS, GQA, MLA, Pooled
+from roofcalc.specs.attention import ATTENTION_KINDS, GQA
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.feedforward import Dense, Experts
+from roofcalc.specs.latent_attention import MLA, Pooled
 from roofcalc.specs.model import Block
 from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, Mamba1, Mamba2, ShortConvolution
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.specs.record import Record
+from roofcalc.specs.routing import Routing
 from roofcalc.specs.weights import Matrix
 
 ACTIVATION_BYTES = 2.0  # per element of a GEMM's input or output: 16 bits
@@ -36,6 +37,8 @@ class Sharding(Record):
         Keys that serve as values are stored once (`--kv-policy minimal`); engines store them twice.
     imbalance : float
         Tokens of the busiest expert rank over the mean.
+    routing : Routing
+        How tokens choose experts.
     redundant : int
         Redundant expert copies per layer, over all ranks.
     kv_reload_fraction : float
@@ -52,6 +55,7 @@ class Sharding(Record):
     reserved: bool = False
     one_vector: bool = False
     imbalance: float = 1.0
+    routing: Routing = Routing()
     redundant: int = 0
     kv_reload_fraction: float = 0.0
 
@@ -135,14 +139,22 @@ class Cache(Record):
 
 
 class SharedPrefix(Record):
-    """`count` streams of one query whose contexts have the first `prefix` tokens in common; one stream is an ordinary sequence."""
+    """`count` streams of one query whose contexts have the first `prefix` tokens in common; one stream is an ordinary sequence.
 
-    count: float = 1.0
+    The sequences of a rank that all begin with one system prompt are such streams too: then `count` is an array, in the shape of the batch.
+    """
+
+    count: Array = 1.0
     prefix: Array = 0.0
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one stream, an ordinary sequence."""
+        return isinstance(self.count, (int, float)) and self.count == 1
 
     def of(self, span: Span) -> Span:
         """The entries that all streams together read or store, for a cache of this span."""
-        return span if self.count == 1 else span.with_shared_prefix(self.count, self.prefix)
+        return span if self.is_single else span.with_shared_prefix(self.count, self.prefix)
 
 
 NO_SHARING = SharedPrefix()
@@ -188,6 +200,8 @@ class Routed(Record):
         Experts that compute; experts that the router chooses from, including zero-compute ones; choices per token.
     width : int
         Elements of the vectors that experts take and dispatch and combine carry.
+    routing : Routing
+        How tokens choose them.
     """
 
     matrices: tuple[Matrix, ...]
@@ -195,6 +209,7 @@ class Routed(Record):
     routed: int
     top_k: int
     width: int
+    routing: Routing = Routing()
 
 
 class Part(Record):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.offload import expert_host_layers
+from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part, Routed, TokenLoad
@@ -60,31 +62,29 @@ def small_s(deployment: Deployment, name: str, tokens: Any) -> Any:
     return run_constants(deployment).small * (np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s))
 
 
-def head_terms(deployment: Deployment, tokens: Any) -> Terms:
-    """Seconds by resource of the LM head's GEMM for the tokens that it scores."""
+def head_key(deployment: Deployment) -> Key:
+    """The LM head's matrix on one device."""
     head = deployment.model.head(work.compute_sharding(deployment).tp)
-    return gemm_terms(deployment, (Key(head.rows, head.cols, head.copies, head.tensor),), np.ones(1), tokens)
+    return Key(head.rows, head.cols, head.copies, head.tensor)
 
 
-def work_terms(deployment: Deployment, load: TokenLoad, names: tuple[str, ...], layers: tuple[int, ...], head: Any = None) -> Terms:
-    """Seconds by resource of one pass through a stage's blocks, all GEMMs evaluated at once; `head` the tokens that are scored."""
-    each = [block_work(deployment, name) for name in names]
-    keys = [key for one in each for key in one.keys]
-    times = [float(count) for one, count in zip(each, layers, strict=True) for _ in one.keys]
+def work_terms(deployment: Deployment, stage: Stage, load: TokenLoad, scored: Any = None) -> Terms:
+    """Seconds by resource of one pass through a stage's blocks, all GEMMs evaluated at once; `scored` are the tokens that the head sees."""
+    each = [(name, layers, block_work(deployment, name)) for name, layers in stage.groups]
+    keys = [key for _, _, one in each for key in one.keys]
+    times = [float(layers) for _, layers, one in each for _ in one.keys]
     tokens = np.asarray(load.tokens, dtype=float)
-    same = head is None or head is load.tokens
-    if head is not None and same:
-        one = deployment.model.head(work.compute_sharding(deployment).tp)
-        keys.append(Key(one.rows, one.cols, one.copies, one.tensor))
+    if scored is load.tokens:
+        keys.append(head_key(deployment))
         times.append(1.0)
     terms = gemm_terms(deployment, tuple(keys), np.array(times), tokens)
-    for found, count in zip(each, layers, strict=True):
-        for routed in found.routed:
-            _merge(terms, expert_terms(deployment, routed, load.sharding, count, load.group_tokens))
-    for name, count in zip(names, layers, strict=True):
-        add(terms, "bandwidth", small_s(deployment, name, tokens) * count)
-    if not same:
-        _merge(terms, head_terms(deployment, head))
+    elsewhere = expert_host_layers(deployment, stage) if deployment.offload is not None and deployment.offload.experts == "cpu" else {}
+    for name, layers, one in each:
+        for routed in one.routed:
+            _merge(terms, expert_terms(deployment, routed, load.sharding, layers - elsewhere.get(name, 0), load.group_tokens))
+        add(terms, "bandwidth", small_s(deployment, name, tokens) * layers)
+    if scored is not None and scored is not load.tokens:
+        _merge(terms, gemm_terms(deployment, (head_key(deployment),), np.ones(1), scored))
     return terms
 
 

@@ -3,6 +3,7 @@
 from roofcalc.report.columns.analysis import ATTENTION as ATTENTION
 from roofcalc.report.columns.analysis import FLOPS as FLOPS
 from roofcalc.report.columns.analysis import FORMAT as FORMAT
+from roofcalc.report.columns.analysis import HOST_US as HOST_US
 from roofcalc.report.columns.analysis import OPS as OPS
 from roofcalc.report.columns.analysis import OVERHEAD_US as OVERHEAD_US
 from roofcalc.report.columns.economics import COST as COST
@@ -22,12 +23,18 @@ from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY as VALIDATE_MEMORY
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY_SUMMARY as VALIDATE_MEMORY_SUMMARY
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
+from roofcalc.report.columns.serving import DRAFT_WEIGHTS as DRAFT_WEIGHTS
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED
+from roofcalc.report.columns.serving import FRONTIER_OF_TWO as FRONTIER_OF_TWO
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS
+from roofcalc.report.columns.serving import LATENCY_S as LATENCY_S
 from roofcalc.report.columns.serving import MAX_BATCH as MAX_BATCH
+from roofcalc.report.columns.serving import MAX_LATENCY_S as MAX_LATENCY_S
 from roofcalc.report.columns.serving import MEMORY as MEMORY
+from roofcalc.report.columns.serving import MEMORY_OF_HOST as MEMORY_OF_HOST
 from roofcalc.report.columns.serving import PLAN as PLAN
+from roofcalc.report.columns.serving import PLAN_LAYOUTS as PLAN_LAYOUTS
 from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
 from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE

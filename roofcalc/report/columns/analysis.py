@@ -28,6 +28,7 @@ OPS = (
     LIMITED_BY._replace(keep=8),
 )
 FORMAT = Column("format", "format", "", "number format whose peak FLOP/s applies", "text", 4)
+HOST_US = Column("host_us", "host", "us", "time of the host's CPUs, or of the link to its memory", "number", 6)
 OVERHEAD_US = Column("overhead_us", "overhead", "us", "latency of collectives, and fixed overhead", "number", 6)
 
 ATTENTION = (

@@ -4,6 +4,7 @@ from roofcalc.report.columns.shared import ASSUMED, BATCH, CASE, DEGREES, FITS, 
 from roofcalc.report.table import Column
 
 _LOG_ERROR = "of |ln(predicted / measured)| over the points"
+_P90 = Column("p90_error", "90 % within", "", "90th percentile of the errors whose median is median_error", "number", 9)
 _GROUP = (
     Column("by", "by", "", "property by which the points are grouped", "text", 9),
     Column("name", "group", "", "its value", "any", 9),
@@ -22,21 +23,26 @@ _POINT = (
     Column("metric", "metric", "", "measured quantity and its unit", "text", 9),
 )
 _MEASURED = Column("measured", "measured", "", "measured value, in the unit of the metric", "number", 9)
+_RATIO = Column("ratio", "", "", "measured speed / calculated speed; below 1 the calculation is too fast", "number", 9)
 
 VALIDATE = (
     *_POINT,
     _MEASURED,
-    Column("bound", "bound", "", "prediction of the bound preset: no engine is faster", "number", 7),
+    Column("bound", "bound", "", "prediction of the bound preset: no engine is faster, however its tokens are routed", "number", 7),
     Column("roofline", "roofline", "", "prediction of the roofline preset", "number", 7),
-    Column("predicted", "predicted", "", "prediction of the typical preset", "number", 8),
-    Column("ratio", "predicted speed / measured", "", "calculated speed / measured speed; above 1 is too fast", "number", 9),
+    Column("predicted", "predicted", "", "prediction of the typical preset, or with --profile", "number", 8),
+    _RATIO._replace(label="measured / typical speed"),
     Column("roofline_ratio", "measured / roofline speed", "", "achieved fraction of the roofline's speed", "number", 9),
     Column("bound_ratio", "measured / bound speed", "", "achieved fraction of the bound's speed; never above 1", "number", 9),
     Column("why_not", "why not", "", "reason why the point is not compared", "text", 8),
     FITS._replace(keep=1),
-    Column("bound_skewed", "bound, skewed routing", "", "prediction of the bound if all tokens chose the same experts", "number", 1),
-    Column("bound_skewed_ratio", "measured / bound speed, skewed routing", "", "achieved fraction of that bound; never above 1", "number", 1),
+    Column("bound_skewed", "bound, skewed routing", "", "the bound, where the model has routed experts", "number", 1),
+    Column("bound_skewed_ratio", "measured / bound speed, skewed routing", "", "bound_ratio, where the model has routed experts", "number", 1),
     Column("source", "source", "", "publisher of the measurement", "text", 1),
+    Column("bound_uniform", "bound, uniform routing", "", "prediction of the bound if tokens chose experts by uniform chance", "number", 1),
+    Column("bound_uniform_ratio", "measured / bound speed, uniform routing", "", "measured speed / that bound; may exceed 1", "number", 1),
+    Column("measured_engine", "engine", "", "engine that was measured", "text", 1),
+    *(one._replace(role="result") for one in WHERE_GIVEN if one.name in ("draft", "acceptance")),
 )
 VALIDATE_SUMMARY = (
     *_GROUP,
@@ -49,6 +55,9 @@ VALIDATE_SUMMARY = (
     Column("median_typical_ratio", "median measured / typical", "", "median of measured / predicted speed, typical preset", "number", 9),
     Column("median_error", "median error", "", f"median {_LOG_ERROR}", "number", 8),
     Column("worst_error", "worst error", "", f"largest {_LOG_ERROR}", "number", 8),
+    _P90,
+    Column("median_bound_uniform_ratio", "median measured / bound, uniform routing", "", "median of measured speed / that bound", "number", 6),
+    Column("beat_bound_uniform", "beat it, uniform routing", "", "points faster than the bound with uniform routing", "count", 6),
 )
 
 _LOGGED = (
@@ -79,7 +88,7 @@ VALIDATE_MEMORY_SUMMARY = (
     *_GROUP,
     *(one for one in VALIDATE_SUMMARY if one.name in ("points", "compared")),
     Column("median_error", "median error", "", "median of |error| of concurrency, tokens or cache", "number", 9),
-    Column("p90_error", "90 % within", "", "90th percentile of |error| of concurrency, tokens or cache", "number", 9),
+    _P90,
     Column("within_30", "within 30 %", "", "fraction of the compared starts with an error of at most 30 %", "number", 8),
     Column("of_memory", "from memory", "", "starts whose cache is calculated from the device's memory", "count", 8),
     Column("median_error_of_memory", "median error from memory", "", "median of |error| over these", "number", 9),
@@ -118,7 +127,7 @@ FIT_RESIDUALS = (
     *(one for one in _POINT if one.name in ("isl", "osl", "batch", "metric")),
     _MEASURED,
     Column("fitted", "fitted", "", "value with the fitted parameters, in the unit of the metric", "number", 9),
-    Column("ratio", "fitted speed / measured", "", "calculated speed / measured speed; above 1 is too fast", "number", 9),
+    _RATIO._replace(label="measured / fitted speed"),
 )
 
 CHECK = (

@@ -57,6 +57,12 @@ MEMORY = (
     MAX_CONCURRENCY,
 )
 
+DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
+MEMORY_OF_HOST = (
+    Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
+    Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),
+)
+
 PREFILL = (
     NEW,
     CACHED,
@@ -74,6 +80,8 @@ FRONTIER = (
     PER_DEVICE._replace(keep=9),
     LIMITED_BY._replace(keep=7),
 )
+_OF_DECODE = {one.name for one in DEGREES} | {BATCH.name}
+FRONTIER_OF_TWO = tuple(one._replace(label=f"decode {one.label}") if one.name in _OF_DECODE else one for one in FRONTIER)
 FRONTIER_DISAGGREGATED = (
     TTFT._replace(keep=7),
     Column("prefill_per_decode", "prefill per decode", "", "devices of the prefill pool per device of the decode pool", "number", 8),
@@ -107,3 +115,11 @@ PLAN_QUEUE = (
 )
 REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
 SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)
+PLAN_LAYOUTS = (
+    Column(
+        "layouts", "layouts", "", "layouts that the plan is chosen from: usual ones, or all (as asked, or where no usual one is enough)", "text", 2
+    ),
+    Column("least_devices", "least devices", "", "fewest devices with any layout", "count", 4),
+)
+LATENCY_S = Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4)
+MAX_LATENCY_S = Column("max_latency_s", "max last token", "s", "required mean time from arrival to last token", "number", 6)

@@ -35,16 +35,23 @@ WHERE_GIVEN = (
     Column("kv_at", "KV at", "", "KV cache length that must fit: at the end of the generation, or its mean", "text", 1, "assumed"),
     Column("chunk", "chunk", "tokens", "maximum tokens per prefill chunk", "count", 1, "assumed"),
     Column("prefill", "prefill", "", "where prompts of other requests are prefilled: colocated, chunked or separate", "text", 1, "assumed"),
+    Column(
+        "shared_prefix", "shared prefix", "tokens", "tokens that all contexts begin with, cached once per data-parallel rank", "count", 1, "assumed"
+    ),
+    Column("hit_rate", "hit rate", "", "fraction of a prompt after the shared prefix that is found in the cache", "number", 1, "assumed"),
     Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
     Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
     Column("imbalance", "imbalance", "", "load of the busiest expert rank relative to the mean", "number", 1, "assumed"),
+    Column("routing", "routing", "", "how tokens choose experts: uniform, skewed (all the same), or measured shares", "text", 1, "assumed"),
     Column("redundant_experts", "redundant experts", "", "redundant expert copies per layer", "count", 1, "assumed"),
     Column("activations", "activations", "", "whether the memory traffic of GEMM inputs and outputs is counted", "flag", 1, "assumed"),
     Column("draft", "drafts", "", "tokens drafted per step", "count", 1, "assumed"),
     Column("acceptance", "acceptance", "", "probability that a drafted token is accepted", "number", 1, "assumed"),
     Column("draft_model", "draft model", "", "model that drafts", "text", 1, "assumed"),
     Column("mtp", "mtp", "", "whether the model's own multi-token-prediction layer drafts", "flag", 1, "assumed"),
+    Column("accepted", "accepted", "tokens", "mean tokens accepted per step, the target's own included", "number", 1, "assumed"),
+    Column("drafter", "drafter", "", "what drafts: model, mtp, eagle, ngram (takes no time), or free (not said)", "text", 1, "assumed"),
     Column("engine", "engine", "", "inference engine whose memory rules, and in typical overheads, apply", "text", 1, "assumed"),
     Column("memory_rules", "memory rules", "", "engine and first release of the memory rules that apply; none: no engine", "text", 1, "assumed"),
     Column("timings", "timings", "", "engine whose measured overheads are used in typical; pooled: all engines together", "text", 1, "assumed"),
@@ -52,6 +59,11 @@ WHERE_GIVEN = (
     Column("max_seqs", "max sequences", "", "sequences of one replica at a time", "count", 1, "assumed"),
     Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
+    Column("collective_latency_us", "collective latency", "us", "latency per collective, besides its bytes", "number", 1, "assumed"),
+    Column("profile", "profile", "", "file of fitted efficiencies in place of the preset's", "text", 1, "assumed"),
+    Column("offload", "offload", "", "what lies in the host's memory", "text", 1, "assumed"),
+    Column("gpu_layers", "GPU layers", "", "layers that the devices hold, the output layer counted as one", "count", 1, "assumed"),
+    Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
 )
@@ -62,7 +74,7 @@ SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
-LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network) or requirement", "text", 9)
+LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host) or requirement", "text", 9)
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )
@@ -71,12 +83,14 @@ THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens pe
 PER_DEVICE = Column("throughput_tok_s_per_device", "per device", "tok/s", "output tokens per second and device", "number", 3)
 FITS = Column("fits_memory", "fits", "", "whether the batch fits in memory", "flag", 9)
 BATCH_MEMORY = Column("batch_memory", "batch by memory", "", "largest batch that fits in memory", "count", 7)
-WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas", "number", 2)
+WEIGHTS_GB = Column("weights_gb", "weights", "GB", "weights over all devices, including replicas and a drafter's", "number", 2)
 KV_TOKENS = Column("kv_tokens", "KV tokens", "tokens", "size of the KV cache of one data-parallel rank as the engine's log prints it", "count", 5)
 MAX_CONCURRENCY = Column(
     "max_concurrency", "max concurrency", "", "sequences of this context in the KV cache of one data-parallel rank, not rounded", "number", 5
 )
-KV_PER_SEQ = Column("kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence, over all devices", "number", 4)
+KV_PER_SEQ = Column(
+    "kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence beyond a shared prefix, over all devices", "number", 4
+)
 TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generations with the row's batch in flight", "number", 5)
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)

@@ -8,7 +8,8 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import engine_memory
-from roofcalc.physics.kv_span import Reserved, Span, Sum, Top
+from roofcalc.physics.kv_span import Span, Sum, Top
+from roofcalc.physics.kv_storage import Reserved
 from roofcalc.physics.ops.types import NO_SHARING, Cache, FormulaUse, Sharding
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, line, total
@@ -21,7 +22,7 @@ def entries_read(span: Span, seq: float, name: str = "reads") -> list[Line]:
         return entries_read(span.span, seq, name)
     if isinstance(span, Top):
         before = entries_read(span.among, seq, "candidates")
-        return [*before, line(work(Top, "reads", {"candidates": _last(before), "k": span.count}, name))]
+        return [*before, line(work(Top, "reads", {"candidates": _last(before), "k": float(span.count)}, name))]
     if isinstance(span, Sum):
         each = [entries_read(part, seq, f"{name} of the {type(part).__name__.lower()}") for part in span.parts]
         terms = [_last(found) for found in each]
@@ -48,7 +49,7 @@ def _cumulative(span: Span, x: float, name: str) -> list[Line]:
     if isinstance(span, Top):
         below = min(x, span.first_full_context - 1)
         before = _cumulative(span.among, below, f"{name}_below")
-        values = {"sum_below": _last(before), "k": span.count, "x": x, "x_full": span.first_full_context}
+        values = {"sum_below": _last(before), "k": float(span.count), "x": x, "x_full": span.first_full_context}
         return [*before, line(work(Top.cumulative_reads, "sum", values, name))]
     return [line(work(type(span).cumulative_reads, "sum", {"x": x, **span.symbols}, name))]
 

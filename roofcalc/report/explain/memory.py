@@ -8,10 +8,10 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import engine_memory
+from roofcalc.physics import engine_memory, offload
 from roofcalc.physics import memory as physics
 from roofcalc.physics.decode_ops import storage_sharding
-from roofcalc.physics.memory import batch_memory, kv_bytes, weight_bytes
+from roofcalc.physics.memory import batch_memory, kv_bytes, stored_bytes
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part, Sharding
@@ -48,12 +48,23 @@ def _fitting(deployment: Deployment, stage: Stage, seq: float) -> tuple[list[Sec
     if deployment.rules is not None:
         lines = _engine_lines(deployment, stage, seq)
         letters["usable"] = float(lines[-1].value) + letters["weights"]
+    what = "batch_memory"
+    if assumed.shared_prefix:
+        what = "batch_memory, shared prefix"
+        split = physics.kept_by_stage(deployment, seq)[deployment.stages.index(stage)]
+        letters |= {"KV_prefix": float(split.once), "KV": float(split.each)}
+        lines += [
+            Line("KV_prefix", letters["KV_prefix"], f"B, once for the first {assumed.shared_prefix:,} tokens of all sequences"),
+            Line("KV", letters["KV"], "B, of each sequence beyond them"),
+        ]
     if letters["usable"] < letters["weights"]:
         words = "sequences: the weights do not fit" if deployment.rules is None else "sequences: weights, activations and runtime do not fit"
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, words)))], 0.0
     if not letters["KV"]:
         return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", "no limit: sequences store no cache")))], float("inf")
-    fits = work(batch_memory, "batch_memory", letters)
+    fits = work(batch_memory, what, letters, "batch_memory")
+    if fits.value < 0:
+        return [weights, caches_, Section("Batch by memory", (*lines, Line("batch_memory", 0.0, "sequences: the shared prefix does not fit")))], 0.0
     return [weights, caches_, Section("Batch by memory", (*lines, line(fits, "sequences")))], fits.value
 
 
@@ -108,7 +119,7 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
     def add(name: str, layers: int, elements: float, tensor: str) -> None:
         dtype = deployment.weight_dtype(tensor)
         letters = {"layers": layers, "elements": elements, "w": dtype.bytes_per_element}
-        lines.append(line(work(weight_bytes, "weights", letters, name), f"B, {dtype.name}"))
+        lines.append(line(work(stored_bytes, "weights", letters, name), f"B, {dtype.name}"))
 
     for name, count in stage.groups:
         block = model.blocks[name]
@@ -136,6 +147,9 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):
             add("head", 1, model.head(tp).elements, "head")
+    stored = sum(float(one.value) for one in lines)
+    if away := offload.weights_in_host(deployment, stage, stored):
+        lines.append(Line("in the host's memory", -away, "B, --offload"))
     words = "elements: of the tensor, on one device" + ("; the embedding is also the head" if model.tied and stage.first and stage.last else "")
     return Section("Weights of one device", (*lines, total("weights", [float(one.value) for one in lines], "B")), words)
 
@@ -149,7 +163,7 @@ def _experts(deployment: Deployment, name: str, part: Part, layers: int, shardin
     elements = sum(matrix.elements for matrix in part.routed.matrices)
     dtype = deployment.weight_dtype(part.routed.matrices[0].tensor)
     worked = work(
-        weight_bytes,
+        stored_bytes,
         "experts",
         {"layers": layers, "held": float(held.value), "elements": elements, "w": dtype.bytes_per_element},
         f"{name}: experts, {held.numbers} = {held.value:g} on each device",

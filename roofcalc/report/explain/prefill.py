@@ -8,8 +8,9 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as decode_operations
 from roofcalc.physics import prefill_ops as operations
+from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence
-from roofcalc.physics.prefill import prefill_messages, prefill_share
+from roofcalc.physics.prefill import chunks, prefill_messages, prefill_share, stage_work
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -28,7 +29,13 @@ class PrefillWorking(StepWorking):
         self.load, _ = prefill_share(deployment, np.float64(batch), new)
         self.new = new
         self.cached = cached
+        self.batch = batch
         self.expanded = False
+
+    def host_work(self) -> list[HostWork]:
+        index = self.deployment.stages.index(self.stage)
+        steps = chunks(np.array([self.new]), np.array([self.cached]), None)
+        return stage_work(self.deployment, index, steps, np.array([[self.batch]]))[2]
 
     def messages(self) -> list[Message]:
         return prefill_messages(self.deployment, self.stage)

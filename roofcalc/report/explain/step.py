@@ -8,13 +8,14 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import collective_algorithms, collectives, overhead, roofline
+from roofcalc.physics import collective_algorithms, collectives, offload, overhead, roofline
 from roofcalc.physics import decode_ops as operations
+from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed
+from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence, Routed, SharedPrefix
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -34,6 +35,7 @@ class Sums:
         self.link: list[float] = []
         self.scale_out: list[float] = []
         self.overhead: list[float] = []
+        self.host: list[float] = []
 
 
 class StepWorking:
@@ -65,12 +67,40 @@ class StepWorking:
                 found += [self.product(f"{name}.{matrix.name}", matrix, layers, part) for matrix in part.matrices]
                 found += [self.attention(f"{name}.{cache.name}", record, part, cache, layers) for cache in part.caches]
                 found += [self.state(f"{name}.state", part.recurrence, layers)] if part.recurrence else []
-                found += self._experts(name, part.routed, layers) if part.routed else []
+                found += self._experts(name, part.routed, self.layers_on_device(name, layers)) if part.routed else []
         if self.stage.last:
             found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *self._overhead(), self._sum()]
+        return [*found, *self._host(), *self._overhead(), self._sum()]
+
+    def layers_on_device(self, name: str, layers: int) -> int:
+        """Layers of a block whose routed experts the devices compute."""
+        hosted = sum(one.layers for one in self.host_work() if one.name == f"{name}.{offload.ROUTED}" and np.any(one.flops))
+        return layers - hosted
+
+    def host_work(self) -> list[HostWork]:
+        """What the step does on the host, the attention of all sequences included."""
+        found = offload.step_work(self.deployment, self.stage, self.load)
+        if self.stage.first:
+            sequences = self.sequences * self.deployment.layout.dp
+            each = offload.sequence_work(self.deployment, operations.at_context(np.float64(self.seq)), self.tokens)
+            found += [one._replace(flops=sequences * one.flops, bytes=sequences * one.bytes, seconds=sequences * one.seconds) for one in each]
+        return found
+
+    def _host(self) -> list[Section]:
+        """Work of the CPUs, and weights that cross the link to the devices."""
+        if self.deployment.offload is None:
+            return []
+        lines: list[Line] = []
+        for one in self.host_work():
+            seconds = float(np.squeeze(one.seconds))
+            flops, moved = (float(np.squeeze(value)) for value in (one.flops, one.bytes))
+            lines.append(Line(one.name, seconds, f"s, {one.layers} layers: {number(flops)} FLOPs, {number(moved)} bytes"))
+            self.sums.host.append(seconds)
+        known = [formulas(function)[name] for function, name in ((offload.computed_s, "host"), (offload.streamed_s, "stream"))]
+        words = f"host: computed {known[0]}, streamed {known[1]}, each layer; {self.deployment.offload.host.label}"
+        return [Section("Host", tuple(lines), words)] if lines else []
 
     def messages(self) -> list[Message]:
         """The messages of the stage."""
@@ -108,14 +138,20 @@ class StepWorking:
         lines = caches.entry(record, cache, sharding)
         lines += caches.entries_read(cache.span, self.seq)
         reads = float(np.asarray(cache.span.entries_read(np.float64(self.seq))))
-        loaded = float(np.asarray(cache.span.read_by_tokens(self.tokens).entries_read(np.float64(self.seq))))
-        if loaded != reads:
+        prefix, tokens, of = float(self.deployment.assumptions.shared_prefix), self.tokens, "one sequence"
+        streams = SharedPrefix(self.sequences if prefix else 1.0, prefix)
+        loaded = float(np.asarray(streams.of(cache.span.read_by_tokens(self.tokens)).entries_read(np.float64(self.seq))))
+        if prefix:
+            tokens, of = tokens * self.sequences, f"{self.sequences:g} sequences"
+            lines.append(Line("loaded", loaded, f"different entries that {of} with {prefix:g} tokens in common read"))
+        elif loaded != reads:
             lines.append(Line("loaded", loaded, f"different entries read by {self.tokens:g} tokens"))
-        letters = {"q": self.tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
-        lines.append(line(work(operations.attention_op, "FLOPs", letters, "FLOPs of one sequence")))
+        letters = {"q": tokens, "f_entry": cache.flops, "reads": reads, "entry": cache.entry_bytes, "loaded": loaded}
+        lines.append(line(work(operations.attention_op, "FLOPs", letters, f"FLOPs of {of}")))
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
-        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, "bytes of one sequence")))
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, self.sequences)))
+        lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, f"bytes of {of}")))
+        repeated = 1.0 if prefix else self.sequences
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, repeated)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         """The update of a recurrent state."""
@@ -134,7 +170,12 @@ class StepWorking:
             "g": sharding.group,
             "imbalance": sharding.imbalance if sharding.ep > 1 else 1.0,
         }
-        hit = line(work(ffn.expected_active_experts, "D", letters), "different experts on average")
+        if routed.routing.shares:
+            words = "different experts on average: the sum of 1 − (1 − p_e)^T_g over the shares of --routing"
+            hit = Line("D", float(ffn.expected_active_experts(routed, self.load.group_tokens)), words)
+        else:
+            name = "D, skewed routing" if routed.routing.is_skewed else "D"
+            hit = line(work(ffn.expected_active_experts, name, letters, "D"), "different experts on average")
         letters["D"] = float(hit.value)
         found = [Section(f"{block}: active experts", (hit,))]
         moved = "bytes with activations" if self.deployment.assumptions.activations else "bytes"
@@ -194,6 +235,9 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
+        if given := deployment.assumptions.collective_latency_us:
+            lines.append(Line("latency in all", message.layers * given * 1e-6, "s", "", f"{message.layers}·{number(given * 1e-6)}"))
+            self.sums.overhead.append(message.layers * given * 1e-6)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
     def _fastest(self, message: Message, size: float) -> list[Line]:
@@ -211,6 +255,8 @@ class StepWorking:
             found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
             times.append((seconds, algorithm.latency_s, on_links))
         least, latency, on_links = min(times, key=lambda one: one[0])
+        if (given := self.deployment.assumptions.collective_latency_us) is not None:
+            least, latency = least - latency + given * 1e-6, given * 1e-6
         self.sums.overhead.append(latency * message.layers)
         self.sums.link.append(on_links["link"] * message.layers)
         self.sums.scale_out.append(on_links["scale_out"] * message.layers)
@@ -250,8 +296,11 @@ class StepWorking:
             formula = formulas(ffn.prob_shard_hit)["P_hit"]
             letters = {"E": routed.experts, "E_all": routed.routed, "k_e": routed.top_k, "shards": shards}
             value = ffn.prob_shard_hit(routed, shards)
-            shown = Evaluated(letter, formula, filled(formula, letters), evaluate(formula, letters)) if shards > 1 else None
-            found.append(line(shown) if shown else Line(letter, value, "every rank has a shard of each expert"))
+            if shards > 1 and not routed.routing.is_skewed:
+                found.append(line(Evaluated(letter, formula, filled(formula, letters), evaluate(formula, letters))))
+            else:
+                words = "skewed routing: experts are where their tokens are" if shards > 1 else "every rank has a shard of each expert"
+                found.append(Line(letter, value, words))
         letters_ = {"g": message.group, "D_s": domain, "domains": domains, "P_hit": float(found[0].value), "P_hit_dom": float(found[1].value)}
         copies = [line(work(operations.expert_all_to_all, name, letters_)) for name in ("copies", "across")]
         return [found[0], copies[0]] if domains == 1 else [*found, *copies]
@@ -279,6 +328,13 @@ class StepWorking:
         formula = "full, bound" if assumed.overlap == "full" and assumed.is_bound else "op" if assumed.overlap == "none" else assumed.overlap
         worked = work(roofline.Step.stage_seconds, formula, letters, "stage")
         lines.append(line(worked, "s"))
+        if sums.host:
+            add("host", sums.host)
+            hosted = "full, host" if assumed.overlap == "full" else "net, host" if assumed.overlap == "net" else "with host"
+            letters["overlapped"] = worked.value
+            worked = work(roofline.Step.stage_seconds, hosted, letters, "stage")
+            lines[-2] = lines[-2]._replace(what="overlapped")
+            lines.append(line(worked, "s"))
         if sums.overhead:
             add("overhead", sums.overhead)
             worked = work(roofline.Step.stage_seconds, "with overhead", {"overlapped": worked.value, "overhead": letters["overhead"]}, "stage")

@@ -30,6 +30,8 @@ class Demand(NamedTuple):
         Least tok/s for each user.
     ttft_s : array
         Longest acceptable time to first token of any kind; inf: no limit.
+    latency_s : array
+        Longest acceptable mean time from arrival to last token of any kind; inf: no limit.
     batch, rate : array or None
         Load: sequences in flight, or requests per second.
     chunk : float or None
@@ -44,6 +46,7 @@ class Demand(NamedTuple):
     parts: NDArray[Any]
     interactivity: NDArray[Any]
     ttft_s: NDArray[Any]
+    latency_s: NDArray[Any]
     batch: NDArray[Any] | None
     rate: NDArray[Any] | None
     chunk: float | None = None
@@ -67,7 +70,7 @@ class Demand(NamedTuple):
         def one(values: Any) -> Any:
             return None if values is None else values[number : number + 1]
 
-        arrays = ("isl", "osl", "held", "interactivity", "ttft_s", "batch", "rate")
+        arrays = ("isl", "osl", "held", "interactivity", "ttft_s", "latency_s", "batch", "rate")
         return self._replace(**{name: one(getattr(self, name)) for name in arrays})
 
     def fitting(self, deployment: Deployment) -> NDArray[Any]:

@@ -37,7 +37,6 @@ class Inventory(NamedTuple):
         Price of one device.
     """
 
-
     machine: Hardware
     available: NDArray[Any] | None
     spares: int

@@ -1,13 +1,17 @@
-"""Notes on a plan, one sentence each: its limit, idle devices, or why there is none."""
+"""Notes on a plan, one sentence each: its layout, its limit, idle devices, or why there is none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from roofcalc import units
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.solvers.planner import usual
+from roofcalc.solvers.planner.best import NEARLY
 from roofcalc.solvers.planner.inventory import replica_sizes
 from roofcalc.solvers.planner.select import Plan
+from roofcalc.solvers.planner.served import Served
 
 LEAST_GAIN = 0.0005  # smaller gains are not mentioned
 
@@ -23,6 +27,37 @@ def describe_limit(plan: Plan, limit: str, carried: float, gains: Mapping[str, f
     more = f"more with {', '.join(helpful)}" if helpful else "no single hardware figure raises it"
     where = f"{plan.deployment.model.name} on {plan.deployment.hardware.name}"
     return f"{where}: one replica can carry {load}, limited by {limit}; {more}"
+
+
+def describe_choice(plan: Plan, chosen: Served, least: Served | None) -> str:
+    """Why the layout is proposed, and what fewer devices would take; empty where all layouts were searched alike.
+
+    `chosen` and `least` are the figures of the plan and of the one with the fewest devices.
+    """
+    if plan.every:
+        return ""
+    deployment, spares = plan.deployment, plan.inventory.spares
+    domain = deployment.hardware.domain
+    why = {
+        usual.DOMAIN: f"usual layouts need {_counted(plan.devices, 'device')}; of these the smallest replicas that carry at least "
+        f"{NEARLY * 100:.0f} % of the most",
+        usual.DOMAINS: f"no usual layout within a scale-up domain of {_counted(domain, 'device')} meets the demand; a usual one over several",
+        usual.OTHER: "no usual layout meets the demand (a power of two of tensor ranks in a domain, pipeline stages between domains); from all",
+    }[plan.chosen]
+    text = f"{deployment.model.name} on {plan.inventory.machine.name}: {_replicas(deployment, plan.replicas + spares)}: {why}"
+    if plan.least is None or least is None:
+        return text
+    shown = _replicas(plan.least.deployment, plan.least.replicas + spares)
+    speeds = f"{units.significant(least.interactivity[0])} instead of {units.significant(chosen.interactivity[0])} tok/s for each user"
+    times = f"first token after {units.significant(least.first_s[0] * 1e3)} instead of {units.significant(chosen.first_s[0] * 1e3)} ms"
+    return f"{text}; fewest of all layouts: {_counted(plan.least.devices, 'device')}, {shown}, {speeds}, {times} (--layouts all)"
+
+
+def _replicas(deployment: Deployment, replicas: float) -> str:
+    """Replicas and their layout in words: `4 replicas of tp 4`."""
+    degrees = {name: getattr(deployment.layout, name) for name in ("tp", "pp", "dp", "ep", "dcp")}
+    layout = " · ".join(f"{name} {degree}" for name, degree in degrees.items() if degree > 1 or name == "tp")
+    return f"{_counted(replicas, 'replica')} of {layout}"
 
 
 def describe_idle_devices(plan: Plan) -> str:
@@ -46,6 +81,7 @@ def describe_failure(plan: Plan) -> str:
         UNKNOWN: "",  # `roofcalc.deployment.deployment.notes` names the missing peak
         "devices": f"it needs more devices than are available{available}",
         "ttft": f"{layouts} meets the time to first token",
+        "latency": f"{layouts} meets the time to the last token",
         "interactivity": f"{layouts} is fast enough for a single sequence",
     }
     reason = reasons.get(plan.reason, f"{layouts} fits the weights and one sequence")

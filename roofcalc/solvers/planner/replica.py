@@ -15,19 +15,19 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, output_tok_s
-from roofcalc.physics.prefill import prefill
+from roofcalc.physics.prompt_cache import prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.integer_search import largest_integer
+from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, has_queue, rate_in_time
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.first_token import batch_in_time, has_queue, queue, rate_in_time
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REASONS = ("", "ttft", "interactivity", "capacity", "weights")  # why a demand is not met, the mildest first
+REASONS = ("", "ttft", "latency", "interactivity", "capacity", "weights")  # why a demand is not met, the mildest first
 
 
 class PrefillTimes(NamedTuple):
@@ -53,7 +53,7 @@ def prefill_times(demand: Demand, deployment: Deployment) -> PrefillTimes:
     """Prefill times of the prompts, or of whole contexts where there are no generations."""
     layout = deployment.layout
     batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # a prompt on each rank; on each rank and stage
-    times = prefill(deployment, demand.isl, 0.0, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
+    times = prompt_prefill(deployment, demand.isl, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
     first, pace = times.ttft_s[0], times.batch_prefill_s[1] / batches[1] * demand.parts
     limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
     return PrefillTimes(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
@@ -113,25 +113,25 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     step = demand.step(deployment)
     fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
-    late, most = np.zeros(shape, dtype=bool), batch
     if met is not None and not deployment.assumptions.is_bound and (_decode_only_rate(demand, step, batch) < met).all():
         return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, step)
-    if batch.max() >= 1 and (demand.rate is not None or np.isfinite(demand.ttft_s).any()):
+    kept = InTime(batch, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool))
+    if batch.max() >= 1 and (demand.rate is not None or has_deadline(demand)):
         alike = replace(deployment.layout, dcp=1)
         prompts = (read or {}).get(alike) or prefill_times(demand, deployment)
         if read is not None:
             read[alike] = prompts
-        late, held = prompts.first_s > demand.ttft_s, bool(np.isfinite(demand.ttft_s).any())
-        if held and demand.osl is not None and not has_queue(demand, deployment):
-            most = batch = np.where(late, 0.0, batch_in_time(demand, step, batch))
-            late = late | ((fast >= 1) & (batch < 1))
+        queues, timed = has_queue(demand, deployment), has_deadline(demand) and demand.osl is not None
+        if timed and not queues:
+            kept = batch_in_time(demand, step, batch)
+        kept = kept._replace(late=kept.late | (prompts.first_s > demand.ttft_s))
         if demand.rate is not None:
-            most = _max_request_rate(demand, step, batch, prompts)
-            if held and has_queue(demand, deployment):
-                in_time = np.where(np.isfinite(demand.ttft_s), rate_in_time(demand, queue(demand, step, batch)), np.inf)
-                late, most = late | (in_time <= 0), np.minimum(most, in_time)
-    reason = np.select([fitting < 1, fast < 1, late], [REASONS.index(name) for name in ("capacity", "interactivity", "ttft")], 0)
-    return MaxLoad(reason, np.where(reason == 0, most, 0.0), step)
+            kept = kept._replace(most=_max_request_rate(demand, step, kept.most, prompts))
+        if timed and queues:
+            kept = rate_in_time(demand, step, batch, lambda some: _max_request_rate(demand, step, some, prompts))
+    causes = [REASONS.index(name) for name in ("capacity", "interactivity", "ttft", "latency")]
+    reason = np.select([fitting < 1, fast < 1, kept.late, kept.slow], causes, 0)
+    return MaxLoad(reason, np.where(reason == 0, kept.most, 0.0), step)
 
 
 def _decode_only_rate(demand: Demand, step: Timed, batch: NDArray[Any]) -> NDArray[Any]:

@@ -1,11 +1,11 @@
-"""Search for the best plan for each demand, over replica sizes, layouts and numbers of replicas.
+"""Search for the plan of each demand, over replica sizes, layouts and numbers of replicas.
 
 Feasibility is not monotone in the number of devices, so that all sizes are tried, up to the device count of the best plan so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +19,8 @@ from roofcalc.solvers.frontier import Piece, pieces
 from roofcalc.solvers.layouts import no_layout, with_device_count
 from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.pareto import significant
+from roofcalc.solvers.planner import usual
+from roofcalc.solvers.planner.best import Best, FewestDevices, LayoutChoices, UsualPlans
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.solvers.planner.inventory import Inventory, least_devices, replica_sizes
 from roofcalc.solvers.planner.replica import REASONS, MaxLoad, PrefillTimes, max_load
@@ -27,28 +29,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from numpy.typing import NDArray
-
-
-class LayoutChoices(NamedTuple):
-    """Results of a piece of the search, arrays of shape (layouts, demands).
-
-    Attributes
-    ----------
-    devices : array
-        The smallest available device count on which the demand is met; inf where there is none.
-    replicas : array
-        Replicas that work on these devices, at most one per sequence; inf where there are none.
-    merit : array
-        Ranks layouts with equal device counts, higher is better. For sequences: tok/s of each user at the demanded load, and so the
-        lowest price per token. For requests per second: the largest load over the demanded one.
-    reason : array of int
-        Index into `REASONS` of why the demand is not met.
-    """
-
-    devices: NDArray[Any]
-    replicas: NDArray[Any]
-    merit: NDArray[Any]
-    reason: NDArray[np.intp]
 
 
 def choices(demand: Demand, inventory: Inventory, piece: Piece) -> LayoutChoices:
@@ -69,7 +49,8 @@ def choices(demand: Demand, inventory: Inventory, piece: Piece) -> LayoutChoices
             merit = np.stack([_speed(demand, one, np.ceil(load / each)) for one, each in zip(found, replicas, strict=True)])
         else:
             merit = replicas * most / load
-    return LayoutChoices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), reason)
+        carried = replicas * most / load
+    return LayoutChoices(devices, replicas, np.where(np.isfinite(devices), significant(merit), 0.0), carried, reason)
 
 
 def _speed(demand: Demand, one: MaxLoad, batch: NDArray[Any]) -> NDArray[Any]:
@@ -80,7 +61,17 @@ def _speed(demand: Demand, one: MaxLoad, batch: NDArray[Any]) -> NDArray[Any]:
 
 
 class Plan(NamedTuple):
-    """A demand, and the replica that meets it with the fewest devices; or the reason why there is none."""
+    """A demand, and the replica that is proposed for it; or the reason why there is none.
+
+    Attributes
+    ----------
+    chosen : int
+        Class of the layout (`roofcalc.solvers.planner.usual`).
+    every : bool
+        All layouts were searched alike.
+    least : Best or None
+        What would take fewer devices.
+    """
 
     need: Demand
     inventory: Inventory
@@ -88,28 +79,9 @@ class Plan(NamedTuple):
     devices: float
     replicas: float
     reason: str
-
-
-class BestPlans:
-    """The best plan so far for each demand."""
-
-    def __init__(self, needs: int) -> None:
-        self.key = np.full((5, needs), np.inf)  # devices, -merit, devices used, stages, -tensor ranks
-        self.replicas = np.full(needs, np.inf)
-        self.found: list[Deployment | None] = [None] * needs
-        self.reason = np.full(needs, len(REASONS) - 1)
-
-    def update(self, piece: Piece, some: LayoutChoices, inventory: Inventory) -> None:
-        """Keeps the better plan: fewer devices, then higher merit (`LayoutChoices`), fewer devices used, fewer stages, more tensor ranks."""
-        self.reason = np.minimum(self.reason, some.reason.min(axis=0))
-        used = piece.deployment.hardware.count * (some.replicas + inventory.spares)
-        stages, ranks = ([[getattr(one, name)] for one in piece.layouts] for name in ("pp", "tp"))
-        keys = np.stack(np.broadcast_arrays(some.devices, -some.merit, used, stages, -np.array(ranks)))  # (5, layouts, needs)
-        for number in range(len(piece.layouts)):
-            for need in np.flatnonzero(np.isfinite(keys[0, number])):
-                if tuple(keys[:, number, need]) < tuple(self.key[:, need]):
-                    self.key[:, need], self.replicas[need] = keys[:, number, need], some.replicas[number, need]
-                    self.found[need] = piece.placed(number)
+    chosen: int = usual.OTHER
+    every: bool = False
+    least: Best | None = None
 
 
 def plans(
@@ -118,8 +90,12 @@ def plans(
     inventory: Inventory,
     fixed_degrees: Mapping[str, set[int]],
     executor: Executor | None = None,
+    every: bool = False,
 ) -> list[Plan]:
-    """The best plan for each demand, over replica sizes from the smallest whose memory holds the weights.
+    """The proposed plan for each demand, over replica sizes from the smallest whose memory holds the weights.
+
+    Usual layouts within a scale-up domain are searched first, then usual layouts over several, and where neither meets a demand, all;
+    and all for what would take fewer devices.
 
     Parameters
     ----------
@@ -127,26 +103,65 @@ def plans(
         The model on one device; replicas put it on any number of them.
     fixed_degrees : mapping
         Allowed values of a degree, by its name.
+    every : bool
+        All layouts are searched alike, for the fewest devices.
     """
     needs = demand.interactivity.size
-    best, none = BestPlans(needs), REASONS[-1]
+    least, none = FewestDevices(needs), REASONS[-1]
+    usual_ones = [UsualPlans(needs, demand.rate is not None) for _ in (usual.DOMAIN, usual.DOMAINS)]
     if single_device.has_time:
         sizes = replica_sizes(single_device, inventory)
         if not sizes and inventory.available is not None and least_devices(single_device) <= inventory.available.max():
             none = "devices"  # too few without the spares
-        pieces = _pieces(single_device, inventory, fixed_degrees, sizes)
-        with closing(map_in_order(executor, partial(choices, demand, inventory), pieces, batch=1)) as results:
-            for piece, some in zip(pieces, results, strict=False):
-                best.update(piece, some, inventory)
-                if (piece.deployment.hardware.count * (1 + inventory.spares) > best.key[0]).all():
-                    break  # larger replicas need more devices than the best plan
+        left = _pieces(single_device, inventory, fixed_degrees, sizes)
+        search = partial(_search, partial(choices, demand, inventory), inventory, executor)
+        for wanted, kept in enumerate([] if every else usual_ones):
+            if (open_ := ~np.isfinite(np.min([one.devices for one in usual_ones], axis=0))).any():
+                of_class, left = _split(left, wanted, fixed_degrees)
+                search(of_class, (kept, least), open_)
+        search(left, (least,), np.ones(needs, dtype=bool))
     found = []
     for number in range(needs):
-        met, worst = best.found[number], best.reason[number]
-        reason = "" if met else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
+        by_class = [*(one.best(number) for one in usual_ones), least.best(number)]
+        chosen = next((one for one, best in enumerate(by_class) if best), usual.OTHER)
+        best, fewest, worst = by_class[chosen], by_class[-1], least.reason[number]
+        reason = "" if best else none if worst == len(REASONS) - 1 else REASONS[worst] or "devices"
         reason = reason if single_device.has_time else UNKNOWN
-        found.append(Plan(demand.at(number), inventory, met or single_device, float(best.key[0, number]), float(best.replicas[number]), reason))
+        deployment, devices, replicas = best or (single_device, np.inf, np.inf)
+        fewer = fewest if fewest and fewest.devices < devices else None
+        found.append(Plan(demand.at(number), inventory, deployment, devices, replicas, reason, chosen, every, fewer))
     return found
+
+
+def _search(
+    choose: Callable[[Piece], LayoutChoices],
+    inventory: Inventory,
+    executor: Executor | None,
+    some_pieces: list[Piece],
+    kept: tuple[FewestDevices | UsualPlans, ...],
+    wanted: NDArray[Any],
+) -> None:
+    """Evaluates pieces in order of their size, until larger replicas need more devices than the first of `kept` has found for all `wanted`."""
+    with closing(map_in_order(executor, choose, some_pieces, batch=1)) as results:
+        for piece in some_pieces:
+            if (piece.deployment.hardware.count * (1 + inventory.spares) > kept[0].devices[wanted]).all():
+                break
+            some = next(results)
+            for one in kept:
+                one.update(piece, some, inventory)
+
+
+def _split(some_pieces: list[Piece], wanted: int, given: Collection[str]) -> tuple[list[Piece], list[Piece]]:
+    """The layouts of one class, and the others, as pieces."""
+    chosen: list[Piece] = []
+    others: list[Piece] = []
+    for piece in some_pieces:
+        domain, most = piece.deployment.hardware.domain, usual.widest(piece.deployment)
+        of_class = [usual.layout_class(layout, domain, most, given) == wanted for layout in piece.layouts]
+        for kept, into in ((True, chosen), (False, others)):
+            if layouts := tuple(layout for layout, is_one in zip(piece.layouts, of_class, strict=True) if is_one is kept):
+                into.append(piece._replace(layouts=layouts))
+    return chosen, others
 
 
 def _pieces(single_device: Deployment, inventory: Inventory, fixed_degrees: Mapping[str, set[int]], sizes: range) -> list[Piece]:

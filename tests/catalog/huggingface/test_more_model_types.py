@@ -11,7 +11,7 @@ from roofcalc.specs.parameter_count import count
 from roofcalc.specs.schema import build
 
 
-def _dense(layers: int, hidden: int, heads: int, kv: int, width: int, vocab: int, context: int = 32768, **more: Any) -> dict[str, Any]:
+def sized(layers: int, hidden: int, heads: int, kv: int, width: int, vocab: int, context: int = 32768, **more: Any) -> dict[str, Any]:
     sizes = {"num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads, "num_key_value_heads": kv, "intermediate_size": width}
     return {**sizes, "vocab_size": vocab, "max_position_embeddings": context, "torch_dtype": "bfloat16", **more}
 
@@ -20,8 +20,8 @@ def read(config: dict[str, Any]) -> Model:
     return build(Model, convert(config, "config.json", "m"), {}, "m")
 
 
-QWEN2_7B = _dense(28, 3584, 28, 4, 18944, 152_064, tie_word_embeddings=False)
-MISTRAL = _dense(32, 4096, 32, 8, 14336, 32_064, model_type="mistral", sliding_window=None)
+QWEN2_7B = sized(28, 3584, 28, 4, 18944, 152_064, tie_word_embeddings=False)
+MISTRAL = sized(32, 4096, 32, 8, 14336, 32_064, model_type="mistral", sliding_window=None)
 VISION = {"vision_config": {"depth": 32}, "vision_start_token_id": 1, "image_token_id": 2}
 
 # Published totals without their encoders (huggingface.co, the safetensors index of each); 8,291,375,616 of Qwen2-VL 7B includes 675,759,104.
@@ -29,17 +29,17 @@ CASES: list[tuple[dict[str, Any], int]] = [
     ({"model_type": "qwen2_vl", **QWEN2_7B, **VISION}, 8_291_375_616 - 675_759_104),  # as first published: sizes at the top
     ({"model_type": "qwen2_vl", "text_config": {"model_type": "qwen2_vl_text", **QWEN2_7B}, **VISION}, 8_291_375_616 - 675_759_104),
     ({"model_type": "qwen2_5_vl", **QWEN2_7B, **VISION}, 8_292_166_656 - 676_550_144),
-    ({"model_type": "phi", **_dense(32, 2560, 32, 32, 10240, 51_200, 2048), "qk_layernorm": False}, 2_779_683_840),
-    ({"model_type": "arcee", **_dense(36, 2560, 20, 4, 18432, 128_004, 65536), "head_dim": 128}, 4_619_184_640),
+    ({"model_type": "phi", **sized(32, 2560, 32, 32, 10240, 51_200, 2048), "qk_layernorm": False}, 2_779_683_840),
+    ({"model_type": "arcee", **sized(36, 2560, 20, 4, 18432, 128_004, 65536), "head_dim": 128}, 4_619_184_640),
     (
-        {"model_type": "seed_oss", **_dense(64, 5120, 80, 8, 27648, 155_136), "head_dim": 128, "attention_bias": True, "attention_out_bias": False},
+        {"model_type": "seed_oss", **sized(64, 5120, 80, 8, 27648, 155_136), "head_dim": 128, "attention_bias": True, "attention_out_bias": False},
         36_151_104_512,
     ),
-    ({"model_type": "internlm3", **_dense(48, 4096, 32, 2, 10240, 128_512), "bias": False, "qkv_bias": False, "head_dim": 128}, 8_804_241_408),
+    ({"model_type": "internlm3", **sized(48, 4096, 32, 2, 10240, 128_512), "bias": False, "qkv_bias": False, "head_dim": 128}, 8_804_241_408),
     (
         {
             "model_type": "dots1",
-            **_dense(62, 4096, 32, 32, 10944, 152_064),
+            **sized(62, 4096, 32, 32, 10944, 152_064),
             "first_k_dense_replace": 1,
             "n_routed_experts": 128,
             "n_shared_experts": 2,
@@ -74,7 +74,7 @@ def test_step_3_7_flash_with_its_sizes_at_the_top() -> None:
     types = (["full_attention"] + ["sliding_attention"] * 3) * 11 + ["full_attention"]
     config = {
         "model_type": "step3p7",
-        **_dense(45, 4096, 64, 8, 11264, 128_896, 65536),
+        **sized(45, 4096, 64, 8, 11264, 128_896, 65536),
         "head_dim": 128,
         "sliding_window": 512,
         "layer_types": types,

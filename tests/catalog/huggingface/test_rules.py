@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from roofcalc.catalog.huggingface.convert import convert
 from roofcalc.catalog.huggingface.plan import expression
 from roofcalc.errors import RoofcalcError
-from roofcalc.specs.attention import GQA, MLA
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.latent_attention import MLA
 from roofcalc.specs.layer_pattern import parse
 from roofcalc.specs.model import Model
 from roofcalc.specs.schema import build
@@ -234,8 +235,8 @@ def test_what_stops_an_import(name: str, changes: dict[str, Any], complaint: str
 
 
 def test_what_stands_outside_and_inside_must_agree() -> None:
-    found = config("gemma-4-26b-a4b", tie_word_embeddings=False)
-    refused(found, "tie_word_embeddings outside and inside text_config contradict each other")
+    found = {**config("gemma-4-26b-a4b", dtype="bfloat16"), "dtype": "float16"}
+    refused(found, "dtype outside and inside text_config contradict each other")
     found = config("qwen3-vl-4b")
     found["new_layer_scale"] = 3
     refused(found, "model_type 'qwen3_vl': unknown keys: new_layer_scale")

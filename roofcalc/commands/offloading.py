@@ -1,0 +1,111 @@
+"""The options that put a part of a model into the host's memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from roofcalc.catalog import cpus, hosts
+from roofcalc.commands.arguments import single_integer
+from roofcalc.deployment import offload
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError, did_you_mean
+from roofcalc.specs.device import Hardware, Hosts
+from roofcalc.specs.host import FRACTIONS, Host
+from roofcalc.specs.record import replace
+
+if TYPE_CHECKING:
+    from roofcalc.commands.request import Request
+
+KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", *FRACTIONS)
+LARGEST = 1e7
+
+
+def offloaded(request: Request, deployment: Deployment) -> Deployment:
+    """The deployment with what `--offload` and `--gpu-layers` name in the host's memory; notes say what was taken.
+
+    Raises
+    ------
+    RoofcalcError
+        Options that cannot be read or combined, or a figure of the host that is missing.
+    """
+    text, layers = request.options.get("offload"), request.options.get("gpu_layers")
+    if text is None and layers is None:
+        raise RoofcalcError("--host: has no effect without --offload or --gpu-layers")
+    if text is None and layers is not None and single_integer(layers, "--gpu-layers", 10_000) > deployment.model.depth:
+        return deployment  # every layer is on the devices
+    if deployment.hardware.device.memory.shared_with_host:
+        raise RoofcalcError(f"--offload: the memory of {deployment.hardware.device.name} is the host's; there is no second one")
+    fields: dict[str, Any] = offload.parse(text) if text is not None else {}
+    if layers is not None:
+        fields["gpu_layers"] = single_integer(layers, "--gpu-layers", 10_000)
+    host = machine_host(deployment.hardware, request.options.get("host"), deployment.assumptions.is_typical)
+    found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
+    if found.offload is not None and host.tflop_s is None and (found.offload.experts == "cpu" or offload.host_layers(found.model, found.offload)):
+        request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
+    if host.memory_gb is None:
+        request.note("the size of the host's memory is not known: whether it holds what is offloaded is not checked; give it with --host memory_gb=…")
+    return found
+
+
+def machine_host(hardware: Hardware, text: str | None, typical: bool = False) -> Host:
+    """The host of a machine: the catalog's figures, overridden by those of `text` (`cpu=AMD EPYC 9374F,count=2,memory_gb=768`).
+
+    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu`, `mfu` and
+    `stream` are fractions that are reached, in `typical` by default those of `roofcalc.deployment.offload`.
+
+    Raises
+    ------
+    RoofcalcError
+        An unknown key or CPU, or a value out of range.
+    """
+    given = _parsed(text) if text is not None else {}
+    cpu, count = given.pop("cpu", None), given.pop("count", None)
+    if cpu is not None:
+        packages = 1.0 if count is None else _number("count", count)
+        listed: hosts.Host | None = hosts.described(Hosts(packages, cpus.cpu(cpu).name), hardware.device, hardware.count)
+    elif count is not None:
+        raise RoofcalcError("--host: count is that of cpu=NAME; give both")
+    else:
+        listed = hosts.host(hardware)
+    reached = offload.TYPICAL if typical else {}
+    numbers = reached | {name: _number(name, value) for name, value in given.items()}
+    return replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count), typical), **numbers)
+
+
+def _figures(listed: hosts.Host, typical: bool) -> Host:
+    """The figures that offloading needs: the peak in 16 bit, or in fp32 on CPUs that have no instructions for it.
+
+    In `typical` the vector units' fp32 peak: engines' CPU kernels reach about that much, with matrix units or without.
+    """
+    peaks = listed.peak_tflop_s
+    vector = peaks.get("fp32", 0.0)
+    return Host(
+        memory_gb=listed.memory_gb,
+        memory_gb_s=listed.memory_gb_s,
+        tflop_s=(vector if typical else max(peaks.get("bf16", 0.0), vector)) or None,
+        link_gb_s=listed.link_gb_s if listed.link_known else None,
+    )
+
+
+def _parsed(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for item in text.split(","):
+        name, sign, value = item.strip().partition("=")
+        name = name.strip().lower()
+        if not sign or name not in KEYS:
+            raise RoofcalcError(f"--host: {item.strip()!r} is not one of {', '.join(f'{key}=…' for key in KEYS)}{did_you_mean(name, KEYS)}")
+        if name in found:
+            raise RoofcalcError(f"--host: {name} is given twice")
+        found[name] = value.strip()
+    return found
+
+
+def _number(name: str, text: str) -> float:
+    most = 1.0 if name in FRACTIONS else LARGEST
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= most:
+        raise RoofcalcError(f"--host: {name}={text!r} is not a number above 0 and up to {most:g}")
+    return value

@@ -1,0 +1,211 @@
+"""Weights, experts and layers in the host's memory: by hand, against the deployment without offload, and published runs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import roofcalc as rc
+from roofcalc.commands.request import Request
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics import memory, offload
+from roofcalc.physics.breakdown import lines, prefill_lines
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.roofline import decode, operation_seconds
+from roofcalc.report import columns
+from roofcalc.report.explain.prefill import prefill as explain_prefill
+from roofcalc.report.explain.step import step as explain_step
+
+HOST = "memory_gb=512,memory_gb_s=100,tflop_s=2,link_gb_s=25"
+
+
+def deployed(model: str, hardware: str = "rtx-4090", **options: Any) -> Deployment:
+    ((deployment, _),) = Request("memory", columns.MEMORY, model, hardware, options).deployments()  # type: ignore[arg-type]
+    return deployment
+
+
+def step_s(deployment: Deployment, batch: float = 1.0, seq: float = 4000.0) -> float:
+    return float(decode(deployment, np.array([seq])).seconds(np.array([batch]))[0])
+
+
+def test_experts_on_the_cpus_by_hand() -> None:
+    # gpt-oss-120b: 36 layers, 4 of 128 experts of three 2880 × 2880 matrices each, 4.25 bits a weight; one 2880-wide vector of 16 bits each way.
+    experts_s = 36 * 4 * 3 * 2880 * 2880 * 4.25 / 8 / 100e9
+    vectors_s = 36 * 2 * 2880 * 2 / 25e9
+    plain = deployed("gpt-oss-120b", "4xrtx-4090", pp=1, tp=4)
+    assert plain.offload is None
+    hosted = deployed("gpt-oss-120b", offload="experts=cpu", host=HOST)
+    assert decode(hosted, np.array([4000.0])).resources(np.array([1.0]))["host"] == pytest.approx([experts_s + vectors_s], rel=1e-9)
+    assert decode(hosted, np.array([4000.0])).limited_by(np.array([1.0])).tolist() == ["host"]
+
+
+def test_experts_streamed_by_hand() -> None:
+    hosted = deployed("gpt-oss-120b", offload="experts=host", host=HOST)
+    # 16 tokens reach 128·(1 − (1 − 4/128)^16) different experts in each layer; the link is slower than the memory
+    read = 36 * 128 * (1 - (1 - 4 / 128) ** 16) * 3 * 2880 * 2880 * 4.25 / 8
+    assert decode(hosted, np.array([4000.0])).resources(np.array([16.0]))["host"] == pytest.approx([read / 25e9], rel=1e-9)
+
+
+@pytest.mark.parametrize("overlap", ["op", "none", "net", "full"])
+@pytest.mark.parametrize("batch", [1.0, 24.0])
+def test_the_devices_do_the_rest(overlap: str, batch: float) -> None:
+    plain = deployed("gpt-oss-120b", overlap=overlap)
+    hosted = deployed("gpt-oss-120b", offload="experts=cpu", host=HOST, overlap=overlap)
+    before, after = (decode(one, np.array([4000.0])).resources(np.array([batch])) for one in (plain, hosted))
+    load, _ = work.token_load(plain, np.array([batch]))
+    routed = [one for one in work.batch_operations(plain, plain.stages[0], load) if one.tensor == "experts"]
+    spared = sum(float(np.maximum(*operation_seconds(plain, one))[0]) * one.layers for one in routed)
+    if overlap == "op":
+        on_device = before["bandwidth"] + before["compute"] - after["bandwidth"] - after["compute"]
+        assert on_device == pytest.approx([spared], rel=1e-9)
+    host = float(after["host"][0])
+    rest = step_s(hosted, batch) - host
+    assert rest >= -1e-12 if overlap == "full" else rest > 0
+    assert step_s(hosted, batch) > step_s(plain, batch)
+
+
+@pytest.mark.parametrize(
+    "given", [{"offload": "experts=cpu"}, {"offload": "experts=host"}, {"offload": "experts=cpu:20"}, {"offload": "weights=host:30"}]
+)
+def test_what_leaves_a_device_arrives_at_the_host(given: dict[str, Any]) -> None:
+    plain, hosted = deployed("gpt-oss-120b", "2xrtx-4090", tp=2), deployed("gpt-oss-120b", "2xrtx-4090", tp=2, host=HOST, **given)
+    whole = memory.system_weight_bytes(plain)
+    assert memory.system_weight_bytes(hosted) + offload.host_weight_bytes(hosted) == pytest.approx(whole, rel=1e-12)
+    assert offload.host_weight_bytes(hosted) > 0
+
+
+def test_all_layers_with_experts_is_all_experts() -> None:
+    every, counted = deployed("gpt-oss-120b", offload="experts=cpu", host=HOST), deployed("gpt-oss-120b", offload="experts=cpu:36", host=HOST)
+    assert step_s(every, 3) == step_s(counted, 3) and memory.system_weight_bytes(every) == memory.system_weight_bytes(counted)
+    seconds = [step_s(deployed("gpt-oss-120b", offload=f"experts=cpu:{count}", host=HOST)) for count in (1, 12, 24, 36)]
+    assert seconds == sorted(seconds)
+
+
+def test_layers_of_the_host_by_hand() -> None:
+    # llama-3.1-70b in bf16: a layer has 855,638,016 weights in matrices; 61 of 80 layers on the devices (with the output layer, 62) leave 19
+    hosted = deployed("llama-3.1-70b", "4xrtx-4090", tp=4, pp=1, gpu_layers=62, host=HOST)
+    found = decode(hosted, np.array([1000.0])).resources(np.array([2.0]))["host"]
+    weights_s = 19 * 855_638_016 * 2 / 100e9
+    cache_s = 19 * 2 * 1000 * (2 * 8 * 128 * 2) / 100e9
+    vectors_s = 2 * 8192 * 2 / 25e9
+    assert found == pytest.approx([weights_s + cache_s + vectors_s], rel=1e-9)
+    assert dict(hosted.stages[0].groups) == {"block": 61}
+    assert memory.host_kv_bytes(hosted, np.array([1000.0])) == pytest.approx([19 * 1000 * 2 * 8 * 128 * 2])
+    assert deployed("llama-3.1-70b", "4xrtx-4090", tp=4, pp=1, gpu_layers=81, host=HOST).offload is None
+
+
+def test_streamed_weights_take_their_share_of_the_link() -> None:
+    # 40 of 141.1 GB: each step reads all but the embedding; what it reads of the host's share crosses the link
+    plain = deployed("llama-3.1-70b", "h200-sxm")
+    hosted = deployed("llama-3.1-70b", "h200-sxm", offload="weights=host:40", host=HOST)
+    stored = memory.system_weight_bytes(plain)
+    read = 2 * (70_553_706_496 - 128_256 * 8192 - (2 * 80 + 1) * 8192)
+    assert step_s(hosted) - step_s(plain) == pytest.approx(40e9 / stored * read / 25e9, rel=1e-9)
+
+
+def test_sequences_that_the_host_has_no_room_for() -> None:
+    small = deployed("llama-3.1-70b", "4xrtx-4090", tp=4, pp=1, gpu_layers=41, host="memory_gb=80,memory_gb_s=100,link_gb_s=25")
+    room = 80e9 - 40 * (855_638_016 * 2 + 2 * 8192 * 2)
+    assert memory.batch_memory(small, np.array([8000.0])) == [room // (40 * 8000 * 4096)]
+    full = deployed("llama-3.1-70b", "4xrtx-4090", tp=4, pp=1, gpu_layers=41, host="memory_gb=60,memory_gb_s=100,link_gb_s=25")
+    assert memory.batch_memory(full, np.array([8000.0])) == [0]
+
+
+@pytest.mark.parametrize("overlap", ["op", "none", "full"])
+@pytest.mark.parametrize(
+    "given",
+    [{"offload": "experts=cpu"}, {"offload": "experts=cpu:9"}, {"offload": "experts=host"}, {"offload": "weights=host:9"}, {"gpu_layers": 20}],
+)
+def test_operations_add_up_to_the_step_and_to_the_first_token(given: dict[str, Any], overlap: str) -> None:
+    hosted = deployed("gpt-oss-20b", host=HOST, overlap=overlap, **given)
+    seq, batch = np.array([3000.0]), np.array([4.0])
+    summed = sum(one.time_s for one in lines(decode(hosted, seq), seq, batch))
+    assert summed == pytest.approx(decode(hosted, seq).seconds(batch), rel=1e-9)
+    summed = sum(one.time_s for one in prefill_lines(hosted, seq, 0.0, batch))
+    assert summed == pytest.approx(prefill(hosted, seq, 0.0, batch).ttft_s, rel=1e-9)
+
+
+def test_a_prefill_takes_the_sooner_of_computing_and_streaming() -> None:
+    seq = np.array([2000.0])
+    times = {
+        tflop: float(prefill(deployed("gpt-oss-20b", offload="experts=cpu", host=f"memory_gb_s=100,link_gb_s=25,tflop_s={tflop}"), seq).ttft_s[0])
+        for tflop in (0.5, 2, 1000)
+    }
+    streamed = float(prefill(deployed("gpt-oss-20b", offload="experts=host", host="memory_gb_s=100,link_gb_s=25"), seq).ttft_s[0])
+    assert times[0.5] == pytest.approx(streamed) and times[1000] < times[2] <= streamed
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"offload": "experts=cpu"}, {"offload": "experts=cpu:9"}, {"offload": "weights=host:9"}, {"gpu_layers": 20}],
+)
+def test_explanations_end_in_the_same_figures(given: dict[str, Any]) -> None:
+    hosted = deployed("gpt-oss-20b", host=HOST, **given)
+    assert explain_step(hosted, 3000.0, 4.0)[1] == pytest.approx(step_s(hosted, 4, 3000), rel=1e-9)
+    assert explain_prefill(hosted, 3000.0, 0.0, 2.0)[1] == pytest.approx(prefill(hosted, np.array([3000.0]), 0.0, 2.0).ttft_s[0], rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"offload": "experts=disk"}, "is not one of weights=host:GB"),
+        ({"offload": "weights=host"}, "needs a number of GB"),
+        ({"offload": "experts=cpu experts=host"}, "given twice"),
+        ({"offload": "experts=cpu"}, "llama-3.1-8b has no routed experts"),
+        ({"offload": "weights=host:4", "assume": "bound"}, "bound takes no memory"),
+        ({"gpu_layers": 10}, "the bandwidth of the host's memory is not known for this machine; give it with --host memory_gb_s="),
+        ({"host": HOST}, "has no effect without --offload"),
+        ({"gpu_layers": 10, "host": "memory=4"}, "is not one of cpu="),
+        ({"gpu_layers": 10, "host": "memory_gb_s=-4"}, "is not a number above 0"),
+        ({"gpu_layers": 10, "host": "cpu=nope"}, "unknown CPU 'nope'"),
+    ],
+)
+def test_refusals(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(rc.RoofcalcError, match=message):
+        rc.memory("llama-3.1-8b", "rtx-4090", seq=1000, **given)
+
+
+def test_memory_that_is_the_hosts_has_no_second_tier() -> None:
+    with pytest.raises(rc.RoofcalcError, match="the memory of m4-max is the host's"):
+        rc.memory("llama-3.1-8b", "m4-max", seq=1000, offload="weights=host:4")
+
+
+# Published runs: command, tokens per second of one user, source. `typical` is within 35 %, and the roofline never slower than measured.
+XEON_6454S = "memory_gb_s=307.2,memory_gb=512,tflop_s=4.5"  # 8 × DDR5-4800; 32 cores at 2.2 GHz, 64 FLOP a clock
+TWO_XEON_6454S = "memory_gb_s=614.4,memory_gb=1000,tflop_s=9.0"
+KTRANSFORMERS = "https://github.com/kvcache-ai/ktransformers/blob/034a1163/doc/en/DeepseekR1_V3_tutorial.md"
+RUNS = [
+    # Q4_K_M, one RTX 4090 D and one socket (decode after a prompt of 500 tokens, 8 experts), v0.2
+    (("deepseek-v3", "rtx-4090"), {"weights": "q4_k_m", "seq": 650, "offload": "experts=cpu", "host": XEON_6454S}, 8.73, KTRANSFORMERS),
+    # the same with two sockets and their 16 channels, v0.2.1 on an RTX 4090, after 1,930 tokens
+    (("deepseek-v3", "rtx-4090"), {"weights": "q4_k_m", "seq": 2080, "offload": "experts=cpu", "host": TWO_XEON_6454S}, 13.4, KTRANSFORMERS),
+    # after 7,678 tokens
+    (("deepseek-v3", "rtx-4090"), {"weights": "q4_k_m", "seq": 7828, "offload": "experts=cpu", "host": TWO_XEON_6454S}, 12.4, KTRANSFORMERS),
+    # all 36 layers' experts on a Core i9-14900K (--n-cpu-moe 36), 12,717 tokens read and 1,966 written
+    (
+        ("gpt-oss-120b", "rtx-3090"),
+        {"seq": 13700, "offload": "experts=cpu", "host": "cpu=14900K,memory_gb=96"},
+        25.62,
+        "https://gokawiil.com/article/74814",
+    ),
+    # 22 layers' experts beside a Ryzen 9 9900X with DDR5-5600; llama-server fits the rest into an RTX 5090
+    (
+        ("gpt-oss-120b", "rtx-5090"),
+        {"seq": 1000, "offload": "experts=cpu:22", "host": "memory_gb_s=89.6,memory_gb=64"},
+        44.2,
+        "https://github.com/kvcache-ai/ktransformers/blob/1f634203/doc/en/kt-kernel/GPT-OSS-120B-Kernel-Work.md",
+    ),
+    # Grace Hopper 96 GB: all that is above 0.8 of the memory (141.1 − 77.6 GB) streamed over the chip-to-chip link by vLLM
+    (("llama-3-70b", "gh200-96gb"), {"seq": 500, "offload": "weights=host:64"}, 4.6, "https://github.com/vllm-project/vllm/pull/6317"),
+]
+
+
+@pytest.mark.parametrize(("where", "given", "measured", "source"), RUNS)
+def test_published_runs(where: tuple[str, str], given: dict[str, Any], measured: float, source: str) -> None:
+    roofline, typical = (
+        rc.interactivity(*where, batch=1, assume=one, engine="none", **given)["interactivity_tok_s"][0] for one in ("roofline", "typical")
+    )
+    assert source.startswith("https://")
+    assert roofline >= measured
+    assert typical == pytest.approx(measured, rel=0.35)
