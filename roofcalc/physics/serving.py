@@ -17,6 +17,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, prompt_waits
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.prefill import chunks, stage_work
