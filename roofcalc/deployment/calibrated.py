@@ -10,7 +10,10 @@ from typing import Any
 from roofcalc.catalog import yamlfile
 from roofcalc.deployment.efficiency import Network, Profile, RunConstants
 from roofcalc.deployment.engines import split
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Device
+from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
 from roofcalc.specs.schema import build
 
@@ -46,10 +49,10 @@ class Typical(Record):
     engines : dict
         By engine, with its release where releases differ: whose kernels it runs.
     constants : dict
-        Fields, then by "all", "FAMILY", "ENGINE" and "FAMILY ENGINE" the fitted values: those of "all" in their units, others as factors.
+        Fields, then by "all" and the groups of `keys_of` the fitted values: those of "all" in their units, others as factors.
     errors : dict
-        By kind ("engine family model metric", `*` for all): points, median and 90th percentile of |ln(predicted/measured)| of points
-        that a fit did not see, and the half-width of the 80 % range in logarithms.
+        By kind (`kinds_of_error`): runs; median and 90th percentile of |ln(predicted/measured)| with each source left out; 10th and
+        90th percentile of ln(predicted/measured) with each configuration left out.
     """
 
     date: str
@@ -70,13 +73,13 @@ def read() -> Typical:
     return build(Typical, value, lines, str(PATH))
 
 
-def profile(device: Device, engine: str | None = None) -> Profile:
-    """The constants of a device, under an engine where one is named."""
-    return resolved(read(), device, engine)
+def profile(device: Device, model: Model, engine: str | None = None) -> Profile:
+    """The constants of a device for a model, under an engine where one is named."""
+    return resolved(read(), device, model, engine)
 
 
-def resolved(file: Typical, device: Device, engine: str | None = None) -> Profile:
-    """The constants of a device under an engine from the figures in `file`."""
+def resolved(file: Typical, device: Device, model: Model, engine: str | None = None) -> Profile:
+    """The constants of a device for a model under an engine from the figures in `file`."""
     family, timed = family_of(file, device), timed_engine(file, engine)
     kernels = file.engines[timed] if timed else EngineKernels()
     return Profile(
@@ -85,7 +88,8 @@ def resolved(file: Typical, device: Device, engine: str | None = None) -> Profil
         family=family,
         kernel_device=file.kernels_of.get(family, file.kernels_of[ANY]),
         kernel_engine=kernels.kernels,
-        constants=constants(file, family, split(timed)[0] if timed else None),
+        kind=kind_of(model),
+        constants=constants(file, timed, family, kind_of(model)),
         network=file.network,
         packed_prefill_tokens=file.packed_prefill_tokens,
         kv_reload_fraction=kernels.kv_reload_fraction,
@@ -98,19 +102,38 @@ def family_of(file: Typical, device: Device) -> str:
     return next((file.families[key] for key in (device.name, device.family, device.vendor) if key in file.families), ANY)
 
 
-def constants(file: Typical, family: str, engine: str | None) -> RunConstants:
-    """The product of what all runs, a family, an engine and both together say."""
+def kind_of(model: Model) -> str:
+    """The kind of model: "dense", "moe" with experts and grouped heads, or "latent" with experts and latent attention."""
+    blocks = [model.blocks[name] for name in model.groups]
+    if not any(isinstance(block.mlp, Experts) for block in blocks):
+        return "dense"
+    return "moe" if all(isinstance(block.attention, GQA) for block in blocks if block.attention is not None) else "latent"
+
+
+def keys_of(release: str | None, family: str, kind: str) -> tuple[str, ...]:
+    """The groups whose factors multiply the constants of all runs: engine, release, family, kind of model, and their combinations."""
+    own = () if release is None else (*dict.fromkeys((split(release)[0], release)), f"{release} {family}", f"{release} {kind}")
+    return (*own, family, kind, *(() if release is None else (f"{release} {family} {kind}",)))
+
+
+def constants(file: Typical, release: str | None, family: str, kind: str) -> RunConstants:
+    """The constants of all runs times the factors of the groups that a run belongs to."""
     names = file.constants["fields"].split()
-    found = dict(RunConstants()._asdict())
-    found |= _values(names, file.constants["all"])
-    for key in (family, engine, f"{family} {engine}"):
+    found = _values(names, file.constants["all"])
+    for key in keys_of(release, family, kind):
         if key in file.constants:
-            found = {name: found[name] * factor for name, factor in {**dict.fromkeys(found, 1.0), **_values(names, file.constants[key])}.items()}
+            found = {name: found[name] * factor for name, factor in _values(names, file.constants[key]).items()}
     return RunConstants(**found)
 
 
 def _values(names: list[str], text: str) -> dict[str, float]:
     return dict(zip(names, map(float, text.split()), strict=True))
+
+
+def kinds_of_error(release: str, family: str, kind: str, metric: str) -> tuple[str, ...]:
+    """The kinds whose errors stand for a figure, the narrowest first: engine, family, kind of model and metric, to all runs."""
+    engine = split(release)[0] if release else release
+    return (f"{engine} {family} {kind} {metric}", f"{engine} {family} {metric}", f"{engine} {metric}", metric, "*")
 
 
 def timed_engine(file: Typical, engine: str | None) -> str | None:

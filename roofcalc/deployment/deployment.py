@@ -288,7 +288,7 @@ def deploy(
     elif assumed.capacity == "engine":
         raise RoofcalcError("--capacity: 'engine' is the figure of an engine's runtime; name one (--engine vllm)")
     if assumed.is_typical:
-        assumed, profile = _typical(assumed, device)
+        assumed, profile = _typical(assumed, device, model)
     if assumed.capacity not in (*readings, "largest", "engine"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
@@ -317,11 +317,11 @@ def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device,
     )
 
 
-def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:
+def _typical(assumed: Assumptions, device: Device, model: Model) -> tuple[Assumptions, Profile]:
     """The profile of a device in `typical`, and the assumptions with the reserve and the capacity figure filled in."""
     from roofcalc.deployment import calibrated  # reads a file that only `typical` needs
 
-    profile = calibrated.profile(device, assumed.engine)
+    profile = calibrated.profile(device, model, assumed.engine)
     reading = assumed.capacity or ("visible" if "visible" in device.memory.readings() else "nominal")
     reserve = profile.reserve_gb if assumed.reserve_gb is None else assumed.reserve_gb
     return replace(assumed, capacity=reading, reserve_gb=reserve), profile

@@ -89,6 +89,8 @@ class Profile(Record):
         The engine whose constants these are, or "pooled": all engines together.
     family : str
         The device family whose constants these are, or "any".
+    kind : str
+        The kind of model: dense, moe or latent.
     kernel_device : str
         Device of the kernel tables (`roofcalc.physics.kernels`) that stands for this one where it has no timed kernels itself; times
         scale with peaks, bandwidth, units and clock.
@@ -108,6 +110,7 @@ class Profile(Record):
     accuracy: str
     engine: str
     family: str
+    kind: str
     kernel_device: str
     kernel_engine: str
     constants: RunConstants

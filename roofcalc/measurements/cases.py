@@ -44,6 +44,8 @@ MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules mor
 
 # Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
 # of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
+# Runs of 2024 and before: engines without today's kernels and scheduling.
+BEFORE_2025 = {"vllm": "vllm-2024", "llama.cpp": "llama.cpp-2024"}
 GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
 
 
@@ -115,8 +117,12 @@ class Case(Record):
 
     @property
     def generation(self) -> str | None:
-        """Name in `typical` of an engine release with its own generation of kernels; None for other engines."""
-        return GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
+        """Name in `typical` of an engine release with its own generation of kernels; None for other engines.
+
+        By its version, or where the source gives none by the date of the run.
+        """
+        named = GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
+        return named or (BEFORE_2025.get(self.engine) if "" < (self.point.date or "")[:4] < "2025" else None)
 
     @property
     def degrees(self) -> dict[str, Any]:

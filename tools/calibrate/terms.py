@@ -16,11 +16,10 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import RunConstants
 from roofcalc.measurements import metrics, points
 from roofcalc.measurements.cases import Case, cases
-from roofcalc.measurements.compare import has_routed_experts, most_likely_run, typical
+from roofcalc.measurements.compare import most_likely_run, typical
 from roofcalc.physics.generation import prompt_waits
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.serving import served
-from roofcalc.specs.attention import GQA
 from roofcalc.specs.record import replace
 
 FIELDS = RunConstants._fields
@@ -46,20 +45,20 @@ class Run(NamedTuple):
         Seconds by constant; with the constants they add up to the run's time.
     seconds : float
         Measured.
-    engine, family, model, metric, source : str
-        What errors are grouped by; `model` is dense, moe, or moe-latent.
+    engine, release, family, model, metric, source, device : str
+        What constants and errors are grouped by; the release is that of `typical.yaml`, None where it does not list the engine.
     """
 
     id: str
     terms: npt.NDArray[np.float64]
     seconds: float
     engine: str
+    release: str | None
     family: str
     model: str
     metric: str
     source: str
     device: str
-    weights: str
     case: Case
     deployment: Deployment
 
@@ -75,26 +74,19 @@ def runs(paths: Iterable[Path], file: calibrated.Typical) -> list[Run]:
                 continue
             deployment, case = most_likely_run(case, assumed)
             assert deployment.profile is not None
-            start = calibrated.constants(file, deployment.profile.family, None if deployment.profile.engine == "pooled" else deployment.profile.engine)
+            profile = deployment.profile
+            release = None if profile.engine == "pooled" else profile.engine
+            start = calibrated.constants(file, release, profile.family, profile.kind)
             with np.errstate(all="ignore"):
                 terms, seconds = _terms(case, deployment, start)
             if not np.isfinite(terms).all() or not terms.sum() > 0:
                 continue
             point = case.point
-            family, engine = deployment.profile.family, case.engine or "unknown"
             found.append(
-                Run(point.id, terms, seconds, engine, family, kind_of(case), kind_of_metric(case), point.source or "", case.hardware.device.name,
-                    case.weights, case, deployment)
+                Run(point.id, terms, seconds, case.engine or "unknown", release, profile.family, profile.kind, kind_of_metric(case),
+                    point.source or "", case.hardware.device.name, case, deployment)
             )  # fmt: skip
     return found
-
-
-def kind_of(case: Case) -> str:
-    """dense, moe (grouped heads) or latent."""
-    if not has_routed_experts(case.model):
-        return "dense"
-    grouped = all(isinstance(block.attention, GQA) or block.attention is None for block in case.model.blocks.values())
-    return "moe" if grouped else "latent"
 
 
 def kind_of_metric(case: Case) -> str:

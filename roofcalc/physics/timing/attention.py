@@ -111,13 +111,17 @@ def _module_busy(deployment: Deployment, operation: Operation, found: Chosen, to
     return Busy(np.asarray(core + np.asarray(tokens) * parameters.token_ns * 1e-9), parameters.t0_us * 1e-6)
 
 
+def state_constants(deployment: Deployment, prompt: bool) -> Chosen:
+    """Constants of the fused update of decode steps, or of the chunked scan of prompts."""
+    phase, kernel = ("context", "chunk_gated_delta_rule gdn") if prompt else ("generation", "fused_recurrent_gated_delta_rule gdn")
+    return chosen(deployment, RecurrentParameters, "recurrent", phase, kernel, deployment.format_of("state", "state") or "bf16")
+
+
 def state_busy(deployment: Deployment, operation: Operation, sequences: Any) -> Busy:
     """Seconds of one layer's recurrent update: the fused update of decode steps, or the chunked scan of prompts."""
     shape = operation.shape
     assert isinstance(shape, Updated)
-    peak = deployment.format_of("state", "state") or "bf16"
-    phase, kernel = ("context", "chunk_gated_delta_rule gdn") if operation.prompt else ("generation", "fused_recurrent_gated_delta_rule gdn")
-    found = chosen(deployment, RecurrentParameters, "recurrent", phase, kernel, peak)
+    found = state_constants(deployment, operation.prompt)
     times = 1.0 if operation.prompt else sequences
     blocks = np.asarray(sequences, dtype=float) * max(1.0, shape.elements / STATE_BLOCK)
     steps = np.ceil(np.asarray(shape.new, dtype=float) / CHUNK) if operation.prompt else shape.new

@@ -9,6 +9,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.physics.kernels import profile as tables
 from roofcalc.physics.kernels.facts import DeviceFacts
+from roofcalc.physics.kernels.profile import Source
 from roofcalc.specs import dtypes
 from roofcalc.specs.device import Device, Link
 from roofcalc.specs.dtypes import Dtype
@@ -109,7 +110,8 @@ def _chosen(
         chosen: dict[str, Any] = dict(zip(fits.names[subject], values, strict=True))
     else:
         chosen = tables.scaled(fits.names[subject], values, fits.devices.get(source.device) or fits.typical[source.device], own)
-    return Chosen(record(**chosen), source, own)
+    exact = source.exact and name == device.name
+    return Chosen(record(**chosen), Source(source.engine, source.dtype, source.kernel, source.device, exact), own)
 
 
 def _facts_of(own: DeviceFacts, stands: tables.KnownDevice) -> DeviceFacts:

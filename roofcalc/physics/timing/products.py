@@ -13,7 +13,7 @@ from roofcalc.physics.kernels.facts import DeviceFacts
 from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
 from roofcalc.physics.kernels.routing import RoutedLoad, uniform_load
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.ffn import expected_experts_read
+from roofcalc.physics.ops.ffn import expected_active_experts, expected_experts_read
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Routed, Sharding
 from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, activation_bytes, chosen, is_unpacked, kernel_peak, table_format
@@ -145,6 +145,10 @@ def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:
     """
     top_k = routed.top_k * routed.experts / routed.routed
     load = uniform_load(tokens, top_k, routed.experts, sharding.ep)  # type: ignore[arg-type]
+    if routed.routing.is_skewed or routed.routing.shares:
+        hit = np.asarray(expected_active_experts(routed, tokens)) / sharding.ep
+        share = hit / np.maximum(load.experts_hit, 1e-300)
+        load = RoutedLoad(hit, load.assignments, load.routed, tuple(np.maximum(rows * share, load.assignments) for rows in load.rows))
     if sharding.ep == 1 or sharding.imbalance == 1.0:
         return load
     more = sharding.imbalance

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as decode_operations
+from roofcalc.physics import overhead
 from roofcalc.physics import prefill_ops as operations
 from roofcalc.physics.offload import HostWork
-from roofcalc.physics.ops.types import Cache, Message, Part, Recurrence
+from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence
 from roofcalc.physics.prefill import chunks, prefill_messages, prefill_share, stage_work
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
@@ -17,6 +20,9 @@ from roofcalc.report.explain.render import Line, Section, line, total
 from roofcalc.report.explain.step import StepWorking, shares
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
+
+
+REQUEST = "the prefill, and what a request takes beside it: HTTP, tokenising, scheduling"
 
 
 class PrefillWorking(StepWorking):
@@ -36,6 +42,12 @@ class PrefillWorking(StepWorking):
         index = self.deployment.stages.index(self.stage)
         steps = chunks(np.array([self.new]), np.array([self.cached]), None)
         return stage_work(self.deployment, index, steps, np.array([[self.batch]]))[2]
+
+    @cached_property
+    def timed(self) -> dict[str, Operation]:
+        index = self.deployment.stages.index(self.stage)
+        steps = chunks(np.array([self.new]), np.array([self.cached]), None)
+        return {one.name: one for one in stage_work(self.deployment, index, steps, np.array([[self.batch]]))[0]}
 
     def messages(self) -> list[Message]:
         return prefill_messages(self.deployment, self.stage)
@@ -76,7 +88,7 @@ class PrefillWorking(StepWorking):
             lines.append(again)
             tokens = float(again.value)
         lines += self.gemm_lines(matrix, tokens)
-        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(name, lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(record, cache, self.load.sharding)
@@ -93,12 +105,12 @@ class PrefillWorking(StepWorking):
         lines.append(Line("moved", moved, "entries: those of C loaded once, those stored of P written"))
         letters = {"B_r": self.sequences, "f_entry": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
         lines += [line(work(operations.attention_op, what, letters)) for what in ("FLOPs", "bytes")]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, cache.role, "kv", layers)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         letters = {"q": self.new, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(decode_operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, "state", "state", layers, self.sequences)))
 
 
 def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> tuple[list[Section], float]:
@@ -113,8 +125,12 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
             own.insert(0, working.heading(index))
         sections += own
         seconds += [working.seconds] * stage.count
+    if (request := overhead.request_seconds(deployment)) and deployment.layout.pp == 1:
+        summed = total("TTFT", [seconds[0], request], "s")
+        return [*sections, Section("Request", (summed,), REQUEST)], float(summed.value)
     if deployment.layout.pp == 1:
         return sections, seconds[0]
+    seconds += [request] if request else []
     summed = total("TTFT", seconds, "s")
     if not deployment.assumptions.is_bound:
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
