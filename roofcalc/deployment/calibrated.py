@@ -5,7 +5,6 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from roofcalc.catalog import yamlfile
 from roofcalc.deployment.efficiency import Network, Profile, RunConstants

@@ -130,7 +130,7 @@ def _request(deployment: Deployment, shape: tuple[int, ...]) -> list[Line]:
     if not np.any(seconds):
         return []
     zero = np.zeros(shape)
-    return [Line(REQUEST, "", zero + 1, *[zero] * 5, zero + seconds, zero + seconds, zero)]
+    return [Line(REQUEST, "", zero + 1, zero, zero, zero, zero, zero, zero + seconds, zero + seconds, zero)]
 
 
 def _over_chunks(line: Line, runs: NDArray[Any], pieces: Any) -> Line:

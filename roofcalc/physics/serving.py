@@ -310,17 +310,19 @@ def chunk_s(
     return np.asarray(slowest)
 
 
-def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Array]:
+def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Any]:
     """Seconds by resource that depend on the context, with a last axis of one, and how many of them a rank has.
 
     With `weights` the mean over the contexts' last axis; `sequences` have a last axis of one.
     """
     if weights is None:
         each, of_rank = step.sequence_terms(np.asarray(sequences)[..., 0])
-        found = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
+        found: tuple[Terms, ...] = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
         return found, np.asarray(of_rank)[..., np.newaxis]
     each, of_rank = step.sequence_terms(sequences)
-    return tuple({name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()} for terms in each), of_rank
+    return tuple(
+        {name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()} for terms in each
+    ), of_rank
 
 
 def _attention_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:

@@ -1,4 +1,7 @@
-"""`python -m tools.calibrate fit` fits typical.yaml on whole runs; `python -m tools.calibrate fit-kernels FOLDER` fits kernels.yaml; `… judge FOLDER [--format csv]` judges it by tables of timed kernels."""
+"""`python -m tools.calibrate fit` fits typical.yaml on whole runs.
+
+`… fit-kernels FOLDER` fits kernels.yaml; `… judge FOLDER [--format csv]` judges it by tables of timed kernels.
+"""
 
 import argparse
 import sys

@@ -33,7 +33,8 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
         FormulaUse(mla, "FLOPs per entry", "f_entry"),
     )
     heads = Heads("sparse" if attention.index else "latent", n, 1, latent + rope, latent)
-    caches = [Cache("attention", chosen, latent_bytes(attention, sharding) / sharding.dcp, 2.0 * n * (2 * latent + rope), formulas=formulas, heads=heads)]
+    entry_bytes, flops = latent_bytes(attention, sharding) / sharding.dcp, 2.0 * n * (2 * latent + rope)
+    caches = [Cache("attention", chosen, entry_bytes, flops, formulas=formulas, heads=heads)]
     if attention.index and not attention.index.shared:
         caches.append(index_cache(attention.index, candidates, sharding))
     expanded = ExpandedMLA(

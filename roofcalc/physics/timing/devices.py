@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import Profile
@@ -13,8 +13,6 @@ from roofcalc.physics.kernels.profile import Source
 from roofcalc.specs import dtypes
 from roofcalc.specs.device import Device, Link
 from roofcalc.specs.dtypes import Dtype
-
-T = TypeVar("T")
 
 # Dense bf16 FLOP of one compute unit in one cycle: peak ÷ units ÷ clock of the timed devices' data sheets. A device without a count of its
 # units has as many of these as its peak is worth.
@@ -119,7 +117,9 @@ def _facts_of(own: DeviceFacts, stands: tables.KnownDevice) -> DeviceFacts:
     return DeviceFacts(own.peak_flop_s, stands.bandwidth_bytes_s, stands.compute_units, stands.clock_hz, own.cache_bytes, stands.link_bytes_s)
 
 
-def chosen(deployment: Deployment, record: type[T], subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = "") -> Chosen:
+def chosen(
+    deployment: Deployment, record: type[Any], subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = ""
+) -> Chosen:
     """Constants of a kernel of a deployment.
 
     Parameters
@@ -135,4 +135,3 @@ def chosen(deployment: Deployment, record: type[T], subject: str, form: str, ker
     assert profile is not None
     hardware = deployment.hardware
     return _chosen(hardware.device, hardware.link, profile, record, subject, engine or profile.kernel_engine, form, kernel, peak)
-

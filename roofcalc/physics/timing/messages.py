@@ -25,7 +25,11 @@ LIBRARY = "NCCL"
 
 def collective(deployment: Deployment, operation: str, size: Array, group: int) -> Array:
     """Seconds of a collective of `size` bytes over devices of one domain: the engine's own kernel or the library's, the faster."""
-    return np.minimum.reduce([np.asarray(collective_s(one.parameters, operation, size, group)) for one in collective_constants(deployment, operation, group)])
+    return np.asarray(
+        np.minimum.reduce(
+            [np.asarray(collective_s(one.parameters, operation, size, group)) for one in collective_constants(deployment, operation, group)]
+        )
+    )
 
 
 def collective_constants(deployment: Deployment, operation: str, group: int) -> list[Chosen]:
@@ -58,7 +62,7 @@ def exchange(deployment: Deployment, message: Message, size: Array) -> Array:
     for found, copies in exchange_constants(deployment, message):
         facts = DeviceFacts(*[*list(vars(found.facts).values())[:5], rate])
         times.append(np.asarray(exchange_s(found.parameters, facts, tokens, width, copies)))
-    return np.minimum.reduce(times)
+    return np.asarray(np.minimum.reduce(times))
 
 
 def seconds(deployment: Deployment, message: Message, size: Array) -> tuple[Array, Array]:
@@ -68,7 +72,11 @@ def seconds(deployment: Deployment, message: Message, size: Array) -> tuple[Arra
     network, group, domain = profile.network, message.group, deployment.hardware.domain
     inside, domains = min(group, domain), -(-group // domain)
     if message.kind == "send":
-        rate = interconnect.scale_out_rate(deployment) * network.scale_out if message.wire == "scale_out" else interconnect.send_rate(deployment) * network.send
+        rate = (
+            interconnect.scale_out_rate(deployment) * network.scale_out
+            if message.wire == "scale_out"
+            else interconnect.send_rate(deployment) * network.send
+        )
         time = network.send_us * 1e-6 + size / rate
         return (0.0, time) if message.wire == "scale_out" else (time, 0.0)
     hops = network.scale_out_us * 1e-6 * math.ceil(math.log2(domains)) if domains > 1 else 0.0

@@ -50,7 +50,7 @@ class Stack(NamedTuple):
     facts: DeviceFacts
     n: NDArray[Any]
     k: NDArray[Any]
-    count: NDArray[Any]
+    copies: NDArray[Any]
     weight_bytes: NDArray[Any]
     activation_bytes: NDArray[Any]
     launch_s: NDArray[Any]
@@ -82,12 +82,15 @@ def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str
     parameters = {name: np.array([getattr(one.parameters, name) for one, _ in each]) for name in names}
     launch = parameters.pop("t0_us") * 1e-6
     peaks = [deployment.flop_per_s(deployment.linear_format(key.tensor)) or np.inf for key in keys]
+    cols, rows, copies = (np.array(one, dtype=float) for one in zip(*((key.cols, key.rows, key.copies) for key in keys), strict=True))
     return Stack(
-        np.array(members),
-        unpacked,
-        parameters,
-        DeviceFacts(np.array([one.facts.peak_flop_s for one, _ in each]), facts.bandwidth_bytes_s, facts.compute_units, facts.clock_hz),
-        *(np.array(one, dtype=float) for one in zip(*((key.cols, key.rows, key.copies) for key in keys), strict=True)),  # type: ignore[arg-type]
+        members=np.array(members),
+        unpacked=unpacked,
+        parameters=parameters,
+        facts=DeviceFacts(np.array([one.facts.peak_flop_s for one, _ in each]), facts.bandwidth_bytes_s, facts.compute_units, facts.clock_hz),
+        n=cols,
+        k=rows,
+        copies=copies,
         weight_bytes=np.array([deployment.weight_dtype(key.tensor).bytes_per_element for key in keys]),
         activation_bytes=np.array([activation_bytes(form) for _, form in each]),
         launch_s=launch,
@@ -120,11 +123,14 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
 
         parameters = GemmParameters(t0_us=0.0, **{name: along(value) for name, value in one.parameters.items()})  # type: ignore[arg-type]
         facts = DeviceFacts(along(np.asarray(one.facts.peak_flop_s)), one.facts.bandwidth_bytes_s, one.facts.compute_units, one.facts.clock_hz)
-        n, k, count, width, times = (along(value) for value in (one.n, one.k, one.count, one.weight_bytes, layers[one.members]))
+        n, k, count, width, times = (along(value) for value in (one.n, one.k, one.copies, one.weight_bytes, layers[one.members]))
         busy = gemm_s(parameters, facts, rows, n, k, width, along(one.activation_bytes), count)
         io = (n + k) * count * ACTIVATION_BYTES if deployment.assumptions.activations else 0.0
         some = np.minimum(rows, 1.0)  # no rows: no kernel
-        compute, memory = 2.0 * rows * n * k * count / along(one.peak_flop_s), (n * k * count * width * some + rows * io) / deployment.memory_bytes_per_s
+        compute, memory = (
+            2.0 * rows * n * k * count / along(one.peak_flop_s),
+            (n * k * count * width * some + rows * io) / deployment.memory_bytes_per_s,
+        )
         factors = (run.dequantised, run.dequantised_compute) if one.unpacked else (run.gemm, run.gemm_compute)
         charge(terms, deployment, factors, busy * some, compute, memory, times, stacked=True)
         launches(terms, deployment, (along(one.launch_s) * times * some).sum(axis=0))
@@ -156,9 +162,7 @@ def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:
     return RoutedLoad(np.minimum(load.experts_hit * more, held), load.assignments * more, load.routed, tuple(rows * more for rows in load.rows))
 
 
-def expert_terms(
-    deployment: Deployment, routed: Routed, sharding: Sharding, layers: int, tokens: Any, share: float = 1.0
-) -> Terms:
+def expert_terms(deployment: Deployment, routed: Routed, sharding: Sharding, layers: int, tokens: Any, share: float = 1.0) -> Terms:
     """Seconds by resource of the fused experts of one device, for the tokens of their whole group; `share` of them for one matrix."""
     tokens = np.asarray(tokens, dtype=float)
     if tokens.size > FEW:

@@ -59,7 +59,9 @@ def small_s(deployment: Deployment, name: str, tokens: Any) -> Any:
     given = deployment.assumptions
     if given.mfu is not None or given.mbu is not None:
         return 0.0 * np.asarray(tokens, dtype=float)
-    return run_constants(deployment).small * (np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s))
+    return run_constants(deployment).small * (
+        np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s)
+    )
 
 
 def head_key(deployment: Deployment) -> Key:

@@ -53,7 +53,9 @@ def run_section(deployment: Deployment) -> Section:
     assert profile is not None
     values = profile.constants._asdict()
     lines = tuple(Line(name, value, unit_of(name)) for name, value in values.items())
-    words = f"fitted to whole runs: engine {profile.engine}, family {profile.family}, {profile.kind} models; factors without a unit multiply kernel times"
+    words = (
+        f"fitted to whole runs: engine {profile.engine}, family {profile.family}, {profile.kind} models; factors without a unit multiply kernel times"
+    )
     return Section("Constants of whole runs", lines, words)
 
 

@@ -21,7 +21,6 @@ from roofcalc.report.explain.step import StepWorking, shares
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
-
 REQUEST = "the prefill, and what a request takes beside it: HTTP, tokenising, scheduling"
 
 

@@ -185,7 +185,11 @@ class StepWorking:
             w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
             all_ = {**letters, "K": matrix.rows, "N": matrix.cols, "w": w}
             lines = [line(work(ffn.expert_operations, name, all_, name.split(" with")[0])) for name in ("FLOPs", moved)]
-            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(f"{block}.{matrix.name}", lines, "linear", matrix.tensor, layers))))
+            found.append(
+                Section(
+                    f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(f"{block}.{matrix.name}", lines, "linear", matrix.tensor, layers))
+                )
+            )
         return found
 
     def times(self, name: str, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
@@ -290,7 +294,9 @@ class StepWorking:
         each = 0.0 if self.prompt else float(overhead.pass_seconds(deployment, False, 1.0)) - float(waiting)
         letters = {"τ_step": waiting, "B_r": self.sequences, "τ_seq": each}
         lines += self._overhead_lines("step, with sequences" if each else "step", "step", letters)
-        words = "τ for each layer, τ_step for each pass, τ_seq for each sequence: --layer-overhead-us and --step-overhead-us, or as fitted to whole runs"
+        words = (
+            "τ for each layer, τ_step for each pass, τ_seq for each sequence: --layer-overhead-us and --step-overhead-us, or as fitted to whole runs"
+        )
         return [Section("Overhead", tuple(lines), words)] if lines else []
 
     def _overhead_lines(self, formula: str, name: str, letters: dict[str, float]) -> list[Line]:
