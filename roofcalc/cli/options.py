@@ -84,6 +84,15 @@ LOAD = (
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
+RANGE = Option(
+    "range",
+    "--range",
+    WORKLOAD,
+    "In typical: low and high figures between which so many percent of the measured runs of this kind lie.",
+    "none",
+    kind=float,
+    metavar="PERCENT",
+)
 CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),

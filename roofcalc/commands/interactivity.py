@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.commands import defaults
+from roofcalc.commands import defaults, ranges
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
@@ -37,6 +37,7 @@ def interactivity(
     osl: Numbers | None = None,
     kv_at: str | None = None,
     chunk: Numbers | None = None,
+    range: float | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Tokens per second for each user at every context and batch (default batches 1 to 256), including batches that do not fit.
@@ -44,17 +45,19 @@ def interactivity(
     Parameters and errors are those of `max_batch`; `batch` counts sequences over the whole system.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, more)
+    share = ranges.percent(range, options)
+    results = (*columns.INTERACTIVITY_ROWS, *ranges.speed_columns(share, isl is not None))
+    request = Request("interactivity", results, model, hardware, options, (*given, *ranges.given(share)), more)
     batches = batch_sizes(batch, defaults.BATCH_SWEEP)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
-        request.fill(deployment, changes, (*points, batches), partial(_rows, deployment, kv_at, chunk), **shared)
+        request.fill(deployment, changes, (*points, batches), partial(_rows, deployment, kv_at, chunk, share), **shared, range=share)
     return request.answer()
 
 
-def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, share: float | None, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, batch = points
     work = workload(of_work, kv_at, chunk)
     seconds = served_s = throughput = np.full(batch.shape, np.nan)
@@ -69,6 +72,8 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
         "seq": work.seq,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / served_s,
+        **ranges.around_speed(deployment, deployment.accepted / served_s, share, "decode"),
+        **ranges.around_first(deployment, more.get("ttft_ms"), share),
         "limited_by": limit,
         "step_ms": seconds * 1e3,
         "throughput_tok_s": throughput,

@@ -3,6 +3,7 @@
 `python -m tools.calibrate fit` writes the fitted part of the file (docs/calibration.md).
 """
 
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def resolved(file: Typical, device: Device, model: Model, engine: str | None = N
     family, timed = family_of(file, device), timed_engine(file, engine)
     kernels = file.engines[timed] if timed else EngineKernels()
     return Profile(
-        accuracy=accuracy(file),
+        accuracy=accuracy(file, timed or "pooled", family, kind_of(model)),
         engine=timed or "pooled",
         family=family,
         kernel_device=file.kernels_of.get(family, file.kernels_of[ANY]),
@@ -141,14 +142,38 @@ def timed_engine(file: Typical, engine: str | None) -> str | None:
     return next((name for name in names if name in file.engines), None)
 
 
-def accuracy(file: Typical) -> str:
-    """One sentence on the date of the fit and its leave-one-source-out error."""
-    if "*" not in file.errors:
-        return f"calibrated {file.date}"
-    count, median, p90 = file.errors["*"][:3]
-    return f"calibrated {file.date}; leave-one-source-out error over {count:.0f} measured runs: median {median:.0%}, p90 {p90:.0%}"
+def accuracy(file: Typical, release: str, family: str, kind: str) -> str:
+    """One sentence on the date of the fit and the errors of decoding for such an engine, device family and model."""
+    for name in kinds_of_error(release, family, kind, "decode"):
+        if name in file.errors:
+            count, median, p90 = file.errors[name][:3]
+            runs = "measured runs of all kinds" if name == "*" else f"measured runs like these ({name})"
+            found = f"median {median:.0%}, 90 % within {p90:.0%} (logarithms), with each source left out"
+            return f"calibrated {file.date}; errors of {count:.0f} {runs}: {found}"
+    return f"calibrated {file.date}"
 
 
 def reserve_gb(rule: Reserve, capacity_gb: float) -> float:
     """GB that an engine keeps free on a device with `capacity_gb` of memory."""
     return min(max(rule.least_gb, rule.share * capacity_gb), rule.most_gb, rule.most_share * capacity_gb)
+
+
+def errors_of(file: Typical, release: str, family: str, kind: str, metric: str) -> tuple[float, ...] | None:
+    """Errors of the narrowest kind of run that has some; None in a file without errors."""
+    return next((file.errors[name] for name in kinds_of_error(release, family, kind, metric) if name in file.errors), None)
+
+
+def speed_range(file: Typical, profile: Profile, metric: str, share: float) -> tuple[float, float]:
+    """Measured ÷ predicted speed at both ends of the range that holds `share` percent of runs of a profile's kind.
+
+    The 10th and 90th percentile of held-out errors, widened as for a normal distribution where another share than 80 % is asked for;
+    never less than nothing on either side.
+    """
+    from statistics import NormalDist
+
+    found = errors_of(file, profile.engine, profile.family, profile.kind, metric)
+    if found is None:
+        return 1.0, 1.0
+    wider = NormalDist().inv_cdf(0.5 + share / 200) / NormalDist().inv_cdf(0.9)
+    low, high = min(found[3], 0.0), max(found[4], 0.0)  # of ln(predicted/measured seconds)
+    return math.exp(low * wider), math.exp(high * wider)

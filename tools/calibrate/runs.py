@@ -48,9 +48,9 @@ PRIORS = {
     "prompt_step_us": Prior(2000.0, 0.7, 0.7),
     "request_ms": Prior(15.0, 0.7, 0.7),
 }
-NARROWER = {1: 1.0, 2: 0.7, 3: 0.5}  # spreads of combinations of so many groups, relative to one
-KIND = 0.7  # the same of the kind of model
-POINT, HUBER = 0.10, 0.20  # standard deviation of ln(predicted/measured), and where it counts linearly
+NARROWER = {1: 0.7, 2: 0.5, 3: 0.35}  # spreads of combinations of so many groups, relative to the prior's
+KIND = 0.5  # the same of the kind of model
+POINT, HUBER = 0.20, 0.30  # standard deviation of ln(predicted/measured), and where it counts linearly
 ROUNDS, LEAST = 15, 1.0  # Gauss-Newton steps at most, and the gain below which they end
 
 

@@ -118,7 +118,7 @@ def _facts_of(own: DeviceFacts, stands: tables.KnownDevice) -> DeviceFacts:
 
 
 def chosen(
-    deployment: Deployment, record: type[Any], subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = ""
+    deployment: Deployment, record: Any, subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = ""
 ) -> Chosen:
     """Constants of a kernel of a deployment.
 
