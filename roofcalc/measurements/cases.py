@@ -109,6 +109,8 @@ class Case(Record):
         prefill first; servers mix chunks of prompts into decode steps.
         """
         notes, alone = (self.point.notes or "").lower(), self.metric.needs == ("isl", "batch")
+        if self.point.metric == "decode_tok_s_total":
+            return "separate"
         if "disaggregated" in notes or "median itl" in notes:
             return "separate" if alone else "chunked"
         if self.engine in STATIC or "static batch" in notes or "fixed batch" in notes:

@@ -67,7 +67,8 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
     deployment = case.deployment(assumed, fitting or names[-1])
     if fitting is None and assumed.is_typical:  # an engine holds what fits, and the other requests wait
         room = float(batch_memory(case.deployment(roomy, names[-1]), max(1.0, case.work.isl + (case.work.osl or 0) / 2)))
-        case = replace(case, work=replace(case.work, batch=max(1.0, min(case.work.batch, room))))
+        if room >= 1:
+            case = replace(case, work=replace(case.work, batch=min(case.work.batch, room)))
     if deployment.profile is not None:  # the engine's timings, whatever memory rules are assumed
         deployment = replace(deployment, profile=calibrated.profile(case.hardware.device, case.model, case.generation or case.engine or None))
     if case.point.tokens_per_device is not None:
