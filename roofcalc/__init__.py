@@ -14,6 +14,7 @@ __version__ = "0.1.0"  # the only place; reading the metadata of the installed p
 if TYPE_CHECKING:
     from roofcalc.commands.attention import attention as attention
     from roofcalc.commands.check import check as check
+    from roofcalc.commands.compare import compare as compare
     from roofcalc.commands.cost import cost as cost
     from roofcalc.commands.explain import explain as explain
     from roofcalc.commands.fit import fit as fit
@@ -46,6 +47,7 @@ _PUBLIC = {
     "attention": "roofcalc.commands.attention",
     "frontier": "roofcalc.commands.frontier",
     "plan": "roofcalc.commands.plan",
+    "compare": "roofcalc.commands.compare",
     "from_command": "roofcalc.commands.from_command",
     "validate": "roofcalc.commands.validate",
     "fit": "roofcalc.commands.fit",

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 # Options whose flag is not simply their Python name with hyphens.
-_FLAGS = {"changes": "--set", "reserve_gb": "--reserve"}
+_FLAGS = {"serve": "--for", "changes": "--set", "reserve_gb": "--reserve"}
 
 
 class RoofcalcError(Exception):

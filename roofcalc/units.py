@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import pairwise
 
 from roofcalc.errors import RoofcalcError
 
@@ -11,6 +12,8 @@ MAX_VALUES = 1_000_000
 MAX_DIGITS = 400  # longer than any float needs; matching time grows with the square of the length
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)(ki|mi|gi|k|m|g)?", re.IGNORECASE | re.ASCII)
+_THOUSANDS = re.compile(r"0\d+")  # as in 12,000: the end of a number whose thousands a comma separates
+_GROUPED = re.compile(r"[1-9]\d{0,2}(\.\d{3})+")  # as in 1.000,5: thousands separated by points
 
 
 def number(text: str, what: str = "value") -> float:
@@ -39,10 +42,17 @@ def numbers(text: str, what: str = "value") -> list[float]:
     Raises
     ------
     RoofcalcError
-        An item is not a number, a range does not advance, or the list has more than a million values.
+        An item is not a number, a range does not advance, the list has more than a million values, or its commas may separate thousands
+        or decimals (`12,000`, `1.000,5`).
     """
     values: list[float] = []
-    for item in text.split(","):
+    items = text.split(",")
+    for before, item in pairwise(item.strip() for item in items):
+        if (item[:1] == "0" and _THOUSANDS.fullmatch(item)) or ("." in before and item.isdigit() and _GROUPED.fullmatch(before)):
+            raise RoofcalcError(
+                f"{what}: {_short(text)} mixes separators: a comma separates values, a point decimals; write twelve thousand and a half as 12000.5"
+            )
+    for item in items:
         values += _range(item, what) if ":" in item else [number(item, what)]
         if len(values) > MAX_VALUES:
             raise RoofcalcError(f"{what}: {text!r} expands to more than {MAX_VALUES:,} values")

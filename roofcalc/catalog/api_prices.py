@@ -1,5 +1,6 @@
 """Prices of hosted APIs from `models/api_prices.csv`, for comparison with the cost of one's own hardware."""
 
+import re
 from typing import NamedTuple
 
 from roofcalc.catalog import tables
@@ -64,16 +65,30 @@ def _row(line: tables.Line, problems: list[str]) -> ApiPrice:
 
 
 def api_price(name: str) -> ApiPrice:
-    """The price of the API called `name`.
+    """The price of the API called `name`: as listed, or without the provider in front where only one offers it; `GPT 4o` is gpt-4o.
 
     Raises
     ------
     RoofcalcError
-        It is not in the tables; the message gives the nearest names and the flags that take any price.
+        It is not in the tables, or several providers offer it; the message gives the nearest names and the flags that take any price.
     """
-    key, known = name.strip().lower(), api_prices()
-    if key not in known:
-        raise RoofcalcError(
-            f"--api: unknown API {name!r}{did_you_mean(key, tuple(known))} (known: {', '.join(known)}; --price-in and --price-out take any price)"
-        )
-    return known[key]
+    key, known = _plain(name), {_plain(listed): price for listed, price in api_prices().items()}
+    if key in known:
+        return known[key]
+    offers = [listed for listed in known if _model(listed) == _model(key) and not ("/" in key and "/" in listed)]
+    if len(offers) == 1:
+        return known[offers[0]]
+    if offers:
+        raise RoofcalcError(f"--api: {name!r} is offered by several: {', '.join(offers)}")
+    hint = did_you_mean(key, tuple(known)) or did_you_mean(_model(key), tuple(known))
+    raise RoofcalcError(f"--api: unknown API {name!r}{hint} (known: {', '.join(known)}; --price-in and --price-out take any price)")
+
+
+def _plain(name: str) -> str:
+    """A name in lower case with hyphens."""
+    return re.sub(r"[\s_]+", "-", name.strip().lower())
+
+
+def _model(name: str) -> str:
+    """A name without the provider in front."""
+    return name.rpartition("/")[2]

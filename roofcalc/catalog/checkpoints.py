@@ -1,5 +1,6 @@
 """Published checkpoints from `models/checkpoints.csv`: which model a repository holds, and the weight recipe of its files."""
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -63,6 +64,14 @@ def checkpoint(repo_id: str, file: str | None = None) -> tuple[str, str] | None:
         return (rows[0].model, rows[0].weights) if rows else None
     usual = next((row for row in rows if row.file in ("", "main") or row.kind == "Q4_K_M"), rows[0])
     return usual.model, usual.weights
+
+
+def published(model: str, weights: str, formats: Collection[str]) -> Checkpoint | None:
+    """The first checkpoint of a model with a recipe of weights in one of the formats; None where none is known."""
+    for row in checkpoints():
+        if row.model == model and row.weights == weights and row.format in formats:
+            return row
+    return None
 
 
 def checkpoints() -> tuple[Checkpoint, ...]:

@@ -44,7 +44,8 @@ _BEFORE = re.compile(rf"\s*(\d{{1,8}}){_TIMES}(?:(\d{{1,8}}){_TIMES})?(?=\S)", r
 _BARE = re.compile(r"\s*(\d{1,3})\s+(?=\S)")
 _WORD_COUNT = re.compile(r"\s*(single|one|dual|two|triple|three|quad|four|six|eight|octa)[\s-]+(?=\S)", re.IGNORECASE)
 _WORD_COUNTS = {"single": 1, "one": 1, "dual": 2, "two": 2, "triple": 3, "three": 3, "quad": 4, "four": 4, "six": 6, "eight": 8, "octa": 8}
-_BEHIND = re.compile(r"(?:\s*:\s*|\s*[x×*]\s*)(\d{1,4})\s*$|\s*[([]\s*[x×*]?\s*(\d{1,4})\s*[x×*]?\s*[)\]]\s*$", re.IGNORECASE)
+_OF_GPUS = re.compile(r"\s*gpu[-_ ](?=\d{1,4}x[-_ ])", re.IGNORECASE)  # gpu_8x_h100_sxm
+_BEHIND = re.compile(r"(?:\s*:\s*|\s*[x×*]\s*)(\d{1,4})\s*$|\s+(\d{1,4})[x×]\s*$|\s*[([]\s*[x×*]?\s*(\d{1,4})\s*[x×*]?\s*[)\]]\s*$", re.IGNORECASE)
 _WAYS = re.compile(r"(?<![\w.])(\d{1,3})[\s-]*(?:gpus?|way|cards?|accelerators?|chips?)(?![a-z0-9])", re.IGNORECASE)
 _CORES = re.compile(r"\(?\b\d+[-\s]core\b(?:\s+(?:gpu|cpu|processor))?\)?")
 _PIECE = re.compile(r"\d+(?:\.\d+)?gi?b?(?![a-z0-9])|[a-z]+\d+[a-z]*|\d+[a-z]*|[a-z]+|\+")
@@ -122,6 +123,8 @@ def readings(text: str) -> list[Counted]:
     if len(text) > LONGEST:
         return []
     found = [Counted(1, None, text.strip())]
+    if prefix := _OF_GPUS.match(text):
+        found += readings(text[prefix.end() :])
     if ahead := _NODES.match(text):
         for inner in readings(text[ahead.end() :]):
             found.append(Counted(int(ahead.group(1)), inner.devices, inner.name))
@@ -133,7 +136,7 @@ def readings(text: str) -> list[Counted]:
         first, second, rest = int(before.group(1)), before.group(2), text[before.end() :].strip()
         found.append(Counted(1, first, rest) if second is None else Counted(first, int(second), rest))
     if behind := _BEHIND.search(text):
-        found.append(Counted(1, int(behind.group(1) or behind.group(2)), text[: behind.start()].strip()))
+        found.append(Counted(1, int(next(filter(None, behind.groups()))), text[: behind.start()].strip()))
     if ways := _WAYS.search(text):
         rest = f"{text[: ways.start()]} {text[ways.end() :]}".strip(" -_x,")
         outer = _BEFORE.match(rest)  # `2x HGX H100 8-GPU`

@@ -14,7 +14,7 @@ from roofcalc.errors import RoofcalcError
 
 SHOWN = 8  # other entries that a note lists
 _BOX_DEVICES = {"dgx": 8, "hgx": 8, "node": 8, "baseboard": 8, "platform": 8}
-_STATIONS = {"a100-sxm-80gb": 4, "a100-sxm-40gb": 4, "gb300": 1}  # DGX Station
+_STATIONS = {"a100-sxm-80gb": 4, "a100-sxm-40gb": 4}  # DGX Station
 
 
 def readings_of(text: str) -> Iterator[Named]:

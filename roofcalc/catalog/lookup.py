@@ -24,7 +24,7 @@ from roofcalc.specs.schema import Lines, Problem, try_build
 T = TypeVar("T", bound=Record)
 
 _NOT_INHERITED = ("name", "aliases", "title", "like", "notes", "unverified", "announced", "known_difference")
-_MAX_LIKE = 5  # entries in a chain of `like:`
+_MAX_LIKE = 32  # entries in a chain of `like:`
 COUNTED = re.compile(r"\s*([0-9]+)\s*[x×]\s*(?=\S)", re.IGNORECASE)
 
 
@@ -203,10 +203,17 @@ def raw(kind: Kind, entry_file: EntryFile) -> tuple[dict[str, Any], Lines]:
 def entry(kind: Kind, entry_file: EntryFile) -> Entry:
     """The values of an entry, with the entry named by `like:` underneath."""
     files = [_parsed(entry_file)]
+    chain = [entry_file]
     while (name := files[-1].values.get("like")) is not None:
-        if not isinstance(name, str) or len(files) > _MAX_LIKE:
-            raise RoofcalcError(f"{files[-1].lines[('like',)]}: like: expected the name of another entry, without a cycle")
+        place = files[-1].lines[("like",)]
+        if not isinstance(name, str):
+            raise RoofcalcError(f"{place}: like: expected the name of another entry")
         entry_file = _other(kind, name, entry_file)
+        if entry_file.path in (one.path for one in chain):
+            raise RoofcalcError(f"{place}: like: a circle: {' → '.join(one.name for one in (*chain, entry_file))}")
+        if len(chain) > _MAX_LIKE:
+            raise RoofcalcError(f"{place}: like: a chain of more than {_MAX_LIKE} entries; name one of the first ones instead")
+        chain.append(entry_file)
         files.append(_parsed(entry_file))
     return _combined(*files)
 

@@ -129,8 +129,9 @@ def _tag(text: str) -> Meant | None:
     if row is None and rows:  # `phi3:mini`: the family's usual kind, and the model that the tag's words name
         meant = _named(f"{family}-{rest}")
         return meant and meant._replace(recipe=kind.group(1).lower() if kind else rows[0]["default_quantisation"])
-    if row is None:
-        return None
+    if row is None:  # a family that the table lacks, in the usual kind
+        meant = _named(f"{family}-{rest}")
+        return meant and meant._replace(recipe=kind.group(1).lower() if kind else DEFAULT_GGUF)
     recipe = kind.group(1) if kind else "q4_0" if rest.endswith("-qat") else row["default_quantisation"]
     return Meant(row["model"], recipe.lower(), row["model"])
 

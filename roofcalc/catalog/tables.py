@@ -13,6 +13,8 @@ from roofcalc.catalog.file_cache import cached, stamp
 from roofcalc.catalog.overrides import Kind
 from roofcalc.errors import RoofcalcError
 
+MAX_PROBLEMS = 90  # then no further lines are checked (100 are printed): to find the nearest of 240 names takes 5 ms each
+
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ def rows(
     Raises
     ------
     RoofcalcError
-        Every problem of every table, each with its file and line.
+        The problems of the tables, each with its file and line; of those with very many the first.
     """
     errors: list[str] = []
     built = tuple(tuple(_rows(file, header, len(header) if required is None else required, parse, errors)) for file in tables)
@@ -67,6 +69,9 @@ def _rows(file: File, header: Sequence[str], required: int, parse: Callable[[Lin
         errors.append(f"{file.path}:1: expected the header {','.join(header)}")
         return
     for line in file.lines[1:]:
+        if len(errors) >= MAX_PROBLEMS:
+            errors.append(f"{line.place}: not checked from here on: {len(errors)} problems so far")
+            return
         if len(line.cells) != len(first):
             errors.append(f"{line.place}: expected {len(first)} cells, got {len(line.cells)}")
             continue

@@ -3,6 +3,7 @@
 PyYAML accepts duplicate keys, cycles and exponentially nested aliases; here each is an error.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,8 @@ class _Nodes:
         return f"{self.file}:{node.start_mark.line + 1}"
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, Any]:
-        written = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for name in sorted({name for name in written if written.count(name) > 1 and name != "<<"}):
+        written = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for name in sorted(name for name, count in written.items() if count > 1 and name != "<<"):
             self.errors.append(f"{self.place(node)}: {'.'.join((*path, name))}: given more than once")
         self.loader.flatten_mapping(node)  # merges `<<`; the mapping's own keys win
         result: dict[str, Any] = {}

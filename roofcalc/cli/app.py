@@ -61,6 +61,8 @@ def guarded(run: Callable[[], Any]) -> int:
     try:
         if sys.stdout is None:
             sys.stdout = _Closed()
+        if sys.stderr is None:  # print(file=None) would write to standard output
+            sys.stderr = _Unheard()
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):  # characters that the terminal's encoding lacks become question marks
                 stream.reconfigure(errors="replace")
@@ -121,6 +123,13 @@ class _Closed(io.TextIOBase):
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "standard output is closed")
+
+
+class _Unheard(io.TextIOBase):
+    """Replaces a standard error that was closed before the start: the exit code alone tells."""
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def _complain(*lines: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from roofcalc.cli import options as o
 from roofcalc.cli.adapters import load
@@ -39,6 +39,12 @@ class Command(TyperCommand):
 
     examples: tuple[str, ...] = ()
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:  # which completion is
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            _refuse_repeated(given)
+        return super().parse_args(ctx, args)
+
     def get_help_option(self, ctx: Any) -> Any:
         option = super().get_help_option(ctx)
         if option is not None:
@@ -53,6 +59,20 @@ class Command(TyperCommand):
 
             console = Console(highlight=False, markup=False, emoji=False)
             console.print("Examples:", *(f"  {example}" for example in self.examples), sep="\n", soft_wrap=True)  # one line each, to copy
+
+
+def _refuse_repeated(given: Sequence[Any]) -> None:
+    """Refuses an option that is given several times, of which only the last would count.
+
+    Parameters
+    ----------
+    given
+        The parameters in the order in which they were given.
+    """
+    taken = [one for one in given if isinstance(one, TyperOption) and not one.multiple and not one.is_flag]
+    for place, one in enumerate(taken):
+        if one in taken[:place]:
+            raise RoofcalcError(f"{one.opts[0]}: given twice; several values, where it takes them, are separated by commas")
 
 
 class LazyGroup(TyperGroup):

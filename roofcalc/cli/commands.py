@@ -40,15 +40,15 @@ class CommandSpec(NamedTuple):
     failure_code: int = 2
 
 
-_DEPLOYMENT = (*o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
-_SEARCH = (*o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_DEPLOYMENT = (*o.TENANTS, *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
+_SEARCH = (*o.TENANTS, *o.PRECISION, *o.SEARCHED_LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF)
 
 COMMANDS: dict[str, CommandSpec] = {
     "max-batch": CommandSpec(
         CAPACITY,
         "Largest batch that fits in memory and meets a per-user speed.",
         "roofcalc.commands.max_batch:max_batch",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.RANGE, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.RANGE, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
         "Largest batch that fits in memory and meets a per-user decode speed, and the resource that limits it. Lists and ranges cross: "
         "one row per combination.",
         (
@@ -74,18 +74,22 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Decode speed per user at given batches and contexts.",
         "roofcalc.commands.interactivity:interactivity",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.RANGE, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+        (
+            *(o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.RANGE, o.ARRIVALS, o.REQUESTS_PER_SECOND, *o.GOODPUT, *o.CACHING),
+            *(*o.SPECULATION, *_DEPLOYMENT),
+        ),
         "Decode speed per user (tok/s) at each batch size and context length, including batches that do not fit in memory.",
         (
             "roofcalc interactivity llama-3.1-405b 8xh100-sxm --weights fp8 --batch 32 --seq 1k:128k:x2",
             "roofcalc interactivity llama-3.1-70b h200-sxm --weights fp8 --seq 2k --batch 1,16,64 --assume bound",
+            "roofcalc interactivity llama-3.1-8b h100-sxm --isl 2k --osl 500 --requests-per-second 1,5,10 --goodput --ttft 0.5",
         ),
     ),
     "memory": CommandSpec(
         CAPACITY,
         "Memory used by weights and KV cache, and the longest context that fits.",
         "roofcalc.commands.memory:memory",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, o.SHARED_PREFIX, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.BATCH, o.SHARED_PREFIX, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
         "Memory used by weights and KV cache, with --engine also by activations and runtime, at each context length and batch size, and the "
         "longest context that fits.",
         (
@@ -109,8 +113,8 @@ COMMANDS: dict[str, CommandSpec] = {
         "Pareto frontier of throughput per device against speed per user.",
         "roofcalc.commands.frontier:frontier",
         (
-            *(o.MODEL, o.HARDWARE, o.SEARCH_SEQ, o.SEARCH_BATCHES, *o.GENERATION, o.CHUNK, o.MAX_TTFT, *o.CACHING, *o.SPECULATION),
-            *(o.SIZES, o.DISAGGREGATED, o.ALL_POINTS, *_SEARCH),
+            *(o.MODEL, o.HARDWARE, o.SEARCH_SEQ, o.SEARCH_BATCHES, *o.GENERATION, o.CHUNK, o.MAX_TTFT, o.ARRIVALS, *o.CACHING, *o.SPECULATION),
+            *(o.SIZES, o.DISAGGREGATED, o.ALL_POINTS, *_SEARCH, o.SERVE),
         ),
         "Pareto frontier of throughput per device against decode speed per user, over layouts, batch sizes, precisions and system sizes.",
         (
@@ -125,7 +129,8 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS, o.USD_PER_HOUR, *_SEARCH),
+            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
+            *(o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER, *_SEARCH, o.SERVE),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "
         "increase its capacity most.",
@@ -133,6 +138,22 @@ COMMANDS: dict[str, CommandSpec] = {
             "roofcalc plan llama-3.1-405b h100-sxm h200-sxm mi300x --weights fp8 --seq 8k --batch 64 --interactivity 30",
             "roofcalc plan llama-3.1-70b 8xh100-sxm --weights fp8 --isl 4000 --osl 500 --requests-per-second 20 --ttft 0.5 --spare 1",
             "roofcalc plan deepseek-v3 h200-sxm,b200-sxm --seq 8k --batch 1k --interactivity 50 --least usd",
+        ),
+    ),
+    "compare": CommandSpec(
+        CAPACITY,
+        "Machines, models or precisions side by side for one demand.",
+        "roofcalc.commands.compare:compare",
+        (
+            *(o.MODEL, o.MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, *named(o.LOAD, "requests_per_second"), o.INTERACTIVITY, o.MAX_TTFT),
+            *(o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.USD_PER_HOUR, *o.OWNED, *_DEPLOYMENT),
+        ),
+        "Two or more machines, models, precisions or layouts for one demand, one row each: users, speed, first token, cost, energy and what "
+        "limits it, with ratios to the first row and what each is best in. With --requests-per-second, as many of each machine as plan needs.",
+        (
+            "roofcalc compare llama-3.1-70b 8xh100-sxm 8xh200-sxm 8xmi300x --weights fp8 --isl 2k --osl 500 --interactivity 30",
+            "roofcalc compare llama-3.1-70b 4xh100-sxm --weights bf16,fp8,int4 --seq 8k",
+            "roofcalc compare gpt-oss-120b,qwen3-30b-a3b h100-sxm,l40s --isl 2k --osl 500 --requests-per-second 10 --ttft 1",
         ),
     ),
     "flops": CommandSpec(
@@ -174,14 +195,17 @@ COMMANDS: dict[str, CommandSpec] = {
         "Cost and energy per token and per query.",
         "roofcalc.commands.cost:cost",
         (
-            *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.USD_PER_HOUR, o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
-            *(*o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
+            *(o.MODEL, o.HARDWARE, o.QUERY, o.INTERACTIVITY, o.PAID_LOAD, o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER),
+            *(o.API, o.PRICE_IN, o.PRICE_OUT, o.KV_AT, o.CHUNK),
+            *(o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         ),
-        "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, optionally against API prices.",
+        "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, at any load, with a price per "
+        "hour or of one's own hardware, optionally against API prices.",
         (
             "roofcalc cost llama-3.1-405b 8xh100-sxm --weights fp8 --query 140:775 --query 140:7661 --usd-per-hour 3",
             "roofcalc cost llama-3.1-70b 4xh100-sxm --weights fp8 --query 4k:500 --interactivity 20,50 --price-in 0.6 --price-out 0.9",
             "roofcalc cost llama-3.1-405b 8xh100-sxm --weights fp8 --query 140:7661,140:775 --api o1-preview,gpt-4o",
+            "roofcalc cost gpt-oss-120b 8xh100-sxm --query 4k:500 --load 0.1,0.3,1 --capex 35000 --years 4 --power-price 0.12 --pue 1.3 --api gpt-4o",
         ),
     ),
     "vote": CommandSpec(
@@ -190,7 +214,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.vote:vote",
         (
             *(o.MODEL, o.HARDWARE, o.STREAMS, o.PREFIX, o.SUFFIX, o.INTERACTIVITY, o.ACCURACY, o.VERIFIER, o.RECALL, o.FALSE_POSITIVE),
-            *(o.USD_PER_HOUR, o.CHUNK, o.HIT_RATE, *o.SPECULATION, *_DEPLOYMENT),
+            *(o.USD_PER_HOUR, *o.OWNED, o.CHUNK, o.HIT_RATE, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Several answers per query (self-consistency, majority vote, best-of-n): KV cache, batch size, cost and latency of streams that share "
         "a prefix, relative to a single stream.",
@@ -203,7 +227,7 @@ COMMANDS: dict[str, CommandSpec] = {
         ECONOMICS,
         "Reinforcement-learning rollouts: tokens, FLOPs, device-hours, cost.",
         "roofcalc.commands.rollouts:rollouts",
-        (o.MODEL, o.HARDWARE, *o.ROLLOUTS, o.ROLLOUT_INTERACTIVITY, o.USD_PER_HOUR, *o.SPECULATION, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, *o.ROLLOUTS, o.ROLLOUT_INTERACTIVITY, o.USD_PER_HOUR, *o.OWNED, *o.SPECULATION, *_DEPLOYMENT),
         "Tokens, FLOPs, device-hours and cost of reinforcement-learning rollouts, compared with pre-training.",
         (
             "roofcalc rollouts llama-3.1-405b dgx-h100 --weights fp8",

@@ -25,12 +25,23 @@ def hardware(incomplete: str) -> list[str]:
     return [f"{before}{comma}{count}{name}" for name in sorted(lookup.entries("hardware")) if name.startswith(lookup.normal(name_))]
 
 
+def apis(incomplete: str) -> list[str]:
+    """Names of hosted models that complete the last name of a comma list."""
+    from roofcalc.catalog.api_prices import api_prices
+
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{name}" for name in sorted(api_prices()) if name.startswith(last.lower())]
+
+
 def choices(words: Sequence[str]) -> Completer:
     """Completes one of a few words."""
     return lambda context, arguments, incomplete: [word for word in words if word.startswith(incomplete)]
 
 
+_SERVERS = ("vllm", "sglang", "trtllm-serve", "llama-server")
 COMPLETERS: dict[str, Completer] = {
     "model": lambda context, arguments, incomplete: models(incomplete),
     "hardware": lambda context, arguments, incomplete: hardware(incomplete),
+    "api": lambda context, arguments, incomplete: apis(incomplete),
+    "server": choices([*_SERVERS, *(f"docker-{server}" for server in _SERVERS)]),
 }

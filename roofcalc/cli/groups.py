@@ -127,7 +127,7 @@ def _explanations() -> dict[str, CommandSpec]:
             PRESENTATION,
             summary,
             "roofcalc.commands.explain:explain",
-            (o.MODEL, o.HARDWARE, *_EXPLAIN_OPTIONS[name], *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
+            (o.MODEL, o.HARDWARE, *_EXPLAIN_OPTIONS[name], *o.TENANTS, *o.PRECISION, *o.LAYOUT, *o.ASSUMPTIONS, *o.HOST, *o.WHAT_IF),
             f"Every formula behind `roofcalc {name}`, with the numbers of this request filled in.",
             (example,),
             result="text",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from typer.core import TyperArgument, TyperOption
 
 from roofcalc.cli import complete
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, flag
 
 
 class Option(NamedTuple):
@@ -52,11 +52,11 @@ class Option(NamedTuple):
                 autocompletion=complete.COMPLETERS.get(self.name),
                 help=self.help,
             )
-        flag = self.kind is bool
+        is_flag = self.kind is bool
         return TyperOption(
             param_decls=[self.name, *self.flags.split("|")],
-            type=None if flag else self.kind,
-            is_flag=flag,
+            type=None if is_flag else self.kind,
+            is_flag=is_flag,
             multiple=self.many,
             metavar=self.metavar or None,
             show_default=self.default or False,
@@ -82,11 +82,13 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     for name, value in values.items():
         if value is None or value == ():
             continue
+        if value == "":
+            raise RoofcalcError(f"{flag(name)}: the value is empty; leave the option out for its default")
         positive = name.removeprefix("no_")
         if positive != name:
             if positive in arguments:
-                flag = positive.replace("_", "-")
-                raise RoofcalcError(f"--no-{flag}: cannot be combined with --{flag}")
+                word = positive.replace("_", "-")
+                raise RoofcalcError(f"--no-{word}: cannot be combined with --{word}")
             arguments[positive] = False
         else:
             arguments[name] = list(value) if isinstance(value, tuple) else value

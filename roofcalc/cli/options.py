@@ -12,6 +12,7 @@ def _argument(name: str, help: str, default: str = "", required: bool = True, ma
     return Option(name, "", "Arguments", help, default, many=many, required=required)
 
 
+MACHINES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), to compare; one or more.", many=True)
 MODEL = _argument("model", "Catalog names, aliases, YAML files, config.json files or their folders; comma-separated.")
 HARDWARE = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm); comma-separated.")
 ENGINE_LINE = _argument("line", "The command line that starts an engine, in quotes: 'vllm serve MODEL --tensor-parallel-size 4'.")
@@ -83,6 +84,12 @@ LOAD = (
     Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
+(REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
+GOODPUT = (
+    Option("goodput", "--goodput", WORKLOAD, "Share of requests that meet --ttft and --interactivity; with --requests-per-second.", kind=bool),
+    Option("ttft", "--ttft", WORKLOAD, "Limit of --goodput on the time to first token.", metavar="SECONDS"),
+    INTERACTIVITY._replace(help="Limit of --goodput on the speed of a request, in tok/s."),
+)
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
 RANGE = Option(
     "range",
@@ -93,7 +100,26 @@ RANGE = Option(
     kind=float,
     metavar="PERCENT",
 )
+ARRIVALS = Option(
+    "arrivals",
+    "--arrivals",
+    WORKLOAD,
+    "How the requests in flight come: each as another one ends, or all at once, as benchmarks send them; with --isl and --osl.",
+    "staggered",
+    metavar=_choices("arrivals"),
+)
 CACHED = Option("cached", "--cached", WORKLOAD, "Tokens of each sequence already in the KV cache (prefix caching).", "0", metavar="TOKENS")
+TENANTS = (
+    Option(
+        "images",
+        "--images",
+        WORKLOAD,
+        "Images of every prompt: 2@1024x1024, whose tokens follow the family's rule, or 2@1500 with tokens; they add to --isl or --seq.",
+        "none",
+        metavar="COUNT@SIZE",
+    ),
+    Option("lora", "--lora", WORKLOAD, "Adapters beside the model: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
+)
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
@@ -151,7 +177,15 @@ VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.
 
 PRICES = "Prices"
 USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
-API = Option("api", "--api", PRICES, "APIs to compare with: one, or one per query.", metavar="NAME")
+OWNED = (
+    Option("capex", "--capex", PRICES, "Instead: purchase price of one device, with its share of the machine; with --years.", metavar="USD"),
+    Option("years", "--years", PRICES, "Years over which the purchase price is spread.", metavar="YEARS"),
+    Option("power_price", "--power-price", PRICES, "Price of electrical energy, for the nominal power.", metavar="USD/KWH"),
+    Option("pue", "--pue", PRICES, "Power usage effectiveness of the building: facility over IT energy.", "1", metavar="RATIO"),
+)
+PAID_LOAD = Option("load", "--load", PRICES, "Share of the paid capacity that is used: 0.3; a list or range.", "1", metavar="SHARE")
+IDLE_POWER = Option("idle_power", "--idle-power", PRICES, "Power of an idle machine over the nominal, for loads below 1.", "0.15", metavar="SHARE")
+API = Option("api", "--api", PRICES, "Hosted models to compare with, by the names in models/api_prices.csv: one, or one per query.", metavar="API")
 PRICE_IN = Option("price_in", "--price-in", PRICES, "API price per million input tokens: one, or one per query.", metavar="USD")
 PRICE_OUT = Option("price_out", "--price-out", PRICES, "API price per million output tokens: one, or one per query.", metavar="USD")
 
@@ -334,6 +368,13 @@ WHAT_IF = (
 )
 
 _OUTPUT = "Output"
+SERVE = Option(
+    "serve",
+    "--for",
+    _OUTPUT,
+    "Also print the command line that serves each row: vllm, sglang, trtllm-serve, llama-server, or docker-vllm and so on.",
+    metavar="SERVER",
+)
 OUTPUT = (
     Option("format", "--format|-f", _OUTPUT, "Output format.", "table, or by the suffix of --output", metavar="table|csv|json|md"),
     Option("output", "--output|-o", _OUTPUT, "Write atomically to FILE; - is standard output.", metavar="FILE"),

@@ -26,7 +26,7 @@ from roofcalc.specs.schema import Lines, Problem, Range, build, try_build
 
 TABLE_COMMANDS = (
     *("max_batch", "interactivity", "memory", "ops", "prefill", "flops", "attention", "frontier", "plan", "validate", "fit"),
-    *("cost", "vote", "rollouts", "overtrain", "reliability"),
+    *("compare", "cost", "vote", "rollouts", "overtrain", "reliability"),
 )
 UNQUOTED = re.compile(r"^[\s{,-]*(?:.*[{,]\s*)?op:\s*[>!=|]", re.MULTILINE)
 

@@ -34,6 +34,9 @@ class Group(NamedTuple):
     printed: str = ""
 
 
+_SERVE = Group((declared.SERVE,), "with --for")
+
+
 class Layout(NamedTuple):
     """The columns of a command in order: the case, its results, the assumptions, and results added at the end."""
 
@@ -58,7 +61,7 @@ LAYOUTS: dict[str, Layout] = {
             Group((*declared.BATCH_RANGE, *declared.SPEED_RANGE), _RANGE),
             Group(declared.TTFT_RANGE, f"{_RANGE}, --isl and --osl"),
         ),
-        (Group(declared.GENERATION, _GENERATIONS),),
+        (Group(declared.GENERATION, _GENERATIONS), _SERVE),
     ),
     "interactivity": Layout(
         (
@@ -66,7 +69,11 @@ LAYOUTS: dict[str, Layout] = {
             Group(declared.SPEED_RANGE, _RANGE),
             Group(declared.TTFT_RANGE, f"{_RANGE}, --isl and --osl"),
         ),
-        (Group(declared.GENERATION, _GENERATIONS),),
+        (
+            Group(declared.GENERATION, _GENERATIONS),
+            Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+            Group(declared.GOODPUT, "with --goodput"),
+        ),
     ),
     "memory": Layout(
         (
@@ -74,13 +81,18 @@ LAYOUTS: dict[str, Layout] = {
             Group(declared.MEMORY_OF_HOST, "with --offload or --gpu-layers"),
             Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
         ),
+        (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": Layout((Group(declared.PREFILL), Group(declared.TTFT_RANGE, _RANGE))),
+    "prefill": Layout(
+        (Group(declared.PREFILL), Group(declared.TTFT_RANGE, _RANGE)),
+        (Group(declared.PREFILL_OF_TIER, "with --offload kv=…"),),
+    ),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),
         Group(declared.FRONTIER_DISAGGREGATED, "with --disaggregated"),
+        _SERVE,
     ),
     "plan": _with_case(
         declared.PLAN,
@@ -92,6 +104,13 @@ LAYOUTS: dict[str, Layout] = {
         Group(declared.PLAN_QUEUE, "with --requests-per-second"),
         Group(declared.PLAN_LAYOUTS),
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
+        Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+        _SERVE,
+    ),
+    "compare": _with_case(
+        declared.COMPARE,
+        Group(declared.PLAN_LIMITS),
+        Group((declared.MAX_TTFT_S,), "with --ttft"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
     ),
     "flops": _with_case(
@@ -108,7 +127,14 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.FORMAT,)),
     ),
     "attention": _with_case(declared.ATTENTION),
-    "cost": Layout((Group(declared.COST), Group(declared.COST_API, "with --api, or --price-in and --price-out"))),
+    "cost": Layout(
+        (
+            Group(declared.COST),
+            Group(declared.COST_API, "with --api, or --price-in and --price-out"),
+            Group(declared.COST_LOAD),
+            Group(declared.COST_BREAK_EVEN, "with --api, or --price-in and --price-out"),
+        )
+    ),
     "vote": Layout((Group(declared.VOTE), Group(declared.VOTE_ACCURACY, "with --accuracy"))),
     "rollouts": _with_case(declared.ROLLOUTS),
     "overtrain": _only(Group(declared.OVERTRAIN)),

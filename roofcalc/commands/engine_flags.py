@@ -1,14 +1,17 @@
-"""Flags of engines' command lines: which option of roofcalc each stands for, how its value is read, and which have no effect here.
+"""Flags of engines' command lines: which option of roofcalc each stands for, how its value is read and written, and which have no effect here.
 
-vLLM (`vllm serve`), SGLang (`sglang.launch_server`), TensorRT-LLM (`trtllm-serve`) and llama.cpp (`llama-server`); the flags are those
-that their own `--help` lists.
+vLLM (`vllm serve`), SGLang (`sglang.launch_server`), TensorRT-LLM (`trtllm-serve`) and llama.cpp (`llama-server`). Of the flags for one
+option the first is the one that is written (`roofcalc.commands.serve_line`); these were checked against
+github.com/vllm-project/vllm/blob/99d7eb5d6a51/vllm/engine/arg_utils.py (0.11), github.com/sgl-project/sglang/blob/004813e1dd46/docs/
+advanced_features/server_arguments.md (0.5), github.com/NVIDIA/TensorRT-LLM/blob/00209af149e7/tensorrt_llm/commands/serve.py (1.2) and
+github.com/ggml-org/llama.cpp/blob/00dc8057ab28/tools/server/README.md.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from roofcalc.commands.options import Options
@@ -24,19 +27,22 @@ class Flag(NamedTuple):
     ----------
     option : str
         Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft",
-        "cpu_moe", "n_cpu_moe", "cpu_offload_gib"; empty where it has none.
+        "cpu_moe", "n_cpu_moe", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"; empty where it has none.
     value : callable
         Reads the text that follows.
     switch : bool
         No value follows.
     why : str
         For a flag that matters and is not calculated: what it would change.
+    written : mapping, optional
+        The engine's word for each value of the option that it takes; None: the value itself.
     """
 
     option: str = ""
     value: Value = str
     switch: bool = False
     why: str = ""
+    written: Mapping[str, str] | None = None
 
 
 def tokens(text: str) -> int | None:
@@ -72,7 +78,7 @@ def fraction(text: str) -> float:
         raise RoofcalcError(f"{text!r}: expected a fraction") from None
 
 
-_CACHE = {"auto": None, "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "float32": "fp32", "f32": "fp32"}
+_CACHE = {"auto": None, "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "float32": "fp32", "f32": "fp32", "fp4_e2m1": "mxfp4"}
 
 
 def cache_dtype(text: str) -> str | None:
@@ -107,6 +113,10 @@ def speculation(text: str) -> dict[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
+_VLLM_CACHE = {"fp8": "fp8", "bf16": "bfloat16"}
+_SGLANG_CACHE = {"fp8": "fp8_e4m3", "bf16": "bf16", "mxfp4": "fp4_e2m1"}
+_LLAMA_CACHE = {"fp16": "f16", "fp32": "f32", **{name: name for name in ("bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")}}
+_AT_START = {"fp8": "fp8"}  # recipes that an engine applies to a 16-bit checkpoint while it loads it
 _OFFLOADED = "weights or experts outside the device's memory are not calculated"
 _DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
@@ -118,8 +128,8 @@ _VLLM = {
     **dict.fromkeys(("--enable-expert-parallel", "-ep"), Flag("ep", switch=True)),
     "--max-model-len": Flag("seq", tokens),
     "--gpu-memory-utilization": Flag("util", fraction),
-    "--kv-cache-dtype": Flag("kv", cache_dtype),
-    **dict.fromkeys(("--quantization", "-q"), Flag("weights", quantisation)),
+    "--kv-cache-dtype": Flag("kv", cache_dtype, written=_VLLM_CACHE),
+    **dict.fromkeys(("--quantization", "-q"), Flag("weights", quantisation, written={**_AT_START, "nf4": "bitsandbytes"})),
     "--max-num-seqs": Flag("max_seqs", tokens),
     "--max-num-batched-tokens": Flag("max_batched_tokens", tokens),
     "--block-size": Flag("kv_block", count),
@@ -129,8 +139,9 @@ _VLLM = {
     "--cpu-offload-gb": Flag("cpu_offload_gib", gibibytes),
     "--kv-cache-memory-bytes": Flag(why="the cache size follows from --util"),
     "--num-gpu-blocks-override": Flag(why="the cache size follows from --util"),
-    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
-    "--max-loras": Flag(why="adapters take memory that is not counted"),
+    "--enable-lora": Flag("adapters", switch=True),
+    "--max-loras": Flag("adapter_count", count),
+    "--max-lora-rank": Flag("adapter_rank", count),
     "--hf-overrides": Flag(why="name a config.json, or give --set model.…"),
     "--rope-scaling": Flag(why="name a config.json, or give --set model.context=…"),
 }
@@ -144,8 +155,8 @@ _SGLANG = {
     "--enable-dp-attention": Flag("dp_attention", switch=True),
     "--context-length": Flag("seq", tokens),
     "--mem-fraction-static": Flag("util", fraction),
-    "--kv-cache-dtype": Flag("kv", cache_dtype),
-    "--quantization": Flag("weights", quantisation),
+    "--kv-cache-dtype": Flag("kv", cache_dtype, written=_SGLANG_CACHE),
+    "--quantization": Flag("weights", quantisation, written=_AT_START),
     "--max-running-requests": Flag("max_seqs", tokens),
     "--chunked-prefill-size": Flag("max_batched_tokens", tokens),
     "--page-size": Flag("kv_block", count),
@@ -153,9 +164,12 @@ _SGLANG = {
     "--max-total-tokens": Flag(why="the cache size follows from --util"),
     "--speculative-algorithm": Flag(why=_DRAFTED),
     "--speculative-num-steps": Flag(why=_DRAFTED),
+    "--speculative-eagle-topk": Flag(why=_DRAFTED),
     "--speculative-num-draft-tokens": Flag(why=_DRAFTED),
     "--speculative-draft-model-path": Flag(why=_DRAFTED),
-    "--enable-lora": Flag(switch=True, why="adapters take memory that is not counted"),
+    "--enable-lora": Flag("adapters", switch=True),
+    "--max-loras-per-batch": Flag("adapter_count", count),
+    "--max-lora-rank": Flag("adapter_rank", count),
 }
 _SHARE_OF_FREE = "it is a share of what weights and buffers leave, which needs the engine's memory rules (--engine tensorrt-llm)"
 _TRTLLM = {
@@ -167,17 +181,18 @@ _TRTLLM = {
     "--max-batch-size": Flag("max_seqs", tokens),
     "--max-num-tokens": Flag("max_batched_tokens", tokens),
     **dict.fromkeys(("--kv-cache-free-gpu-memory-fraction", "--free-gpu-memory-fraction"), Flag("util", fraction)),
-    "--kv-cache-dtype": Flag("kv", cache_dtype),
+    "--kv-cache-dtype": Flag("kv", cache_dtype, written={}),  # the file of --config is documented for it
     "--extra-llm-api-options": Flag(why="the file's options are not read"),
     "--config": Flag(why="the file's options are not read"),
 }
 _LLAMA = {
-    **dict.fromkeys(("--model", "-m", "--hf-repo", "-hf", "-hfr"), Flag("model")),
+    **dict.fromkeys(("--model", "-m"), Flag("model")),
+    **dict.fromkeys(("--hf-repo", "-hf", "-hfr"), Flag("model")),
     **dict.fromkeys(("--hf-file", "-hff"), Flag("model")),
     **dict.fromkeys(("--ctx-size", "-c"), Flag("seq", tokens)),
     **dict.fromkeys(("--parallel", "-np"), Flag("slots", tokens)),
-    **dict.fromkeys(("--cache-type-k", "-ctk"), Flag("kv", cache_dtype)),
-    **dict.fromkeys(("--cache-type-v", "-ctv"), Flag("kv_values", cache_dtype)),
+    **dict.fromkeys(("--cache-type-k", "-ctk"), Flag("kv", cache_dtype, written=_LLAMA_CACHE)),
+    **dict.fromkeys(("--cache-type-v", "-ctv"), Flag("kv_values", cache_dtype, written=_LLAMA_CACHE)),
     **dict.fromkeys(("--split-mode", "-sm"), Flag("split")),
     **dict.fromkeys(("--ubatch-size", "-ub"), Flag("max_batched_tokens", tokens)),
     **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers")),
@@ -185,11 +200,12 @@ _LLAMA = {
     **dict.fromkeys(("--n-cpu-moe", "-ncmoe"), Flag("n_cpu_moe", count)),
     **dict.fromkeys(("--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
     **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
-    **dict.fromkeys(("--model-draft", "-md", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
-    **dict.fromkeys(("--lora",), Flag(why="adapters take memory that is not counted")),
+    **dict.fromkeys(("--model-draft", "-md", "--spec-draft-hf", "-hfd", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
+    **dict.fromkeys(("--spec-type", "--spec-draft-n-max"), Flag(why=_DRAFTED)),
+    **dict.fromkeys(("--lora",), Flag(why="the rank is in the adapter's file: give --lora rank=16")),
 }
 TABLES = {"vllm": _VLLM, "sglang": _SGLANG, "tensorrt-llm": _TRTLLM, "llama.cpp": _LLAMA}
-_TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "llama.cpp": "llama.cpp"}
+TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "llama.cpp": "llama.cpp"}
 
 # what the shell calls options of the API, where it is another name; and the nearest option where there is none of its own
 _SHELL = {
@@ -203,6 +219,21 @@ _SHELL = {
     "split": "--tp or --pp",
 }
 _INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
+_INSTEAD |= dict.fromkeys(("adapters", "adapter_count", "adapter_rank"), "--lora rank=16,count=40")
+
+
+def engine_flag(engine: str, option: str) -> tuple[str, Flag]:
+    """How an engine's command line writes an option: the first flag of its table that stands for it.
+
+    Raises
+    ------
+    KeyError
+        The engine has no flag for it.
+    """
+    for name, flag in TABLES[engine].items():
+        if flag.option == option:
+            return name.replace("-", "_").replace("__", "--", 1) if engine == "tensorrt-llm" else name, flag
+    raise KeyError(option)
 
 
 def shell_name(option: str) -> str:
@@ -231,5 +262,5 @@ def hint(name: str) -> str | None:
             continue
         ours = shell_name(flag.option) if flag.option else ""
         here = f"here {ours}" if ours else f"not calculated here: {flag.why}" if flag.why else "without effect here"
-        return f"{wanted} is a flag of {_TITLES[engine]}; {here} (`roofcalc from 'COMMAND LINE' HARDWARE` takes a whole start)"
+        return f"{wanted} is a flag of {TITLES[engine]}; {here} (`roofcalc from 'COMMAND LINE' HARDWARE` takes a whole start)"
     return None

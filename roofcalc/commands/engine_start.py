@@ -19,8 +19,10 @@ _STARTS = (
     ("sglang", re.compile(r"(?:^|\s|/)sglang\s+serve(?=\s|$)")),
     ("tensorrt-llm", re.compile(r"(?:^|\s|/)trtllm-serve(?:\s+serve)?(?=\s|$)")),
     ("llama.cpp", re.compile(r"(?:^|\s|/)(?:llama-server|llama-cli|llama-bench)(?:\.exe)?(?=\s|$)")),
+    ("llama.cpp", re.compile(r"(?:^|\s)\S*llama\.cpp:(?:server|full)\S*(?=\s|$)")),  # docker run … ghcr.io/ggml-org/llama.cpp:server-cuda -m …
     ("llama.cpp", re.compile(r"(?:^|\s|/)ollama\s+(?:run|serve|pull)(?=\s|$)")),
 )
+_RANK, _ADAPTERS = 16, {"vllm": 1, "sglang": 8}  # of adapters, and how many are in memory at once, by default
 _SWITCH = re.compile(r"--?(?:no-|enable-|disable-|trust-|enforce-|async-|skip-|log-|use-|verbose|flash-attn$|mlock|jinja|fa$|v$|cnv$|cb$)")
 
 
@@ -133,12 +135,15 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
     options: dict[str, Any] = dict(degrees)
     if engine == "llama.cpp":
         devices = None
-        options = {"tp": 1, "dp": 1} if value.get("split", "layer") != "row" else {"pp": 1, "dp": 1}  # layers over all devices, or rows
+        by_layer = value.get("split", "layer") not in ("row", "tensor")
+        options = {"tp": 1, "dp": 1} if by_layer else {"pp": 1, "dp": 1}  # layers over all devices, or matrices
         layers = str(value.get("gpu_layers", "all"))
         options |= {"gpu_layers": int(layers)} if layers.isdigit() else {}
         if value.get("kv_values") not in (None, value.get("kv")):
             notes.append(f"-ctv {value['kv_values']}: keys and values of different types are not calculated; both are taken as the keys'")
     experts = value.get("ep")
+    if engine != "llama.cpp":
+        options["ep"] = 1  # experts are split over all ranks unless a flag spreads them
     if experts is True or (isinstance(experts, int) and experts > 1):
         options["ep"] = degrees["tp"] * degrees["dp"]
         if experts is not True and experts != options["ep"]:
@@ -150,6 +155,13 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
             notes.append(f"{given[name][0]}: not calculated here: it acts on an engine's own memory rules")
             continue
         options[name] = value[name]
+    if engine == "sglang" and value.get("dp_attention") and options.get("max_seqs"):
+        options["max_seqs"] = max(options["max_seqs"] // degrees["dp"], 1)  # of all ranks, where they share one scheduler
+    if value.get("adapters"):
+        rank, number = value.get("adapter_rank"), value.get("adapter_count") or _ADAPTERS[engine]
+        options["lora"] = f"rank={rank or _RANK},count={number}"
+        if rank is None:
+            notes.append(f"--enable-lora: adapters of rank {_RANK}, as --max-lora-rank is not given")
     if offload := _offload(value):
         options["offload"] = offload
     has_rules = "max_seqs" in Options.__annotations__

@@ -22,7 +22,7 @@ from roofcalc.report.explain.formulas import work
 from roofcalc.report.explain.memory import memory as memory_sections
 from roofcalc.report.explain.prefill import prefill as prefill_sections
 from roofcalc.report.explain.render import Line, Section
-from roofcalc.report.explain.step import step as step_sections
+from roofcalc.report.explain.stages import step as step_sections
 from roofcalc.report.table import Table
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware

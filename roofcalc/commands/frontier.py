@@ -15,13 +15,14 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_SEARCHED_DEVICES, MIN_RATE, Names, Numbers, integer_array, single_number
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
+from roofcalc.commands.request import MAX_ROWS, Request
+from roofcalc.commands.serve import Target, lines_of, serve_columns, target
 from roofcalc.commands.workload import axes, batch_sizes, generation_options, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.generation import limited_by
 from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.serving import served_limit
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers import fit_advice
@@ -63,6 +64,7 @@ def frontier(
     devices: Numbers | None = None,
     disaggregated: bool = False,
     all: bool = False,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Throughput per device against interactivity: the Pareto-optimal combinations of layout and batch.
@@ -85,6 +87,8 @@ def frontier(
         Prefill and decode run on separate pools of devices; throughput is per device of both pools.
     all : bool
         Keep dominated points too: every point that fits.
+    serve : str
+        As `max_batch` takes it; not with `disaggregated`.
     weights, kv, tp, pp, dp, ep, dcp
         Lists are searched; a degree that is not given takes every legal value.
 
@@ -101,9 +105,14 @@ def frontier(
     generations = isl is not None or osl is not None
     if (disaggregated or ttft is not None) and not generations:
         raise RoofcalcError(f"{'--disaggregated' if disaggregated else '--ttft'}: needs the tokens of a generation; give --isl and --osl")
+    if disaggregated and options.get("arrivals") is not None:
+        raise RoofcalcError("--arrivals: another pool prefills with --disaggregated, and how its prompts queue is not known; leave one out")
+    server = target(serve)
+    if server and disaggregated:
+        raise RoofcalcError("--for: two pools need a router and a transfer of caches, which one command line does not start; without --disaggregated")
     more = columns.FRONTIER_DISAGGREGATED if disaggregated else columns.GENERATION if generations else ()
     results = columns.FRONTIER_OF_TWO if disaggregated else columns.FRONTIER
-    request = Request("frontier", results, model, hardware, options, generation_options(isl, osl, chunk), more)
+    request = Request("frontier", results, model, hardware, options, generation_options(isl, osl, chunk), (*more, *serve_columns(server)))
     if not generations and seq is None:
         request.note(f"seq: contexts of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl)")
     batches = None if batch is None else batch_sizes(batch)
@@ -113,7 +122,7 @@ def frontier(
         contexts = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
         work = workload(request.cross(*axes(request, resolved, contexts, isl, osl)), kv_at, chunk)
         query = FrontierQuery(work, batches, max_ttft, disaggregated, all)
-        _add_curves(request, query, _pieces(request, resolved, machine, sizes, precisions), changes)
+        _add_curves(request, query, server, _pieces(request, resolved, machine, sizes, precisions), changes)
     return request.answer()
 
 
@@ -152,9 +161,12 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
     return Searched(include_dominated, np.cumsum([0, *(len(piece.layouts) for piece in include_dominated[:-1])]))
 
 
-def _add_curves(request: Request, query: FrontierQuery, searched: Searched, changes: tuple[Change, ...]) -> None:
+def _add_curves(request: Request, query: FrontierQuery, server: Target | None, searched: Searched, changes: tuple[Change, ...]) -> None:
     """Adds the rows of one curve per point of the workload."""
     pieces, executor = searched.pieces, request.table.executor
+    layouts = sum(len(piece.layouts) for piece in pieces)
+    if (count := query.work.seq.size * layouts * (1 if query.batches is None else query.batches.size)) > MAX_ROWS:
+        raise RoofcalcError(f"{count:,} points of {layouts:,} layouts; at most {MAX_ROWS:,} are searched at once: give fewer contexts or batches")
     if not pieces[0].deployment.has_time:
         for point in range(query.work.seq.size):
             _add_nothing(request, query.work.at(np.array([point])), pieces[0].deployment, changes, batch=np.full(1, np.nan), limited_by=UNKNOWN)
@@ -180,7 +192,7 @@ def _add_curves(request: Request, query: FrontierQuery, searched: Searched, chan
         for first, last in _runs(curve.layout):
             number = int(curve.layout[first])
             piece = int(np.searchsorted(searched.begins, number, side="right")) - 1
-            _add_rows(request, query, searched, curve.only(np.arange(first, last)), read[piece] if read else None, changes)
+            _add_rows(request, query, server, searched, curve.only(np.arange(first, last)), read[piece] if read else None, changes)
 
 
 def _of_precision(pieces: Sequence[Piece], each: Sequence[PrefillPool]) -> list[PrefillPool]:
@@ -202,7 +214,13 @@ def _runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
 
 
 def _add_rows(
-    request: Request, query: FrontierQuery, searched: Searched, some: Points, pool: PrefillPool | None, changes: tuple[Change, ...]
+    request: Request,
+    query: FrontierQuery,
+    server: Target | None,
+    searched: Searched,
+    some: Points,
+    pool: PrefillPool | None,
+    changes: tuple[Change, ...],
 ) -> None:
     """Adds the rows of one deployment at one point of the workload."""
     deployment, point = searched.deployment(int(some.layout[0])), int(some.point[0])
@@ -215,6 +233,8 @@ def _add_rows(
         else:
             values = _prefill_columns(searched, pool, point, work.osl * pool.rate[point], some.throughput)
         values |= {"isl": float(work.isl[0]), "osl": float(work.osl[0]), **work.shared}
+    if (lines := lines_of(request, server, deployment, work.chunk)) is not None:
+        values["serve"] = lines.of(work.seq if work.isl is None or work.osl is None else work.isl + work.osl, some.batch)
     request.add(
         deployment,
         changes,
@@ -222,7 +242,7 @@ def _add_rows(
         batch=some.batch,
         interactivity_tok_s=some.interactivity,
         throughput_tok_s_per_device=some.throughput,
-        limited_by=limited_by(step, some.batch),
+        limited_by=served_limit(step if pool else work.served_step(step), some.batch),
         **values,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,7 +13,8 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
+from roofcalc.commands.request import MAX_KEPT, Request
+from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import draft_columns
 from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
@@ -41,6 +43,7 @@ def max_batch(
     kv_at: str | None = None,
     chunk: Numbers | None = None,
     range: float | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The largest batch that fits in memory and meets the required interactivity, and the resource that limits it.
@@ -62,6 +65,9 @@ def max_batch(
         Largest prefill step (default: the whole prompt).
     range : percent
         In `typical`, adds low and high figures between which so many of the measured runs of this kind lie (50 to 98).
+    serve : str
+        An engine: vllm, sglang, trtllm-serve, llama-server, or docker- before one of these; the column `serve` has the command line that
+        serves each row.
 
     Returns
     -------
@@ -78,9 +84,10 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    share = ranges.percent(range, options)
+    server, share = target(serve), ranges.percent(range, options)
     results = (*columns.MAX_BATCH, *draft_columns(options), *ranges.speed_columns(share, isl is not None, batches=True))
-    request = Request("max-batch", results, model, hardware, options, (*given, *ranges.given(share)), more)
+    given = (*given, *ranges.given(share))
+    request = Request("max-batch", results, model, hardware, options, given, (*more, *serve_columns(server)))
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
@@ -89,13 +96,23 @@ def max_batch(
         longest = workload([first, *(np.full(first.shape, axis.max()) for axis in rest)], kv_at, chunk).seq
         for placed, part in placements(request, deployment, longest):
             points = [first[part], *rest]
-            for some in iter_chunks(points):
-                held = workload(some, kv_at, chunk).seq
-                if not (fits := memory.batch_memory(placed, held)).all():
-                    request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
-                    break
-            request.fill(placed, changes, (*points, rates), partial(rows, placed, kv_at, chunk, share), **shared, range=share)
+            _note_what_would_fit(request, placed, points, kv_at, chunk)
+            lines = lines_of(request, server, placed, chunk)
+            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk, share), "max_batch", len(points))
+            request.fill(placed, changes, (*points, rates), compute, **shared, range=share)
     return request.answer()
+
+
+def _note_what_would_fit(request: Request, placed: Deployment, points: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> None:
+    """A note on the first point whose sequences do not fit; of a grid too large to look through, on the longest sequence."""
+    longest = [axis.max(keepdims=True) for axis in points]
+    if memory.batch_memory(placed, workload(longest, kv_at, chunk).seq).all():  # more tokens never take less memory
+        return
+    for some in iter_chunks(points if math.prod(axis.size for axis in points) <= MAX_KEPT else longest):
+        held = workload(some, kv_at, chunk).seq
+        if not (fits := memory.batch_memory(placed, held)).all():
+            request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
+            return
 
 
 def rows(deployment: Deployment, kv_at: str | None, chunk: Any, share: float | None, *points: NDArray[Any]) -> dict[str, Any]:

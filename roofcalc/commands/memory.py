@@ -11,6 +11,7 @@ from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import OFFLOADING, draft_columns
 from roofcalc.commands.workload import batch_sizes
@@ -24,6 +25,7 @@ from roofcalc.physics.memory import (
     system_kept,
     system_overhead_bytes,
     system_weight_bytes,
+    tier_sessions,
 )
 from roofcalc.physics.offload import host_weight_bytes
 from roofcalc.report import columns
@@ -44,6 +46,7 @@ def memory(
     *,
     seq: Numbers | None = None,
     batch: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Memory use at every context and batch (default 1), and the longest context that fits.
@@ -52,8 +55,9 @@ def memory(
     runtime and free memory add up to the capacity; all of them are sums over the devices, in GB.
     """
     hosted = any(options.get(name) is not None for name in OFFLOADING)
+    server = target(serve)
     results = (*columns.MEMORY, *(columns.MEMORY_OF_HOST if hosted else ()), *draft_columns(options))
-    request = Request("memory", results, model, hardware, options)
+    request = Request("memory", results, model, hardware, options, more=serve_columns(server))
     batches = batch_sizes(batch)
     for deployment, changes in request.deployments():
         contexts = request.contexts(deployment.model, seq)
@@ -61,10 +65,11 @@ def memory(
             fits = batch_memory(placed, contexts[part])
             if not fits.all():
                 request.note(fit_advice.what_would_fit(placed, float(contexts[part][np.argmin(fits)])))
-            longest = max_context(placed, batches)
-            if (np.isfinite(longest) & (longest > placed.model.context)).any():
+            longest = max_context(placed, batches.min())  # that of the smallest batch
+            if placed.model.context < longest < np.inf:
                 request.note(f"{placed.model.name}: max_context is limited by memory only; the model supports {placed.model.context} tokens")
-            request.fill(placed, changes, (contexts[part], batches), partial(rows, placed))
+            compute = partial(with_lines, lines_of(request, server, placed), partial(rows, placed), "batch", 1)
+            request.fill(placed, changes, (contexts[part], batches), compute)
     return request.answer()
 
 
@@ -90,6 +95,7 @@ def rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict
         "kv_tokens": kv_tokens(deployment, seq),
         "max_concurrency": max_concurrency(deployment, seq),
         "host_weights_gb": host_weight_bytes(deployment) / 1e9,
+        "tier_sessions": tier_sessions(deployment, seq),
         "host_kv_gb": host_kv_bytes(deployment, seq) * batch / 1e9,
         "draft_weights_gb": system_draft_weight_bytes(deployment) / 1e9,
     }

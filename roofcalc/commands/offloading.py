@@ -16,7 +16,7 @@ from roofcalc.specs.record import replace
 if TYPE_CHECKING:
     from roofcalc.commands.request import Request
 
-KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", *FRACTIONS)
+KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", "nvme_gb_s", *FRACTIONS)
 LARGEST = 1e7
 
 
@@ -42,6 +42,9 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
     if found.offload is not None and host.tflop_s is None and (found.offload.experts == "cpu" or offload.host_layers(found.model, found.offload)):
         request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
+    tiers = found.offload is not None and found.offload.has_tier
+    if tiers and request.table.command != "memory" and not deployment.assumptions.hit_rate:
+        raise RoofcalcError("--offload: kv=… changes nothing without --hit-rate, the fraction of a prompt that earlier requests left there")
     if host.memory_gb is None:
         request.note("the size of the host's memory is not known: whether it holds what is offloaded is not checked; give it with --host memory_gb=…")
     return found

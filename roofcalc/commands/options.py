@@ -34,12 +34,16 @@ class Options(TypedDict, total=False):
         rules apply, in any preset, and in `typical` whose measurements are used, where there are any.
     max_batched_tokens, max_seqs : int
         Tokens of the engine's largest step, and sequences of one replica, which cap the batch too.
-    overlap, network, capacity, kv_policy, prefill : str
+    overlap, network, capacity, kv_policy, prefill, arrivals : str
         See `roofcalc.deployment.assumptions.Assumptions`, also for the next three lines.
     shared_prefix : int; hit_rate : float
         Tokens that all prompts begin with, and the fraction of the rest of a prompt that is found in the cache.
     mbu, mfu, link, util : float
     reserve_gb : float; kv_block, redundant_experts : int; imbalance : float; routing : str; activations : bool
+    images : str
+        Images of every prompt: COUNT@WIDTHxHEIGHT, by the family's rule, or COUNT@TOKENS (`roofcalc.deployment.images`).
+    lora : str
+        Adapters beside the model: rank=16,count=40 (`roofcalc.deployment.lora`).
     layer_overhead_us, step_overhead_us, collective_latency_us : float
     profile : path
         A file of `fit(..., save_profile=...)`: its efficiencies go before the preset's, and after those given here.
@@ -79,6 +83,7 @@ class Options(TypedDict, total=False):
     capacity: str | None
     kv_policy: str | None
     prefill: str | None
+    arrivals: str | None
     shared_prefix: Numbers | None
     hit_rate: float | None
     kv_block: int | None
@@ -92,6 +97,8 @@ class Options(TypedDict, total=False):
     profile: str | Path | None
     max_batched_tokens: int | None
     max_seqs: int | None
+    images: str | None
+    lora: str | None
     draft: int | None
     acceptance: float | None
     accepted: float | None

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from roofcalc.catalog.overrides import Change
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_DEVICES, MAX_RATE, MIN_RATE, Names, Numbers, integer_array, number_array, single_integer, single_number
+from roofcalc.commands.demands import demand_of, split_lists
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.plan_rows import add_plan
-from roofcalc.commands.price import usd_per_device_hour
+from roofcalc.commands.price import device_price, note_idle_power, pricing
 from roofcalc.commands.request import Request
-from roofcalc.commands.request_mix import mix as mix_of
-from roofcalc.commands.workload import axes, batch_sizes, check_prompts, chunk_tokens, required_interactivity, workload
+from roofcalc.commands.serve import serve_columns, target
+from roofcalc.commands.workload import batch_sizes, chunk_tokens, required_interactivity
 from roofcalc.errors import RoofcalcError, invalid_choice
 from roofcalc.report import columns
 from roofcalc.report.table import Table
 from roofcalc.solvers.parallel import map_in_order
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.inventory import Inventory
+from roofcalc.solvers.planner.inventory import Inventory, whole_machines
 from roofcalc.solvers.planner.select import Plan, plans
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    pass
 
 OBJECTIVES = ("devices", "usd")
 LAYOUTS = ("usual", "all")
@@ -64,6 +64,12 @@ def plan(
     least: str | None = None,
     layouts: str | None = None,
     usd_per_hour: Numbers | None = None,
+    capex: Numbers | None = None,
+    years: Numbers | None = None,
+    power_price: Numbers | None = None,
+    pue: Numbers | None = None,
+    idle_power: Numbers | None = None,
+    serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """The fewest devices, as replicas of one layout, that meet a demand; and the ranking of machines by devices or cost.
@@ -115,6 +121,10 @@ def plan(
         Which layouts are proposed (default "usual"); degrees that are given are not restricted.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    capex, years, power_price, pue, idle_power
+        Instead: the price of an hour of one's own hardware, as `cost` takes them; with a rate, of power at the load of the plan.
+    serve : str
+        As `max_batch` takes it: the command line of one replica.
 
     Returns
     -------
@@ -136,6 +146,8 @@ def plan(
         raise RoofcalcError("--requests-per-second: give the tokens of a request too: --isl and --osl, or --mix")
     if requests_per_second is not None and batch is not None:
         raise RoofcalcError("--batch, --requests-per-second: give one of them")
+    if requests_per_second is not None and options.get("arrivals") is not None:
+        raise RoofcalcError("--arrivals: requests per second arrive at random times; it is for a number in flight (--batch)")
     if max_latency is not None and not generations:
         raise RoofcalcError("--max-latency: give the tokens of a request too: --isl and --osl, or --mix")
     given = ("isl", "osl", "kv_at") if generations else ()
@@ -149,9 +161,13 @@ def plan(
         *columns.PLAN_LAYOUTS,
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
+        *serve_columns(server := target(serve)),
     )
-    also = [name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None]
-    request = Request("plan", columns.PLAN, model, _split_lists(hardware), options, (*given, *also), more)
+    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
+    also = [*(name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None), *price.given]
+    request = Request("plan", columns.PLAN, model, split_lists(hardware), options, (*given, *also), more)
+    if price.power_price is not None and requests_per_second is not None:
+        note_idle_power(request, price)
     percentile = _percentile(request, ttft_percentile, ttft, requests_per_second)
     loads = {"interactivity": required_interactivity(request, interactivity)}
     for name, seconds in (("ttft", ttft), ("latency", max_latency)):
@@ -168,18 +184,19 @@ def plan(
     by_model: dict[tuple[str, tuple[Change, ...], str], list[Plan]] = {}
     for resolved, machine, changes, precisions in request.searches():
         context = min(defaults.SEARCH_SEQ, resolved.context) if seq is None and not generations else seq
-        demand = _demand(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
+        demand = demand_of(request, resolved, context, isl, osl, mix, kv_at, chunk, loads)._replace(percentile=percentile)
         if (number := demand.interactivity.size * request.searched * len(precisions)) > MAX_PLANS:
             raise RoofcalcError(f"{number:,} plans; at most {MAX_PLANS:,} are computed at once")
-        inventory = Inventory(machine, available, spares, usd_per_device_hour(request, machine, usd_per_hour))
+        hourly = device_price(request, machine, price)
+        inventory = Inventory(machine, whole_machines(machine, available), spares, float(hourly.at(1)), hourly.at)
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
             by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
-    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares}
+    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, **price.stated()}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
-    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain), ranked)) as added:
+    with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain, server), ranked)) as added:
         deque(added, maxlen=0)
     if not explain:
         request.note("limited_by: the limit of a replica; relief: the single change that increases its capacity most")
@@ -204,44 +221,6 @@ def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, r
     if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
         raise RoofcalcError("--ttft-percentile: only known where prompts queue before decode steps: not in bound, and with --prefill colocated")
     return percent
-
-
-def _split_lists(hardware: Any) -> Any:
-    """Several arguments, each of which may be a comma list, as one list."""
-    if not isinstance(hardware, list) or not all(isinstance(text, str) for text in hardware):
-        return hardware
-    return [name for text in hardware for name in ([text] if os.path.isfile(text) else text.split(","))]
-
-
-def _demand(
-    request: Request,
-    model: Model,
-    seq: Numbers | None,
-    isl: Numbers | None,
-    osl: Numbers | None,
-    mix: str | None,
-    kv_at: str | None,
-    chunk: Any,
-    loads: dict[str, NDArray[Any]],
-) -> Demand:
-    """Every combination of requests (or contexts) and loads; the requests vary slowest."""
-    if mix is not None:
-        if isl is not None or osl is not None or seq is not None:
-            raise RoofcalcError("--mix: give either a file of requests (--mix), or --isl and --osl, or contexts (--seq)")
-        kinds = mix_of(mix)
-        request.note_context(model, kinds.isl + kinds.osl)
-        check_prompts(request, kinds.isl)
-        work, parts, number = workload([kinds.isl, kinds.osl], kv_at, chunk), kinds.parts, [np.zeros(1, dtype=np.intp)]
-        of_work = work.at(np.arange(parts.size)[np.newaxis])
-    else:
-        points = request.cross(*axes(request, model, seq, isl, osl))
-        work, parts, number = workload(points, kv_at, chunk), np.ones(1), [np.arange(points[0].size)]
-        of_work = work.at(np.arange(points[0].size)[:, np.newaxis])
-    which, *each = request.cross(*number, *loads.values())
-    chosen = of_work.at(which.astype(np.intp))
-    prompts = chosen.seq if chosen.isl is None else chosen.isl
-    load: dict[str, Any] = {"batch": None, "rate": None, **dict(zip(loads, each, strict=True))}
-    return Demand(prompts, chosen.osl, chosen.seq, parts, chunk=work.chunk, **load)
 
 
 def _ranked(some: list[Plan], objective: str) -> Iterator[Plan]:

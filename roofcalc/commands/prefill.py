@@ -12,14 +12,15 @@ from roofcalc.commands import ranges
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import Request
+from roofcalc.commands.request import MAX_KEPT, Request
 from roofcalc.commands.workload import batch_sizes, chunk_tokens
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
+from roofcalc.physics.offload import HOST
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as prefill_times
-from roofcalc.physics.prompt_cache import found_tokens
+from roofcalc.physics.prompt_cache import fetch_s, found_tokens
 from roofcalc.physics.roofline import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import CHUNK_ROWS, Table
@@ -64,19 +65,20 @@ def prefill(
     RoofcalcError
         Invalid arguments, or more prefill steps than are computed at once.
     """
-    share = ranges.percent(range, options)
-    results = (*columns.PREFILL, *(columns.TTFT_RANGE if share is not None else ()))
+    share, tiers = ranges.percent(range, options), "kv=" in str(options.get("offload") or "")
+    results = (*columns.PREFILL, *(columns.TTFT_RANGE if share is not None else ()), *(columns.PREFILL_OF_TIER if tiers else ()))
     request = Request("prefill", results, model, hardware, options, (*(("chunk",) if chunk is not None else ()), *ranges.given(share)))
     if cached is not None and (options.get("shared_prefix") is not None or options.get("hit_rate") is not None):
         raise RoofcalcError("--cached: give either the tokens found in the cache (--cached), or --shared-prefix and --hit-rate of whole prompts")
     before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
     batches, chunk_size = batch_sizes(batch), chunk_tokens(chunk)
     for deployment, changes in request.deployments():
-        contexts = request.contexts(deployment.model, seq)
+        contexts = request.contexts(deployment.model, seq) + request.image_tokens(deployment.model)
         steps = 1 if chunk_size is None else math.ceil(contexts.max() / chunk_size)
         if min(contexts.size * before.size * batches.size, CHUNK_ROWS) * steps > MAX_STEPS:
             raise RoofcalcError(f"--chunk: {steps:,} steps of {chunk_size:,.0f} tokens in each row; at most {MAX_STEPS:,} are computed at once")
-        held = contexts[:, np.newaxis] + before
+        few = contexts.size * before.size <= MAX_KEPT  # of a larger grid the longest prompt is looked at
+        held = contexts[:, np.newaxis] + before if few else np.array([[contexts.max() + before.max()]])
         request.note_context(deployment.model, held)
         fits = memory.batch_memory(deployment, held)
         if not fits.all():
@@ -93,11 +95,18 @@ def _rows(
 ) -> dict[str, Any]:
     ttft = batch_s = np.full(new.shape, np.nan)
     limit = np.full(new.shape, UNKNOWN)
-    found = found_tokens(deployment, new)
+    prompt, found = new, found_tokens(deployment, new)
     new, cached = new - found, cached + found
     if deployment.has_time:
         times = prefill_times(deployment, new, cached, batch, chunk_size)
         ttft, batch_s, limit = times.ttft_s, times.batch_prefill_s, times.limited_by
+    more: dict[str, Any] = {}
+    if deployment.offload is not None and deployment.offload.has_tier and deployment.has_time:
+        fetched = fetch_s(deployment, prompt)
+        at_hand = np.minimum(prompt - 1, deployment.assumptions.shared_prefix)
+        again = prefill_times(deployment, prompt - at_hand, at_hand, batch, chunk_size).ttft_s
+        more = {"fetch_ms": fetched * 1e3, "recompute_ms": again * 1e3}
+        ttft, batch_s, limit = ttft + fetched, batch_s + fetched, np.where(fetched > ttft, HOST, limit)
     return {
         "seq": new,
         "cached": cached,
@@ -106,4 +115,5 @@ def _rows(
         **ranges.around_first(deployment, ttft * 1e3, share),
         "prefill_tok_s": batch * new / batch_s,
         "limited_by": limit,
+        **more,
     }

@@ -7,6 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
+from roofcalc import units
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.catalog_list.hardware import hardware_show
@@ -23,11 +24,13 @@ from roofcalc.commands.request import Request
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.formatting import format_cell
 from roofcalc.report.html.page import Page, Part
+from roofcalc.report.html.tables import MAX_ROWS
 from roofcalc.report.plots.kinds import need_matplotlib
 from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.table import Table
 from roofcalc.units import tokens
 
+MAX_CONTEXTS, MAX_BATCHES, MAX_RATES = 500, 24, 24  # of longer lists, so many values are shown: every point of a chart is in the page
 MAX_EXPLAINED = 24  # with more rows, only one context is explained
 
 
@@ -58,7 +61,10 @@ def report(
     names = Request("report", (), model, hardware, options)
     if not all(isinstance(name, str) for name in (*names.models, *names.machines)):
         raise RoofcalcError("report: give names of catalog entries or files, not records")
-    batches = defaults.REPORT_BATCHES if batch is None else batch
+    seq, few_contexts = _thinned(seq, "--seq", MAX_CONTEXTS)
+    interactivity, few_rates = _thinned(interactivity, "--interactivity", MAX_RATES)
+    given, few_batches = _thinned(batch, "--batch", MAX_BATCHES)
+    batches = defaults.REPORT_BATCHES if given is None else given
     largest = max_batch(model, hardware, seq=seq, interactivity=interactivity, **options)
     context, size, rate = _representative_point(largest)
     parts = (
@@ -73,11 +79,25 @@ def report(
     explained = explain("max-batch", model, hardware, seq=contexts, interactivity=interactivity, **options)
     entries = [(f"Model {name}", models_show(name)) for name in names.models] + [(f"Hardware {name}", hardware_show(name)) for name in names.machines]
     notes = [note for part in parts for note in part.table.notes]
+    longest = max(len(part.table) for part in parts)
+    notes += [*few_contexts, *few_rates, *few_batches]
+    notes += [f"tables of more than {MAX_ROWS:,} rows show their first and last {MAX_ROWS // 2}"] if longest > MAX_ROWS else []
     notes += [f"batch: {defaults.REPORT_BATCHES} (--batch)"] if batch is None else []
     no_charts = _why_no_charts()
     notes += [no_charts] if no_charts else []
     derivations = tuple((_heading(row), sections[1:]) for row, sections in zip(explained.table.rows(), explained.rows, strict=True))
     return Page(_title(largest), tuple(_answers(largest)), parts, not no_charts, derivations, tuple(entries), tuple(dict.fromkeys(notes)))
+
+
+def _thinned(values: Numbers | None, name: str, most: int) -> tuple[Numbers | None, list[str]]:
+    """At most `most` of the values, evenly spaced in their order with the first and the last among them, and a note if some are left out."""
+    if values is None or isinstance(values, (int, float)):
+        return values, []
+    every = units.numbers(values, name) if isinstance(values, str) else np.ravel(np.asarray(values)).tolist()
+    if len(every) <= most:
+        return values, []
+    places = np.unique(np.linspace(0, len(every) - 1, most).round().astype(int))
+    return [every[place] for place in places], [f"{name}: {len(every):,} values; the page shows {places.size} of them, first and last included"]
 
 
 def _representative_point(largest: Table) -> tuple[float, float, float]:

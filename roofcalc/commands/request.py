@@ -17,7 +17,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_caching, is_absent, stated_assumptions
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
+PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
+MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
 
 
@@ -89,16 +91,19 @@ class Request:
         self.fitted = fitted.read(path) if (path := options.get("profile")) is not None else None
         if self.fitted:
             chosen |= {name: value for name, value in self.fitted.values.items() if chosen[name] is None}
-        presets = list(dict.fromkeys(names(options.get("assume") or "roofline", "--assume")))
+        assume = options.get("assume")
+        presets = list(dict.fromkeys(names("roofline" if assume is None else assume, "--assume")))
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
+        if options.get("images") is not None and command not in PROMPTS:
+            raise RoofcalcError(f"--images: {command} has no prompts; {', '.join(PROMPTS)} have")
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
         if options.get("prefill") is not None and "isl" not in given and command not in OF_GENERATIONS:
             raise RoofcalcError("--prefill: only for whole generations; give --isl and --osl")
         if options.get("prefill") == "separate" and command == "plan":
             raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
-        check_caching(command, options, given)
+        check_serving(command, options, given)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
@@ -145,6 +150,7 @@ class Request:
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
+        check_experts(model, self.options)
         deployment = deploy(
             model,
             machine,
@@ -157,7 +163,7 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_drafts(self._offloaded(deployment))
+        deployment = self._with_tenants(self._with_drafts(self._offloaded(deployment)))
         for text in notes(deployment):
             self.note(text)
         return deployment
@@ -169,6 +175,22 @@ class Request:
         from roofcalc.commands.offloading import offloaded
 
         return offloaded(self, deployment)
+
+    def _with_tenants(self, deployment: Deployment) -> Deployment:
+        """The deployment with adapters and images, where an option asks for them."""
+        if self.options.get("lora") is None and self.options.get("images") is None:
+            return deployment
+        from roofcalc.commands.tenants import with_tenants
+
+        return with_tenants(self, deployment)
+
+    def image_tokens(self, model: Model) -> int:
+        """Tokens that `--images` adds to every prompt; a note says so."""
+        if self.options.get("images") is None:
+            return 0
+        from roofcalc.commands.tenants import image_tokens
+
+        return image_tokens(self, model)
 
     def _with_drafts(self, deployment: Deployment) -> Deployment:
         """The deployment with speculative decoding, where an option asks for it."""
@@ -294,6 +316,8 @@ class Request:
         """
         common = {**self.case(deployment, changes), **shared}
         size = math.prod(axis.size for axis in axes)
+        if len(self.table) + size > MAX_LISTED:
+            raise RoofcalcError(f"{size:,} rows of one model on one machine; at most {MAX_LISTED:,} are listed: use shorter ranges")
         self.table.blocks.append(LazyBlock(size, common, partial(compute_chunk, tuple(axes), common, rows)))
 
     def answer(self) -> Table:
@@ -321,6 +345,7 @@ class Request:
         }
         if deployment.offload:
             case |= {"offload": deployment.offload.label, "gpu_layers": deployment.offload.gpu_layers, "host": deployment.offload.host.label}
+        case |= {name: record.stated for name, record in (("images", deployment.images), ("lora", deployment.lora)) if record}
         if deployment.draft:
             draft = deployment.draft
             case |= {"draft": draft.tokens, "acceptance": draft.acceptance, "accepted": draft.accepted, "drafter": draft.drafter}

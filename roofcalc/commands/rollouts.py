@@ -11,7 +11,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, MIN_RATE, Names, Numbers, integer_array, single_number
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.price import usd_per_device_hour
+from roofcalc.commands.price import device_price, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.workload import note_other_pool
 from roofcalc.deployment.deployment import Deployment
@@ -79,6 +79,10 @@ def rollouts(
     pretrain_tokens: Numbers | None = None,
     interactivity: Numbers | None = None,
     usd_per_hour: Numbers | None = None,
+    capex: Numbers | None = None,
+    years: Numbers | None = None,
+    power_price: Numbers | None = None,
+    pue: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Tokens, FLOPs, device-hours and money of generating, verifying and training on rollouts, compared with pre-training.
@@ -105,6 +109,8 @@ def rollouts(
         Lowest acceptable speed of each rollout (default: no limit, the largest batch that fits).
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    capex, years, power_price, pue
+        Instead: the price of an hour of one's own hardware at full load, as `cost` takes them.
 
     Returns
     -------
@@ -118,7 +124,8 @@ def rollouts(
     RoofcalcError
         Invalid arguments, one line per problem.
     """
-    request = Request("rollouts", columns.ROLLOUTS, model, hardware, options)
+    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    request = Request("rollouts", columns.ROLLOUTS, model, hardware, options, price.given)
     axes = (
         integer_array(_or_default(request, problems, defaults.PROBLEMS, "problems"), "--problems", MAX_COUNT),
         integer_array(_or_default(request, rollouts, defaults.ROLLOUTS, "rollouts"), "--rollouts", MAX_COUNT),
@@ -141,7 +148,7 @@ def rollouts(
     for deployment, changes in request.deployments():
         points = Points(*request.cross(*axes))
         request.note_context(deployment.model, points.tokens + points.prefix)
-        machine, hour = deployment.hardware, usd_per_device_hour(request, deployment.hardware, usd_per_hour)
+        machine, hour = deployment.hardware, float(device_price(request, deployment.hardware, price).at(1))
         sharding, active = request.single_device_sharding(deployment.model, deployment.kv.name), float(count(deployment.model).active)
         attention = points.problems * (
             points.rollouts * generation_attention_flops(deployment.model, sharding, points.tokens, points.prefix)
@@ -173,6 +180,7 @@ def rollouts(
             device_hours=hours,
             usd=hours * hour,
             cpu_cores_per_device=cores,
+            **price.stated(),
         )
     return request.table
 

@@ -8,10 +8,13 @@ from typing import Any
 from roofcalc.commands.options import Options
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions
-from roofcalc.errors import RoofcalcError
+from roofcalc.deployment.parallelism import expert_counts
+from roofcalc.errors import RoofcalcError, flag
 from roofcalc.report import columns
 from roofcalc.report.table import Column
+from roofcalc.specs.model import Model
 
+OF_EXPERTS = ("imbalance", "redundant_experts", "dispatch_dtype", "combine_dtype", "routing")  # options of models with experts
 DRAFTING = ("draft", "acceptance", "accepted", "drafter", "draft_model", "mtp")  # options that ask for speculative decoding
 OFFLOADING = ("offload", "gpu_layers", "host")
 WITH_PREFIX = ("max-batch", "interactivity", "memory", "prefill", "frontier", "plan", "cost")  # commands that take --shared-prefix
@@ -57,16 +60,29 @@ def is_absent(value: Any) -> bool:
     return value is None or value is False or (isinstance(value, (str, list, tuple)) and not value)
 
 
-def check_caching(command: str, options: Options, given: tuple[str, ...]) -> None:
-    """Refuses options on cached prompts where they would have no effect.
+def check_serving(command: str, options: Options, given: tuple[str, ...]) -> None:
+    """Refuses options on the prompts of generations where they would have no effect.
 
     Raises
     ------
     RoofcalcError
-        A shared prefix or a hit rate that the command does not take.
+        A shared prefix, a hit rate or arrivals that the command does not take.
     """
+    if options.get("arrivals") is not None:
+        if "isl" not in given and command != "cost":
+            raise RoofcalcError("--arrivals: only for whole generations; give --isl and --osl")
+        if options.get("arrivals") == "burst" and options.get("prefill") == "separate":
+            raise RoofcalcError("--arrivals: another pool prefills with --prefill separate, and how its prompts queue is not known; leave one out")
     if options.get("shared_prefix") is not None and command not in WITH_PREFIX:
         instead = f"; {command} has --prefix" if command in ("vote", "rollouts") else f"; commands: {', '.join(WITH_PREFIX)}"
         raise RoofcalcError(f"--shared-prefix: not an option of {command}{instead}")
     if options.get("hit_rate") is not None and "isl" not in given and command not in WITH_HITS:
         raise RoofcalcError("--hit-rate: applies to the prefill of prompts; give --isl and --osl, or use `roofcalc prefill`")
+
+
+def check_experts(model: Model, options: Options) -> None:
+    """Refuses options about experts for a model that has none."""
+    default = Assumptions()
+    given = [flag(name) for name in OF_EXPERTS if options.get(name) not in (None, getattr(default, name, None))]
+    if given and not expert_counts(model):
+        raise RoofcalcError(f"{given[0]}: {model.name} has no experts, so that it changes nothing; leave it out, or name models with experts alone")

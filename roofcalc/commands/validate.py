@@ -17,10 +17,9 @@ from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements import spellings
-from roofcalc.measurements.cases import BY_CHOICE, REASONS, Case, cases, engine_name
+from roofcalc.measurements.cases import BY_CHOICE, OPEN_CONTEXT, REASONS, Case, cases, engine_name
 from roofcalc.measurements.compare import ROOFLINE, bound, has_routed_experts, most_likely_run, typical
 from roofcalc.measurements.points import Point, Problem
 from roofcalc.report import columns
@@ -119,8 +118,12 @@ def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
         given |= {"hardware": hardware.name, "device": hardware.device.name} if hardware else {}
         return {**given, "why_not": case}
     floor = bound(case)
-    deployment, roofline = _figure(case, ROOFLINE)
-    predicted = _figure(case, calibrated)[1] if calibrated else None
+    deployment, run = most_likely_run(case, ROOFLINE)
+    roofline = run.value(deployment)
+    predicted = None
+    if calibrated:
+        placed, typical_run = most_likely_run(case, calibrated)
+        predicted = typical_run.value(placed)
     measured = case.speed(point.value)
     return {
         **given,
@@ -130,7 +133,7 @@ def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
         "kv": deployment.kv.name,
         **{name: getattr(deployment.layout, name) for name in ("tp", "pp", "dp", "ep")},
         **(dict(zip(("draft", "acceptance"), case.speculation, strict=True)) if case.speculation else {}),
-        "batch": case.work.batch * case.share,
+        "batch": run.work.batch * case.share,
         "bound": floor.value,
         "roofline": roofline,
         "predicted": predicted,
@@ -138,17 +141,14 @@ def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
         "roofline_ratio": measured / case.speed(roofline),
         "bound_ratio": measured / case.speed(floor.value),
         "fits_memory": floor.fits,
+        "at_most": case.max_load,
+        "context_open": case.context_open,
         **({"bound_skewed": floor.value, "bound_skewed_ratio": measured / case.speed(floor.value)} if has_routed_experts(case.model) else {}),
         "bound_uniform": floor.uniform,
         "bound_uniform_ratio": measured / case.speed(floor.uniform),
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
     }
-
-
-def _figure(case: Case, assumed: Assumptions) -> tuple[Deployment, float]:
-    deployment, run = most_likely_run(case, assumed)
-    return deployment, run.value(deployment)
 
 
 def _summary(points: list[Point], rows: list[Row]) -> list[Row]:
@@ -198,6 +198,10 @@ def _notes(rows: list[Row]) -> list[str]:
     notes = [f"{len(compared)} of {len(rows)} points are compared"]
     counted = Counter(row["why_not"] for row in rows if "why_not" in row)
     notes += [f"{count} skipped: {reason} ({REASONS[reason]})" for reason, count in counted.items()]
+    if at_most := sum(row["at_most"] for row in compared):
+        notes.append(f"{at_most} without a batch are taken at maximum load: as many sequences as fit, at their mean length")
+    if alone := sum(row["context_open"] for row in compared):
+        notes.append(f"{alone} single sequences without a context are taken at {OPEN_CONTEXT} tokens, and at 1 for the bound")
     for row in compared:
         if row["bound_ratio"] > 1:
             notes.append(

@@ -11,7 +11,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_STREAMS, MAX_TOKENS, Names, Numbers, integer_array, single_number
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.price import usd_per_device_hour
+from roofcalc.commands.price import device_price, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import chunk_tokens, note_other_pool, required_speed
@@ -56,6 +56,10 @@ def vote(
     recall: Numbers | None = None,
     false_positive: Numbers | None = None,
     usd_per_hour: Numbers | None = None,
+    capex: Numbers | None = None,
+    years: Numbers | None = None,
+    power_price: Numbers | None = None,
+    pue: Numbers | None = None,
     chunk: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
@@ -79,6 +83,8 @@ def vote(
         Probability that the verifier accepts a right answer (default 1) and a wrong one (default 0).
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
+    capex, years, power_price, pue
+        Instead: the price of an hour of one's own hardware at full load, as `cost` takes them.
 
     Returns
     -------
@@ -97,7 +103,8 @@ def vote(
     prefixes, suffixes = integer_array(prefix, "--prefix", MAX_TOKENS, 0), integer_array(suffix, "--suffix", MAX_TOKENS)
     chances, chunk_size = _chances(accuracy, recall, false_positive, verifier), chunk_tokens(chunk)
     results = columns.VOTE + (columns.VOTE_ACCURACY if chances else ())
-    request = Request("vote", results, model, hardware, options, ("chunk",) if chunk is not None else ())
+    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    request = Request("vote", results, model, hardware, options, (*(("chunk",) if chunk is not None else ()), *price.given))
     if streams is None:
         request.note(f"streams: {defaults.VOTE_STREAMS} (--streams)")
     rate = required_speed(request, interactivity, "stream")
@@ -109,7 +116,7 @@ def vote(
         shared_tokens, own_tokens = request.cross(prefixes, suffixes)
         deployment = serving(request, default, shared_tokens + own_tokens)
         request.note_context(deployment.model, shared_tokens + own_tokens)
-        hour, devices = usd_per_device_hour(request, deployment.hardware, usd_per_hour), deployment.hardware.count
+        hour, devices = float(device_price(request, deployment.hardware, price).at(1)), deployment.hardware.count
         verifying = _deploy_verifier(request, deployment, verifier_model)
         single = shared(deployment, 1, shared_tokens, own_tokens, rate, chunk_size)
         if not single.queries.all():
@@ -135,6 +142,7 @@ def vote(
                 cost_multiple_unshared=(unshared_s + verify_s) / single.machine_s,
                 latency_s=case.latency_s + wait_s,
                 chunk=chunk_size,
+                **price.stated(),
                 **(_accuracy(chances, int(count), cost) if chances else {}),
             )
     return request.table

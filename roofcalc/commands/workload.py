@@ -30,12 +30,14 @@ def axes(request: Request, model: Model, seq: Numbers | None, isl: Numbers | Non
         Only one of isl and osl, or either of them together with seq.
     """
     if isl is None and osl is None:
+        if request.options.get("images") is not None:
+            raise RoofcalcError("--images: only for prompts; give --isl and --osl")
         return [request.contexts(model, seq)]
     if isl is None or osl is None:
         raise RoofcalcError("--isl, --osl: a generation needs both, the input and the output tokens")
     if seq is not None:
         raise RoofcalcError("--seq: give either contexts (--seq) or generations (--isl and --osl)")
-    prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0), integer_array(osl, "--osl", MAX_TOKENS)
+    prompts, outputs = integer_array(isl, "--isl", MAX_TOKENS, 0) + request.image_tokens(model), integer_array(osl, "--osl", MAX_TOKENS)
     request.note_context(model, prompts.max() + outputs.max())
     check_prompts(request, prompts)
     return [prompts, outputs]

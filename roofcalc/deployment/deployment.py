@@ -9,6 +9,8 @@ from roofcalc.deployment import engines
 from roofcalc.deployment.assumptions import Assumptions
 from roofcalc.deployment.efficiency import Profile
 from roofcalc.deployment.engines import Rules
+from roofcalc.deployment.images import Images
+from roofcalc.deployment.lora import Lora
 from roofcalc.deployment.offload import Offload, host_layers
 from roofcalc.deployment.parallelism import Layout, Stage, choose, stages
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -75,6 +77,10 @@ class Deployment(Record):
         The memory rules of the engine, where it has some.
     offload : Offload or None
         What lies in the host's memory.
+    images : Images or None
+        Images of every prompt: the tower's work; their tokens are counted by who asks for prompts.
+    lora : Lora or None
+        Adapters that are served beside the model.
     """
 
     model: Model
@@ -91,6 +97,8 @@ class Deployment(Record):
     profile: Profile | None = None
     rules: Rules | None = None
     offload: Offload | None = None
+    images: Images | None = None
+    lora: Lora | None = None
 
     @property
     def accepted(self) -> float:

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from roofcalc.deployment.deployment import Deployment
     from roofcalc.deployment.parallelism import Stage
 
-FORMS = "weights=host:GB, experts=host[:LAYERS] or experts=cpu[:LAYERS]"
+FORMS = "weights=host:GB, experts=host[:LAYERS], experts=cpu[:LAYERS], kv=host:GB or kv=nvme:GB"
 MAX_GB = 1e7
 # What engines reach of a host's peaks, for `typical`; docs/offload.md has the published runs that these three were chosen by.
-TYPICAL = {"mbu": 0.5, "mfu": 0.8, "stream": 0.9}
+TYPICAL = {"mbu": 0.5, "mfu": 1.0, "stream": 0.9}
 
 
 class Offload(Record):
@@ -40,6 +40,9 @@ class Offload(Record):
         The first so many layers with experts; None: all of them.
     gpu_layers : int, optional
         Layers that the devices hold, the output layer counted first; None: all.
+    kv_host_gb, kv_nvme_gb : float
+        Room for the caches of earlier requests in the host's memory and on its drives; what prompts find (`--hit-rate`) is fetched from
+        the slower of them. [GB]
     """
 
     host: Host
@@ -47,6 +50,13 @@ class Offload(Record):
     experts: str = ""
     expert_layers: int | None = None
     gpu_layers: int | None = None
+    kv_host_gb: float = 0.0
+    kv_nvme_gb: float = 0.0
+
+    @property
+    def has_tier(self) -> bool:
+        """Whether the caches of earlier requests lie outside the devices."""
+        return self.kv_host_gb > 0 or self.kv_nvme_gb > 0
 
     @property
     def label(self) -> str | None:
@@ -54,6 +64,7 @@ class Offload(Record):
         layers = f":{self.expert_layers}" if self.expert_layers is not None else ""
         found = [f"weights=host:{self.weights_gb:g}"] if self.weights_gb else []
         found += [f"experts={self.experts}{layers}"] if self.experts else []
+        found += [f"kv={tier}:{size:g}" for tier, size in (("host", self.kv_host_gb), ("nvme", self.kv_nvme_gb)) if size]
         return " ".join(found) or None
 
 
@@ -72,11 +83,13 @@ def parse(text: str) -> dict[str, object]:
         match what, place:
             case "weights", "host":
                 new: dict[str, object] = {"weights_gb": _gb(item, amount)}
+            case "kv", "host" | "nvme":
+                new = {f"kv_{place}_gb": _gb(item, amount)}
             case "experts", "host" | "cpu":
                 new = {"experts": place, "expert_layers": _layers(item, amount) if amount else None}
             case _:
                 raise RoofcalcError(f"--offload: {item!r} is not one of {FORMS}")
-        if set(new) & set(found):
+        if any(name in found for name in new):
             raise RoofcalcError(f"--offload: {what} is given twice ({text!r})")
         found |= new
     if not found:
@@ -120,6 +133,13 @@ def offloaded(deployment: Deployment, offload: Offload) -> Deployment:
     if offload.weights_gb or offload.experts == "host":
         host.figure("link_gb_s", "the bandwidth between host and device")
         host.figure("memory_gb_s", "the bandwidth of the host's memory")
+    if offload.has_tier:
+        host.figure("link_gb_s", "the bandwidth between host and device")
+        host.figure("memory_gb_s", "the bandwidth of the host's memory")
+    if offload.kv_nvme_gb:
+        host.figure("nvme_gb_s", "the read bandwidth of the host's drives")
+    if host.memory_gb is not None and offload.kv_host_gb > host.memory_gb:
+        raise RoofcalcError(f"--offload: kv=host:{offload.kv_host_gb:g} is more than the {host.memory_gb:g} GB of the host's memory")
     if offload.experts == "cpu" or host_layers(model, offload):
         host.figure("memory_gb_s", "the bandwidth of the host's memory")
         host.figure("link_gb_s", "the bandwidth between host and device")

@@ -41,15 +41,16 @@ def per_million(amount: Any, tokens: Any) -> NDArray[Any]:
 
 
 @formula("joule = machine_s·power/tokens")
-def joule_per_token(machine_seconds: Any, power_w: float, tokens: Any) -> NDArray[Any]:
+def joule_per_token(machine_seconds: Any, power_w: Any, tokens: Any) -> NDArray[Any]:
     """Energy per token at the machine's nominal power, an upper bound of the power drawn. [J]"""
-    return np.asarray(np.asarray(machine_seconds, dtype=float) * power_w / np.asarray(tokens, dtype=float))
+    return np.asarray(np.asarray(machine_seconds, dtype=float) * np.asarray(power_w, dtype=float) / np.asarray(tokens, dtype=float))
 
 
-@formula("api_usd = (isl·price_in + osl·price_out)/1000000")
-def api_usd(prompt: Any, output: Any, price_in: Any, price_out: Any) -> NDArray[Any]:
-    """Price of a query at a hosted API with prices per million input and output tokens. [USD]"""
-    paid = np.asarray(prompt, dtype=float) * np.asarray(price_in) + np.asarray(output, dtype=float) * np.asarray(price_out)
+@formula("api_usd = ((isl − found)·price_in + found·price_cached_in + osl·price_out)/1000000")
+def api_usd(prompt: Any, output: Any, price_in: Any, price_out: Any, found: Any = 0.0, price_cached_in: Any = 0.0) -> NDArray[Any]:
+    """Price of a query at a hosted API with prices per million input and output tokens, `found` of the former in its cache. [USD]"""
+    prompt, output, found = (np.asarray(one, dtype=float) for one in (prompt, output, found))
+    paid = (prompt - found) * np.asarray(price_in) + found * np.asarray(price_cached_in) + output * np.asarray(price_out)
     return np.asarray(paid / MILLION)
 
 

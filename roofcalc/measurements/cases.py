@@ -97,6 +97,11 @@ class Case(Record):
         return with_drafts(placed, *self.speculation) if self.speculation else placed
 
     @property
+    def max_load(self) -> bool:
+        """Whether the batch is as many sequences as fit (`Metric.at_most`)."""
+        return self.metric.at_most(self.point)
+
+    @property
     def engine(self) -> str:
         """The engine's name (`engine_name`)."""
         return engine_name(self.point.engine)
@@ -140,7 +145,7 @@ class Case(Record):
 
     def loaded(self, deployment: Deployment) -> "Case":
         """The case with the batch of a deployment at maximum load: the sequences that fit at their mean length, since they come and go."""
-        if not self.point.max_load:
+        if not self.max_load:
             return self
         room = batch_memory(deployment, max(1.0, self.work.isl + (self.work.osl or 0) / 2))
         return replace(self, work=replace(self.work, batch=max(1.0, min(float(room), MOST_SEQUENCES * deployment.layout.dp))))
@@ -265,9 +270,9 @@ def _batch(point: Point, unit: int, share: float) -> float:
     """Sequences in flight on all devices of the unit; 1 at maximum load, see `Case.loaded`."""
     if point.batch is not None:
         return point.batch / share
-    if point.max_load:
+    if point.tokens_per_device is None:
         return 1.0
-    assert point.tokens_per_device is not None and point.isl  # checked by Metric.lacks
+    assert point.isl  # checked by Metric.lacks
     return point.tokens_per_device * unit / point.isl
 
 
@@ -276,7 +281,7 @@ def _lack(case: Case) -> str | None:
     deployment = case.deployment(assumptions())
     if not deployment.has_time:
         return "no peak"
-    if case.point.max_load and not batch_memory(deployment, max(1.0, case.work.held)) >= 1:
+    if case.max_load and not batch_memory(deployment, max(1.0, case.work.held)) >= 1:
         return "no room"
     return None
 
@@ -284,7 +289,7 @@ def _lack(case: Case) -> str | None:
 def _run(case: Case) -> tuple[Any, ...]:
     """What two figures of one run have in common."""
     names = ("model", "hardware", "weights", "kv", "compute", "tp", "pp", "dp", "ep", "share", "work", "speculation")
-    return (case.point.engine, case.metric.meaning, case.point.max_load, *(getattr(case, name) for name in names))
+    return (case.point.engine, case.metric.meaning, case.max_load, *(getattr(case, name) for name in names))
 
 
 def _same(one: Case, other: Case) -> bool:

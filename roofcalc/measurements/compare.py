@@ -47,11 +47,20 @@ def bound(case: Case) -> Bound:
     values, uniform, fits = [], [], False
     for layout in layouts(case):
         deployment = case.deployment(BOUND, kv, layout)
-        values.append(case.value(deployment))
+        run = _without_queue(case, deployment)
+        values.append(run.value(deployment))
         fits = fits or fits_memory(deployment, case)
         if has_routed_experts(case.model):
-            uniform.append(case.value(case.deployment(BOUND_UNIFORM, kv, layout)))
+            uniform.append(run.value(case.deployment(BOUND_UNIFORM, kv, layout)))
     return Bound(max(values, key=case.speed), max(uniform or values, key=case.speed), fits)
+
+
+def _without_queue(case: Case, deployment: Deployment) -> Case:
+    """The case of a speed per user with no more sequences than fit: the others wait, and each that runs is faster."""
+    if case.metric.of_system or fits_memory(deployment, case):
+        return case
+    room = max(1.0, float(batch_memory(deployment, case.work.held)))
+    return replace(case, work=replace(case.work, batch=min(case.work.batch, room)))
 
 
 def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]:
@@ -95,7 +104,7 @@ def narrowest_cache(device: Device) -> str:
 
 def fits_memory(deployment: Deployment, case: Case) -> bool:
     """Whether the batch fits in memory at the end of its generations."""
-    return case.point.max_load or bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
+    return case.max_load or bool(batch_memory(deployment, case.work.held) >= int(case.work.batch))
 
 
 def layouts(case: Case) -> Iterator[dict[str, Any]]:

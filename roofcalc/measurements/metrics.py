@@ -56,10 +56,13 @@ class Metric(Record):
         alone = point.batch == 1 and self.needs == ("isl", "batch")  # the caches of one sequence weigh little beside the weights
         if (point.isl is None and not alone) or ("osl" in self.needs and point.osl is None) or ("prompt" in self.needs and not point.isl):
             return "no context"
-        at_most = point.max_load and self.of_system and "prompt" not in self.needs
-        if point.batch is None and not at_most and not (point.tokens_per_device and point.isl):
+        if point.batch is None and not self.at_most(point) and not (point.tokens_per_device and point.isl):
             return "no batch"
         return None
+
+    def at_most(self, point: "Point") -> bool:
+        """Whether a point without a batch is taken at maximum load: generated tokens of all devices, whose batch is as many as fit."""
+        return point.batch is None and not point.tokens_per_device and self.of_system and "prompt" not in self.needs
 
 
 def step(deployment: Deployment, work: Work) -> Timed:

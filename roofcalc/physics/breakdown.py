@@ -15,6 +15,7 @@ from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage, each_stage
 from roofcalc.physics import collectives, offload, overhead
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Message, Operation
@@ -99,6 +100,7 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
         operations: list[tuple[Operation, Array]] = [(one, 1.0) for one in work.batch_operations(deployment, stage, load)]
         operations += [(one, sequences) for one in work.sequence_operations(deployment, stage, work.at_context(seq), step.tokens)]
         operations = [(_on_device(deployment, stage, one), times) for one, times in operations]
+        operations += [(one, 1.0) for one in adapter_operations(deployment, stage, load, sequences)]
         host: list[tuple[HostWork, Array]] = [(one, 1.0) for one in offload.step_work(deployment, stage, load)]
         ranks = sequences * deployment.layout.dp
         host += [(one, ranks) for one in offload.sequence_work(deployment, work.at_context(seq), step.tokens)] if stage.first else []

@@ -203,12 +203,12 @@ def prompt_waits(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Seconds of a request's own prefill, and of all prefills on its rank while it is in flight, its own included.
 
-    In `typical`, data-parallel ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`). `parts` as in
-    `output_tok_s`.
+    In `typical`, data-parallel ranks with expert parallelism wait for the prompts of all ranks (`_dp_sync_prefill_s`), unless all
+    prefill at once in a burst. `parts` as in `output_tok_s`.
     """
     of_kind, tokens = batch if parts is None else batch[..., np.newaxis], _over_kinds(osl, parts)
     prompts = batch * _over_kinds(prompt_s_per_request(deployment, isl, chunk, of_kind), parts)
-    if deployment.profile is not None and work.has_all_to_all(deployment):
+    if deployment.profile is not None and deployment.assumptions.arrivals != "burst" and work.has_all_to_all(deployment):
         prompts = np.maximum(prompts, _dp_sync_prefill_s(deployment, isl, tokens, batch, chunk, parts))
     return _over_kinds(_prefill_latency_s(deployment, isl, of_kind, chunk), parts), prompts
 

@@ -11,6 +11,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, Stage
 from roofcalc.physics import engine_memory, offload
+from roofcalc.physics.adapters import adapter_bytes
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import held_experts
@@ -41,7 +42,7 @@ def stored_bytes(deployment: Deployment, stage: Stage) -> float:
     total = sum(model.blocks[name].stored(count) * layer_bytes(model, name, sharding, stored) for name, count in stage.groups)
     if stage.first or stage.last:
         total += _ends_bytes(model, sharding.tp, stored, stage.first, stage.last)
-    total += engine_memory.padding_bytes(deployment, stage)
+    total += engine_memory.padding_bytes(deployment, stage) + adapter_bytes(deployment, stage)
     return total + sum(weight_bytes(drafter, drafter.stages[0]) for drafter in _drafters(deployment))
 
 
@@ -315,7 +316,7 @@ def _batch_of_host(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix
     """Sequences for which the host's memory has room; inf where it holds nothing of them, or its size is not known."""
     if deployment.offload is None or deployment.offload.host.memory_gb is None:
         return np.float64(np.inf)
-    room = deployment.offload.host.memory_gb * 1e9 - offload.host_weight_bytes(deployment)
+    room = (deployment.offload.host.memory_gb - deployment.offload.kv_host_gb) * 1e9 - offload.host_weight_bytes(deployment)
     if room < 0:
         return np.float64(0.0)
     kept = host_kv_bytes(deployment, seq, shared_prefix)
@@ -330,3 +331,14 @@ def host_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix 
         return np.zeros(np.shape(seq))
     whole = replace(deployment, layout=Layout())  # the host holds each entry once
     return offload.host_kv_bytes(deployment, _kept_per_layer(whole, seq, shared_prefix))
+
+
+@formula("kept sessions = (kv_host + kv_nvme)/KV_all")
+def tier_sessions(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Sequences of `seq` tokens whose caches the tiers outside the devices keep, what they share kept once; nan without a tier."""
+    offloaded = deployment.offload
+    if offloaded is None or not offloaded.has_tier:
+        return np.full(np.shape(seq), np.nan)
+    kept = system_kept(deployment, seq)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.maximum((offloaded.kv_host_gb + offloaded.kv_nvme_gb) * 1e9 - kept.once, 0.0) / kept.each)

@@ -16,6 +16,8 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
+from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.images import tower_operations
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST, HostWork, prefill_work
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
@@ -166,4 +168,13 @@ def stage_work(deployment: Deployment, index: int, steps: Chunks, batch: Array) 
     load, sequences = prefill_share(deployment, batch, safe)
     operations = prefill_operations(deployment, deployment.stages[index], load, sequences, safe, steps.cached, steps.scored)
     operations, host = prefill_work(deployment, deployment.stages[index], load, sequences, safe, steps.cached, operations)
+    operations = [*operations, *further_operations(deployment, deployment.stages[index], load, sequences, steps.new.shape[-1])]
     return operations, load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens, host
+
+
+def further_operations(deployment: Deployment, stage: Stage, load: TokenLoad, sequences: Array, steps: int = 1) -> list[Operation]:
+    """The work of adapters, and in the first of `steps` steps that of the vision tower."""
+    if deployment.lora is None and deployment.images is None:
+        return []
+    first = np.where(np.arange(steps) == 0, 1.0, 0.0)
+    return [*tower_operations(deployment, stage, load, sequences, first), *adapter_operations(deployment, stage, load, sequences, prompt=True)]

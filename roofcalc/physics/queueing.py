@@ -126,16 +126,20 @@ def batch_in_flight(rate: Any, served: Callable[[NDArray[Any]], Served], wait_s:
     ----------
     served : callable
         What a batch is served like.
-    wait_s : array
-        Seconds in the queue, on top of the first token's own time.
+    wait_s : array or callable
+        Seconds in the queue, on top of the first token's own time; or a function of what a batch is served like.
     limit : array
         Most requests that fit.
     """
-    rate, wait_s, osl, limit = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (rate, wait_s, osl, limit)))
+    rate, osl, limit = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (rate, osl, limit)))
 
     def keeps_up(batch: NDArray[Any]) -> NDArray[Any]:
         one = served(batch)
-        return np.asarray(batch >= rate * (wait_s + one.ttft_idle_s + osl * one.tpot_s) * (1 - 1e-12))
+        if one.prompt is None:  # in `bound` the floor on the time of all requests, with their prompts in it
+            stay = batch * osl / one.throughput_tok_s
+        else:
+            stay = (wait_s(one) if callable(wait_s) else wait_s) + one.prompt.own_s + osl * one.tpot_s
+        return np.asarray(batch >= rate * stay * (1 - 1e-12))
 
     low, high = np.zeros(rate.shape), np.maximum(np.floor(limit), 1.0)
     possible = keeps_up(high) & (limit >= 1)

@@ -28,6 +28,7 @@ from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
@@ -208,12 +209,17 @@ class Step(Record):
                 _add(terms, each[name], layers)
             if deployment.offload is not None:
                 self.add_host(terms, stage, load, terms_of)
+            if deployment.lora is not None:
+                _add(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
             found.append(terms)
         return found, sequences
 
     def _timed(self, index: int, load: TokenLoad, sequences: Array) -> Terms:
         """Seconds of a kind of stage by kernel models, without what depends on contexts."""
         terms = self.of_tokens(index, load, load.tokens)
+        if self.deployment.lora is not None:
+            further = adapter_operations(self.deployment, self.deployment.stages[index], load, sequences)
+            _add(terms, operation_terms(self.deployment, further), 1)
         exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences)
         terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
         return terms

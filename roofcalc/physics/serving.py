@@ -11,25 +11,42 @@ Sources: chunked prefill arXiv 2308.16369; separate pools arXiv 2401.09670; Litt
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
-from roofcalc.physics import overhead
-from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, prompt_waits
-from roofcalc.physics.kv_span import Array
-from roofcalc.physics.prefill import chunks, stage_work
-from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
-from roofcalc.physics.roofline import Step, Terms, combined, operation_terms
+from roofcalc.physics.chunk_time import chunk_s
+from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
+from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
+from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_BATCHED_TOKENS = 8192.0  # of one step of a rank: vLLM's default for serving on devices of 70 GiB and more
+
+
+class PromptTimes(NamedTuple):
+    """What the prefill of one prompt takes of its rank; arrays in the shape of `Served`.
+
+    Attributes
+    ----------
+    own_s : array
+        From its beginning to the first token.
+    occupied_s : array
+        Until the next prompt can begin: as long, or less in a pipeline or where several are packed.
+    added_s : array
+        By which it delays each sequence that decodes meanwhile.
+    """
+
+    own_s: NDArray[Any]
+    occupied_s: NDArray[Any]
+    added_s: NDArray[Any]
 
 
 class Served(NamedTuple):
@@ -47,6 +64,8 @@ class Served(NamedTuple):
         Seconds to the first token of a prompt on an idle replica.
     throughput_tok_s : array
         Output tokens per second of the whole system.
+    prompt : PromptTimes, optional
+        Of the prompts that this system prefills itself; None in `bound` and where another pool does.
     """
 
     tpot_s: NDArray[Any]
@@ -54,6 +73,16 @@ class Served(NamedTuple):
     ttft_s: NDArray[Any]
     ttft_idle_s: NDArray[Any]
     throughput_tok_s: NDArray[Any]
+    prompt: PromptTimes | None = None
+
+
+def combine(one: Served, other: Served, each: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]) -> Served:
+    """Two results as one: `each` is applied to every pair of arrays."""
+    tpot, decode, ttft, idle, throughput = (each(a, b) for a, b in zip(one[:5], other[:5], strict=True))
+    prompt = None
+    if one.prompt is not None and other.prompt is not None:
+        prompt = PromptTimes(*(each(a, b) for a, b in zip(one.prompt, other.prompt, strict=True)))
+    return Served(tpot, decode, ttft, idle, throughput, prompt)
 
 
 class ServedStep(Record):
@@ -91,6 +120,18 @@ class ServedStep(Record):
     def resources(self, batch: Any) -> dict[str, NDArray[Any]]:
         """Seconds of the pure step by resource."""
         return self.step.resources(batch)
+
+
+PROMPTS = "prompts"  # limited_by where the prompts of others take most of the time between tokens
+
+
+def served_limit(paced: Timed, batch: Any) -> NDArray[np.str_]:
+    """What takes the most time between two tokens: a resource of the decode step, or the prompts of others if they take longer than all of it."""
+    limit = limited_by(paced, batch)
+    if not isinstance(paced, ServedStep):
+        return limit
+    one = paced.served(batch)
+    return np.asarray(np.where(one.tpot_s > 2 * one.decode_s, PROMPTS, limit))
 
 
 @formula(
@@ -133,11 +174,41 @@ def served(
     if parts is None:
         isl, osl, batch = np.broadcast_arrays(isl, osl, batch)
     answer = osl if parts is None else np.asarray((osl * parts).sum(axis=-1))
+    fetched = fetch_s(deployment, isl)
+    if np.any(fetched):
+        plain = _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+        return _after_fetching(plain, fetched if parts is None else np.asarray((fetched * parts).sum(axis=-1)), answer, batch)
+    return _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+
+
+@formula("TTFT, fetched = fetch + TTFT")
+def _after_fetching(plain: Served, fetched: NDArray[Any], osl: NDArray[Any], batch: NDArray[Any]) -> Served:
+    """With the time to fetch what prompts find in another tier, while the other requests of the batch go on."""
+    return plain._replace(
+        ttft_s=plain.ttft_s + fetched,
+        ttft_idle_s=plain.ttft_idle_s + fetched,
+        throughput_tok_s=batch * osl / (batch * osl / plain.throughput_tok_s + fetched),
+    )
+
+
+def _served(
+    deployment: Deployment,
+    isl: NDArray[Any],
+    osl: NDArray[Any],
+    answer: NDArray[Any],
+    batch: NDArray[Any],
+    mean: Timed,
+    mode: str,
+    chunk: float | None,
+    max_batched_tokens: float,
+    parts: Any,
+) -> Served:
+    """`served` where nothing is fetched; `answer` is the mean of `osl`."""
     if mode == "chunked" and not deployment.assumptions.is_bound:
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
         found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)
         prompted = (each * of_each).sum(axis=-1) > 0
-        return found if prompted.all() else _where(prompted, found, _without_prompts(deployment, answer, batch, mean))
+        return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
     if deployment.assumptions.is_bound:
@@ -151,18 +222,16 @@ def served(
         wait = others * _share_before_first(deployment, prompt, batch)
     else:
         wait = others * np.minimum(deployment.accepted / (2.0 * answer), 0.5)
-    return Served(step_s + (others - wait) / answer, step_s, first + wait, first, batch * answer / (answer * step_s + others + first))
+    occupied = prompts / np.maximum(batch / deployment.layout.dp, 1.0)
+    throughput = batch * answer / (answer * step_s + others + first)
+    return Served(step_s + (others - wait) / answer, step_s, first + wait, first, throughput, PromptTimes(first, occupied, occupied))
 
 
 def _without_prompts(deployment: Deployment, osl: NDArray[Any], batch: NDArray[Any], mean: Timed) -> Served:
     """Generations that begin with nothing in their context: pure decode steps."""
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     none = np.zeros(step_s.shape)
-    return Served(step_s, step_s, none, none, batch / step_s + np.zeros_like(osl))
-
-
-def _where(chosen: NDArray[Any], one: Served, other: Served) -> Served:
-    return Served(*(np.where(chosen, a, b) for a, b in zip(one, other, strict=True)))
+    return Served(step_s, step_s, none, none, batch / step_s + np.zeros_like(osl), PromptTimes(none, none, none))
 
 
 def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDArray[Any]) -> NDArray[Any]:
@@ -221,7 +290,10 @@ def _chunked(
     prompts = np.clip(offered, 1.0, packed)
     carried = np.minimum(offered, 1.0)
     ranks = np.ones_like(of_rank)
-    if deployment.profile is not None and work.has_all_to_all(deployment):
+    is_burst, groups = deployment.assumptions.arrivals == "burst", np.maximum(of_rank / packed, 1.0)
+    if is_burst:
+        prompts, ranks = np.minimum(packed, of_rank), np.full_like(of_rank, float(layout.dp))
+    elif deployment.profile is not None and work.has_all_to_all(deployment):
         mu = np.maximum(layout.dp * np.minimum(offered, packed), 1e-12)
         met = -np.expm1(-mu)
         carried, ranks = np.maximum(carried, met), np.clip(mu / met / prompts, 1.0, layout.dp)
@@ -230,21 +302,22 @@ def _chunked(
     each = chunk_s(deployment, mean, held, new, counts, prompts, ranks, found)
     extra = (each * counts * parts).sum(axis=-1) / count
     mixed = step_s + extra
-    if deployment.assumptions.arrivals == "burst":
-        # all chunks of a rank follow one another; a request meets those after its own, for as long as it decodes
-        groups = np.maximum(of_rank / packed, 1.0)
+    if is_burst:
+        # all chunks of a rank follow one another, on average beside half of the sequences; a request meets those after its own while it decodes
         after = (groups - 1.0) * count
         with np.errstate(divide="ignore", invalid="ignore"):
             carried = np.where(after <= steps, after / 2.0, steps - steps**2 / (2.0 * after)) / steps
         tpot = (step_s + carried * extra) / accepted
-        ttft = (groups + 1.0) / 2.0 * count * mixed
+        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra)
     else:
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
         ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
-    return Served(tpot, pure, ttft, np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft), batch * osl / (osl * tpot + ttft))
+    prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
+    idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
+    return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
 
 
 def _step_tokens(mean: Timed) -> float:
@@ -254,110 +327,3 @@ def _step_tokens(mean: Timed) -> float:
     step = mean.step if isinstance(mean, MeanStep) else mean
     assert isinstance(step, Step)
     return step.tokens
-
-
-@formula("Δ = T_mix − T_step")
-def chunk_s(
-    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0
-) -> NDArray[Any]:
-    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ.
-
-    Linear layers work on decode tokens and the chunk's together and read their weights once; attention of the chunk, the mean
-    over all chunks of a prompt, comes on top. A drafter reads the chunk as well.
-
-    Parameters
-    ----------
-    batch : array
-        Sequences that decode.
-    new, count : array
-        With a last axis of kinds of requests more than `batch`: tokens of a prompt to compute, and the equal chunks that they are cut into.
-    prompts : array
-        Chunks in one step, in the shape of `batch`.
-    ranks : array
-        Data-parallel ranks that have a chunk in the same step, for experts that all of them share.
-    cached : array
-        Tokens of a prompt that are in the cache already, in the shape of `new`.
-
-    Returns
-    -------
-    array
-        In the shape of `new`.
-    """
-    if isinstance(mean, SpeculativeStep):
-        added = chunk_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached)
-        if mean.draft is not None and deployment.draft is not None:
-            added = added + deployment.draft.copies * chunk_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached)
-        return added
-    step, weights = (mean.step, mean.weights) if isinstance(mean, MeanStep) else (mean, None)
-    assert isinstance(step, Step)
-    load, sequences = work.token_load(deployment, np.asarray(batch, dtype=float)[..., np.newaxis], step.tokens)
-    prompts, ranks = (np.asarray(one, dtype=float)[..., np.newaxis] for one in (prompts, ranks))
-    size = new / count * prompts
-    adds_up = bool(step.attention) and deployment.assumptions.overlap == "op"  # what both steps have in common cancels
-    each, of_rank = (step.per_sequence, np.float64(0.0)) if adds_up else _of_contexts(step, weights, sequences)
-    mixed = replace(load, tokens=load.tokens + size, group_tokens=load.group_tokens + size * ranks)
-    slowest: NDArray[Any] | None = None
-    for index, context in enumerate(each):
-        plain, full = step.of_tokens(index, load, load.tokens), step.of_tokens(index, mixed, load.tokens)
-        for terms in () if adds_up else (plain, full):
-            _add(terms, {name: of_rank * time for name, time in context.items()})
-        if deployment.profile:
-            _add(full, {"overhead": overhead.seconds(deployment, deployment.stages[index], prompt=True)})
-        _add(full, {name: time * prompts for name, time in _attention_terms(deployment, index, new, count, cached).items()})
-        added = combined(deployment, full) - combined(deployment, plain)
-        slowest = added if slowest is None else np.maximum(slowest, added)
-    assert slowest is not None
-    return np.asarray(slowest)
-
-
-def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Any]:
-    """Seconds by resource that depend on the context, with a last axis of one, and how many of them a rank has.
-
-    With `weights` the mean over the contexts' last axis; `sequences` have a last axis of one.
-    """
-    if weights is None:
-        each, of_rank = step.sequence_terms(np.asarray(sequences)[..., 0])
-        found: tuple[Terms, ...] = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
-        return found, np.asarray(of_rank)[..., np.newaxis]
-    each, of_rank = step.sequence_terms(sequences)
-    return tuple(
-        {name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()} for terms in each
-    ), of_rank
-
-
-def _attention_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:
-    """Seconds by resource of one chunk's attention and recurrent updates, on average over the chunks of a prompt.
-
-    Latents that are expanded again for cached tokens add their FLOPs; the weights are read by the step anyway.
-    """
-    new, count, cached = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, count, cached)))
-    layout = deployment.layout
-    steps = chunks(new, cached, None) if count.max() <= 1 else _equal_chunks(new, count, cached)
-    operations, _, _ = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
-    plain = {one.name: one for one in work.batch_gemms(deployment, deployment.stages[index])}
-    kept = []
-    for one in operations:
-        if one.role != "linear":
-            kept.append(one)
-        elif one.name in plain and plain[one.name].routed is None and one.name != "head":
-            again = one.flops - plain[one.name].flops * steps.new
-            if np.any(again > 1e-6 * one.flops):
-                kept.append(replace(one, flops=np.maximum(again, 0.0), bytes=0.0))
-    runs = steps.new > 0
-    return {name: np.asarray(np.where(runs, value, 0.0).sum(axis=-1) / count) for name, value in operation_terms(deployment, kept).items()}
-
-
-def _equal_chunks(new: NDArray[Any], count: NDArray[Any], cached: NDArray[Any]) -> Any:
-    """The steps of prompts of which `new` tokens are each cut into `count` equal chunks, along a last axis, after `cached` ones."""
-    places = np.arange(int(count.max()))
-    size = (new / count)[..., np.newaxis]
-    runs = places < count[..., np.newaxis]
-    cut = chunks(np.ones(1), np.zeros(1), None)
-    return cut._replace(
-        new=np.where(runs, size, 0.0), cached=np.where(runs, cached[..., np.newaxis] + places * size, 0.0), scored=np.zeros(runs.shape)
-    )
-
-
-def _add(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        terms[name] = terms.get(name, 0.0) + value

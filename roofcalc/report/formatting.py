@@ -7,6 +7,7 @@ from roofcalc.report.table import Cell, Column, Table
 from roofcalc.units import plain, significant
 
 LEFT = ("text", "any")  # left-aligned kinds of column
+MAX_LINES = 10  # rows whose lines are printed below a table
 DIGITS = 12  # significant digits of an assumption: enough for any input, and without the noise of binary fractions
 
 
@@ -25,12 +26,25 @@ def arrange(table: Table, chosen: Sequence[Column] = ()) -> Arranged:
     """
     if not len(table):
         return Arranged(tuple(chosen) or table.columns, "", "")
-    shared = [column for column in table.columns if column.role != "result" and column not in chosen and table.constant(column)]
+    shared = [column for column in table.columns if column.role in ("case", "assumed") and column not in chosen and table.constant(column)]
     first = dict(zip((column.name for column in table.columns), next(table.cells(0, 1)), strict=True))
     case = {column.name: first[column.name] for column in shared if column.role == "case"}
     assumed = [_assumption(column, first[column.name]) for column in shared if column.role == "assumed" and first[column.name] is not None]
-    rest = tuple(chosen) or tuple(column for column in table.columns if column not in shared)
+    rest = tuple(chosen) or tuple(column for column in table.columns if column not in shared and column.role != "line")
     return Arranged(rest, _title(case), "assumed: " + ", ".join(assumed) if assumed else "")
+
+
+def lines_below(table: Table, chosen: Sequence[Column] = ()) -> list[str]:
+    """The lines of a table's columns of that role, to copy: each different one of its first rows, with its row where there are several."""
+    found: dict[str, int] = {}
+    for column in table.columns:
+        if column.role == "line" and column not in chosen:
+            for row, (cell,) in enumerate(table.select([column]).cells(0, MAX_LINES)):
+                if cell is not None:
+                    found.setdefault(str(cell), row + 1)
+    lines = list(found) if len(found) == 1 else [line for text, row in found.items() for line in (f"# row {row}", text)]
+    more = [f"# rows after {MAX_LINES}: -f csv, or --columns serve"] if found and len(table) > MAX_LINES else []
+    return [*lines, *more]
 
 
 def format_cell(value: Cell, kind: str = "number") -> str:

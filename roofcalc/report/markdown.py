@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from roofcalc.report.formatting import LEFT, arrange, format_cell
+from roofcalc.report.formatting import LEFT, arrange, format_cell, lines_below
 from roofcalc.report.table import Column, Table
 
 
@@ -15,6 +15,8 @@ def lines(table: Table, chosen: Sequence[Column] = ()) -> Iterator[str]:
     yield "|" + "|".join(" :--- " if c.kind in LEFT else " ---: " for c in columns) + "|"
     for cells in table.select(columns).cells():
         yield "| " + " | ".join(_escaped(format_cell(cell, c.kind)) for c, cell in zip(columns, cells, strict=True)) + " |"
+    if below := lines_below(table, chosen):
+        yield from ("", "```sh", *below, "```")
     for text in (*table.sums, *([footer] if footer else [])):
         yield from ("", _escaped(text))
 

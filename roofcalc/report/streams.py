@@ -72,11 +72,9 @@ def _atomically(put: Callable[[BinaryIO], Any], output: Path) -> None:
             return
         if target.exists() and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        import tempfile  # only where a file is written
-
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".roofcalc.")
-        with os.fdopen(handle, "wb") as file:
+        name = str(target.parent / f".roofcalc.{os.urandom(8).hex()}")  # known before the file is there: a signal may come right after
+        with os.fdopen(os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             put(file)
         os.chmod(name, mode)
         os.replace(name, target)

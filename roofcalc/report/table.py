@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK_ROWS = 8192  # rows of a lazy block that are computed at a time
+MAX_KEPT_ROWS = 10_000_000  # of a table in memory: a few gigabytes
 MEAN_ROUNDING = 1e-12  # relative rounding error of a mean, several times the largest seen
 
 Cell = str | int | float | bool | None
@@ -33,8 +36,8 @@ class Column(NamedTuple):
         A count is a whole number, or the mean of several; a number is a float; a flag is true or false; the rows of "any" differ.
     keep : int
         On a narrow terminal the columns with the smallest `keep` are omitted first; those with 9 never.
-    role : "result", "case" or "assumed"
-        Cases (model, hardware, weights, kv) that all rows share stand in the title of a table, assumptions in its footer.
+    role : "result", "case", "assumed" or "line"
+        Cases (model, hardware, weights, kv) that all rows share stand in the title of a table, assumptions in its footer; lines below it.
     """
 
     name: str
@@ -43,7 +46,7 @@ class Column(NamedTuple):
     meaning: str
     kind: Literal["text", "count", "number", "flag", "any"] = "number"
     keep: int = 5
-    role: Literal["result", "case", "assumed"] = "result"
+    role: Literal["result", "case", "assumed", "line"] = "result"
 
 
 class Block(NamedTuple):
@@ -92,19 +95,27 @@ class Table:
 
     def computed(self, first: int = 0, last: int | None = None) -> Iterator[Block]:
         """Rows `first` to `last` (exclusive) as blocks of arrays; lazy blocks are computed `CHUNK_ROWS` rows at a time."""
-        ranges, begin, any_lazy = [], 0, False
+        parts: list[RowRange] = []
+        begin = 0
         for block in self.blocks:
             low, high = max(0, first - begin), block.size if last is None else min(block.size, last - begin)
             if high > low:
-                step = CHUNK_ROWS if isinstance(block, LazyBlock) else high - low
-                any_lazy |= isinstance(block, LazyBlock)
-                ranges += [RowRange(block, at, min(at + step, high)) for at in range(low, high, step)]
+                parts.append(RowRange(block, low, high))
             begin += block.size
-        yield from map_in_order(self.executor if any_lazy else None, compute_range, ranges)
+        any_lazy = any(isinstance(part.block, LazyBlock) for part in parts)
+        yield from map_in_order(self.executor if any_lazy else None, compute_range, _Chunks(parts))
 
     def materialise(self) -> None:
-        """Computes lazy blocks and keeps their rows."""
+        """Computes lazy blocks and keeps their rows.
+
+        Raises
+        ------
+        RoofcalcError
+            There are more than MAX_KEPT_ROWS of them.
+        """
         if any(isinstance(block, LazyBlock) for block in self.blocks):
+            if (rows := len(self)) > MAX_KEPT_ROWS:
+                raise RoofcalcError(f"{rows:,} rows are too many to keep (at most {MAX_KEPT_ROWS:,}): use shorter ranges, or write them with -f csv")
             self.blocks[:] = list(self.computed())
 
     def __getitem__(self, name: str) -> NDArray[Any]:
@@ -166,6 +177,34 @@ class RowRange(NamedTuple):
     block: Block | LazyBlock
     first: int
     last: int
+
+
+class _Chunks(Sequence[RowRange]):
+    """Parts of blocks, those of lazy blocks in chunks of `CHUNK_ROWS` rows. Made when they are asked for: a grid may have 10^8 of them."""
+
+    def __init__(self, parts: Sequence[RowRange]) -> None:
+        self.parts = parts
+        sizes = (-(-(last - first) // CHUNK_ROWS) if isinstance(block, LazyBlock) else 1 for block, first, last in parts)
+        self.ends = list(accumulate(sizes))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    @overload
+    def __getitem__(self, number: int) -> RowRange: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[RowRange]: ...
+    def __getitem__(self, number: int | slice) -> RowRange | list[RowRange]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        place = bisect_right(self.ends, number)
+        block, first, last = self.parts[place]
+        if not isinstance(block, LazyBlock):
+            return self.parts[place]
+        begin = first + CHUNK_ROWS * (number - (self.ends[place - 1] if place else 0))
+        return RowRange(block, begin, min(begin + CHUNK_ROWS, last))
 
 
 def compute_range(rows: RowRange) -> Block:

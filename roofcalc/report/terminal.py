@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from roofcalc.errors import printable
-from roofcalc.report.formatting import LEFT, arrange, format_cell
+from roofcalc.errors import RoofcalcError, printable
+from roofcalc.report.formatting import LEFT, arrange, format_cell, lines_below
 from roofcalc.report.table import Column, Table
 
 GAP = 2  # between columns: Rich's padding on the right of a cell, and the box's divider
@@ -21,6 +21,7 @@ HANGING = "  "  # indent of the continuation lines around a table
 MIN_TEXT_WIDTH = 80  # of the lines around a table that is not printed to a terminal
 FOLDS = (("any", 20), ("text", 12), ("any", 10))  # kinds of column that fold, in this order, and to what width; numbers never fold
 MAX_SHOWN = 200  # longer tables show the first and last MAX_SHOWN / 2 rows
+MAX_DRAWN = 1_000_000  # rows of a table in a file: their text is kept, a kilobyte a row
 CHUNK = 200  # rows drawn at a time, which bounds the memory
 
 
@@ -36,6 +37,8 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     limit = None if to_file or not sys.stdout.isatty() else terminal.width
     shown, title, footer = arrange(table, chosen)
     omitted_rows = max(0, len(table) - MAX_SHOWN) if table.shortens and not to_file else 0
+    if not omitted_rows and len(table) > MAX_DRAWN:
+        raise RoofcalcError(f"{len(table):,} rows are too many for a table of text (at most {MAX_DRAWN:,}): use -f csv, json or md")
     rows = list(_rows(table.select(shown), omitted_rows))
     widths = _widths(shown, rows)
     kept = list(range(len(shown))) if limit is None or chosen else _fitting(shown, widths, limit)
@@ -73,6 +76,7 @@ def lines(table: Table, chosen: Sequence[Column] = (), to_file: bool = False) ->
     for text in (*table.sums, footer):
         if text:
             yield from wrapped(text)
+    yield from (printable(line) for line in lines_below(table, chosen))
     if dropped:
         yield from wrapped(f"columns omitted to fit {limit} characters: {', '.join(dropped)} (use --columns, -f csv or a wider terminal)")
 

@@ -15,7 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
-from roofcalc.physics.prompt_cache import prompt_prefill
+from roofcalc.physics.prompt_cache import first_token_s, prompt_prefill
 from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.pareto import pareto
@@ -166,7 +166,7 @@ def _batches(query: FrontierQuery, deployment: Deployment, fitting: NDArray[Any]
 
 def ttft_s(deployment: Deployment, work: Workload) -> NDArray[Any]:
     """Time to first token in seconds on an idle system, with one prompt on each data-parallel rank."""
-    return prompt_prefill(deployment, work.isl, float(deployment.layout.dp), work.chunk).ttft_s
+    return first_token_s(deployment, work.isl, float(deployment.layout.dp), work.chunk)
 
 
 class PrefillPool(NamedTuple):

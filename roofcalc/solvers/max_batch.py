@@ -8,10 +8,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
-from roofcalc.physics.generation import Timed, limited_by, step_at
+from roofcalc.physics.generation import Timed, step_at
 from roofcalc.physics.ops.types import NO_SHARING, SharedPrefix
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.serving import served_limit
 from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.max_context import MAX_CONTEXT
 from roofcalc.specs.formula import formula
@@ -33,7 +34,7 @@ class MaxBatch(NamedTuple):
         The smaller of the two limits; nan where some sequences fit but no time is known, since the device lists no peak.
     limited_by : array of str
         weights, capacity, max_seqs (`--max-seqs`), interactivity (not even one sequence is fast enough), the resource that takes the
-        most time, or unknown where no time is known.
+        most time, prompts where those of others take more, or unknown where no time is known.
     batch_memory, batch_interactivity : array
         The largest batch that fits; the largest that is fast enough (nan where no time is known).
     step_s : array
@@ -49,11 +50,14 @@ class MaxBatch(NamedTuple):
 
 @formula("T_allowed = A/interactivity")
 def batch_interactivity(step: Timed, interactivity: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-    """The largest batch whose step is short enough for each user; exact, since step time never falls with the batch; inf at rate 0."""
+    """The largest batch whose step is short enough for each user; exact, since step time never falls with the batch.
+
+    inf where any batch is: at rate 0, and with chunked prefill where a step is fast enough even with every step full.
+    """
     rate = np.asarray(interactivity, dtype=float)
     allowed = step.deployment.accepted * (1 + TOLERANCE)
     found = largest_integer(lambda batch: step.seconds(batch) * rate <= allowed, shape, MAX_BATCH)
-    return np.where(rate == 0, np.inf, found)
+    return np.where((rate == 0) | (found >= MAX_BATCH), np.inf, found)
 
 
 def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed | None = None, shared_prefix: SharedPrefix = NO_SHARING) -> MaxBatch:
@@ -78,7 +82,7 @@ def max_batch(deployment: Deployment, seq: Any, interactivity: Any, step: Timed 
     fast = batch_interactivity(step, rate, seq.shape)
     most = np.minimum(np.minimum(fitting, cap), fast)
     served = np.maximum(most, 1)
-    limit = limited_by(step, served)
+    limit = served_limit(step, served)
     limit = np.where(fitting <= fast, "capacity", limit)
     limit = np.where((cap < fitting) & (cap <= fast), "max_seqs", limit)
     limit = np.where(fast == 0, "interactivity", limit)

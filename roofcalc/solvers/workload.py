@@ -8,7 +8,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.generation import Timed, decode_tok_s, mean_step, step_at
-from roofcalc.physics.prompt_cache import prompt_prefill
+from roofcalc.physics.prompt_cache import first_token_s
 from roofcalc.physics.serving import ServedStep
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Workload(NamedTuple):
         unknown = np.full(np.shape(self.isl), np.nan)
         ttft = idle = decode = unknown
         if deployment.has_time:
-            idle = prompt_prefill(deployment, self.isl, float(deployment.layout.dp), self.chunk).ttft_s
+            idle = first_token_s(deployment, self.isl, float(deployment.layout.dp), self.chunk)
             ttft = idle
             if step is not None:
                 one = ServedStep(step, self.isl, self.osl, self.chunk).served(np.maximum(batch, 1))

@@ -17,6 +17,8 @@ class Host(Record):
         Peak of the CPUs' matrix or vector units in 16 bit. [TFLOP/s]
     link_gb_s : float
         Between the host's memory and one device, in one direction. [GB/s]
+    nvme_gb_s : float
+        Read bandwidth of the local drives together. [GB/s]
     mbu, mfu : float
         Fractions of the memory's bandwidth and of their peak that the CPUs reach when they compute.
     stream : float
@@ -27,6 +29,7 @@ class Host(Record):
     memory_gb_s: float | None = None
     tflop_s: float | None = None
     link_gb_s: float | None = None
+    nvme_gb_s: float | None = None
     mbu: float = 1.0
     mfu: float = 1.0
     stream: float = 1.0

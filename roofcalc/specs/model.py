@@ -12,6 +12,7 @@ from roofcalc.specs.feedforward import FeedForward
 from roofcalc.specs.record import Record
 from roofcalc.specs.schema import Count, Name, Range, Whole
 from roofcalc.specs.state_space import State
+from roofcalc.specs.vision import Vision
 from roofcalc.specs.weight_recipes import parse
 from roofcalc.specs.weights import Matrix
 
@@ -191,7 +192,9 @@ class Model(Record):
     embed_norm, head_bias : bool
         A norm on the output of the embedding (BLOOM); a bias on the logits (GPT-J, Phi-2).
     excluded : dict
-        Parameters of encoders (vision, audio) that take memory but are not modelled.
+        Parameters of encoders (vision, audio) and others that take memory; text does not use them.
+    vision : Vision, optional
+        The shape of the vision tower, and the tokens of an image (`--images`).
     hyper_connections : int, optional
         Residual streams mixed before and after each part (DeepSeek V4).
     altup : int, optional
@@ -224,6 +227,7 @@ class Model(Record):
     altup: Count | None = None
     extra_embed: ExtraEmbedding | None = None
     mtp: MultiToken | None = None
+    vision: Vision | None = None
     excluded: dict[str, Whole] = {}  # noqa: RUF012  (never changed: records are frozen)
     published: Published | None = None
     known_difference: KnownDifference | None = None

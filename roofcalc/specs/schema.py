@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.record import MISSING, Record
 
+MAX_HINTS = 100  # problems of a file with nearest names: as many as the command line prints
+
 KeyPath = tuple[str, ...]  # keys from the top level of a file down to a value
 Lines = dict[KeyPath, str]  # `file:line` of each value
 T = TypeVar("T")
@@ -124,6 +126,10 @@ class _Reader:
         self.problems.append(Problem(place(path, self.lines, self.file), ".".join(path), sentence))
         return _BAD
 
+    def near(self, key: str, known: tuple[str, ...]) -> str:
+        """The nearest names, while there are few problems: the search takes 0.2 ms, for the 60,000 keys of a large file 13 s."""
+        return did_you_mean(key, known) if len(self.problems) < MAX_HINTS else ""
+
     def read(self, hint: Any, value: Any, path: KeyPath, base: Any = None) -> Any:
         """The validated value of type `hint`; `base` is the built value at this path before the changes, if known."""
         if get_origin(hint) is Annotated:
@@ -170,7 +176,7 @@ class _Reader:
         known = get_args(hint)[1].names if get_origin(hint) is Annotated else (key,)
         if key in known:
             return None
-        return self.refuse((*path, key), f"unknown{did_you_mean(key, known)}; known: {', '.join(known)}")
+        return self.refuse((*path, key), f"unknown{self.near(key, known)}; known: {', '.join(known)}")
 
     @staticmethod
     def whole(items: tuple[Any, ...]) -> Any:
@@ -214,7 +220,7 @@ class _Reader:
         fields = {field.name: field for field in cls.fields_}
         for key in value:
             if key not in fields:
-                self.refuse((*path, key), f"unknown key{did_you_mean(key, tuple(fields))}")
+                self.refuse((*path, key), f"unknown key{self.near(key, tuple(fields))}")
         known = base.__dict__ if type(base) is cls else {}
         given: dict[str, Any] = {}
         for name, field in fields.items():

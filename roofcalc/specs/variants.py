@@ -5,7 +5,7 @@ A variant is written as text: `window=1024:5of6` gives five of every six attenti
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from roofcalc.errors import RoofcalcError, did_you_mean
@@ -52,7 +52,12 @@ def parse(text: str) -> list[Change]:
         change = Change(what, value or "", int(some or 1), int(of or 1))
         if not 1 <= change.some <= change.of:
             raise RoofcalcError(f"variant: {part.strip()!r}: {change.some} of {change.of} layers: expected 1 to {change.of} of {change.of}")
-        if not change.value and what not in ("shared",):
+        if what == "shared":
+            if change.value:
+                raise RoofcalcError(f"variant: shared takes no value, got {change.value!r}; write which layers reuse another's cache: shared:1of2")
+            if change.some == change.of:
+                raise RoofcalcError("variant: shared needs a part of the layers, such as shared:1of2: the others keep the caches that these reuse")
+        elif not change.value:
             raise RoofcalcError(f"variant: {what} needs a value, such as {EXAMPLES[what]}")
         if what == "kv" and change.of > 1:
             raise RoofcalcError("variant: kv is the dtype of the whole cache and cannot be set for some layers")
@@ -68,13 +73,34 @@ def with_variant(model: Model, text: str) -> tuple[Model, str | None]:
     RoofcalcError
         A change that does not apply to a layer's attention.
     """
+    changes = parse(text)
+    found = _with_changes(model, changes, text)
+    for place, change in enumerate(changes if len(changes) > 1 else ()):
+        try:
+            without = _with_changes(model, [*changes[:place], *changes[place + 1 :]], text)
+            alone = _with_changes(model, [change], text)
+        except RoofcalcError:  # the others need it
+            continue
+        if _layers(without) == _layers(found) and _layers(alone) != _layers((model, None)):
+            word = change.what + (f"={change.value}" if change.value else "")
+            raise RoofcalcError(f"variant {text!r}: {word} has no effect: another change of these layers replaces it")
+    return found
+
+
+def _with_changes(model: Model, changes: Sequence[Change], text: str) -> tuple[Model, str | None]:
     kv = None
-    for change in parse(text):
+    for change in changes:
         if change.what == "kv":
             kv = change.value
         else:
             model = _changed(model, change, text)
     return model, kv
+
+
+def _layers(changed: tuple[Model, str | None]) -> tuple[list[Block], str | None]:
+    """The blocks of the layers in order, whatever their names, and the dtype of the cache."""
+    model, kv = changed
+    return [model.blocks[name] for name, count in model.runs for _ in range(count)], kv
 
 
 def _changed(model: Model, change: Change, text: str) -> Model:

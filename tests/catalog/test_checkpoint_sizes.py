@@ -8,9 +8,11 @@ from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.speculative import with_drafts
 from roofcalc.physics.memory import weight_bytes
 from roofcalc.specs import gguf_kinds
+from roofcalc.specs.parameter_count import count
 from tests.each import each
 
 ONE = lookup.hardware("h100-sxm")[0]
+V3_ELEMENTS = 684_531_386_000 - 41_540_496  # of DeepSeek's own files, MTP layer included, without the scales of 8-bit blocks
 VOCABULARY = 10e6  # a GGUF file holds its tokens and merges too: 7.8 MB of Llama 3, which matters beside a model of 1B
 SIZED = [row for row in checkpoints() if row.published_bytes]
 BITS_FROM_SIZE = "unsloth/DeepSeek-R1-GGUF"  # whose recipes are means that these sizes give: no check
@@ -116,6 +118,19 @@ def test_other_formats_are_checked_too() -> None:
 def test_mixes_of_nvfp4_checkpoints(repo_id: str, gb: float) -> None:
     found = checkpoint(repo_id)
     assert found and size(*found, towers=False) / 1e9 == pytest.approx(gb, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("repo_id", "elements"),
+    [("nvidia/DeepSeek-R1-NVFP4", 396_767_013_632), ("nvidia/DeepSeek-R1-0528-NVFP4-v2", 393_632_819_968)],
+)
+def test_elements_of_nvfp4_checkpoints(repo_id: str, elements: int) -> None:
+    """Of all tensors as llmfit 1.1.17 lists them: two packed values a byte, a scale for 16; the rest and the MTP layer in 16 bits."""
+    found = checkpoint(repo_id)
+    assert found
+    mtp = V3_ELEMENTS - count(lookup.model("deepseek-r1")[0]).total
+    packed = (2 * (V3_ELEMENTS - mtp) - size(*found)) / (2 - 9 / 16)
+    assert V3_ELEMENTS - packed * 7 / 16 == pytest.approx(elements, rel=1e-5)
 
 
 def test_bitsandbytes() -> None:

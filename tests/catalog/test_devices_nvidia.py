@@ -183,12 +183,13 @@ def test_bandwidths_are_width_times_rate(name: str, bus: tuple[int, float]) -> N
 
 # Ratios of peaks that stand out, each for a reason
 FP8_OVER_16_BIT = {"rubin": 4.375}  # its fp8 and fp4 units grew and its 16-bit ones did not: 17.5 of 4 PFLOP/s
-FP4_OVER_FP8 = {"b300-sxm": 3, "gb300": 3}  # Blackwell Ultra's larger fp4 units
+FP4_OVER_FP8 = {"b300-sxm": 3, "gb300": 3, "gb300-station": 3}  # Blackwell Ultra's larger fp4 units
 INT8_OVER_16_BIT = {
     "p40": 4,  # DP4A: four int8 products for one of fp32, and no 16-bit rate worth the name
     "gtx-1080-ti": 4,
     "b300-sxm": 0.068,  # integers nearly gone
     "gb300": 0.066,
+    "gb300-station": 0.066,
     "rubin": 0.0625,
 }
 

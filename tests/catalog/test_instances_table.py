@@ -134,7 +134,7 @@ def test_a_slice_is_a_part_of_its_device(key: tuple[str, str]) -> None:
 
 
 # Parts of a computer without a slot: their memory is the host's, or their links leave the chip for a network of their own
-SLOTLESS = {"gb10", "gh200-96gb", "ryzen-ai-max-395", "cerebras-wse-3", "sn40l", "mtia-v2", "n150"}
+SLOTLESS = {"gb10", "gb300-station", "gh200-96gb", "ryzen-ai-max-395", "cerebras-wse-3", "sn40l", "mtia-v2", "n150"}
 
 
 def linkless(device: Device) -> bool:

@@ -47,6 +47,19 @@ def test_a_hundred_replicas_more() -> None:
     assert row["devices"] == 8 * (1 + 100)
 
 
+def test_four_cards_and_not_three() -> None:
+    # 24 GB each, 16.06 GB of weights, 8,000 x 131,072 bytes a sequence: three stages hold 53 sequences, two ranks 30, four 76
+    held = [math.floor((24e9 * cards - 16.06e9) / (8000 * 131_072)) for cards in (2, 3, 4)]
+    (row,) = rc.plan("llama-3.1-8b", "rtx-4090", seq=8000, batch=40, interactivity=20).rows()
+    assert held == [30, 53, 76] and (row["devices"], row["tp"], row["pp"], row["least_devices"]) == (4, 4, 1, 3)
+
+
+def test_the_end_of_an_answer() -> None:
+    # the first token, and 300 more at the speed of a user
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=4000, osl=300, requests_per_second=2).rows()
+    assert row["latency_s"] == pytest.approx(row["ttft_ms"] / 1e3 + 300 / row["interactivity_tok_s"])  # type: ignore[operator]
+
+
 def test_two_kinds_of_requests(tmp_path: Path) -> None:
     # three of 4,000:200 and one of 1,000:1,000 generate 600 and 1,000 tokens: 4,200 and 2,000 are held in that ratio
     path = tmp_path / "mix.txt"

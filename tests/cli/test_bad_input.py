@@ -53,7 +53,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b h100-sxm --network fast", "--network: invalid choice 'fast' (choose from bandwidth, ideal)"),
         ("max-batch llama-3.1-8b mi325x --capacity visible", "mi325x has no 'visible' figure; it has nominal 256 GB, binary"),
         ("max-batch llama-3.1-8b h100-sxm --weights fp9", "unknown dtype 'fp9'; did you mean fp8"),
-        ("max-batch llama-3.1-8b h100-sxm --kv ''", "an empty name in ''"),
+        ("max-batch llama-3.1-8b h100-sxm --kv ''", "--kv: the value is empty"),
         ("max-batch llama-3.1-8b a100-sxm-80gb --compute fp8", "compute: a100-sxm-80gb has no 'fp8' peak; it has fp32, tf32"),
         ("max-batch llama-3.1-8b 8xh100-sxm --tp 3", "does not match the 8 devices"),
         ("max-batch qwen2.5-7b 8xh100-sxm --tp 8", "does not divide the 28 query heads"),

@@ -96,7 +96,7 @@ def test_words_sort_from_a_to_z_and_7b_before_13b() -> None:
     [
         ("hardware list --vendor nvidea", "--vendor: invalid choice 'nvidea' (choose from "),
         ("hardware list --vendor nvidea", "did you mean NVIDIA?"),
-        ("hardware list --vendor ''", "--vendor: invalid choice '' (choose from "),
+        ("hardware list --vendor ''", "--vendor: the value is empty"),
         ("hardware list --family hoper", "did you mean Hopper?"),
         ("hardware list --kind systems", "--kind: invalid choice 'systems' (choose from device, system); did you mean system?"),
         ("hardware list --dtype fp8,fp9", "--dtype: invalid choice 'fp9' (choose from "),

@@ -145,7 +145,7 @@ def test_junit_is_read_back(tmp_path: Path) -> None:
     assert failure.tag == "failure" and "expected batch_memory < 64, got 585: 521 more, 814.1%" in failure.get("message", "")
     assert failure.text is not None and failure.text.startswith(failure.get("message", "x"))
     assert "cannot be written" in refused(f"check {path} --junit /nonexistent/out.xml")
-    assert "--junit: the file name is empty" in refused(f"check {path} --junit ''")
+    assert "--junit: the value is empty" in refused(f"check {path} --junit ''")
 
 
 def test_junit_has_no_characters_that_xml_lacks(tmp_path: Path) -> None:

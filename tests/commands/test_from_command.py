@@ -59,8 +59,9 @@ def test_starts(line: str, engine: str, model: str, seq: int | None, devices: in
 def test_what_matters_and_is_not_calculated_is_said() -> None:
     for line, word in (
         ("llama-server -m m.gguf -ot exps=CPU", "weights or experts outside the device's memory"),
-        ("vllm serve m --enable-lora", "adapters take memory"),
-        ("vllm serve m --speculative-config '{\"method\": \"ngram\", \"num_speculative_tokens\": 3}'", "--draft with --acceptance"),
+        ("vllm serve m --enable-lora", "adapters of rank 16, as --max-lora-rank is not given"),
+        ("llama-server -m m.gguf --lora a.gguf", "the rank is in the adapter's file: give --lora rank=16"),
+        ('vllm serve m --speculative-config \'{"method": "ngram", "num_speculative_tokens": 3}\'', "--draft with --acceptance"),
     ):
         assert any(word in note for note in parse(line).notes), line
 
@@ -102,16 +103,18 @@ def test_devices_are_those_of_the_line() -> None:
         ("llama-server -m m.gguf --n-cpu-moe 20", "offload", "experts=cpu:20"),
         ("llama-server -m m.gguf --cpu-moe -ngl 99", "offload", "experts=cpu"),
         ("llama-server -m m.gguf -ngl 20", "gpu_layers", 20),
+        ("vllm serve m --enable-lora --max-loras 4 --max-lora-rank 32", "lora", "rank=32,count=4"),
+        ("python -m sglang.launch_server --model-path m --enable-lora --max-lora-rank 64", "lora", "rank=64,count=8"),
     ],
 )
-def test_what_lies_in_the_hosts_memory(line: str, option: str, value: object) -> None:
+def test_host_memory_and_adapters(line: str, option: str, value: object) -> None:
     assert parse(line).options[option] == value
 
 
 def test_every_flag_leads_somewhere() -> None:
     """Options exist, reasons are given, and each flag has a hint."""
     special = {"model", "seq", "slots", "split", "draft", "dp_attention", "gpu_layers", "kv_values", "max_seqs", "max_batched_tokens", ""}
-    special |= {"cpu_moe", "n_cpu_moe", "cpu_offload_gib"}
+    special |= {"cpu_moe", "n_cpu_moe", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"}
     for table in TABLES.values():
         for name, flag in table.items():
             assert flag.option in special or flag.option in Options.__annotations__, name

@@ -21,9 +21,10 @@ PUBLISHED = "llama-3.1-405b 8xh100-sxm --weights all=fp8 --network ideal --mbu 0
 
 def test_columns_are_the_contract() -> None:
     own = "prompt,output,min_interactivity_tok_s,batch,usd_per_mtok_in,usd_per_mtok_out,usd_per_query,relative_cost,joule_per_token"
+    load = "load,usd_per_device_hour"
     line = f"cost {LLAMA} --query 140:775 --usd-per-hour 3"
-    assert run(f"{line} -f csv").stdout.splitlines()[0] == f"model,hardware,weights,kv,{own},{ASSUMED}"
-    with_api = f"model,hardware,weights,kv,{own},api_usd_per_query,margin,{ASSUMED}"
+    assert run(f"{line} -f csv").stdout.splitlines()[0] == f"model,hardware,weights,kv,{own},{load},{ASSUMED}"
+    with_api = f"model,hardware,weights,kv,{own},api_usd_per_query,margin,{load},break_even_tok_per_day,break_even_load,{ASSUMED}"
     assert run(f"{line} --price-in 1 --price-out 2 -f csv").stdout.splitlines()[0] == with_api
     assert ",".join(json.loads(run(f"{line} --api gpt-4o -f json").stdout)["rows"][0]) == with_api
 

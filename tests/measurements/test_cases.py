@@ -175,6 +175,7 @@ def test_maximum_load_is_the_batch_that_fits() -> None:
     given: dict[str, Any] = {"model": "llama-2-7b", "hardware": "a100-sxm-80gb", "kv_dtype": "fp16", "isl": 1000, "osl": 200, "batch": None}
     found = case(**given, max_load=True, metric="output_tok_s_total")
     assert most_likely_run(found, ROOFLINE)[1].work.batch == 115
+    assert case(**given, metric="output_tok_s_total").value(found.deployment(ROOFLINE)) == found.value(found.deployment(ROOFLINE))
     assert one(**given, max_load=True, metric="tok_s_user") == "no batch"
 
 

@@ -78,6 +78,14 @@ def values(one: Case) -> Iterator[float]:
                 yield float(one.metric.of(deployment, replace(one.work, batch=float(batch))))
 
 
+def test_sequences_that_do_not_fit_wait() -> None:
+    """Llama-2-7B in fp16 keeps 524,288 B a token; 80·2^30 − 13.48e9 B hold 69 sequences of 2,000 tokens."""
+    many, fitting = (case(weights_dtype="fp16", kv_dtype="fp16", batch=batch, metric="tpot_ms") for batch in (400.0, 69.0))
+    assert bound(many).value == pytest.approx(bound(fitting).value) and not bound(many).fits and bound(fitting).fits
+    total = case(weights_dtype="fp16", kv_dtype="fp16", batch=400.0)
+    assert bound(total).value >= bound(case(weights_dtype="fp16", kv_dtype="fp16", batch=69.0)).value  # how many wait is no limit there
+
+
 SHAPES = [
     ("llama-3.1-8b", "h100-sxm", {}),
     ("llama-3.1-70b", "8xa100-sxm-80gb", {"tp": 2, "pp": 2, "dp": 2}),

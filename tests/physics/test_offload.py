@@ -12,16 +12,17 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics import memory, offload
 from roofcalc.physics.breakdown import lines, prefill_lines
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.prompt_cache import fetch_s, first_token_s, found_tokens
 from roofcalc.physics.roofline import decode, operation_seconds
 from roofcalc.report import columns
 from roofcalc.report.explain.prefill import prefill as explain_prefill
-from roofcalc.report.explain.step import step as explain_step
+from roofcalc.report.explain.stages import step as explain_step
 
 HOST = "memory_gb=512,memory_gb_s=100,tflop_s=2,link_gb_s=25"
 
 
 def deployed(model: str, hardware: str = "rtx-4090", **options: Any) -> Deployment:
-    ((deployment, _),) = Request("memory", columns.MEMORY, model, hardware, options).deployments()  # type: ignore[arg-type]
+    ((deployment, _),) = Request("prefill", columns.PREFILL, model, hardware, options).deployments()  # type: ignore[arg-type]
     return deployment
 
 
@@ -153,6 +154,8 @@ def test_explanations_end_in_the_same_figures(given: dict[str, Any]) -> None:
         ({"offload": "weights=host"}, "needs a number of GB"),
         ({"offload": "experts=cpu experts=host"}, "given twice"),
         ({"offload": "experts=cpu"}, "llama-3.1-8b has no routed experts"),
+        ({"offload": "kv=nvme:4", "host": HOST}, "the read bandwidth of the host's drives is not known"),
+        ({"offload": "kv=host:4000", "host": HOST}, "more than the 512 GB of the host's memory"),
         ({"offload": "weights=host:4", "assume": "bound"}, "bound takes no memory"),
         ({"gpu_layers": 10}, "the bandwidth of the host's memory is not known for this machine; give it with --host memory_gb_s="),
         ({"host": HOST}, "has no effect without --offload"),
@@ -196,6 +199,13 @@ RUNS = [
         44.2,
         "https://github.com/kvcache-ai/ktransformers/blob/1f634203/doc/en/kt-kernel/GPT-OSS-120B-Kernel-Work.md",
     ),
+    # 26 layers' experts on a Ryzen 7 5800X with DDR4 (two channels of 3,200 MT/s taken), rows over two RTX 3090: 10 to 17 tok/s, the middle
+    (
+        ("gpt-oss-120b", "2xrtx-3090"),
+        {"seq": 1000, "tp": 2, "pp": 1, "offload": "experts=cpu:26", "host": "memory_gb_s=51.2,memory_gb=64"},
+        13.5,
+        "https://llmgarage.ai/gpt-oss-120b-dual-3090",
+    ),
     # Grace Hopper 96 GB: all that is above 0.8 of the memory (141.1 − 77.6 GB) streamed over the chip-to-chip link by vLLM
     (("llama-3-70b", "gh200-96gb"), {"seq": 500, "offload": "weights=host:64"}, 4.6, "https://github.com/vllm-project/vllm/pull/6317"),
 ]
@@ -209,3 +219,60 @@ def test_published_runs(where: tuple[str, str], given: dict[str, Any], measured:
     assert source.startswith("https://")
     assert roofline >= measured
     assert typical == pytest.approx(measured, rel=0.35)
+
+
+def test_a_published_prefill() -> None:
+    # ktransformers 0.3 with AMX kernels, a prompt of 2K (1,930) tokens on two Xeon 6454S: 255.26 tok/s; 0.2 without them 88.5
+    given: dict[str, Any] = {"weights": "q4_k_m", "seq": 1930, "offload": "experts=cpu", "host": TWO_XEON_6454S, "engine": "none"}
+    found = rc.prefill("deepseek-v3", "rtx-4090", assume="typical", **given)["prefill_tok_s"][0]
+    assert found == pytest.approx(255.26, rel=0.35)
+
+
+def tiered(tier: str, hit_rate: float = 0.9, **options: Any) -> Deployment:
+    host = "memory_gb=1500,memory_gb_s=700,nvme_gb_s=25,link_gb_s=63"
+    return deployed("llama-3.1-70b", "4xh100-sxm", tp=4, pp=1, hit_rate=hit_rate, offload=tier, host=host, **options)
+
+
+def test_fetching_by_hand() -> None:
+    # 80 layers, 8 KV heads of 128 in 16 bits: 327,680 bytes a token, of which each of four devices fetches a quarter over its link
+    found, isl = np.array([90_000.0]), np.array([100_000.0])
+    assert fetch_s(tiered("kv=host:500"), isl) == pytest.approx(90_000 * 327_680 / 4 / 63e9)
+    assert fetch_s(tiered("kv=nvme:500"), isl) == pytest.approx(90_000 * 327_680 / 25e9)
+    assert found_tokens(tiered("kv=host:500"), isl) == found
+
+
+def test_what_is_computed_sooner_is_not_fetched() -> None:
+    slow = deployed("llama-3.1-70b", "4xh100-sxm", tp=4, pp=1, hit_rate=0.9, offload="kv=nvme:500", host="memory_gb_s=700,link_gb_s=63,nvme_gb_s=0.5")
+    isl = np.array([4000.0, 100_000.0])
+    assert found_tokens(slow, isl).tolist() == [0, 0] and fetch_s(slow, isl).tolist() == [0, 0]
+    plain = deployed("llama-3.1-70b", "4xh100-sxm", tp=4, pp=1)
+    assert prefill(plain, isl).ttft_s == pytest.approx(first_token_s(slow, isl))
+
+
+@pytest.mark.parametrize("mode", ["colocated", "chunked", "separate"])
+def test_fetching_delays_the_first_token_alone(mode: str) -> None:
+    def row(**options: Any) -> dict[str, Any]:
+        options |= {"hit_rate": 0.9, "tp": 4, "pp": 1, "prefill": mode}
+        return next(rc.interactivity("llama-3.1-70b", "4xh100-sxm", isl=50_000, osl=500, batch=6, **options).rows())
+
+    near, far = row(), row(offload="kv=host:500", host="memory_gb_s=700,link_gb_s=63")
+    fetched_ms = 45_000 * 327_680 / 4 / 63e9 * 1e3
+    assert far["ttft_ms"] - near["ttft_ms"] == pytest.approx(fetched_ms)
+    assert far["ttft_idle_ms"] - near["ttft_idle_ms"] == pytest.approx(fetched_ms)
+    assert far["interactivity_tok_s"] == pytest.approx(near["interactivity_tok_s"])
+    stay = 500 / far["interactivity_tok_s"] + far["ttft_ms"] / 1e3
+    assert 6 * 500 / far["throughput_tok_s"] == pytest.approx(stay)
+
+
+def test_sessions_that_a_tier_keeps() -> None:
+    kept = memory.tier_sessions(tiered("kv=host:500 kv=nvme:1000"), np.array([100_000.0]))
+    assert kept == pytest.approx([1500e9 / (100_000 * 327_680)])
+
+
+def test_a_plan_waits_for_what_is_fetched() -> None:
+    def first_ms(**options: Any) -> float:
+        demand = {"isl": 50_000, "osl": 500, "requests_per_second": 0.05, "hit_rate": 0.9, "tp": 4}
+        return float(rc.plan("llama-3.1-70b", "4xh100-sxm", **demand, **options)["ttft_ms"][0])
+
+    far = first_ms(offload="kv=host:500", host="memory_gb_s=700,link_gb_s=63")
+    assert far - first_ms() == pytest.approx(45_000 * 327_680 / 4 / 63e9 * 1e3, rel=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from roofcalc.physics.queueing import Prompts, batch_in_flight, queue_wait_s, ttft_percentile_s
-from roofcalc.physics.serving import Served
+from roofcalc.physics.serving import PromptTimes, Served
 
 
 def test_the_mean_wait_by_hand() -> None:
@@ -49,7 +49,8 @@ def test_littles_law_holds_and_is_tight() -> None:
     def served(batch: np.ndarray) -> Served:
         step = 0.02 + 0.0001 * batch
         tpot = step + np.maximum(batch - 1, 0) * 0.05 / 300
-        return Served(tpot, step, np.full_like(batch, 0.05), np.full_like(batch, 0.05), batch)
+        prompt = np.full_like(batch, 0.05)
+        return Served(tpot, step, prompt, prompt, batch * 300 / (prompt + 300 * tpot), PromptTimes(prompt, prompt, prompt))
 
     rate = np.array([0.5, 2.0, 5.0, 10.0, 19.0, 30.0])
     found = batch_in_flight(rate, served, 0.01, 300.0, 2000.0)

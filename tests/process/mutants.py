@@ -9,17 +9,18 @@ from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.commands import prefill as prefill_command
 from roofcalc.deployment.deployment import Deployment, Draft
-from roofcalc.physics import decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
+from roofcalc.physics import adapters, decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
 from roofcalc.physics.ops.types import Cache
-from roofcalc.solvers.planner import demand, replica, select
+from roofcalc.solvers.planner import deadlines, demand, replica, select, usual
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Link
 from roofcalc.specs.feedforward import Experts, _network
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
+from roofcalc.specs.vision import Rows, Vision
 
 
 def _changed(one: Any, **factors: float) -> Any:
@@ -232,6 +233,19 @@ def layouts_by_what_they_could_carry() -> None:
     select._speed = wrong
 
 
+def every_layout_is_usual() -> None:
+    usual.layout_class = lambda layout, domain, most, given=(): usual.DOMAIN
+
+
+def answers_without_their_first_token() -> None:
+    right = deadlines.latency_s
+
+    def wrong(demand: Any, step: Any, batch: Any, first_s: Any, wait_s: Any) -> Any:
+        return right(demand, step, batch, 0.0 * first_s, 0.0)
+
+    deadlines.latency_s = wrong
+
+
 def prompts_of_others_forgotten() -> None:
     right = serving.ServedStep.served
 
@@ -294,6 +308,49 @@ def accepted_drafts_without_the_targets_token() -> None:
 
 
 # Each with words that mark tests which are about it by name: those do not count.
+def images_encoded_for_nothing() -> None:
+    operations = prefill.tower_operations  # type: ignore[attr-defined]
+    prefill.tower_operations = lambda *args: [_changed(one, flops=0.0) for one in operations(*args)]  # type: ignore[attr-defined]
+
+
+def one_image_encoded_of_many() -> None:
+    operations = prefill.tower_operations  # type: ignore[attr-defined]
+
+    def wrong(deployment: Deployment, *args: Any) -> Any:
+        count = deployment.images.count if deployment.images else 1
+        return [_changed(one, flops=1 / count) for one in operations(deployment, *args)]
+
+    prefill.tower_operations = wrong  # type: ignore[attr-defined]
+
+
+def all_patches_see_each_other() -> None:
+    attention_flops = Vision.attention_flops
+    Vision.attention_flops = lambda self, one: attention_flops(replace(self, window=None, full=None), one)  # type: ignore[method-assign]
+
+
+def rows_of_patches_without_their_ends() -> None:
+    encode = Rows.encode
+
+    def wrong(*args: Any) -> Any:
+        found = encode(*args)
+        return found._replace(tokens=found.merged)
+
+    Rows.encode = wrong  # type: ignore[method-assign]
+
+
+def adapters_without_memory() -> None:
+    memory.adapter_bytes = lambda *args: 0.0  # type: ignore[attr-defined]
+
+
+def adapters_all_read_in_every_step() -> None:
+    adapters.adapters_used = lambda lora, sequences: lora.count + 0.0 * sequences
+
+
+def adapters_of_half_a_pair() -> None:
+    elements = adapters.adapter_elements
+    adapters.adapter_elements = lambda *args: elements(*args) / 2
+
+
 MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "kv_per_query_head": (kv_per_query_head, ("kv_bytes", "heads", "head_dim")),
     "kv_zero_beyond_the_heads": (kv_zero_beyond_the_heads, ("heads_that_outnumber", "replicat")),
@@ -327,6 +384,8 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "requests_without_their_first_token": (requests_without_their_first_token, ("little",)),
     "prompts_read_for_nothing": (prompts_read_for_nothing, ("prompts",)),
     "mixes_held_by_requests": (mixes_held_by_requests, ("mixes",)),
+    "every_layout_is_usual": (every_layout_is_usual, ("usual", "layout")),
+    "answers_without_their_first_token": (answers_without_their_first_token, ("first_token",)),
     "pools_of_equal_size": (pools_of_equal_size, ("ratio",)),
     "spare_devices_and_not_replicas": (spare_devices_and_not_replicas, ("spare",)),
     "prompts_of_others_forgotten": (prompts_of_others_forgotten, ("others",)),
@@ -340,4 +399,11 @@ MUTANTS: dict[str, tuple[Callable[[], None], tuple[str, ...]]] = {
     "heads_without_weight": (heads_without_weight, ("weight",)),
     "accepted_drafts_without_the_targets_token": (accepted_drafts_without_the_targets_token, ("accepted",)),
     "layouts_by_what_they_could_carry": (layouts_by_what_they_could_carry, ("fastest",)),
+    "images_encoded_for_nothing": (images_encoded_for_nothing, ("nothing",)),
+    "one_image_encoded_of_many": (one_image_encoded_of_many, ("image",)),
+    "all_patches_see_each_other": (all_patches_see_each_other, ("patches",)),
+    "rows_of_patches_without_their_ends": (rows_of_patches_without_their_ends, ("rows",)),
+    "adapters_without_memory": (adapters_without_memory, ("adapter",)),
+    "adapters_all_read_in_every_step": (adapters_all_read_in_every_step, ("adapter",)),
+    "adapters_of_half_a_pair": (adapters_of_half_a_pair, ("adapter",)),
 }

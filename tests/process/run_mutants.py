@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tests.claims import test_claims, test_claims_kinds, test_claims_plans, test_claims_serving
+from tests.claims import test_claims, test_claims_kinds, test_claims_plans, test_claims_serving, test_claims_tenants
 from tests.process.mutants import MUTANTS
 
-CLAIMS = [str(module.__file__) for module in (test_claims, test_claims_kinds, test_claims_plans, test_claims_serving)]
+CLAIMS = [str(module.__file__) for module in (test_claims, test_claims_kinds, test_claims_plans, test_claims_serving, test_claims_tenants)]
 AT_ONCE = 2
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,41 @@ MERGES = "a: &a {k: 1}\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} {{<<: [{', '
 )
 def test_files_that_no_catalog_has(tmp_path: Path, content: bytes, complaint: str) -> None:
     assert complaint in refused(f"models show {given(tmp_path, content)}")
+
+
+def many(form: str, count: int) -> str:
+    return "".join(form.format(number) for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("begins", "form", "count", "complaint"),
+    [
+        (MODEL, "key{:05}: 1\n", 20_000, "key00000: unknown key"),
+        (MODEL, "k{}: 1\n", 60_000, "k0: unknown key"),
+        (MODEL, "k{0}: 1\nk{0}: 1\n", 20_000, "k0: given more than once"),
+        (MODEL + "extra:\n", "  key{:05}: 1\n", 20_000, "extra: unknown key"),
+        ("name: given\nblocks:\n", "  k{}: {{x: 1}}\n", 20_000, "blocks.k0.x: unknown key"),
+    ],
+)
+def test_files_of_very_many_keys_are_refused_within_a_second(tmp_path: Path, begins: str, form: str, count: int, complaint: str) -> None:
+    """Each key in constant time, nearest names for the first hundred: a second of this process's own time, three where a machine is slow."""
+    path = given(tmp_path, (begins + many(form, count)).encode())
+    begun = time.process_time()
+    said = refused(f"models show {path}")
+    assert time.process_time() - begun < 3
+    assert complaint in said and len(said.splitlines()) in (1, 101)
+
+
+def test_tables_of_very_many_unknown_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search for the nearest of 240 names takes some milliseconds: it ends with the hundredth."""
+    monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
+    (tmp_path / "hardware").mkdir()
+    head = "provider,hardware,usd_per_hour,terms,date,source,notes\n"
+    (tmp_path / "hardware" / "prices.csv").write_text(head + many("a,card-{:05},1,on_demand,2026-01,https://example.com/,\n", 15_000))
+    begun = time.process_time()
+    said = refused("cost llama-3.1-8b h100-sxm --query 1k:100")
+    assert "prices.csv:2: hardware: no catalog entry 'card-00000'" in said and "not checked from here on" in said
+    assert time.process_time() - begun < 5
 
 
 def test_a_file_of_100_mb_is_refused_by_its_size(tmp_path: Path) -> None:

@@ -33,7 +33,10 @@ def test_output_that_goes_nowhere(redirect: str, complaint: str) -> None:
     assert result.returncode == 2 and result.stderr.startswith("error: ") and complaint in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGINT, 130, "error: interrupted\n"), (signal.SIGTERM, 143, "")])
+ENDED = [(one, 128 + one, "") for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU, signal.SIGUSR1)]
+
+
+@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGINT, 130, "error: interrupted\n"), *ENDED])
 def test_an_interrupt_leaves_nothing(tmp_path: object, sent: signal.Signals, code: int, said: str) -> None:
     target = f"{tmp_path}/out.csv"
     long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:40k:1", "--batch", "1:50:1", "-o", target]
@@ -43,9 +46,22 @@ def test_an_interrupt_leaves_nothing(tmp_path: object, sent: signal.Signals, cod
     while not os.listdir(str(tmp_path)) and time.monotonic() < until:  # its unfinished file appears
         time.sleep(0.02)
     process.send_signal(sent)
+    process.send_signal(signal.SIGTERM)  # a second one does not interrupt the tidying up
     _, complaint = process.communicate(timeout=30)
     assert process.returncode == code and complaint == said
     assert os.listdir(str(tmp_path)) == []
+
+
+def test_a_hangup_that_is_ignored_ends_nothing(tmp_path: object) -> None:
+    ignored = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    target = f"{tmp_path}/out.csv"
+    long = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:3k:1", "--batch", "1:50:1", "-o", target]
+    process = subprocess.Popen([*ROOFCALC, *long], preexec_fn=ignored)
+    until = time.monotonic() + 30
+    while not os.listdir(str(tmp_path)) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(60) == 0 and os.listdir(str(tmp_path)) == ["out.csv"]
 
 
 def test_an_ascii_terminal_gets_question_marks_not_a_traceback() -> None:
@@ -75,7 +91,19 @@ def test_a_dumb_terminal_shows_whole_numbers() -> None:
 def test_errors_that_nobody_hears_still_count() -> None:
     command = " ".join(f"'{word}'" for word in [*ROOFCALC, "nope", "nope"])
     for redirect in ("2>/dev/full", "2>&-"):
-        assert subprocess.run(["sh", "-c", f"{command} {redirect}"], capture_output=True).returncode == 2
+        result = subprocess.run(["sh", "-c", f"{command} {redirect}"], capture_output=True)
+        assert (result.returncode, result.stdout) == (2, b"")
+
+
+def test_notes_that_nobody_hears_do_not_join_the_rows(tmp_path: object) -> None:
+    target = f"{tmp_path}/out.csv"
+    command = " ".join(f"'{word}'" for word in [*ROOFCALC, "max-batch", "llama-3.1-8b", "h100", "--seq", "1M", "--columns", "max_batch", "-f", "csv"])
+    heard = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    unheard = subprocess.run(["sh", "-c", f"{command} 2>&-"], capture_output=True, text=True)
+    assert heard.stderr.startswith("note: ") and (unheard.returncode, unheard.stdout) == (0, heard.stdout)
+    subprocess.run(["sh", "-c", f"{command} -o {target} 2>&- >&- <&-"], check=True)
+    with open(target) as file:
+        assert file.read() == heard.stdout
 
 
 def test_a_file_needs_no_standard_output(tmp_path: object) -> None:

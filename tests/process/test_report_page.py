@@ -186,6 +186,16 @@ def test_what_cannot_be_drawn_is_said_in_its_place(tmp_path: Path) -> None:
     assert len(lacking) == 6 and any("nothing to draw" in text for text in lacking) and any("at least two points" in text for text in lacking)
 
 
+def test_a_page_of_30_000_contexts_is_bounded_and_says_so(tmp_path: Path) -> None:
+    """Tables of 1,500 rows show 1,000 of them; contexts are 500 of those that were asked for."""
+    result = run(f"report llama-3.1-8b h100-sxm --seq 1:30000:1 -o {tmp_path / 'a.html'}")
+    page = (tmp_path / "a.html").read_text()
+    assert result.exit_code == 0 and len(page) < 3_000_000
+    assert "note: --seq: 30,000 values; the page shows 500 of them, first and last included" in result.stderr
+    assert page.count("… 500 rows omitted (`roofcalc memory … -f csv` prints all)") == 1
+    assert "note: tables of more than 1,000 rows show their first and last 500" in result.stderr and ">30,000<" in page
+
+
 def test_many_cases_and_standard_output(tmp_path: Path) -> None:
     line = "report llama-3.1-8b,qwen3-8b h100-sxm --seq 1k,8k --batch 1 -q"
     document = Document(run(f"{line} -o -").stdout)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from roofcalc.commands.request import MAX_KEPT
 from roofcalc.report.table import CHUNK_ROWS
 from roofcalc.solvers import progress
 from roofcalc.solvers.progress import Progress
-from tests.shell import rows, run
+from tests.shell import refused, rows, run
 
 ROOFCALC = [sys.executable, "-c", "from roofcalc.__main__ import main; main()"]
 GRID = ["interactivity", "llama-3.1-8b", "h100-sxm", "--seq", "1:1000:1"]
@@ -97,6 +98,59 @@ def test_a_billion_rows_show_their_ends_at_once() -> None:
     begun = time.monotonic()
     text = run("interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1000:1").stdout
     assert "… 999,999,800 rows omitted" in text and time.monotonic() - begun < 20
+
+
+ENDLESS = ("--seq", "1:1000000:1", "--batch", "1:1000000:1")
+
+
+def first_lines(*arguments: str) -> tuple[list[str], int, str, float, float]:
+    """Two lines of a command whose output is then no longer read: they, its exit code, errors, processor seconds, and peak memory in MB."""
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with subprocess.Popen([*ROOFCALC, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout and process.stderr
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.stdout.close()
+        complaint = process.stderr.read()
+        code = process.wait(60)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return lines, code, complaint, ended.ru_utime - begun.ru_utime, ended.ru_maxrss / 1e3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (("interactivity", "llama-3.1-8b", "h100-sxm", *ENDLESS, "-f", "csv"), "llama-3.1-8b,h100-sxm,bf16,bf16,1,1,"),
+        (("interactivity", "llama-3.1-8b", "h100-sxm", *ENDLESS, "-f", "json"), '  {"model": "llama-3.1-8b"'),
+        (("memory", "llama-3.1-8b", "h100-sxm", *ENDLESS, "-f", "csv"), "llama-3.1-8b,h100-sxm,bf16,bf16,1,1,"),
+        (("prefill", "llama-3.1-8b", "h100-sxm", *ENDLESS, "--cached", "1:1000000:1", "-f", "csv"), "llama-3.1-8b,h100-sxm,bf16,bf16,1,1,1,"),
+        (("max-batch", "llama-3.1-8b", "h100-sxm", "--isl", "1:1000000:1", "--osl", "1:1000000:1", "-f", "csv"), "llama-3.1-8b,h100-sxm,"),
+    ],
+)
+def test_grids_without_end_begin_at_once_and_end_with_their_reader(arguments: tuple[str, ...], begins: str) -> None:
+    """10^12 and 10^18 rows: `head -2` ends them, within some seconds of processor time and 500 MB."""
+    lines, code, complaint, seconds, peak = first_lines(*arguments)
+    assert lines[1].startswith(begins) and code == 0 and "error" not in complaint
+    assert seconds < 10 and peak < 500
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1M:1 -o {}.txt", "too many for a table of text (at most 1,000,000)"),
+        ("plot interactivity llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1M:1 -o {}.svg", "too many for a chart (at most 300,000)"),
+        ("frontier llama-3.1-8b h100-sxm --seq 1:1M:1 --batch 1:1M:1", "are searched at once: give fewer contexts or batches"),
+        ("max-batch llama-3.1-8b h100-sxm --isl 1:1M:1 --osl 1:1M:1 --interactivity 1:1M:1 --set model.vocab=1k,2k", "rows of one model"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(tmp_path: Path, line: str, says: str) -> None:
+    assert says in refused(line.format(tmp_path / "given")) and os.listdir(tmp_path) == []
+
+
+def test_a_table_in_python_refuses_to_keep_what_does_not_fit() -> None:
+    table = rc.interactivity("llama-3.1-8b", "h100-sxm", seq="1:1M:1", batch="1:1M:1")
+    with pytest.raises(rc.RoofcalcError, match="1,000,000,000,000 rows are too many to keep"):
+        table["batch"]
+    assert next(table.rows())["batch"] == 1 and next(iter(table.cells(10**12 - 1)))[5] == 1_000_000
 
 
 def test_catalogs_are_listed_whole() -> None:

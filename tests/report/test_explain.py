@@ -14,7 +14,7 @@ from roofcalc.physics.roofline import decode
 from roofcalc.report.explain.formulas import evaluate, number
 from roofcalc.report.explain.memory import memory
 from roofcalc.report.explain.render import Line, Section
-from roofcalc.report.explain.step import step
+from roofcalc.report.explain.stages import step
 from tests import catalogs
 from tests.catalogs import drawn, on
 from tests.tiers import NIGHTLY

@@ -7,7 +7,7 @@ from pathlib import Path
 from roofcalc.report.explain.formulas import symbols
 from roofcalc.report.explain.memory import memory
 from roofcalc.report.explain.prefill import prefill
-from roofcalc.report.explain.step import step
+from roofcalc.report.explain.stages import step
 from roofcalc.specs.formula import registered
 from tests.catalogs import on
 from tests.each import each

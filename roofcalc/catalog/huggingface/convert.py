@@ -8,8 +8,11 @@ from roofcalc.catalog.huggingface.config import Config
 from roofcalc.catalog.huggingface.plan import blocks
 from roofcalc.catalog.huggingface.quantisation import dtypes
 from roofcalc.catalog.huggingface.table import FAMILIES, WRAPPERS, Family
+from roofcalc.catalog.huggingface.towers import vision
 from roofcalc.catalog.huggingface.unsupported import reason
 from roofcalc.errors import did_you_mean
+from roofcalc.specs.schema import build
+from roofcalc.specs.vision import Vision
 
 _INNER = ("text_config", "llm_config", "language_config")
 _TIES = ("tie_word_embeddings", "tie_embedding")
@@ -59,6 +62,10 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     if tied:
         result["tied"] = True
     result.update(plan.fields, dtype=dtype, blocks=named, layers=layers)
+    tower = vision(outer, outer.values["model_type"], hidden)
+    if tower is not None:
+        shape = build(Vision, tower, {}, where)
+        result |= {"vision": tower, "excluded": {"vision": shape.elements, **plan.fields.get("excluded", {})}}
     if predicts:
         result["mtp"] = {"layers": predicts, "heads": plan.heads}
     unverified = [*(["context"] if unlimited else []), *([] if stated else ["dtype"])]
@@ -67,7 +74,9 @@ def convert(values: dict[str, Any], where: str, name: str, quantisation: dict[st
     remarks = [*plan.remarks, *outer_remarks, *remarks]
     remarks += [f"A recurrent model has no maximum context; {ENDLESS} is used."] if unlimited else []
     remarks += [] if stated else ["The config does not give a dtype; bf16 is assumed."]
-    remarks += [f"Not counted: {', '.join(towers)}."] if towers else []
+    remarks += ["The vision tower is counted by its matrices."] if tower is not None else []
+    missing = [name for name in towers if tower is None or "vision" not in name]
+    remarks += [f"Not counted: {', '.join(missing)}."] if missing else []
     if remarks:
         result["notes"] = " ".join(remarks)
     return result

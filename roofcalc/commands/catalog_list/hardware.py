@@ -89,6 +89,8 @@ def hardware_list(
     kinds = parse_filter("kind", kind, _KINDS)
     formats = parse_filter("dtype", dtype, [name for one in entries for name in one.device.peak_tflop_s])
     least = 0.0 if min_memory_gb is None else number(str(min_memory_gb), "--min-memory-gb")
+    if least < 0:
+        raise RoofcalcError(f"--min-memory-gb: expected GB from 0, got {least:g}")
     if systems and kinds and "system" not in kinds:
         raise RoofcalcError("--systems: excludes --kind device; devices have no hosts")
     rows = [

@@ -48,9 +48,14 @@ def load(path: str | Path, given: Run = UNKNOWN) -> Loaded:
         A file cannot be read, no result is of a known format, or neither the file nor `given` names the model or the hardware.
     """
     path = Path(path)
-    files = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    try:
+        files = sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    except OSError as error:
+        raise RoofcalcError(f"{path}: cannot be read: {error.strerror or error}") from None
     found: list[Point] = []
     problems: list[Problem] = []
+    if not files:
+        raise RoofcalcError(f"{path}: not a regular file, and a folder without results ({', '.join(SUFFIXES)})")
     for file in files:
         try:
             _read(file, given, found, problems)

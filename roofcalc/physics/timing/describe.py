@@ -11,6 +11,8 @@ from roofcalc.physics.timing.devices import Chosen
 def of_operation(deployment: Deployment, operation: Operation) -> str:
     """The constants of an operation's kernel, with their source; the units stand in the names."""
     shape = operation.shape
+    if shape is None:
+        return "none: the roofline, with the factors of GEMMs"
     if isinstance(shape, Product):
         return words(products.gemm_constants(deployment, operation.tensor)[0])
     if isinstance(shape, Grouped):

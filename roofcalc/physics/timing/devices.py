@@ -117,9 +117,7 @@ def _facts_of(own: DeviceFacts, stands: tables.KnownDevice) -> DeviceFacts:
     return DeviceFacts(own.peak_flop_s, stands.bandwidth_bytes_s, stands.compute_units, stands.clock_hz, own.cache_bytes, stands.link_bytes_s)
 
 
-def chosen(
-    deployment: Deployment, record: Any, subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = ""
-) -> Chosen:
+def chosen(deployment: Deployment, record: Any, subject: str, form: str, kernel: str | None = None, peak: str = "bf16", engine: str = "") -> Chosen:
     """Constants of a kernel of a deployment.
 
     Parameters

@@ -11,7 +11,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import Grouped, Operation, Product
 from roofcalc.physics.timing.attention import sequence_terms
-from roofcalc.physics.timing.charge import Terms, add
+from roofcalc.physics.timing.charge import Terms, add, charge, run_constants
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms
 
 
@@ -32,6 +32,8 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
                 continue  # with the first matrix the whole kernel was counted
             share = 1.0 if len(operations) > 1 else routed.matrices[one.shape.matrix].elements / sum(matrix.elements for matrix in routed.matrices)
             _merge(terms, expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, share))
+        elif one.shape is None:
+            _merge(terms, plain_terms(deployment, one))
         else:
             _merge(terms, sequence_terms(deployment, one, sequences, one.layers))
     if products:
@@ -39,6 +41,16 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
         layers = np.array([one.layers for one, _ in products], dtype=float)
         tokens = np.stack(np.broadcast_arrays(*(np.asarray(shape.tokens, dtype=float) for _, shape in products)))
         _merge(terms, gemm_terms(deployment, keys, layers, tokens, each=True))
+    return terms
+
+
+def plain_terms(deployment: Deployment, operation: Operation) -> Terms:
+    """Seconds by resource of an operation without a kernel model (adapters, vision towers): the roofline with the factors of GEMMs."""
+    rate = deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor)) or np.inf
+    compute, memory = np.asarray(operation.flops / rate), np.asarray(operation.bytes / deployment.memory_bytes_per_s)
+    terms: Terms = {}
+    run = run_constants(deployment)
+    charge(terms, deployment, (run.gemm, run.gemm_compute), np.maximum(compute, memory), compute, memory, operation.layers)
     return terms
 
 

@@ -8,6 +8,8 @@ from roofcalc.report.columns.analysis import OPS as OPS
 from roofcalc.report.columns.analysis import OVERHEAD_US as OVERHEAD_US
 from roofcalc.report.columns.economics import COST as COST
 from roofcalc.report.columns.economics import COST_API as COST_API
+from roofcalc.report.columns.economics import COST_BREAK_EVEN as COST_BREAK_EVEN
+from roofcalc.report.columns.economics import COST_LOAD as COST_LOAD
 from roofcalc.report.columns.economics import OVERTRAIN as OVERTRAIN
 from roofcalc.report.columns.economics import RELIABILITY as RELIABILITY
 from roofcalc.report.columns.economics import ROLLOUTS as ROLLOUTS
@@ -23,10 +25,12 @@ from roofcalc.report.columns.measurements import VALIDATE as VALIDATE
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY as VALIDATE_MEMORY
 from roofcalc.report.columns.measurements import VALIDATE_MEMORY_SUMMARY as VALIDATE_MEMORY_SUMMARY
 from roofcalc.report.columns.measurements import VALIDATE_SUMMARY as VALIDATE_SUMMARY
+from roofcalc.report.columns.serving import COMPARE as COMPARE
 from roofcalc.report.columns.serving import DRAFT_WEIGHTS as DRAFT_WEIGHTS
 from roofcalc.report.columns.serving import FRONTIER as FRONTIER
 from roofcalc.report.columns.serving import FRONTIER_DISAGGREGATED as FRONTIER_DISAGGREGATED
 from roofcalc.report.columns.serving import FRONTIER_OF_TWO as FRONTIER_OF_TWO
+from roofcalc.report.columns.serving import GOODPUT as GOODPUT
 from roofcalc.report.columns.serving import INTERACTIVITY_ROWS as INTERACTIVITY_ROWS
 from roofcalc.report.columns.serving import LATENCY_S as LATENCY_S
 from roofcalc.report.columns.serving import MAX_BATCH as MAX_BATCH
@@ -39,6 +43,7 @@ from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
 from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE
 from roofcalc.report.columns.serving import PREFILL as PREFILL
+from roofcalc.report.columns.serving import PREFILL_OF_TIER as PREFILL_OF_TIER
 from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S
 from roofcalc.report.columns.serving import SPARE as SPARE
 from roofcalc.report.columns.shared import ASSUMED as ASSUMED
@@ -54,6 +59,7 @@ from roofcalc.report.columns.shared import MIN_INTERACTIVITY as MIN_INTERACTIVIT
 from roofcalc.report.columns.shared import NEW as NEW
 from roofcalc.report.columns.shared import PER_DEVICE as PER_DEVICE
 from roofcalc.report.columns.shared import SEQ as SEQ
+from roofcalc.report.columns.shared import SERVE as SERVE
 from roofcalc.report.columns.shared import SPEED_RANGE as SPEED_RANGE
 from roofcalc.report.columns.shared import TTFT_RANGE as TTFT_RANGE
 from roofcalc.report.columns.shared import WHERE_GIVEN as WHERE_GIVEN

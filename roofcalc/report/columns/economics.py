@@ -1,6 +1,6 @@
 """Columns of cost, vote, rollouts, overtrain and reliability."""
 
-from roofcalc.report.columns.shared import BATCH, MIN_INTERACTIVITY, USD_PER_MTOK_OUT
+from roofcalc.report.columns.shared import BATCH, JOULE_PER_TOKEN, MIN_INTERACTIVITY, USD_PER_MTOK_OUT
 from roofcalc.report.table import Column
 
 _USD_PER_QUERY = Column("usd_per_query", "cost", "USD/query", "cost of a query, with all its streams and any verifier", "number", 9)
@@ -14,11 +14,26 @@ COST = (
     USD_PER_MTOK_OUT,
     _USD_PER_QUERY,
     Column("relative_cost", "relative cost", "", "cost of a query relative to the first query", "number", 9),
-    Column("joule_per_token", "energy", "J/token", "energy per output token at the system's nominal power", "number", 7),
+    JOULE_PER_TOKEN,
 )
 COST_API = (
     Column("api_usd_per_query", "API price", "USD/query", "API price of a query", "number", 8),
     Column("margin", "margin", "", "fraction of the API price above the cost of the hardware", "number", 8),
+)
+COST_LOAD = (
+    Column("load", "load", "", "share of the paid capacity that is used", "number", 7),
+    Column("usd_per_device_hour", "device", "USD/h", "price of an hour of one device at this load", "number", 6),
+)
+COST_BREAK_EVEN = (
+    Column(
+        "break_even_tok_per_day",
+        "break-even",
+        "tokens/day",
+        "input and output tokens per day at which the hardware costs as much as the API; empty where it costs more at full load, too",
+        "number",
+        8,
+    ),
+    Column("break_even_load", "break-even load", "", "these tokens as a share of the capacity", "number", 5),
 )
 
 VOTE = (

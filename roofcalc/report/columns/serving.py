@@ -8,10 +8,12 @@ from roofcalc.report.columns.shared import (
     FITS,
     GENERATION,
     INTERACTIVITY,
+    JOULE_PER_TOKEN,
     KV_PER_SEQ,
     KV_TOKENS,
     LIMITED_BY,
     MAX_CONCURRENCY,
+    MAX_TTFT_S,
     MIN_INTERACTIVITY,
     NEW,
     PER_DEVICE,
@@ -60,6 +62,7 @@ MEMORY = (
 DRAFT_WEIGHTS = Column("draft_weights_gb", "drafter", "GB", "weights of the drafter over all devices, included in weights_gb", "number", 2)
 MEMORY_OF_HOST = (
     Column("host_weights_gb", "host weights", "GB", "weights in the host's memory, over all devices", "number", 6),
+    Column("tier_sessions", "kept sessions", "", "sequences of this context whose caches the tiers outside the devices keep", "number", 5),
     Column("host_kv_gb", "host KV", "GB", "KV cache of the batch in the host's memory: of the layers that it holds", "number", 4),
 )
 
@@ -70,6 +73,11 @@ PREFILL = (
     TTFT._replace(keep=9),
     Column("prefill_tok_s", "prefill", "tok/s", "prompt tokens computed per second by the whole system", "number", 8),
     LIMITED_BY,
+)
+
+PREFILL_OF_TIER = (
+    Column("fetch_ms", "fetched in", "ms", "time to fetch what is found in the host's memory or on drives; 0 where computing is sooner", "number", 5),
+    Column("recompute_ms", "computed in", "ms", "time to the first token without that tier", "number", 5),
 )
 
 FRONTIER = (
@@ -115,6 +123,23 @@ PLAN_QUEUE = (
 )
 REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
 SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)
+COMPARE = (
+    Column("devices", "devices", "", "total devices, including spares", "count", 8),
+    Column("replicas", "replicas", "", "replicas of the layout, including spares", "count", 6),
+    Column("users", "users", "", "sequences in flight; without a rate, the most that meet the demand", "count", 9),
+    INTERACTIVITY._replace(keep=9),
+    TTFT._replace(keep=8),
+    USD_PER_MTOK_OUT._replace(keep=8),
+    JOULE_PER_TOKEN,
+    LIMITED_BY._replace(keep=8),
+    Column("best", "best", "", "figures in which the row is better than all others", "text", 8),
+    Column("users_ratio", "users to first", "", "users over those of the first row", "number", 5),
+    Column("speed_ratio", "speed to first", "", "speed per user over that of the first row", "number", 5),
+    Column("cost_ratio", "cost to first", "", "cost per output token over that of the first row", "number", 5),
+    THROUGHPUT,
+    Column("usd_per_hour", "cost", "USD/h", "cost of all devices per hour", "number", 4),
+    Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4),
+)
 PLAN_LAYOUTS = (
     Column(
         "layouts", "layouts", "", "layouts that the plan is chosen from: usual ones, or all (as asked, or where no usual one is enough)", "text", 2
@@ -123,3 +148,8 @@ PLAN_LAYOUTS = (
 )
 LATENCY_S = Column("latency_s", "last token", "s", "mean time from arrival to last token, of the kind of request that takes longest", "number", 4)
 MAX_LATENCY_S = Column("max_latency_s", "max last token", "s", "required mean time from arrival to last token", "number", 6)
+GOODPUT = (
+    MAX_TTFT_S,
+    MIN_INTERACTIVITY,
+    Column("goodput", "goodput", "", "share of the requests that meet the limits on both the time to first token and the speed", "number", 6),
+)

@@ -35,6 +35,7 @@ WHERE_GIVEN = (
     Column("kv_at", "KV at", "", "KV cache length that must fit: at the end of the generation, or its mean", "text", 1, "assumed"),
     Column("chunk", "chunk", "tokens", "maximum tokens per prefill chunk", "count", 1, "assumed"),
     Column("prefill", "prefill", "", "where prompts of other requests are prefilled: colocated, chunked or separate", "text", 1, "assumed"),
+    Column("arrivals", "arrivals", "", "how a number of requests in flight come: staggered, or a burst", "text", 1, "assumed"),
     Column(
         "shared_prefix", "shared prefix", "tokens", "tokens that all contexts begin with, cached once per data-parallel rank", "count", 1, "assumed"
     ),
@@ -60,6 +61,8 @@ WHERE_GIVEN = (
     Column("max_seqs", "max sequences", "", "sequences of one replica at a time", "count", 1, "assumed"),
     Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
+    Column("images", "images", "", "images of every prompt, and the tokens that they add to it", "text", 1, "assumed"),
+    Column("lora", "LoRA", "", "adapters served beside the model: rank, number, and the matrices that they adapt", "text", 1, "assumed"),
     Column("collective_latency_us", "collective latency", "us", "latency per collective, besides its bytes", "number", 1, "assumed"),
     Column("profile", "profile", "", "file of fitted efficiencies in place of the preset's", "text", 1, "assumed"),
     Column("offload", "offload", "", "what lies in the host's memory", "text", 1, "assumed"),
@@ -67,6 +70,11 @@ WHERE_GIVEN = (
     Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
+    Column("capex", "purchase", "USD", "purchase price of one device with its share of the machine", "number", 1, "assumed"),
+    Column("years", "years", "", "years over which the purchase price is spread", "number", 1, "assumed"),
+    Column("power_price", "power", "USD/kWh", "price of electrical energy", "number", 1, "assumed"),
+    Column("pue", "PUE", "", "power usage effectiveness: facility over IT energy", "number", 1, "assumed"),
+    Column("idle_power", "idle power", "", "power of an idle machine over the nominal", "number", 1, "assumed"),
 )
 
 DEGREES = tuple(column._replace(keep=8, role="result") for column in ASSUMED if column.name in ("tp", "pp", "dp", "ep", "dcp"))
@@ -75,7 +83,9 @@ SEQ = Column("seq", "context", "tokens", "context length: tokens in a sequence's
 NEW = SEQ._replace(label="new", meaning="prompt tokens computed per sequence, after those already cached")
 BATCH = Column("batch", "batch", "", "sequences processed concurrently by the whole system", "count", 9)
 CACHED = Column("cached", "cached", "tokens", "tokens of each sequence already in the KV cache", "count", 8)
-LIMITED_BY = Column("limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host) or requirement", "text", 9)
+LIMITED_BY = Column(
+    "limited_by", "limited by", "", "limiting resource (capacity, bandwidth, compute, network, host), requirement, or prompts of others", "text", 9
+)
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
 )
@@ -108,7 +118,11 @@ TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generatio
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
+JOULE_PER_TOKEN = Column(
+    "joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7
+)
 USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
+SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (
     TTFT,
     Column("requests_per_s", "requests", "1/s", "requests completed per second by the whole system, their prefill included", "number", 5),

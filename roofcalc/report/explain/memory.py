@@ -10,6 +10,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import engine_memory, offload
 from roofcalc.physics import memory as physics
+from roofcalc.physics.adapters import adapter_bytes, adapter_elements
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.memory import batch_memory, kv_bytes, stored_bytes
 from roofcalc.physics.ops import ffn
@@ -143,6 +144,9 @@ def _weights(deployment: Deployment, stage: Stage) -> Section:
             add("other weights of the checkpoint, not modelled", 1, sum(model.excluded.values()) / tp, "norm")
     if (padding := engine_memory.padding_bytes(deployment, stage)) > 0:
         lines.append(Line("padding and copies", padding, "B, as the engine stores them"))
+    if deployment.lora is not None:
+        letters = {"count": deployment.lora.count, "r_elements": adapter_elements(deployment, stage, sharding)}
+        lines.append(line(work(adapter_bytes, "adapters", letters, "LoRA adapters"), "B"))
     if stage.last:
         add("norms before the head", 1, model.last_vectors, "norm")
         if not (model.tied and stage.first):

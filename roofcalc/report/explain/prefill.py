@@ -13,11 +13,12 @@ from roofcalc.physics import overhead
 from roofcalc.physics import prefill_ops as operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence
-from roofcalc.physics.prefill import chunks, prefill_messages, prefill_share, stage_work
+from roofcalc.physics.prefill import chunks, further_operations, prefill_messages, prefill_share, stage_work
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
-from roofcalc.report.explain.step import StepWorking, shares
+from roofcalc.report.explain.stages import shares
+from roofcalc.report.explain.step import StepWorking
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
@@ -47,6 +48,8 @@ class PrefillWorking(StepWorking):
         index = self.deployment.stages.index(self.stage)
         steps = chunks(np.array([self.new]), np.array([self.cached]), None)
         return {one.name: one for one in stage_work(self.deployment, index, steps, np.array([[self.batch]]))[0]}
+    def further(self) -> list[Operation]:
+        return further_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
 
     def messages(self) -> list[Message]:
         return prefill_messages(self.deployment, self.stage)

@@ -1,4 +1,4 @@
-"""Explains the time of a decode step: FLOPs, bytes and times of each operation, each message, and their sum."""
+"""Explains the time of a stage of a step: FLOPs, bytes and times of each operation, each message, and their sum."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import collectives, offload, overhead, roofline
 from roofcalc.physics import decode_ops as operations
+from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.images import tower_operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
@@ -38,6 +40,13 @@ class Sums:
         self.scale_out: list[float] = []
         self.overhead: list[float] = []
         self.host: list[float] = []
+
+
+FURTHER = {
+    "adapters": f"FLOPs {formulas(adapter_operations)['FLOPs']}, bytes {formulas(adapter_operations)['bytes']}; r_elements is of one adapter",
+    "tower.matrices": f"FLOPs {formulas(tower_operations)['FLOPs']}, bytes {formulas(tower_operations)['bytes']}",
+    "tower.attention": f"FLOPs {formulas(tower_operations)['FLOPs, attention']}",
+}
 
 
 class StepWorking:
@@ -74,7 +83,16 @@ class StepWorking:
             found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *self._small(), *self._host(), *self._overhead(), self._sum()]
+        return [*found, *map(self._further, self.further()), *self._small(), *self._host(), *self._overhead(), self._sum()]
+
+    def further(self) -> list[Operation]:
+        """Operations beside those of the model's layers: of adapters, and in a prefill of the vision tower."""
+        return adapter_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
+
+    def _further(self, one: Operation) -> Section:
+        flops, moved = (float(np.squeeze(value)) * self.load.spread for value in (one.flops, one.bytes))
+        lines = [Line("FLOPs", flops, ""), Line("bytes", moved, "")]
+        return Section(one.name, (*lines, *self.times(one.name, lines, one.role, one.tensor, one.layers)), FURTHER[one.name])
 
     def layers_on_device(self, name: str, layers: int) -> int:
         """Layers of a block whose routed experts the devices compute."""
@@ -236,7 +254,7 @@ class StepWorking:
         streams = SharedPrefix(self.sequences, prefix) if prefix else NO_SHARING
         entries = operations.at_context(np.float64(self.seq))
         here += operations.sequence_operations(self.deployment, self.stage, entries, self.tokens, streams)
-        return {one.name: one for one in here}
+        return {one.name: one for one in (*here, *self.further())}
 
     def _kernel(self, name: str, sequences: float) -> list[Line]:
         """The time of an operation by its kernel model, all layers and sequences together."""
@@ -366,46 +384,3 @@ class StepWorking:
             lines.append(line(worked, "s"))
         self.seconds = worked.value
         return Section("Stage", tuple(lines), f"overlap {assumed.overlap}")
-
-
-def step(deployment: Deployment, seq: float, batch: float) -> tuple[list[Section], float]:
-    """The sections that explain one decode step, and its seconds as evaluated from them."""
-    layout = deployment.layout
-    sections = [shares(deployment, seq, batch)]
-    stages = deployment.stages
-    paced = layout.pp > 1 and batch >= layout.pp and not deployment.assumptions.is_bound
-    seconds: list[float] = []
-    for index, stage in enumerate(stages):
-        working = StepWorking(deployment, stage, seq, batch)
-        own = working.sections()
-        if len(stages) > 1 or stage.count > 1:
-            own.insert(0, working.heading(index))
-        sections += own
-        seconds.append(working.seconds)
-    if len(stages) == 1 and stages[0].count == 1:
-        return sections, seconds[0]
-    if paced:
-        formula = "T_step, B ≥ p"
-        worked = work(roofline.Step.seconds, formula, {"p": layout.pp, "slowest_stage": max(seconds)})
-        sections.append(Section("Pipeline", (line(worked, "s"),), "at least as many sequences as stages: the slowest stage is the limit"))
-        return sections, worked.value
-    terms = [seconds[index] for index, stage in enumerate(stages) for _ in range(stage.count)]
-    sections.append(Section("Pipeline", (total("T_step", terms, "s"),), "the sum of the stages"))
-    return sections, sum(terms)
-
-
-def shares(deployment: Deployment, seq: float, batch: float, tokens: float = 1.0) -> Section:
-    """How the batch is divided over ranks."""
-    layout = deployment.layout
-    first = [Line("S", seq, "tokens"), Line("B", batch, "sequences")]
-    if deployment.assumptions.is_bound:
-        load, sequences = operations.token_load(deployment, np.float64(batch), tokens)
-        words = "bound: no rounding up, and the work of a stage is divided evenly over its t·d devices"
-        of_stage = (Line("B_r", float(sequences)), Line("T", float(load.tokens)), Line("T_g", float(load.group_tokens)))
-        return Section("Batch", (*first, *of_stage), words)
-    letters = {"B": batch, "p": layout.pp, "d": layout.dp, "q": tokens}
-    for what in ("B_m", "B_r", "T", "T_g"):
-        worked = work(operations.token_load, what, letters)
-        letters[what] = worked.value
-        first.append(line(worked))
-    return Section("Batch", tuple(first))

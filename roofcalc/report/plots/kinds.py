@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from roofcalc.report.plots.frame import Drawn, Frame
 
+MAX_ROWS = 300_000  # of a chart; each is a point of an SVG file
 EXTRA = "pip install 'roofcalc[plot]'"
 
 
@@ -97,6 +98,8 @@ def drawn(table: Table, frame: Frame) -> Drawn:
     if table.command not in KINDS:
         raise RoofcalcError(f"plot: `{table.command}` has no chart; commands with charts: {', '.join(KINDS)}")
     kind = KINDS[table.command]
+    if len(table) > MAX_ROWS:
+        raise RoofcalcError(f"plot: {len(table):,} rows are too many for a chart (at most {MAX_ROWS:,}): give fewer values")
     with looks():
         found: Drawn = import_module(kind.module).draw(table, kind.title, frame)
     return found

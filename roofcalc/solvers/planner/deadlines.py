@@ -13,6 +13,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.generation import Timed, prompt_waits
+from roofcalc.physics.prompt_cache import fetch_s
 from roofcalc.physics.queueing import Prompts, largest_rate, largest_rate_of_percentile, queue_wait_s, ttft_percentile_s
 from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers.integer_search import largest_integer
@@ -59,7 +60,8 @@ def queue(demand: Demand, step: Timed, batch: NDArray[Any]) -> Queue:
     first, prompts = prompt_waits(deployment, demand.isl, demand.osl, in_flight[..., np.newaxis], demand.chunk)
     occupied = prompts / in_flight[..., np.newaxis] * layout.dp
     mean, square = (np.asarray((one * demand.parts).sum(axis=-1)) for one in (occupied, occupied**2))
-    return Queue(first, Prompts(mean, square, np.asarray(step.seconds(np.maximum(batch, 1.0))) / layout.pp), layout.dp)
+    running = np.asarray(step.seconds(np.maximum(batch, 1.0))) / layout.pp
+    return Queue(first + fetch_s(deployment, demand.isl), Prompts(mean, square, running), layout.dp)
 
 
 def ttft_s(demand: Demand, waiting: Queue, rate: Any, percent: float | None = None) -> NDArray[Any]:

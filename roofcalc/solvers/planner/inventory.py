@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
 from roofcalc.specs.device import Hardware
 
@@ -34,19 +36,42 @@ class Inventory(NamedTuple):
     spares : int
         Devices that may fail while the demand is still met.
     usd_per_hour : float
-        Price of one device.
+        Price of one device at full load.
+    price_at : callable or None
+        The price at a share of the full load; None: always `usd_per_hour`.
     """
 
     machine: Hardware
     available: NDArray[Any] | None
     spares: int
     usd_per_hour: float
+    price_at: Callable[[Any], Any] | None = None
+
+    def usd_at(self, load: float) -> float:
+        """Price of an hour of one device at a share of the full load; at full load where that is not known (nan)."""
+        return self.usd_per_hour if self.price_at is None or math.isnan(load) else float(self.price_at(min(load, 1.0)))
 
     def devices(self, used: NDArray[Any]) -> NDArray[Any]:
         """The smallest available device counts of at least `used`; inf where there are none."""
         if self.available is None:
             return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
         return np.append(self.available, np.inf)[np.searchsorted(self.available, used)]
+
+
+def whole_machines(machine: Hardware, available: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Those of the available numbers of devices that are whole machines.
+
+    Raises
+    ------
+    RoofcalcError
+        None of them is.
+    """
+    if available is None or machine.count == 1:
+        return available
+    whole = np.asarray(available[available % machine.count == 0])
+    if not whole.size:
+        raise RoofcalcError(f"--devices: {machine.name} is used as a whole; give multiples of {machine.count}, or name its devices alone")
+    return whole
 
 
 def least_devices(single_device: Deployment) -> int:

@@ -37,7 +37,7 @@ def describe_choice(plan: Plan, chosen: Served, least: Served | None) -> str:
     if plan.every:
         return ""
     deployment, spares = plan.deployment, plan.inventory.spares
-    domain = deployment.hardware.domain
+    domain = usual.domain_of(deployment.hardware)
     why = {
         usual.DOMAIN: f"usual layouts need {_counted(plan.devices, 'device')}; of these the smallest replicas that carry at least "
         f"{NEARLY * 100:.0f} % of the most",

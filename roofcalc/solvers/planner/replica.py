@@ -15,10 +15,9 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, output_tok_s
-from roofcalc.physics.prompt_cache import prompt_prefill
+from roofcalc.physics.prompt_cache import fetch_s, prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, has_queue, rate_in_time
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.specs.formula import formula
@@ -54,7 +53,7 @@ def prefill_times(demand: Demand, deployment: Deployment) -> PrefillTimes:
     layout = deployment.layout
     batches = np.array([layout.dp, layout.dp * layout.pp], dtype=float)  # a prompt on each rank; on each rank and stage
     times = prompt_prefill(deployment, demand.isl, batches.reshape(-1, *(1,) * demand.isl.ndim), demand.chunk)
-    first, pace = times.ttft_s[0], times.batch_prefill_s[1] / batches[1] * demand.parts
+    first, pace = times.ttft_s[0] + fetch_s(deployment, demand.isl), times.batch_prefill_s[1] / batches[1] * demand.parts
     limit = np.take_along_axis(times.limited_by[1], pace.argmax(axis=-1)[..., np.newaxis], axis=-1)[..., 0]
     return PrefillTimes(first.max(axis=-1), (first * demand.parts).sum(axis=-1), pace.sum(axis=-1), limit)
 
@@ -147,16 +146,3 @@ def _max_request_rate(demand: Demand, step: Timed, batch: NDArray[Any], prompts:
     full = np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp
     rates = requests_per_s(demand, step, np.maximum([batch, full], 1.0), prompts)
     return np.where(batch >= 1, rates.max(axis=0), 0.0)
-
-
-def least_batch(demand: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any], prompts: PrefillTimes) -> NDArray[Any]:
-    """The smallest batch, at most `most`, at which one replica serves `rate` requests per second; `most` where none does."""
-    ranks = step.deployment.layout.pp * step.deployment.layout.dp
-    full = np.floor(most / ranks)
-
-    def short(batch: NDArray[Any]) -> NDArray[Any]:
-        return requests_per_s(demand, step, np.maximum(batch, 1.0), prompts) < rate * (1 - 1e-12)
-
-    multiples = largest_integer(lambda count: (full > 0) & short(np.minimum(count, full) * ranks), most.shape, max(1, int(full.max())))
-    within = largest_integer(lambda more: short(np.minimum(multiples * ranks + more, most)), most.shape, ranks)
-    return np.asarray(np.minimum(multiples * ranks + within + 1, most))

@@ -156,7 +156,7 @@ def _split(some_pieces: list[Piece], wanted: int, given: Collection[str]) -> tup
     chosen: list[Piece] = []
     others: list[Piece] = []
     for piece in some_pieces:
-        domain, most = piece.deployment.hardware.domain, usual.widest(piece.deployment)
+        domain, most = usual.domain_of(piece.deployment.hardware), usual.widest(piece.deployment)
         of_class = [usual.layout_class(layout, domain, most, given) == wanted for layout in piece.layouts]
         for kept, into in ((True, chosen), (False, others)):
             if layouts := tuple(layout for layout, is_one in zip(piece.layouts, of_class, strict=True) if is_one is kept):

@@ -10,10 +10,12 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, limited_by
+from roofcalc.physics.queueing import batch_in_flight, queue_wait_s
+from roofcalc.physics.serving import ServedStep
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner import deadlines
 from roofcalc.solvers.planner.demand import Demand
-from roofcalc.solvers.planner.replica import PrefillTimes, least_batch, max_load, prefill_times, requests_per_s
+from roofcalc.solvers.planner.replica import PrefillTimes, max_load, prefill_times, requests_per_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,6 +38,8 @@ class Served(NamedTuple):
         Mean time to the last token of the kind of request that takes longest; nan without generations.
     busy : array
         The rate over the most that is possible whenever tokens come; nan without a rate.
+    most : array
+        Sequences that one replica holds at the demanded speed.
     carried : float
         The largest load of one replica.
     limited_by : str
@@ -49,6 +53,7 @@ class Served(NamedTuple):
     late_s: NDArray[Any]
     last_s: NDArray[Any]
     busy: NDArray[Any]
+    most: NDArray[Any]
     carried: float
     limited_by: str
 
@@ -60,7 +65,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
     fast = solver.batch_interactivity(paced, need.interactivity, fits.shape)
     most, prompts = np.minimum(fits, fast), prefill_times(need, deployment)
     if need.rate is not None:
-        each = least_batch(need, step, need.rate / replicas, most, prompts)
+        each = _in_flight(need, step, need.rate / replicas, most)
         batch, per_s = each * replicas, need.rate * need.answer
     else:
         assert need.batch is not None
@@ -80,7 +85,18 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
             limit = "latency" if carried < without[1] * (1 - 1e-9) else "ttft"
     elif need.osl is not None and carried < most[0]:
         limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) else "ttft"
-    return Served(batch, np.asarray(per_s), deployment.accepted / np.asarray(paced.seconds(each)), first, late, last, busy, carried, limit)
+    return Served(batch, np.asarray(per_s), deployment.accepted / np.asarray(paced.seconds(each)), first, late, last, busy, most, carried, limit)
+
+
+def _in_flight(need: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any]) -> NDArray[Any]:
+    """Sequences in flight on one replica at a rate, by Little's law with the wait in the queue; `most` where the queue alone holds the rest."""
+    wait_s = np.zeros(rate.shape)
+    if deadlines.has_queue(need, step.deployment):
+        waiting = deadlines.queue(need, step, most)
+        wait_s = queue_wait_s(rate / waiting.ranks, waiting.prompts)
+    paced = ServedStep(step, need.isl, need.osl, need.chunk, need.parts)
+    batch = batch_in_flight(rate, paced.served, wait_s, need.answer, most)
+    return np.where(np.isnan(batch), most, batch)
 
 
 def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) -> float:

@@ -11,8 +11,15 @@ from collections.abc import Collection
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, expert_counts, legal_tp
+from roofcalc.specs.device import Hardware
 
 DOMAIN, DOMAINS, OTHER = range(3)  # classes of layouts; a plan takes the first that has one which meets the demand
+
+
+def domain_of(hardware: Hardware) -> int:
+    """Devices of a scale-up domain; of devices that meet over PCIe, whose domain is as large as is asked for, a power of two."""
+    own = (hardware.system and hardware.system.link) or hardware.device.link
+    return hardware.domain if hardware.link == own else 1 << (hardware.domain.bit_length() - 1)
 
 
 def widest(deployment: Deployment) -> int:
@@ -20,7 +27,7 @@ def widest(deployment: Deployment) -> int:
 
     `deployment` is on as many devices as a replica has, since the domain of devices on PCIe depends on their number.
     """
-    model, domain = deployment.model, deployment.hardware.domain
+    model, domain = deployment.model, domain_of(deployment.hardware)
     if expert_counts(model):
         return domain
     draft = deployment.draft.deployment if deployment.draft else None

@@ -1,0 +1,130 @@
+"""The time that a chunk of a prompt adds to the decode step that it rides on.
+
+Linear layers read their weights once for the chunk and the decoding sequences; attention of the chunk comes on top.
+Source: chunked prefill arXiv 2308.16369.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
+from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
+from roofcalc.physics.kv_span import Array
+from roofcalc.physics.prefill import chunks, stage_work
+from roofcalc.physics.roofline import Step, Terms, combined, operation_terms
+from roofcalc.specs.formula import formula
+from roofcalc.specs.record import replace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@formula("Δ = T_mix − T_step")
+def chunk_s(
+    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0
+) -> NDArray[Any]:
+    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ.
+
+    Linear layers work on decode tokens and the chunk's together and read their weights once; attention of the chunk, the mean
+    over all chunks of a prompt, comes on top. A drafter reads the chunk as well.
+
+    Parameters
+    ----------
+    batch : array
+        Sequences that decode.
+    new, count : array
+        With a last axis of kinds of requests more than `batch`: tokens of a prompt to compute, and the equal chunks that they are cut into.
+    prompts : array
+        Chunks in one step, in the shape of `batch`.
+    ranks : array
+        Data-parallel ranks that have a chunk in the same step, for experts that all of them share.
+    cached : array
+        Tokens of a prompt that are in the cache already, in the shape of `new`.
+
+    Returns
+    -------
+    array
+        In the shape of `new`.
+    """
+    if isinstance(mean, SpeculativeStep):
+        added = chunk_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached)
+        if mean.draft is not None and deployment.draft is not None:
+            added = added + deployment.draft.copies * chunk_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached)
+        return added
+    step, weights = (mean.step, mean.weights) if isinstance(mean, MeanStep) else (mean, None)
+    assert isinstance(step, Step)
+    load, sequences = work.token_load(deployment, np.asarray(batch, dtype=float)[..., np.newaxis], step.tokens)
+    prompts, ranks = (np.asarray(one, dtype=float)[..., np.newaxis] for one in (prompts, ranks))
+    size = new / count * prompts
+    adds_up = bool(step.attention) and deployment.assumptions.overlap == "op"  # what both steps have in common cancels
+    each, of_rank = (step.per_sequence, np.float64(0.0)) if adds_up else _of_contexts(step, weights, sequences)
+    mixed = replace(load, tokens=load.tokens + size, group_tokens=load.group_tokens + size * ranks)
+    slowest: NDArray[Any] | None = None
+    for index, context in enumerate(each):
+        plain, full = step.of_tokens(index, load, load.tokens), step.of_tokens(index, mixed, load.tokens)
+        for terms in () if adds_up else (plain, full):
+            _add(terms, {name: of_rank * time for name, time in context.items()})
+        if deployment.profile:
+            _add(full, {"overhead": overhead.seconds(deployment, deployment.stages[index], prompt=True)})
+        _add(full, {name: time * prompts for name, time in _attention_terms(deployment, index, new, count, cached).items()})
+        added = combined(deployment, full) - combined(deployment, plain)
+        slowest = added if slowest is None else np.maximum(slowest, added)
+    assert slowest is not None
+    return np.asarray(slowest)
+
+
+def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Any]:
+    """Seconds by resource that depend on the context, with a last axis of one, and how many of them a rank has.
+
+    With `weights` the mean over the contexts' last axis; `sequences` have a last axis of one.
+    """
+    if weights is None:
+        each, of_rank = step.sequence_terms(np.asarray(sequences)[..., 0])
+        found: tuple[Terms, ...] = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
+        return found, np.asarray(of_rank)[..., np.newaxis]
+    each, of_rank = step.sequence_terms(sequences)
+    means = ({name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()} for terms in each)
+    return tuple(means), of_rank
+
+
+def _attention_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:
+    """Seconds by resource of one chunk's attention and recurrent updates, on average over the chunks of a prompt.
+
+    Latents that are expanded again for cached tokens add their FLOPs; the weights are read by the step anyway.
+    """
+    new, count, cached = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, count, cached)))
+    layout = deployment.layout
+    steps = chunks(new, cached, None) if count.max() <= 1 else _equal_chunks(new, count, cached)
+    operations, _, _ = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
+    plain = {one.name: one for one in work.batch_gemms(deployment, deployment.stages[index])}
+    kept = []
+    for one in operations:
+        if one.role != "linear":
+            kept.append(one)
+        elif one.name in plain and plain[one.name].routed is None and one.name != "head":
+            again = one.flops - plain[one.name].flops * steps.new
+            if np.any(again > 1e-6 * one.flops):
+                kept.append(replace(one, flops=np.maximum(again, 0.0), bytes=0.0))
+    runs = steps.new > 0
+    return {name: np.asarray(np.where(runs, value, 0.0).sum(axis=-1) / count) for name, value in operation_terms(deployment, kept).items()}
+
+
+def _equal_chunks(new: NDArray[Any], count: NDArray[Any], cached: NDArray[Any]) -> Any:
+    """The steps of prompts of which `new` tokens are each cut into `count` equal chunks, along a last axis, after `cached` ones."""
+    places = np.arange(int(count.max()))
+    size = (new / count)[..., np.newaxis]
+    runs = places < count[..., np.newaxis]
+    cut = chunks(np.ones(1), np.zeros(1), None)
+    return cut._replace(
+        new=np.where(runs, size, 0.0), cached=np.where(runs, cached[..., np.newaxis] + places * size, 0.0), scored=np.zeros(runs.shape)
+    )
+
+
+def _add(terms: Terms, more: Terms) -> None:
+    for name, value in more.items():
+        terms[name] = terms.get(name, 0.0) + value

@@ -1,0 +1,163 @@
+"""A replica at a rate of requests, against a simulation of it event by event."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from roofcalc.physics.generation import mean_step
+from roofcalc.physics.load import Loaded, goodput, loaded, tpot_spread_s
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import ServedStep
+from tests.catalogs import on
+from tests.shell import refused, rows
+
+ISL, OSL = 4000.0, 200
+
+
+def paced_of(**given: object) -> ServedStep:
+    deployment = on("llama-3.1-8b", "h100-sxm", **given)  # type: ignore[arg-type]
+    return ServedStep(mean_step(deployment, ISL, OSL), ISL, OSL)
+
+
+def rate_of(paced: ServedStep, busy: float) -> float:
+    """Requests per second that keep the replica so busy, with prompts and decode steps, of up to 2,000 in flight."""
+    return busy * float(paced.served(2000.0).throughput_tok_s) / OSL
+
+
+def at(busy: float) -> tuple[ServedStep, Loaded]:
+    paced = paced_of()
+    return paced, loaded(paced, rate_of(paced, busy), 2000.0)
+
+
+@lru_cache
+def simulated(busy: float, count: int = 40_000) -> np.ndarray:
+    """Times to first token and between tokens of each request, and the number in flight that it finds; Poisson arrivals, prompts first.
+
+    A step decodes one token of every sequence that has its first token; prompts that arrived in it are prefilled before the next.
+    All answers have the same length, so that requests end in the order in which they began; steps between two events are taken at once.
+    """
+    paced = paced_of()
+    prompt, steps = float(prefill(paced.deployment, ISL).ttft_s), np.asarray(paced.step.seconds(np.arange(1.0, 2001.0))).tolist()
+    arrivals = np.cumsum(np.random.default_rng(5).exponential(1 / rate_of(paced, busy), count)).tolist()
+    now, done, coming, begun, ended = 0.0, 0, 0, 0, 0  # requests that have arrived, have their first token, have ended; steps done
+    first, last, found = [0.0] * count, [0] * count, [0] * count
+    rows = []
+    while ended < count:
+        while coming < count and arrivals[coming] <= now:
+            found[coming] = coming - ended
+            coming += 1
+        if begun < coming:
+            now += prompt
+            first[begun], last[begun] = now, done + OSL
+            begun += 1
+        elif ended < begun:
+            step = steps[begun - ended - 1]
+            until = last[ended] - done
+            if coming < count:
+                until = min(until, max(1, int(np.ceil((arrivals[coming] - now) / step))))
+            now, done = now + until * step, done + until
+            while ended < begun and last[ended] == done:
+                rows.append((first[ended] - arrivals[ended], (now - first[ended]) / OSL, found[ended]))
+                ended += 1
+        else:
+            now = arrivals[coming]
+    return np.array(rows)[count // 10 :]
+
+
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.5, 0.7, 0.85])
+def test_a_simulated_replica_agrees(load: float) -> None:
+    _, found = at(load)
+    ttft, tpot, flight = simulated(load).T
+    assert found.ttft_s == pytest.approx(ttft.mean(), rel=0.03)
+    assert found.ttft_late_s == pytest.approx(np.percentile(ttft, 95), rel=0.12)
+    assert found.served.tpot_s == pytest.approx(tpot.mean(), rel=0.08)
+    assert found.batch == pytest.approx(flight.mean(), rel=0.08, abs=1)
+
+
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.5, 0.7, 0.85])
+def test_the_share_that_meets_both_limits_agrees(load: float) -> None:
+    """Within seven points of a hundred, at limits around the middle and the tail of either."""
+    paced, found = at(load)
+    ttft, tpot, _ = simulated(load).T
+    for late, slow in ((50, 50), (80, 80), (95, 80), (80, 95), (99, 99)):
+        if load == 0.1 and late + slow < 170:
+            continue  # most requests find nobody: their first token and speed are the least, and limits between them are all or nothing
+        limits = float(np.percentile(ttft, late)), float(np.percentile(tpot, slow))
+        share = float(((ttft <= limits[0]) & (tpot <= limits[1])).mean())
+        assert float(goodput(paced, found, *limits)) == pytest.approx(share, abs=0.07), (late, slow)
+
+
+@pytest.mark.parametrize("load", [0.1, 0.3, 0.5, 0.7, 0.85])
+def test_the_spread_of_speeds_agrees(load: float) -> None:
+    paced, found = at(load)
+    assert float(tpot_spread_s(paced, found)) == pytest.approx(float(simulated(load)[:, 1].std()), rel=0.15)
+
+
+def test_laws() -> None:
+    """With the rate, requests in flight, times and spread grow, goodput falls; beyond what is possible there is no answer."""
+    paced = paced_of()
+    rates = rate_of(paced, 1.0) * np.array([0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 1.5])
+    found = loaded(paced, rates, 2000.0)
+    for values in (found.batch, found.ttft_s, found.ttft_late_s, found.served.tpot_s[:-1], found.busy, tpot_spread_s(paced, found)[:-1]):
+        grows = np.diff(values)
+        assert (grows[~np.isnan(grows)] >= 0).all()
+    shares = goodput(paced, found, 0.1, 0.015)
+    assert (np.diff(shares) <= 1e-9).all() and shares[0] > 0.95 and shares[-1] == 0
+    assert np.isnan(found.batch[-1]) and np.isnan(found.ttft_s[-1]) and found.busy[-1] > 1
+    few = loaded(paced, rates[4], 5.0)  # of these many more are in flight than fit
+    assert np.isnan(few.batch) and few.busy > 1
+    np.testing.assert_allclose(found.ttft_s[0], paced.served(1.0).ttft_idle_s + paced.step.seconds(1.0) / 2, rtol=0.01)
+
+
+@pytest.mark.parametrize("given", [{"prefill": "chunked"}, {"prefill": "separate"}, {"assume": "bound"}, {"assume": "typical"}], ids=str)
+def test_other_ways_to_prefill(given: dict[str, object]) -> None:
+    """Little's law holds in every mode; pools that prefill elsewhere, and bounds, know no queue."""
+    paced = paced_of(**given)
+    rates = np.array([0.5, 2.0, 5.0])
+    found = loaded(paced, rates, 500.0)
+    flight = rates * (found.ttft_s + OSL * found.served.tpot_s)
+    if given != {"assume": "bound"}:  # where each resource is busy with the prompts of all, for less time than the pure steps
+        assert (np.abs(found.batch - np.ceil(flight)) <= 1).all()
+    assert np.isnan(found.ttft_late_s).all() == (found.prompts is None) == (given in ({"prefill": "separate"}, {"assume": "bound"}))
+    assert ((goodput(paced, found, 1.0, 1.0) > 0.99) & (goodput(paced, found, 1.0, 1e-4) < 0.01)).all()
+
+
+LINE = "interactivity llama-3.1-8b h100-sxm --isl 2k --osl 500"
+
+
+def test_rows_at_a_rate() -> None:
+    """Requests in flight by Little's law; at the same number in flight a given batch has the same speed, within the one that is looked at."""
+    (row,) = rows(f"{LINE} --requests-per-second 10 --goodput --ttft 0.5 --interactivity 30")
+    flight = 10 * (float(row["ttft_ms"]) / 1e3 + 500 / float(row["interactivity_tok_s"]))
+    assert int(row["batch"]) == np.ceil(flight) and float(row["throughput_tok_s"]) == 5000 and float(row["requests_per_s"]) == 10
+    given, more = (rows(f"{LINE} --batch {n}")[0] for n in (int(row["batch"]) - 1, int(row["batch"]) + 2))
+    assert float(more["interactivity_tok_s"]) <= float(row["interactivity_tok_s"]) <= float(given["interactivity_tok_s"])
+    assert 0.99 < float(row["goodput"]) <= 1 and (row["max_ttft_s"], row["min_interactivity_tok_s"]) == ("0.5", "30")
+    (slow,) = rows(f"{LINE} --requests-per-second 10 --goodput --ttft 0.5 --interactivity 57")  # near the mean speed
+    assert 0.3 < float(slow["goodput"]) < 0.7
+
+
+def test_a_rate_that_cannot_be_served_says_why() -> None:
+    many, more, few = (rows(f"{LINE} --requests-per-second {rate}")[0] for rate in ("15", "100", "1 --max-seqs 2"))
+    assert (many["batch"], many["ttft_ms"], many["fits_memory"]) == ("", "", "false")
+    assert (many["limited_by"], more["limited_by"], few["limited_by"]) == ("capacity", "prompts", "max_seqs")
+    assert float(many["busy"]) > 1
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("--batch 8 --requests-per-second 1", "--batch, --requests-per-second: give one of them"),
+        ("--requests-per-second 1 --goodput", "--goodput: give --requests-per-second, and the limits --ttft and --interactivity"),
+        ("--batch 8 --goodput --ttft 1", "--goodput: give --requests-per-second"),
+        ("--requests-per-second 1 --ttft 1", "--ttft, --interactivity: limits of --goodput; give it too"),
+        ("--requests-per-second 1 --arrivals burst", "--arrivals: requests per second arrive at random times"),
+        ("--requests-per-second 0", "--requests-per-second"),
+    ],
+)
+def test_refused(more: str, words: str) -> None:
+    assert words in refused(f"{LINE} {more}")
+    assert "--requests-per-second: give the tokens of a request too" in refused(
+        "interactivity llama-3.1-8b h100-sxm --seq 2k --requests-per-second 1"
+    )
