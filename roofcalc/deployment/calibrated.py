@@ -51,8 +51,9 @@ class Typical(Record):
     constants : dict
         Fields, then by "all" and the groups of `keys_of` the fitted values: those of "all" in their units, others as factors.
     errors : dict
-        By kind (`kinds_of_error`): runs; median and 90th percentile of |ln(predicted/measured)| with each source left out; 10th and
-        90th percentile of ln(predicted/measured) with each configuration left out.
+        By kind (`kinds_of_error`): runs, and their sources; median and 90th percentile of |ln(predicted/measured)| with each source left
+        out, or of a single source with configurations (source, device, model) left out; 10th and 90th percentile of
+        ln(predicted/measured) with configurations left out.
     """
 
     date: str
@@ -146,9 +147,10 @@ def accuracy(file: Typical, release: str, family: str, kind: str) -> str:
     """One sentence on the date of the fit and the errors of decoding for such an engine, device family and model."""
     for name in kinds_of_error(release, family, kind, "decode"):
         if name in file.errors:
-            count, median, p90 = file.errors[name][:3]
+            count, sources, median, p90 = file.errors[name][:4]
             runs = "measured runs of all kinds" if name == "*" else f"measured runs like these ({name})"
-            found = f"median {median:.0%}, 90 % within {p90:.0%} (logarithms), with each source left out"
+            left_out = f"each of {sources:.0f} sources" if sources > 1 else "each model and device of their one source"
+            found = f"median {median:.0%}, 90 % within {p90:.0%} (logarithms), with {left_out} left out"
             return f"calibrated {file.date}; errors of {count:.0f} {runs}: {found}"
     return f"calibrated {file.date}"
 
@@ -175,5 +177,5 @@ def speed_range(file: Typical, profile: Profile, metric: str, share: float) -> t
     if found is None:
         return 1.0, 1.0
     wider = NormalDist().inv_cdf(0.5 + share / 200) / NormalDist().inv_cdf(0.9)
-    low, high = min(found[3], 0.0), max(found[4], 0.0)  # of ln(predicted/measured seconds)
+    low, high = min(found[4], 0.0), max(found[5], 0.0)  # of ln(predicted/measured seconds)
     return math.exp(low * wider), math.exp(high * wider)

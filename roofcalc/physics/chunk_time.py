@@ -88,7 +88,9 @@ def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> 
         found: tuple[Terms, ...] = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
         return found, np.asarray(of_rank)[..., np.newaxis]
     each, of_rank = step.sequence_terms(sequences)
-    means = ({name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()} for terms in each)
+    means: list[Terms] = []
+    for terms in each:
+        means.append({name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()})
     return tuple(means), of_rank
 
 

@@ -290,7 +290,7 @@ def test_ranges_are_the_quantiles_of_errors_that_no_fit_saw() -> None:
     """Predictions 20 % too slow to 10 % too fast in 80 % of the runs: speeds from 0.9 to 1.2 times the prediction; 95 % is 1.529 times as wide."""
     profile = on("llama-3.1-8b", "h100-sxm", assume="typical").profile
     assert profile is not None
-    file = replace(calibrated.read(), errors={"*": (9.0, 0.1, 0.2, float(np.log(0.9)), float(np.log(1.2)))})
+    file = replace(calibrated.read(), errors={"*": (9.0, 2.0, 0.1, 0.2, float(np.log(0.9)), float(np.log(1.2)))})
     assert calibrated.speed_range(file, profile, "decode", 80) == (pytest.approx(0.9), pytest.approx(1.2))
     assert calibrated.speed_range(file, profile, "decode", 95) == (pytest.approx(0.9**1.52939, rel=1e-4), pytest.approx(1.2**1.52939, rel=1e-4))
     row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=8, assume="typical", range=80).rows()))

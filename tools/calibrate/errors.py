@@ -21,13 +21,16 @@ class KindErrors(NamedTuple):
 
     Attributes
     ----------
-    count, median, most
-        Runs; median and 90th percentile of |ln| with each source left out.
+    count, sources
+        Runs, and their sources.
+    median, most
+        Median and 90th percentile of |ln| with each source left out; of a single source with configurations left out.
     low, high
         10th and 90th percentile of ln with configurations left out.
     """
 
     count: float
+    sources: float
     median: float
     most: float
     low: float
@@ -52,21 +55,24 @@ def by_kind(found: Sequence[Run], of_source: Array, of_configuration: Array) -> 
         parent = above[kind]
         while parent is not None and parent not in result:
             parent = above[parent]
-        result[kind] = _shrunk(own.sum(), of_source[own], of_configuration[own], result.get(parent) if parent else None)
+        sources = len({run.source for run, mine in zip(found, own, strict=True) if mine})
+        judged = of_source if sources > 1 else of_configuration
+        result[kind] = _shrunk(own.sum(), sources, judged[own], of_configuration[own], result.get(parent) if parent else None)
     return result
 
 
-def _shrunk(count: int, of_source: Array, of_configuration: Array, parent: KindErrors | None) -> KindErrors:
+def _shrunk(count: int, sources: int, judged: Array, of_configuration: Array, parent: KindErrors | None) -> KindErrors:
     own = KindErrors(
         float(count),
-        float(np.median(np.abs(of_source))),
-        float(np.quantile(np.abs(of_source), 0.9)),
+        float(sources),
+        float(np.median(np.abs(judged))),
+        float(np.quantile(np.abs(judged), 0.9)),
         *(float(value) for value in np.quantile(of_configuration, (0.1, 0.9))),
     )
     if parent is None:
         return own
     weight = count / (count + BELIEF)
-    return KindErrors(own.count, *(weight * mine + (1 - weight) * other for mine, other in zip(own[1:], parent[1:], strict=True)))
+    return KindErrors(*own[:2], *(weight * mine + (1 - weight) * other for mine, other in zip(own[2:], parent[2:], strict=True)))
 
 
 # The groups of docs/evidence.md.

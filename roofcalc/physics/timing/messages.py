@@ -105,4 +105,4 @@ def charged(deployment: Deployment, message: Message, taken: tuple[Array, Array]
     factor = run.exchange if message.kind == "all_to_all" else run.collective
     if isinstance(factor, float):
         return tuple(np.maximum(np.asarray(time) * factor, floor) for time, floor in zip(taken, least, strict=True))  # type: ignore[return-value]
-    return tuple(factor * np.maximum(time, floor) for time, floor in zip(taken, least, strict=True))  # type: ignore[return-value]
+    return tuple(factor * np.maximum(time, floor) for time, floor in zip(taken, least, strict=True))
