@@ -313,7 +313,8 @@ def _chunked(
     else:
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
-        ttft = overhead.request_seconds(deployment) + np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+        ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+    ttft = ttft + overhead.request_seconds(deployment)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
     prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
