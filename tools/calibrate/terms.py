@@ -82,8 +82,7 @@ def runs(paths: Iterable[Path], file: calibrated.Typical) -> list[Run]:
             profile = deployment.profile
             release = None if profile.engine == "pooled" else profile.engine
             start = calibrated.constants(file, release, profile.family, profile.kind)
-            with np.errstate(all="ignore"):
-                terms, seconds = _terms(case, deployment, start)
+            terms, seconds = terms_of(case, deployment, start)
             if not np.isfinite(terms).all() or not terms.sum() > 0:
                 continue
             point = case.point
@@ -99,10 +98,11 @@ def kind_of_metric(case: Case) -> str:
     return {"prefill_tok_s": "prompt", "ttft_ms": "prompt", "output_tok_s_total": "total"}.get(case.point.metric, "decode")
 
 
-def _terms(case: Case, deployment: Deployment, start: RunConstants) -> tuple[npt.NDArray[np.float64], float]:
+def terms_of(case: Case, deployment: Deployment, start: RunConstants) -> tuple[npt.NDArray[np.float64], float]:
     """The terms of a run and its measured seconds."""
     values = np.array(start)
-    each = [_seconds(case, _with(deployment, unit)) for unit in UNITS]
+    with np.errstate(all="ignore"):  # most constants are 0, and so are speeds' reciprocals
+        each = [_seconds(case, _with(deployment, unit)) for unit in UNITS]
     parts = np.array([part for part, _, _ in each])
     first, prompts = (np.array([one[place] for one in each]) for place in (1, 2))
     waits = first if first @ values >= prompts @ values else prompts
