@@ -44,9 +44,12 @@ MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules mor
 
 # Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
 # of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
-# Runs of 2024 and before: engines without today's kernels and scheduling.
-BEFORE_2025 = {"vllm": "vllm-2024", "llama.cpp": "llama.cpp-2024"}
-GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
+# Engines of 2024 and before: vLLM with its first scheduler and attention kernels, which did not split long contexts of few sequences.
+BEFORE_2025 = {"vllm": "vllm-0.7", "llama.cpp": "llama.cpp-2024"}
+GENERATIONS = {
+    **{("tensorrt-llm", release): "tensorrt-llm-0.6" for release in ("0.5", "0.6")},
+    **{("vllm", release): "vllm-0.7" for release in ("0.4", "0.5", "0.6", "0.7")},
+}
 
 
 # Engines whose published runs are static batches or single users.

@@ -283,7 +283,7 @@ def test_constants_multiply_what_all_runs_say() -> None:
     found = calibrated.constants(file, "vllm", "hopper", "dense")
     assert (found.gemm, found.layer_us) == (pytest.approx(1.1), pytest.approx(15.0))
     assert calibrated.constants(file, None, "ada", "dense").layer_us == 10.0
-    assert calibrated.constants(file, "vllm-2024", "ada", "dense").layer_us == 20.0  # a release is its engine's, and its own
+    assert calibrated.constants(file, "vllm-0.7", "ada", "dense").layer_us == 20.0  # a release is its engine's, and its own
 
 
 def test_ranges_are_the_quantiles_of_errors_that_no_fit_saw() -> None:
