@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from typing import Any
 
 ENDING = ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGALRM", "SIGVTALRM", "SIGPROF", "SIGUSR1", "SIGUSR2")  # as far as the system has them
@@ -18,6 +19,8 @@ def main() -> None:
             signal.signal(number, _end)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
+    if not sys.warnoptions:  # `python -W default -m roofcalc` shows them
+        warnings.simplefilter("ignore")  # of libraries; what a person must know is a note
     try:
         from roofcalc.cli.app import app
     except KeyboardInterrupt:

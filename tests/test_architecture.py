@@ -1,6 +1,7 @@
 """The structure of the package: which modules exist, and that imports go one way (docs/architecture.md)."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,3 +121,22 @@ def test_a_planted_module_is_found(file: str, text: str, problem: str, tmp_path:
     planted.write_text(text)
     (found,) = {line for line in problems(tmp_path / "roofcalc") if line.startswith(problem)}
     assert found
+
+
+def test_where_to_look_names_what_exists() -> None:
+    """`path: name` in docs/architecture.md is a file of the package and something defined in it; so are further names after it."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = page.split("## Where to look")[1].split("\n## ")[0]
+    path, checked = ROOT, 0
+    for row in [line for line in section.splitlines() if line.startswith("| ")][1:]:
+        for span in re.findall(r"`([^`]+)`", row.rsplit("|", 2)[1]):
+            place, _, name = span.partition(": ")
+            if "/" in place:
+                path = ROOT / "roofcalc" / place
+                assert path.exists(), place
+            else:
+                name = place
+            if name:
+                assert re.search(rf"^\s*(def {name}\(|class {name}\(|{name}( |:))", path.read_text(encoding="utf-8"), re.MULTILINE), (path, name)
+            checked += 1
+    assert checked > 20

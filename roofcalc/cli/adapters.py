@@ -16,6 +16,8 @@ def fit(given: list[str], **options: Any) -> Table:
     """`roofcalc fit`: a file, or a model and hardware, as positional arguments."""
     from roofcalc.commands.fit import fit
 
+    if len(given) == 2 and options.get("hardware") is not None:
+        raise RoofcalcError(f"fit: the hardware is given twice: {given[1]} and --hardware {options['hardware']}")
     if len(given) > 2:
         raise RoofcalcError(f"fit: expected a file, or a model and hardware; got {len(given)} arguments")
     return fit(*given, **options)

@@ -21,6 +21,7 @@ from roofcalc.report.streams import standard_output, write, write_bytes
 from roofcalc.solvers import progress
 
 if TYPE_CHECKING:  # NumPy is not needed for --version and --help
+    from roofcalc.measurements.speeds import Speed
     from roofcalc.report.table import Column, Table
 
 FORMATS = ("table", "csv", "json", "md")
@@ -146,7 +147,7 @@ def _run_table(name: str, spec: CommandSpec, function: Callable[..., Any], value
 
     output = {option.name: values.pop(option.name) for option in o.OUTPUT}
     progress.enable()
-    answer = function(*spec.arguments, **given(values))
+    answer = function(*spec.arguments, **given(values, spec.options))
     if not isinstance(answer, Table):
         _print_text(answer, **output)
         return
@@ -159,7 +160,7 @@ def _run_text(name: str, spec: CommandSpec, function: Callable[..., Any], values
     """Prints an answer that has `text()`, `markdown()`, and a table with notes."""
     format, quiet, path = values.pop("format"), values.pop("quiet"), _path(values.pop("output"))
     chosen = _choice(format if format is not None else "md" if _suffix(path) == ".md" else "text", TEXT_FORMATS)
-    answer = function(*spec.arguments, **given(values))
+    answer = function(*spec.arguments, **given(values, spec.options))
     write(answer.markdown() if chosen == "md" else answer.text(), path)
     _print_notes(answer.table.notes, quiet)
 
@@ -171,7 +172,7 @@ def _run_page(name: str, spec: CommandSpec, function: Callable[..., Any], values
     path = _path(output)
     if path and path.suffix.lower() not in PAGE_SUFFIXES:
         raise RoofcalcError(f"--output: {output!r} must end in {' or '.join(PAGE_SUFFIXES)}; a browser prints the page to paper or .pdf")
-    page = function(**given(values))
+    page = function(**given(values, spec.options))
     write(page.html(), path)
     _print_notes(page.notes, quiet)
 
@@ -188,13 +189,23 @@ def _run_plot(name: str, spec: CommandSpec, function: Callable[..., Any], values
     format = format_of(output) if path else "svg"
     need_matplotlib()
     progress.enable()
-    table = function(**given(values))
-    picture = rendered(plot(table), format)
+    points, left_out = _measured(values.pop("points", None))
+    table = function(**given(values, spec.options))
+    picture = rendered(plot(table, points), format)
     if path:
         write_bytes(picture, path)
     else:
         write(iter(picture.decode().splitlines()), None)
-    _print_notes(table.notes, quiet)
+    _print_notes([*table.notes, *([f"--points: {left_out} rows without a decode speed and a batch are left out"] if left_out else [])], quiet)
+
+
+def _measured(path: str | None) -> tuple[Sequence[Speed], int]:
+    """The measured points of a file, and how many rows are none."""
+    if path is None:
+        return (), 0
+    from roofcalc.measurements.speeds import speeds
+
+    return speeds(path)
 
 
 def _run_yaml(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:

@@ -146,7 +146,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.compare:compare",
         (
             *(o.MODEL, o.MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, *named(o.LOAD, "requests_per_second"), o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.USD_PER_HOUR, *o.OWNED, *_DEPLOYMENT),
+            *(o.MAX_LATENCY, *o.CACHING, *o.SPECULATION, o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER, *_DEPLOYMENT),
         ),
         "Two or more machines, models, precisions or layouts for one demand, one row each: users, speed, first token, cost, energy and what "
         "limits it, with ratios to the first row and what each is best in. With --requests-per-second, as many of each machine as plan needs.",
@@ -298,7 +298,7 @@ COMMANDS: dict[str, CommandSpec] = {
         PRESENTATION,
         "Self-contained HTML page: charts, tables, formulas, sources.",
         "roofcalc.commands.report:report",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, o.REPORT_BATCHES, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *named(o.GENERATION, "isl", "osl"), o.REPORT_BATCHES, o.ARRIVALS, o.HIT_RATE, *_DEPLOYMENT),
         "A self-contained HTML page with results, charts, tables, the formulas with numbers filled in, and the source of every catalog figure.",
         (
             "roofcalc report llama-3.1-405b 8xh100-sxm --weights fp8 -o report.html",

@@ -98,6 +98,7 @@ def _plots() -> dict[str, CommandSpec]:
             help=f"{kind.title} The results of `roofcalc {name}` as a chart.",
             examples=(f"roofcalc plot {name} {kind.example} -o {name}.svg",),
             result="plot",
+            options=(*COMMANDS[name].options, *((o.MEASURED_POINTS,) if name == "frontier" else ())),
         )
         for name, kind in KINDS.items()
         if name in COMMANDS
@@ -114,8 +115,8 @@ _EXPLAINED = {
     "prefill": ("Time to first token.", "roofcalc explain prefill deepseek-v3 8xh200-sxm --seq 10k --cached 100k"),
 }
 _EXPLAIN_OPTIONS = {
-    "max-batch": (o.SEQ, o.INTERACTIVITY, o.SHARED_PREFIX),
-    "interactivity": (o.SEQ, o.BATCHES, o.SHARED_PREFIX),
+    "max-batch": (o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING),
+    "interactivity": (o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING),
     "memory": (o.SEQ, o.BATCH, o.SHARED_PREFIX),
     "prefill": (o.NEW_TOKENS, o.CACHED, o.BATCH, *o.CACHING),
 }

@@ -76,13 +76,20 @@ def named(options: tuple[Option, ...], *names: str) -> tuple[Option, ...]:
     return tuple(option for option in options if option.name in names)
 
 
-def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Options given on the command line, as keyword arguments of an API function; several values are a list."""
+def given(values: dict[str, Any], options: tuple[Option, ...]) -> dict[str, Any]:
+    """Options given on the command line, as keyword arguments of an API function; several values are a list.
+
+    Raises
+    ------
+    RoofcalcError
+        An option with an empty value, or a flag together with its opposite.
+    """
+    positional = {option.name for option in options if not option.flags}
     arguments: dict[str, Any] = {}
     for name, value in values.items():
         if value is None or value == ():
             continue
-        if value == "":
+        if value == "" and name not in positional:  # commands say what an argument has to name
             raise RoofcalcError(f"{flag(name)}: the value is empty; leave the option out for its default")
         positive = name.removeprefix("no_")
         if positive != name:

@@ -461,10 +461,13 @@ RUN = (
     Option("isl", "--isl", _RESULTS, "Input tokens per request.", "as the file says", metavar="TOKENS"),
     Option("osl", "--osl", _RESULTS, "Output tokens per request.", "as the file says", metavar="TOKENS"),
     Option("batch", "--batch", _RESULTS, "Requests in flight.", "as the file says", metavar="N"),
+    Option("draft", "--draft", _RESULTS, "Tokens drafted per step of speculative decoding.", "as the file says", metavar="N"),
+    Option("accepted", "--accepted", _RESULTS, "Mean tokens per step of speculative decoding.", "as the file says", metavar="TOKENS"),
 )
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
 STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
+MEASURED_POINTS = Option("points", "--points", MEASUREMENTS, "CSV file of measured points to draw over the frontier.", metavar="FILE")
 FIT_NAMES = _argument(
     "given",
     "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",
@@ -485,6 +488,5 @@ FIT = (
     Option(
         "save_profile", "--save-profile", MEASUREMENTS, "Write the fitted efficiencies to FILE, for --profile of every command.", metavar="FILE.yaml"
     ),
-    *(one for one in RUN if one.name == "model"),
-    *(one._replace(name="machine") for one in RUN if one.name == "hardware"),
+    *(one for one in RUN if one.name in ("model", "hardware")),
 )

@@ -13,7 +13,7 @@ from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, sing
 from roofcalc.commands.demands import demand_of, split_lists
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.price import Pricing, device_price, power_w, pricing
+from roofcalc.commands.price import Pricing, device_price, note_idle_power, power_w, pricing
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import chunk_tokens, generation_options, note_prompts_of_others, required_speed
@@ -73,6 +73,7 @@ def compare(
     years: Numbers | None = None,
     power_price: Numbers | None = None,
     pue: Numbers | None = None,
+    idle_power: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Two or more machines, models, precisions or layouts for one demand: users, speed, first token, cost, energy and what limits each.
@@ -94,8 +95,8 @@ def compare(
         Load that each row must serve; needs isl and osl.
     usd_per_hour
         USD per device-hour (default: the newest on-demand price in the price table).
-    capex, years, power_price, pue
-        As `cost` takes them.
+    capex, years, power_price, pue, idle_power
+        As `plan` takes them.
 
     Returns
     -------
@@ -114,13 +115,15 @@ def compare(
         raise RoofcalcError(f"{option}: give the tokens of a request too: --isl and --osl")
     deadlines = ((ttft, "--ttft", columns.MAX_TTFT_S), (max_latency, "--max-latency", columns.MAX_LATENCY_S))
     more = (*columns.PLAN_LIMITS, *(column for value, _, column in deadlines if value is not None))
-    price = pricing(usd_per_hour, capex, years, power_price, pue)
+    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
     given = (*generation_options(isl, osl, chunk), *price.given)
     request = Request("compare", columns.COMPARE, model, split_lists(hardware), options, given, more)
     limits = [np.inf if value is None else single_number(value, option, MIN_RATE, MAX_RATE) for value, option, _ in deadlines]
     loads = {"interactivity": required_speed(request, interactivity), "ttft_s": limits[0], "latency_s": limits[1]}
     rate = None if requests_per_second is None else single_number(requests_per_second, "--requests-per-second", 1e-9, 1e9)
     loads |= {"batch": 1.0} if rate is None else {"rate": rate}
+    if price.power_price is not None and rate is not None:
+        note_idle_power(request, price)
     note_prompts_of_others(request, isl)
     if not generations and seq is None:
         request.note(f"seq: a context of {defaults.SEARCH_SEQ:,} tokens (--seq, or --isl and --osl)")
@@ -173,9 +176,7 @@ def _machines_planned(request: Request, demand: Any, price: Pricing) -> Iterator
             yield deployment, changes, need, plan.replicas if met else 0.0, plan.devices if met else np.nan, plan.reason
 
 
-def _row(
-    request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, price: Pricing
-) -> dict[str, Any]:
+def _row(request: Request, deployment: Deployment, need: Demand, replicas: float, devices: float, reason: str, price: Pricing) -> dict[str, Any]:
     """The figures of one combination; only what it is where it serves nobody."""
     values: dict[str, Any] = {
         "seq": need.held[:, 0],
@@ -193,7 +194,8 @@ def _row(
         return values
     at_load = served(need, deployment, replicas)
     machine = deployment.hardware
-    hour = float(device_price(request, machine, price).at(1)) * devices
+    load = 1.0 if np.isnan(at_load.busy[0]) else min(float(at_load.busy[0]), 1.0)
+    hour = float(device_price(request, machine, price).at(load)) * devices
     watts = power_w(request, machine) * devices / machine.count
     return {
         **values,

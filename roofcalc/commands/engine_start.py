@@ -58,6 +58,11 @@ class Start(NamedTuple):
     notes: tuple[str, ...]
 
 
+def is_start(line: str) -> bool:
+    """Whether a text starts an engine that is known."""
+    return any(start.search(line) for _, start in _STARTS)
+
+
 def parse(line: str) -> Start:
     """The start that a command line stands for.
 

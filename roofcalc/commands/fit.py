@@ -58,7 +58,6 @@ def fit(
     residuals: bool = False,
     save_profile: str | Path | None = None,
     model: str | None = None,
-    machine: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Least-squares fit of mbu, mfu, link, latency per collective, and overhead per layer and per stage.
@@ -78,8 +77,8 @@ def fit(
         Return the points with their fitted values instead of the parameters.
     save_profile : path
         Write the fitted efficiencies to a YAML file, for the option `profile` of every command; for a single fit.
-    model, machine : str
-        Of a result file: the model, and the hardware (also the positional `hardware`).
+    model : str
+        Of a result file, for which `hardware` is the hardware that it ran on.
     options
         As `max_batch` takes them, except mbu, mfu and link, which are fitted; for a file only overlap, network, imbalance,
         routing and activations, and for a result file what it does not say: engine, weights, kv and parallel degrees.
@@ -104,9 +103,9 @@ def fit(
     if hardware is None or from_result:
         if point is not None:
             raise RoofcalcError("fit: --point needs a model and hardware")
-        run = {"model": model, "hardware": machine or hardware, **{name: options.get(name) for name in RUN_OPTIONS}} if from_result else {}
-        if not from_result and (model or machine):
-            raise RoofcalcError("fit: --model, --hardware: only for result files; a CSV file has columns for them")
+        run = {"model": model, "hardware": hardware, **{name: options.get(name) for name in RUN_OPTIONS}} if from_result else {}
+        if not from_result and model:
+            raise RoofcalcError("fit: --model: only for result files; a CSV file has a column for it")
         entries = _file_entries(str(given), options, table, run)
         groups = _grouped(entries, by)
         if save_profile is not None and len(groups) > 1:
@@ -114,8 +113,8 @@ def fit(
         for name, some in groups.items():
             _add(table, some, fixed, residuals, {"by": by, "name": name}, save_profile, Path(str(given)).name)
         return table
-    if model or machine:
-        raise RoofcalcError("fit: --model, --hardware: only for result files; here they are the arguments before the options")
+    if model:
+        raise RoofcalcError("fit: --model: only for result files; here it is the argument before the options")
     if point is None:
         raise RoofcalcError(f"fit: a model and hardware need --point, such as --point {EXAMPLE}")
     if by is not None:
@@ -139,7 +138,7 @@ def _file_entries(file: str, options: Options, table: Table, run: dict[str, Any]
         raise RoofcalcError(
             f"fit: {', '.join(wrong)}: given by the file's columns; only {', '.join(map(flag, (*FILE_OPTIONS, *run)))} apply to a file"
         )
-    points, problems, notes = measured_points("fit", file, **run)
+    points, problems, notes = measured_points(file, **run)
     comparable = [case for case in cases(points) if isinstance(case, Case)]
     total = len(points) + len({problem.place for problem in problems})
     table.notes.append(f"{len(comparable)} of {total} points are fitted (`roofcalc validate` says why not)")

@@ -11,7 +11,7 @@ import numpy as np
 from roofcalc.catalog import lookup
 from roofcalc.commands import max_batch, memory
 from roofcalc.commands.arguments import Names, Numbers, names
-from roofcalc.commands.engine_start import Start, parse
+from roofcalc.commands.engine_start import Start, is_start, parse
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
@@ -56,10 +56,16 @@ def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batc
     RoofcalcError
         No engine or model in the line, a value that cannot be read, or what `memory` refuses.
     """
+    if isinstance(hardware, str) and is_start(hardware) and not is_start(line):
+        raise RoofcalcError("from: the command line of the engine comes first, then the hardware")
     start = parse(line)
-    machines = [_machine(start, name) for name in names(hardware, "hardware")]
+    named = names(hardware, "hardware")
+    machines = [_machine(start, name) for name in named]
     request = Request("from", COLUMNS, start.model, machines, {**start.options, **options})  # type: ignore[typeddict-item]
     _say(request, start)
+    for name, machine in zip(named, machines, strict=True):
+        if machine != name and lookup.COUNTED.match(name):
+            request.note(f"{name}: the line starts {start.devices} of its devices (tp × pp × dp)")
     batches = batch_sizes(batch, start.batch or 1)
     for deployment, changes in request.deployments():
         contexts = np.array([float(start.seq or deployment.model.context)]) if seq is None else request.contexts(deployment.model, seq)

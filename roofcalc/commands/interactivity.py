@@ -12,7 +12,7 @@ from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, numb
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
-from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_prompts_of_others, required_speed, workload
+from roofcalc.commands.workload import axes, batch_sizes, generation_options, note_prompts_of_others, note_what_would_fit, required_speed, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
@@ -86,6 +86,11 @@ def interactivity(
     note_prompts_of_others(request, isl)
     for deployment, changes in request.deployments():
         points = axes(request, deployment.model, seq, isl, osl)
+        if not at_rate and (most := memory.seqs_cap(deployment)) < loads.max():
+            request.note(
+                f"--max-seqs: {deployment.hardware.name} admits {most:,.0f} sequences at a time; larger batches are of an engine that admits them"
+            )
+        note_what_would_fit(request, deployment, points, kv_at, chunk)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
         rows = partial(_rows_at_rate, deployment, kv_at, chunk, limits) if at_rate else partial(_rows, deployment, kv_at, chunk, share)
         request.fill(deployment, changes, (*points, loads), rows, **shared, range=share)

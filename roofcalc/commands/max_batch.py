@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -10,19 +9,17 @@ import numpy as np
 
 from roofcalc.commands import ranges
 from roofcalc.commands.arguments import Names, Numbers
-from roofcalc.commands.grid import iter_chunks
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
-from roofcalc.commands.request import MAX_KEPT, Request
+from roofcalc.commands.request import Request
 from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import draft_columns
-from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, required_interactivity, workload
+from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, note_what_would_fit, required_interactivity, workload
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.report import columns
 from roofcalc.report.table import Table
-from roofcalc.solvers import fit_advice
 from roofcalc.solvers import max_batch as solver
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
@@ -96,23 +93,11 @@ def max_batch(
         longest = workload([first, *(np.full(first.shape, axis.max()) for axis in rest)], kv_at, chunk).seq
         for placed, part in placements(request, deployment, longest):
             points = [first[part], *rest]
-            _note_what_would_fit(request, placed, points, kv_at, chunk)
+            note_what_would_fit(request, placed, points, kv_at, chunk)
             lines = lines_of(request, server, placed, chunk)
             compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk, share), "max_batch", len(points))
             request.fill(placed, changes, (*points, rates), compute, **shared, range=share)
     return request.answer()
-
-
-def _note_what_would_fit(request: Request, placed: Deployment, points: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> None:
-    """A note on the first point whose sequences do not fit; of a grid too large to look through, on the longest sequence."""
-    longest = [axis.max(keepdims=True) for axis in points]
-    if memory.batch_memory(placed, workload(longest, kv_at, chunk).seq).all():  # more tokens never take less memory
-        return
-    for some in iter_chunks(points if math.prod(axis.size for axis in points) <= MAX_KEPT else longest):
-        held = workload(some, kv_at, chunk).seq
-        if not (fits := memory.batch_memory(placed, held)).all():
-            request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
-            return
 
 
 def rows(deployment: Deployment, kv_at: str | None, chunk: Any, share: float | None, *points: NDArray[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, single_integer, single_number
-from roofcalc.errors import RoofcalcError, did_you_mean, flag
+from roofcalc.errors import RoofcalcError, flag
 from roofcalc.measurements import points, spellings
 from roofcalc.measurements.points import Loaded
 from roofcalc.measurements.results import files
@@ -14,11 +14,10 @@ from roofcalc.measurements.results.run import Run
 from roofcalc.solvers.max_batch import MAX_BATCH
 from roofcalc.specs import weight_recipes
 
-DEGREES = ("tp", "pp", "dp", "ep", "replicas")
-RUN_FIELDS = Run._fields
+COUNTS = ("tp", "pp", "dp", "ep", "replicas", "draft")
 
 
-def measured_points(command: str, file: str | Path, **given: Any) -> Loaded:
+def measured_points(file: str | Path, **given: Any) -> Loaded:
     """The points of a CSV file, or of a result file or a folder of them, for which `given` says what the files do not.
 
     Raises
@@ -27,8 +26,6 @@ def measured_points(command: str, file: str | Path, **given: Any) -> Loaded:
         The file cannot be read, or an option does not apply to it or is not valid.
     """
     stated = {name: value for name, value in given.items() if value is not None}
-    if unknown := [name for name in stated if name not in RUN_FIELDS]:
-        raise RoofcalcError(f"{command}: unknown option {unknown[0]!r}{did_you_mean(unknown[0], RUN_FIELDS)}")
     if not files.is_result(file):
         if stated:
             raise RoofcalcError(
@@ -49,8 +46,8 @@ def _run(stated: dict[str, Any]) -> Run:
         weight_recipes.parse(str(stated["weights"]))
     if "kv" in stated:
         spellings.dtype(str(stated["kv"]))
-    whole: dict[str, Any] = {name: single_integer(stated[name], flag(name), MAX_BATCH) for name in DEGREES if name in stated}
-    tokens: dict[str, Any] = {name: single_number(stated[name], flag(name), 1.0, MAX_TOKENS) for name in ("isl", "osl") if name in stated}
+    whole: dict[str, Any] = {name: single_integer(stated[name], flag(name), MAX_BATCH) for name in COUNTS if name in stated}
+    tokens: dict[str, Any] = {name: single_number(stated[name], flag(name), 1.0, MAX_TOKENS) for name in ("isl", "osl", "accepted") if name in stated}
     if "batch" in stated:
         tokens["batch"] = single_number(stated["batch"], "--batch", 1e-6, MAX_RATE)
     return Run(**{**stated, **whole, **tokens})

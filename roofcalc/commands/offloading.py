@@ -31,8 +31,10 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     text, layers = request.options.get("offload"), request.options.get("gpu_layers")
     if text is None and layers is None:
         raise RoofcalcError("--host: has no effect without --offload or --gpu-layers")
-    if text is None and layers is not None and single_integer(layers, "--gpu-layers", 10_000) > deployment.model.depth:
-        return deployment  # every layer is on the devices
+    if layers is not None and single_integer(layers, "--gpu-layers", 10_000) > deployment.model.depth:
+        layers = None  # every layer is on the devices; llama.cpp's `-ngl 99 --n-cpu-moe 20` then names experts on the host
+        if text is None:
+            return deployment
     if deployment.hardware.device.memory.shared_with_host:
         raise RoofcalcError(f"--offload: the memory of {deployment.hardware.device.name} is the host's; there is no second one")
     fields: dict[str, Any] = offload.parse(text) if text is not None else {}

@@ -164,7 +164,7 @@ def plan(
         *serve_columns(server := target(serve)),
     )
     price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
-    also = [*(name for name, value in (("chunk", chunk), ("mix", mix)) if value is not None), *price.given]
+    also = [*(name for name, value in (("chunk", chunk), ("mix", mix), ("ttft_percentile", ttft_percentile)) if value is not None), *price.given]
     request = Request("plan", columns.PLAN, model, split_lists(hardware), options, (*given, *also), more)
     if price.power_price is not None and requests_per_second is not None:
         note_idle_power(request, price)
@@ -193,7 +193,7 @@ def plan(
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
             made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
             by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
-    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, **price.stated()}
+    shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, "ttft_percentile": percentile, **price.stated()}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED
     ranked = [(each, changes) for (_, changes, _), some in by_model.items() for each in _ranked(some, least or OBJECTIVES[0])]
     with closing(map_in_order(None, lambda pair: add_plan(request, *pair, shared, explain, server), ranked)) as added:
@@ -219,7 +219,7 @@ def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, r
     if ttft is None or rate is None:
         raise RoofcalcError("--ttft-percentile: give --ttft and --requests-per-second too; it applies to requests that arrive at random times")
     if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
-        raise RoofcalcError("--ttft-percentile: only known where prompts queue before decode steps: not in bound, and with --prefill colocated")
+        raise RoofcalcError("--ttft-percentile: only with --prefill colocated, where prompts queue before decode steps, and not in bound")
     return percent
 
 

@@ -104,11 +104,14 @@ def _note_defaults(request: Request, tokens: object, error_rate: object, failure
     """Notes on the defaults that apply."""
     if tokens is None:
         request.note(f"tokens: {defaults.RELIABILITY_TOKENS} (--tokens)")
-    if error_rate is None or failure_rate is None:
+    rates = {
+        "--error-rate": None if error_rate is not None else f"{events.ERROR_RATE:.2g} silent errors",
+        "--failure-rate": None if failure_rate is not None else f"{events.FAILURE_RATE:.2g} other failures",
+    }
+    if assumed := {flag: text for flag, text in rates.items() if text is not None}:
         request.note(
-            f"per device-hour: {events.ERROR_RATE:.2g} silent errors and {events.FAILURE_RATE:.2g} other failures (--error-rate, --failure-rate): "
-            f"{events.UNEXPECTED_INTERRUPTIONS} unexpected interruptions, {events.SILENT_CORRUPTIONS} of them silent, in 54 days of training on "
-            f"16,384 H100 ({events.SOURCE})"
+            f"per device-hour: {' and '.join(assumed.values())} ({', '.join(assumed)}): {events.UNEXPECTED_INTERRUPTIONS} unexpected "
+            f"interruptions, {events.SILENT_CORRUPTIONS} of them silent, in 54 days of training on 16,384 H100 ({events.SOURCE})"
         )
     if streams is None:
         request.note(f"with_votes: majority of {defaults.RELIABILITY_STREAMS} streams, hit independently (--streams)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from roofcalc.commands.memory import memory
 from roofcalc.commands.ops import ops
 from roofcalc.commands.options import Options
 from roofcalc.commands.request import Request
+from roofcalc.commands.workload import generation_options
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.formatting import format_cell
 from roofcalc.report.html.page import Page, Part
@@ -30,6 +31,7 @@ from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.table import Table
 from roofcalc.units import tokens
 
+OF_GENERATIONS = ("prefill", "arrivals", "hit_rate", "shared_prefix")  # options that steps at a context do not take
 MAX_CONTEXTS, MAX_BATCHES, MAX_RATES = 500, 24, 24  # of longer lists, so many values are shown: every point of a chart is in the page
 MAX_EXPLAINED = 24  # with more rows, only one context is explained
 
@@ -41,6 +43,8 @@ def report(
     seq: Numbers | None = None,
     batch: Numbers | None = None,
     interactivity: Numbers | None = None,
+    isl: Numbers | None = None,
+    osl: Numbers | None = None,
     **options: Unpack[Options],
 ) -> Page:
     """A self-contained page about models on hardware; `page.html()` yields its lines.
@@ -48,8 +52,9 @@ def report(
     Parameters
     ----------
     model, hardware : names
-    seq, interactivity, options
-        As `max_batch` takes them.
+    seq, interactivity, isl, osl, options
+        As `max_batch` takes them. With isl and osl batches, speeds, layouts and derivations are those of served generations; memory,
+        FLOPs and operations are shown at their last contexts.
     batch : sequences
         Batches of the memory and interactivity tables (default 1, 8 and 64).
 
@@ -58,25 +63,33 @@ def report(
     RoofcalcError
         Invalid arguments, one line per problem.
     """
-    names = Request("report", (), model, hardware, options)
+    given = generation_options(isl, osl, None)
+    names = Request("report", (), model, hardware, options, given)
     if not all(isinstance(name, str) for name in (*names.models, *names.machines)):
         raise RoofcalcError("report: give names of catalog entries or files, not records")
     seq, few_contexts = _thinned(seq, "--seq", MAX_CONTEXTS)
     interactivity, few_rates = _thinned(interactivity, "--interactivity", MAX_RATES)
-    given, few_batches = _thinned(batch, "--batch", MAX_BATCHES)
-    batches = defaults.REPORT_BATCHES if given is None else given
-    largest = max_batch(model, hardware, seq=seq, interactivity=interactivity, **options)
+    chosen, few_batches = _thinned(batch, "--batch", MAX_BATCHES)
+    batches = defaults.REPORT_BATCHES if chosen is None else chosen
+    requests: dict[str, Any] = {"seq": seq, "isl": isl, "osl": osl}
+    largest = max_batch(model, hardware, **requests, interactivity=interactivity, **options)
     context, size, rate = _representative_point(largest)
+    contexts = list(dict.fromkeys(largest["seq"].tolist())) if len(largest) <= MAX_EXPLAINED else [context]
+    step: Options = {name: value for name, value in options.items() if name not in OF_GENERATIONS}  # type: ignore[assignment]
+    held = contexts if given else seq
     parts = (
         Part("Largest batch", largest),
-        Part("Memory", memory(model, hardware, seq=seq, batch=batches, **options)),
-        Part("Speed of each user", interactivity_of(model, hardware, seq=seq, batch=batches, **options)),
-        Part("FLOPs", flops(model, hardware, seq=seq, batch=size, interactivity=rate, **options), listed=False),
-        Part(f"Operations of a step, {tokens(context)} tokens, batch {size:,.0f}", ops(model, hardware, seq=context, batch=size, **options)),
-        Part(f"Every layout, {tokens(context)} tokens", frontier(model, hardware, seq=context, **options)),
+        Part("Memory", memory(model, hardware, seq=held, batch=batches, **step)),
+        Part("Speed of each user", interactivity_of(model, hardware, **requests, batch=batches, **options)),
+        Part("FLOPs", flops(model, hardware, seq=held, batch=size, interactivity=rate, **step), listed=False),
+        Part(f"Operations of a step, {tokens(context)} tokens, batch {size:,.0f}", ops(model, hardware, seq=context, batch=size, **step)),
+        Part(
+            "Every layout, served generations" if given else f"Every layout, {tokens(context)} tokens",
+            frontier(model, hardware, **(requests if given else {"seq": context}), **options),
+        ),
     )
-    contexts = list(dict.fromkeys(largest["seq"].tolist())) if len(largest) <= MAX_EXPLAINED else context
-    explained = explain("max-batch", model, hardware, seq=contexts, interactivity=interactivity, **options)
+    shown = requests if given else {"seq": contexts}
+    explained = explain("max-batch", model, hardware, **shown, interactivity=interactivity, **options)
     entries = [(f"Model {name}", models_show(name)) for name in names.models] + [(f"Hardware {name}", hardware_show(name)) for name in names.machines]
     notes = [note for part in parts for note in part.table.notes]
     longest = max(len(part.table) for part in parts)

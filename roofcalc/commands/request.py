@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEGREES = ("tp", "pp", "dp", "ep", "dcp")
-PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier")  # commands that take --images
+PROMPTS = ("prefill", "interactivity", "max-batch", "plan", "cost", "frontier", "compare")  # commands that take --images
 OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests are whole generations without --isl and --osl
 MAX_ROWS = 10_000_000
 MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
@@ -96,7 +96,7 @@ class Request:
         self.presets = [assumptions(preset, **chosen) for preset in presets]
         self.assumptions = self.presets[0]  # those of the deployment or search under way
         if options.get("images") is not None and command not in PROMPTS:
-            raise RoofcalcError(f"--images: {command} has no prompts; {', '.join(PROMPTS)} have")
+            raise RoofcalcError(f"--images: {command} counts no images; {', '.join(PROMPTS)} do")
         shown = {column.name for column in results}
         assumed = [column for column in columns.ASSUMED if column.name not in shown]
         if options.get("prefill") is not None and "isl" not in given and command not in OF_GENERATIONS:

@@ -273,7 +273,9 @@ def _limits(engine: str, deployment: Deployment) -> Iterator[str]:
         lacking = [name for name in ("dp", "ep") if getattr(layout, name) > 1]
         if lacking or (layout.tp > 1 and layout.pp > 1):
             yield f"{title} splits by layers or by matrices, not both, and has no data or expert parallelism: it runs another layout than the row's"
-    if engine == "tensorrt-llm" and layout.dp > 1:
+    if engine == "tensorrt-llm" and layout.dp > 1 and not expert_counts(deployment.model):
+        yield f"{title}: a start is one replica; start it {layout.dp} times for the {layout.dp} data-parallel ranks"
+    elif engine == "tensorrt-llm" and layout.dp > 1:
         yield f"{title}: data-parallel attention is no flag; `enable_attention_dp: true` in the file of --config"
     if deployment.kv != cache_dtype(deployment.model, None) and _written(engine, "kv", kv) is None:
         how = f"`kv_cache_config: {{dtype: {kv}}}` in the file of --config" if engine == "tensorrt-llm" else "its cache stays in 16 bit"

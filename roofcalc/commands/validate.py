@@ -17,7 +17,7 @@ from roofcalc.commands.measured_files import measured_points
 from roofcalc.commands.validate_memory import validate_memory, wrongly_fits
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.errors import RoofcalcError
+from roofcalc.errors import RoofcalcError, flag
 from roofcalc.measurements import spellings
 from roofcalc.measurements.cases import BY_CHOICE, OPEN_CONTEXT, REASONS, Case, cases, engine_name
 from roofcalc.measurements.compare import ROOFLINE, bound, has_routed_experts, most_likely_run, typical
@@ -39,7 +39,19 @@ def validate(
     memory: bool = False,
     strict: bool = False,
     profile: str | Path | None = None,
-    **run: Any,
+    engine: str | None = None,
+    weights: str | None = None,
+    kv: str | None = None,
+    tp: int | None = None,
+    pp: int | None = None,
+    dp: int | None = None,
+    ep: int | None = None,
+    replicas: int | None = None,
+    isl: float | None = None,
+    osl: float | None = None,
+    batch: float | None = None,
+    draft: int | None = None,
+    accepted: float | None = None,
 ) -> Table:
     """Compares every measured point of a CSV file, or of the result files of benchmark clients, with `bound`, `roofline` and `typical`.
 
@@ -54,9 +66,8 @@ def validate(
         formats of `roofcalc.measurements.results.files`.
     model, hardware : str
         Of a result file, which names the model in most formats and the hardware in few.
-    run
-        What else a result file does not say (`roofcalc.measurements.results.run.Run`): engine, weights, kv, tp, pp, dp, ep, replicas, isl,
-        osl, batch.
+    engine, weights, kv, tp, pp, dp, ep, replicas, isl, osl, batch, draft, accepted
+        What else a result file does not say (`roofcalc.measurements.results.run.Run`).
     summary : bool
         Return error statistics by engine, metric, kind of model, device and source instead of the points.
     memory : bool
@@ -65,15 +76,23 @@ def validate(
         Refuse a file with rows that cannot be read or compared, instead of leaving them out.
     profile : path
         Predict with the efficiencies that `fit(..., save_profile=...)` wrote over the preset `roofline`, instead of `typical`.
+    replicas : int
+        Of a result file: independent copies of the model among the devices.
+    isl, osl, batch : float
+        Of a result file: mean input and output tokens of a request, and requests in flight.
 
     Raises
     ------
     RoofcalcError
         No row can be read; with `strict` every problem, one line each.
     """
+    run: dict[str, Any] = {"engine": engine, "weights": weights, "kv": kv, "tp": tp, "pp": pp, "dp": dp, "ep": ep, "replicas": replicas}
+    run |= {"isl": isl, "osl": osl, "batch": batch, "draft": draft, "accepted": accepted, "model": model, "hardware": hardware}
     if memory:
+        if given := [flag(name) for name, value in {**run, "strict": strict or None, "profile": profile}.items() if value is not None]:
+            raise RoofcalcError(f"{', '.join(given)}: not for logged starts (--memory)")
         return validate_memory(file, summary=summary)
-    points, problems, notes = measured_points("validate", file, model=model, hardware=hardware, **run)
+    points, problems, notes = measured_points(file, **run)
     found = cases(points)
     if strict:
         refuse_incomplete(points, found, problems)
@@ -148,6 +167,7 @@ def _row(point: Point, case: Case | str, calibrated: Assumptions | None) -> Row:
         "bound_uniform_ratio": measured / case.speed(floor.uniform),
         "device": case.hardware.device.name,
         "kind": kind_of(case.model),
+        "itl": case.itl,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,8 +10,12 @@ import numpy as np
 from roofcalc import units
 from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, Numbers, integer_array, number_array, single_integer, single_number
-from roofcalc.commands.request import Request
+from roofcalc.commands.grid import iter_chunks
+from roofcalc.commands.request import MAX_KEPT, Request
+from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError, invalid_choice
+from roofcalc.physics import memory
+from roofcalc.solvers import fit_advice
 from roofcalc.solvers.max_batch import MAX_BATCH
 from roofcalc.solvers.workload import Workload
 from roofcalc.specs.model import Model
@@ -95,16 +100,25 @@ def generation_options(isl: Any, osl: Any, chunk: Any) -> tuple[str, ...]:
 
 def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
-    if isl is not None and request.assumptions.prefill != "separate" and not request.assumptions.is_bound:
+    served = [one for one in request.presets if not one.is_bound]
+    if isl is not None and any(one.prefill != "separate" for one in served):
         request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
-    if request.assumptions.prefill == "separate" and not request.assumptions.is_bound:
+    if any(one.prefill == "separate" for one in served):
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
+    _note_prefill_of_bound(request)
+
+
+def _note_prefill_of_bound(request: Request) -> None:
+    """Notes that `bound` does not depend on where prompts are prefilled, where that was given."""
+    if request.options.get("prefill") is not None and any(one.is_bound for one in request.presets):
+        request.note("bound: a floor wherever prompts are prefilled, so that --prefill changes nothing there")
 
 
 def note_other_pool(request: Request) -> None:
     """Notes where the cost counts a second pool, for commands whose figures are those of both."""
     if any(one.prefill == "separate" and not one.is_bound for one in request.presets):
         request.note("--prefill separate: the prompts are read by other devices of the same kind in the same layout; the cost counts their time too")
+    _note_prefill_of_bound(request)
 
 
 def required_interactivity(request: Request, value: Numbers | None) -> NDArray[Any]:
@@ -122,3 +136,15 @@ def required_speed(request: Request, value: Numbers | None, receiver: str = "use
 def _note_default(request: Request, value: Numbers | None, receiver: str) -> None:
     if value is None:
         request.note(f"interactivity: at least {units.plain(defaults.INTERACTIVITY)} tok/s for each {receiver} (--interactivity)")
+
+
+def note_what_would_fit(request: Request, placed: Deployment, points: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> None:
+    """A note on the first point whose sequences do not fit; of a grid too large to look through, on the longest sequence."""
+    longest = [axis.max(keepdims=True) for axis in points]
+    if memory.batch_memory(placed, workload(longest, kv_at, chunk).seq).all():  # more tokens never take less memory
+        return
+    for some in iter_chunks(points if math.prod(axis.size for axis in points) <= MAX_KEPT else longest):
+        held = workload(some, kv_at, chunk).seq
+        if not (fits := memory.batch_memory(placed, held)).all():
+            request.note(fit_advice.what_would_fit(placed, float(held[np.argmin(fits)])))
+            return

@@ -341,13 +341,16 @@ def notes(deployment: Deployment) -> list[str]:
     found = []
     found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
     found += _sixteen_bit_ends(deployment)
+    wider: dict[tuple[str, str], list[str]] = {}  # dtypes of weights by the peak that is missing and the one that is taken
     for name in deployment.linear_classes:
         stored = deployment.weight_dtype(name)
         used = deployment.linear_format(name)
         if used is None:
             found.append(f"{device.name}: the catalog lists no peak FLOP/s for {stored.compute} or wider; latency cannot be computed")
         elif not deployment.assumptions.is_bound and deployment.compute is None and used != stored.compute:
-            found.append(f"{device.name} has no {stored.compute} peak: GEMMs with {stored.name} weights compute in {used}")
+            wider.setdefault((stored.compute, used), []).extend(stored.name.split("+"))
+    for (lacking, used), stored_as in wider.items():
+        found.append(f"{device.name} has no {lacking} peak: GEMMs with {', '.join(dict.fromkeys(stored_as))} weights compute in {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:
         found.append(f"{device.name} has no fp8 peak: attention over the {deployment.kv.name} cache computes in {deployment.attention_format}")
     found += [_replicated(deployment, model.blocks[name].attention) for name in model.groups]

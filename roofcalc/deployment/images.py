@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from roofcalc.errors import RoofcalcError
+from roofcalc.specs.image_rules import Encoded
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record
-from roofcalc.specs.vision import Encoded, Vision
+from roofcalc.specs.vision import Vision
 
 FORMS = "COUNT@WIDTHxHEIGHT (2@1024x1024) or COUNT@TOKENS (2@1500)"
 MAX_IMAGES, MAX_SIDE, MAX_TOKENS = 10_000, 100_000, 10_000_000

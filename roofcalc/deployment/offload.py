@@ -129,7 +129,7 @@ def offloaded(deployment: Deployment, offload: Offload) -> Deployment:
     if layout.pp > 1 and (offload.gpu_layers is not None or offload.expert_layers is not None):
         raise RoofcalcError("--offload, --gpu-layers: a number of layers is only defined without pipeline stages; give --pp 1")
     if offload.gpu_layers is not None and (offload.experts or offload.weights_gb):
-        raise RoofcalcError("--gpu-layers: cannot be combined with --offload weights or experts")
+        raise RoofcalcError("--gpu-layers: cannot be combined with --offload weights or experts unless it names every layer (--gpu-layers 99)")
     if offload.weights_gb or offload.experts == "host":
         host.figure("link_gb_s", "the bandwidth between host and device")
         host.figure("memory_gb_s", "the bandwidth of the host's memory")

@@ -99,9 +99,9 @@ def choose(
     ep: int | None = None,
     dcp: int | None = None,
 ) -> Layout:
-    """The layout with the given degrees; the others are chosen.
+    """The layout with the given degrees; the others are the defaults.
 
-    The default tp is the largest power of two within the domain that divides the devices and the heads; the remaining devices go to
+    The default layout: tp is the largest power of two within the domain that divides the devices and the heads; the remaining devices go to
     dp for models with experts or a latent cache, else to pp, and to dp where there would be more stages than layers. Whole experts
     are distributed over all ranks of a stage if there are enough of them.
 

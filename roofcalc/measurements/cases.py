@@ -1,6 +1,7 @@
 """Measured points as calculator inputs: model, machine, precision, layout and workload; or the reason why a point is skipped."""
 
 import math
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -14,7 +15,9 @@ from roofcalc.measurements import spellings
 from roofcalc.measurements.metrics import METRICS, Metric, Work
 from roofcalc.measurements.placement import devices_of, padded, unit
 from roofcalc.measurements.points import Point
+from roofcalc.physics.generation import mean_step
 from roofcalc.physics.memory import batch_memory
+from roofcalc.physics.serving import ServedStep
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -32,13 +35,14 @@ REASONS = {
     "no context": "the context, or input and output tokens, are not given",
     "no batch": "the batch is not given",
     "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
-    "speculation": "the accepted tokens are more than the drafted ones allow, or the run has pipeline stages",
+    "speculation": "the accepted tokens are not given or more than the drafted ones allow, or the run has pipeline stages",
     "no room": "at maximum load, the memory does not hold one sequence",
     "no peak": "the device has no peak for these weights",
 }
 
 BY_CHOICE = ("not comparable", "repeated")  # reasons that are no fault of the row
 
+ENGINES_CHOICE = ("auto", "default")  # KV dtypes that a source leaves to the engine
 OPEN_CONTEXT = 512  # tokens of a single sequence whose source gives no context; the bound takes 1
 MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules more
 
@@ -54,6 +58,11 @@ GENERATIONS = {
 
 # Engines whose published runs are static batches or single users.
 STATIC = ("gpt-fast", "llama.cpp", "mlx", "optimum-habana", "edge-llm", "tensorrt-edge-llm", "tt-metal", "hf-transformers")
+
+
+BETWEEN_TOKENS = ("tok_s_user", "tpot_ms")  # metrics of the time between tokens
+_TPOT = re.compile(r"\bTPOT\b|aggregated serving|Poisson", re.IGNORECASE)
+_ITL = re.compile(r"median ITL|steps without", re.IGNORECASE)
 
 
 class Case(Record):
@@ -141,9 +150,28 @@ class Case(Record):
         layout = choose(self.model, self.hardware, **known)
         return {**known, "ep": self.ep if self.ep in legal_ep(self.model, layout.tp, layout.dp) else None}
 
+    @property
+    def itl(self) -> str | None:
+        """Which time between tokens a speed of one user is: "tpot", the mean of a request with the prompts of others in it, or "step".
+
+        Servers that prefill on the same devices report the mean per request (TPOT); the median time between two tokens (ITL) is that
+        of a step without a prompt. None for other metrics.
+        """
+        if self.point.metric not in BETWEEN_TOKENS:
+            return None
+        if self.work.osl is None or self.work.isl == 0 or self.work.batch == 1:
+            return "step"
+        notes = self.point.notes or ""
+        return self.point.itl or ("tpot" if _TPOT.search(notes) and not _ITL.search(notes) else "step")
+
     def value(self, deployment: Deployment) -> float:
         """The prediction of a deployment for the point's metric, in its unit."""
-        whole = self.metric.of(deployment, self.loaded(deployment).work)
+        work = self.loaded(deployment).work
+        if self.itl == "tpot":
+            paced = ServedStep(mean_step(deployment, work.isl, work.osl), work.isl, work.osl)
+            tpot = float(paced.served(work.batch).tpot_s)
+            return tpot * 1e3 if self.metric.is_time else 1 / tpot
+        whole = self.metric.of(deployment, work)
         return whole * self.share if self.metric.of_system else whole
 
     def loaded(self, deployment: Deployment) -> "Case":
@@ -202,7 +230,7 @@ def _case(point: Point, model_of: Any, hardware_of: Any) -> Case | str:
     if (named := hardware_of(point.hardware)) is None:
         return "unknown hardware"
     try:
-        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype else None
+        kv = spellings.dtype(point.kv_dtype).name if point.kv_dtype and point.kv_dtype.lower() not in ENGINES_CHOICE else None
         weights = _weights(point, model)
         compute = _compute(point, model, weights)
     except RoofcalcError:
@@ -259,6 +287,8 @@ def _speculation(point: Point, model: Model) -> tuple[int, float] | None:
         More tokens are accepted than drafted, or pipeline stages.
     """
     if point.accepted is None and point.acceptance is None:
+        if point.draft:
+            raise RoofcalcError("drafted tokens without the accepted ones")
         return None
     if (point.pp or 1) > 1:
         raise RoofcalcError("speculative decoding is not modelled with pipeline parallelism")

@@ -1,6 +1,6 @@
 """Measured points: rows of a CSV file as frozen records.
 
-`COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown. Names of
+`COLUMNS` lists the columns; they may be in any order, and all but `NEEDED` are optional. An empty cell is unknown (so are those of `BLANK`). Names of
 models, devices and metrics are resolved in `roofcalc.measurements.cases`. A row that cannot be read does not stop the file:
 `load` returns the others, and its problems.
 """
@@ -17,6 +17,7 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.record import Record
 
 NEEDED = ("model", "hardware", "metric", "value")
+BLANK = ("", "-", "–", "?", "n/a", "na", "unknown", "not given", "not stated")  # cells of an unknown value
 MAX_LOAD = ("max", "maximum", "saturated", "unlimited", "inf")  # a batch cell of a run with more requests than fit
 _TOKENS_PER_DEVICE = re.compile(r"([0-9.]+)\s*tokens?/(?:gpu|device)", re.IGNORECASE)
 _SPECULATES = re.compile(r"\b(?:mtp|eagle|medusa|specul|draft|n-?gram|lookahead)", re.IGNORECASE)
@@ -55,6 +56,9 @@ class Point(Record):
         Mean tokens per step of speculative decoding (acceptance length), the one of the target model included.
     acceptance : float
         Instead of `accepted`: the probability that a draft token is accepted.
+    itl : "step" or "tpot"
+        Which time between tokens a speed of one user is: of a decode step, as the median time between two tokens (ITL), or the mean of a
+        request with the prompts of others in it (TPOT) on devices that also prefill. Not given: as the notes say, else a step.
     metric, value
         One of `roofcalc.measurements.metrics.METRICS`, in its unit.
     comparable : bool
@@ -84,6 +88,7 @@ class Point(Record):
     draft: int | None = None
     accepted: float | None = None
     acceptance: float | None = None
+    itl: str | None = None
     comparable: bool = True
     engine: str | None = None
     engine_version: str | None = None
@@ -151,9 +156,15 @@ def _rate(cell: str) -> dict[str, Any]:
     return {"": number}
 
 
+def _between_tokens(cell: str) -> dict[str, Any]:
+    if cell.lower() not in ("step", "tpot"):
+        raise ValueError(f"expected step, tpot or an empty cell, got {cell!r}")
+    return {"": cell.lower()}
+
+
 def _above_zero(cell: str) -> float:
     number = _number(cell)
-    if not 0 < number < math.inf:
+    if not 1e-12 <= number <= 1e15:
         raise ValueError(f"expected a number above 0, got {cell!r}")
     return number
 
@@ -202,6 +213,7 @@ _READ: dict[str, Callable[[str], dict[str, Any]]] = {
     "draft": _count,
     "accepted": _outputs,
     "acceptance": _rate,
+    "itl": _between_tokens,
     "metric": _text,
     "value": _value,
     "date": _text,
@@ -279,7 +291,7 @@ def _point(cells: list[str], header: list[str], place: str, errors: list[Problem
     given: dict[str, Any] = {"id": f"line {place.rsplit(':', 1)[1]}"}
     problems = []
     for name, cell in zip(header, cells, strict=True):
-        if not cell or name not in _READ:
+        if cell.lower() in BLANK or name not in _READ:
             problems += [f"{name}: not given"] if name in NEEDED else []
             continue
         try:

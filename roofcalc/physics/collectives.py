@@ -55,7 +55,7 @@ def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime
 def all_reduce(deployment: Deployment, message: Message, size: Array) -> LinkTime:
     """All-reduce of `size` bytes held by each device of a group.
 
-    Within one domain a ring, or a switch that reduces in the network where that is faster. Wider groups reduce-scatter and all-gather
+    Within one domain a ring all-reduce, or a switch that reduces in the network where that is faster. Wider groups reduce-scatter and all-gather
     inside each domain and all-reduce 1/D_s of the message across the domains; in `bound` switches that reduce do the inner part.
     """
     group, domain = message.group, deployment.hardware.domain

@@ -41,7 +41,7 @@ def found_tokens(deployment: Deployment, isl: Any) -> NDArray[Any]:
 
 
 @formula(
-    "fetched = KV(found) − KV(prefix)",
+    "fetched = KV_found − KV_kept",
     "fetch, host = fetched/(σ·min(λ_h, β_h/devices))",
     "fetch, nvme = fetched_all/(σ·nvme)",
 )

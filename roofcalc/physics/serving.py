@@ -29,7 +29,7 @@ from roofcalc.specs.record import Record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAX_BATCHED_TOKENS = 8192.0  # of one step of a rank: vLLM's default for serving on devices of 70 GiB and more
+MAX_BATCHED_TOKENS = 8192.0  # of one step of a rank, without an engine: vLLM's default for serving on devices of 70 GiB and more
 
 
 class PromptTimes(NamedTuple):
@@ -151,7 +151,7 @@ def served(
     mean: Timed,
     mode: str = "colocated",
     chunk: float | None = None,
-    max_batched_tokens: float = MAX_BATCHED_TOKENS,
+    max_batched_tokens: float | None = None,
     parts: Any = None,
 ) -> Served:
     """What each of `batch` requests in flight gets, of `osl` tokens after a prompt of `isl`; arrays that broadcast.
@@ -167,7 +167,9 @@ def served(
     mode : "colocated", "chunked" or "separate"
         Prompts before decode on the same devices, in chunks that ride on decode steps, or on other devices.
     chunk : tokens, optional
-        Largest prefill step. By default the whole prompt; in `chunked` what decode tokens leave of `max_batched_tokens`.
+        Largest prefill step. By default the whole prompt; in `chunked` what decode tokens leave of the step's budget.
+    max_batched_tokens : tokens, optional
+        That budget; by default as `--max-batched-tokens` says, else the engine's, else 8192.
     parts : array, optional
         With it the last axis of `isl` and `osl` holds kinds of requests, of which each is so large a part.
     """
@@ -201,13 +203,13 @@ def _served(
     mean: Timed,
     mode: str,
     chunk: float | None,
-    max_batched_tokens: float,
+    max_batched_tokens: float | None,
     parts: Any,
 ) -> Served:
     """`served` where nothing is fetched; `answer` is the mean of `osl`."""
     if mode == "chunked" and not deployment.assumptions.is_bound:
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
-        found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens)
+        found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens or _step_budget(deployment))
         prompted = (each * of_each).sum(axis=-1) > 0
         return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
@@ -320,6 +322,13 @@ def _chunked(
     prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
     idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
     return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
+
+
+def _step_budget(deployment: Deployment) -> float:
+    """Tokens of the largest step of a rank: decode tokens and chunks of prompts together."""
+    rules = deployment.rules
+    default = MAX_BATCHED_TOKENS if rules is None else float(rules.step(deployment.hardware.device).batched_tokens)
+    return float(deployment.assumptions.max_batched_tokens or default)
 
 
 def _step_tokens(mean: Timed) -> float:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.offload import layers_with_experts
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.deployment.speculative import drafter_weights
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import with_device_count
 from roofcalc.solvers.max_context import max_context
-from roofcalc.specs import dtypes
+from roofcalc.specs import dtypes, weight_recipes
 from roofcalc.specs.record import replace
 
 MAX_DEVICES = 4096
 SMALLER_STEPS = ((8192, 256), (4096, 256), (2048, 256), (2048, 64), (1024, 16), (512, 4))  # batched tokens and sequences, the largest first
 NARROWER = ("bf16", "fp8", "nvfp4", "mxfp4", "int4")  # suggested where weights do not fit
+NARROWER_GGUF = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # where they are a GGUF file, the widest first
 
 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
@@ -45,7 +47,8 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
 
 
 def smaller_requests(deployment: Deployment, seq: float) -> list[str]:
-    """Options with each of which one sequence fits on the same devices with the same weights: a lower context, smaller steps, a narrower cache."""
+    """Options with each of which one sequence fits on the same devices with the same weights: a lower context, smaller steps, more
+    layers of experts on the host, a narrower cache."""
     found = []
     longest = float(max_context(deployment, 1))
     if 1 <= longest < seq:
@@ -60,6 +63,13 @@ def smaller_requests(deployment: Deployment, seq: float) -> list[str]:
             assumed = replace(deployment.assumptions, max_batched_tokens=tokens, max_seqs=seqs)
             if memory.batch_memory(replace(deployment, assumptions=assumed), seq) >= 1:
                 found.append(f"--max-batched-tokens {tokens} --max-seqs {seqs}")
+                break
+    offload = deployment.offload
+    if offload is not None and offload.expert_layers is not None:
+        for layers in range(offload.expert_layers + 1, sum(layers_with_experts(deployment.model).values()) + 1):
+            more = replace(offload, expert_layers=layers)
+            if memory.batch_memory(replace(deployment, offload=more), seq) >= 1:
+                found.append(f"--offload experts={offload.experts}:{layers}")
                 break
     if not deployment.kv.is_fp8 and deployment.kv.bits > 8 and memory.batch_memory(replace(deployment, kv=dtypes.dtype("fp8")), seq) >= 1:
         found.append("--kv fp8")
@@ -86,8 +96,15 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
 
 
 def widest_weights(deployment: Deployment, seq: float) -> str | None:
-    """The widest of the common weight dtypes that fits the same devices and layout with one sequence; None if there is none."""
-    widest_first = sorted(NARROWER, key=lambda one: -dtypes.dtype(one).bytes_per_element)
+    """The widest of the common weight dtypes that fits the same devices and layout with one sequence; None if there is none.
+
+    Of weights in a GGUF file the common GGUF kinds; other 4-bit formats than int4 only where the device multiplies them.
+    """
+    peaks = deployment.hardware.device.peak_tflop_s
+    usable = [one for one in NARROWER if dtypes.dtype(one).bits > 4.5 or one == "int4" or "fp4" in peaks]
+    widest_first = sorted(usable, key=lambda one: -dtypes.dtype(one).bytes_per_element)
+    if weight_recipes.parse(deployment.weights).gguf:
+        widest_first = list(NARROWER_GGUF)
     return next((name for name in widest_first if _fits(deployment, deployment.layout, name, seq)), None)
 
 

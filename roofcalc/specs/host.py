@@ -4,6 +4,12 @@ from roofcalc.errors import RoofcalcError
 from roofcalc.specs.record import Record
 
 FRACTIONS = ("mbu", "mfu", "stream")
+EXAMPLES = {  # what a message proposes to give
+    "memory_gb_s": "90 (two channels of DDR5-5600; twelve of DDR5-4800: 460)",
+    "link_gb_s": "31.5 (PCIe 4.0 x16; 5.0: 63)",
+    "tflop_s": "1.5 (a desktop CPU with AVX-512; a server's socket: 5)",
+    "nvme_gb_s": "7 (one drive at PCIe 4.0 x4)",
+}
 
 
 class Host(Record):
@@ -50,5 +56,5 @@ class Host(Record):
         """
         value: float | None = getattr(self, name)
         if value is None:
-            raise RoofcalcError(f"--offload: {need} is not known for this machine; give it with --host {name}=…")
+            raise RoofcalcError(f"--offload, --gpu-layers: {need} is not known for this machine; give it, as in --host {name}={EXAMPLES[name]}")
         return value

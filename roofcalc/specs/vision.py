@@ -1,202 +1,20 @@
-"""Vision towers as frozen records: their shape, and the tokens that an image becomes, by the rule of each family.
+"""Vision towers as frozen records: their shape, and their work on an image.
 
-The rules are those of the published image processors (huggingface/transformers 5.24, `image_processing_*.py` and `processing_*.py` of each
-family). A tower's work is the plain encoder of arXiv 2010.11929 on an image's patches.
+A tower's work is the plain encoder of arXiv 2010.11929 on an image's patches.
 """
 
-import math
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, NamedTuple
+from itertools import pairwise
 
 from roofcalc.specs.formula import formula
+from roofcalc.specs.image_rules import Encoded, Rule
 from roofcalc.specs.record import Record
-from roofcalc.specs.schema import Alternatives, Count, Whole
+from roofcalc.specs.schema import Count, Whole
 
 
-class Encoded(NamedTuple):
-    """One image as a model sees it.
-
-    Attributes
-    ----------
-    tokens : int
-        Tokens of the prompt.
-    patches : int
-        Patches that the tower encodes, over all tiles.
-    span : int
-        Patches that attend to each other: those of a tile, or of the whole image.
-    merged : int
-        Vectors that the projector takes.
-    """
-
-    tokens: int
-    patches: int
-    span: int
-    merged: int
-
-
-class Grid(Record):
-    """The image is scaled to whole merged patches, within a number of pixels (Qwen-VL, GLM-V)."""
-
-    rule: ClassVar[str] = "grid"
-    min_pixels: Count
-    max_pixels: Count
-
-    @formula("N_img = H_img·W_img/(patch·merge·patch·merge)")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """Sides rounded to multiples of patch × merge; beyond the limits scaled by the root of the ratio, inwards."""
-        unit = patch * merge
-        short = min(height, width)
-        if short < unit:
-            height, width = int(height * unit / short), int(width * unit / short)
-        rows, cols = max(1, round(height / unit)), max(1, round(width / unit))
-        if rows * cols * unit**2 > self.max_pixels:
-            scale = math.sqrt(height * width / self.max_pixels)
-            rows, cols = (max(1, math.floor(side / scale / unit)) for side in (height, width))
-        elif rows * cols * unit**2 < self.min_pixels:
-            scale = math.sqrt(self.min_pixels / (height * width))
-            rows, cols = (math.ceil(side * scale / unit) for side in (height, width))
-        return _whole(rows * cols, merge)
-
-
-class Budget(Record):
-    """The image is scaled up or down to at most `tokens` merged patches (Gemma 4)."""
-
-    rule: ClassVar[str] = "budget"
-    tokens: Count
-
-    @formula("N_img = floor(H_img·scale/(patch·merge))·floor(W_img·scale/(patch·merge))")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """scale = √(tokens·(patch·merge)²/(H·W)); a side that would vanish keeps one row."""
-        unit = patch * merge
-        scale = math.sqrt(self.tokens * unit**2 / (height * width))
-        rows, cols = math.floor(height * scale / unit), math.floor(width * scale / unit)
-        if rows == 0:
-            rows, cols = 1, min(width // height, self.tokens)
-        elif cols == 0:
-            rows, cols = min(height // width, self.tokens), 1
-        return _whole(rows * cols, merge)
-
-
-class Rows(Record):
-    """The image is scaled down to `side` pixels; one token more ends each row (Pixtral, Mistral 3)."""
-
-    rule: ClassVar[str] = "rows"
-    side: Count
-
-    @formula("N_img = rows·(cols + 1)")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """Rows and columns of merged patches, rounded up."""
-        ratio = max(height / self.side, width / self.side, 1.0)
-        if ratio > 1:
-            height, width = int(height / ratio), int(width / ratio)
-        rows, cols = (max(1, -(-side // (patch * merge))) for side in (height, width))
-        return _whole(rows * cols, merge)._replace(tokens=rows * (cols + 1))
-
-
-class Padded(Record):
-    """The image is scaled down to at most `patches`, and `side` of them each way, then padded (Kimi)."""
-
-    rule: ClassVar[str] = "padded"
-    patches: Count
-    side: Count
-
-    @formula("N_img = ceil(H_img/(patch·merge))·ceil(W_img/(patch·merge))")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """Scaled by the tightest limit, never up."""
-        count = max(1, height // patch) * max(1, width // patch)
-        scale = min(1.0, math.sqrt(self.patches / count), self.side * patch / height, self.side * patch / width)
-        rows, cols = (-(-min(max(1, int(side * scale)), self.side * patch) // (patch * merge)) for side in (height, width))
-        return _whole(rows * cols, merge)
-
-
-class Fixed(Record):
-    """Every image is scaled to `side` × `side` pixels and becomes the same number of tokens (Gemma 3, LLaVA 1.5)."""
-
-    rule: ClassVar[str] = "fixed"
-    side: Count
-    tokens: Count
-
-    @formula("N_img = tokens")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """Patches of the whole square; the projector takes the pooled ones."""
-        patches = (self.side // patch) ** 2
-        return Encoded(self.tokens, patches, patches, self.tokens)
-
-
-class Tiles(Record):
-    """Tiles of `side` pixels in the arrangement nearest to the image's aspect, and one of the whole image where there are several (InternVL)."""
-
-    rule: ClassVar[str] = "tiles"
-    side: Count
-    most: Count
-
-    @formula("N_img = tiles·N_tile")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """Among arrangements that are equally near, the larger one while the image fills half of it."""
-        aspect, area = width / height, width * height
-        best, nearest = (1, 1), math.inf
-        for cols, rows in _arrangements(self.most):
-            off = abs(aspect - cols / rows)
-            if off < nearest or (off == nearest and area > 0.5 * self.side**2 * cols * rows):
-                best, nearest = (cols, rows), off
-        tiles = best[0] * best[1]
-        return _tiled(tiles + 1 if tiles > 1 else 1, self.side, patch, merge)
-
-
-class Canvas(Record):
-    """Tiles of `side` pixels on the canvas that the image fills best, and one of the whole image where there are several (Llama 4)."""
-
-    rule: ClassVar[str] = "canvas"
-    side: Count
-    most: Count
-
-    @formula("N_img = tiles·N_tile + tiles + 3")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """A token behind each tile ends its column or its row; two enclose the image, and one stands before the whole image."""
-        sizes = [(rows, count // rows) for count in range(self.most, 0, -1) for rows in range(1, count + 1) if count % rows == 0]
-        scales = [min(rows * self.side / height, cols * self.side / width) for rows, cols in sizes]
-        enlarging = [scale for scale in scales if scale >= 1]
-        chosen = min(enlarging) if enlarging else max(scales)
-        rows, cols = min((size for size, scale in zip(sizes, scales, strict=True) if scale == chosen), key=lambda size: size[0] * size[1])
-        tiles = rows * cols
-        found = _tiled(tiles + 1 if tiles > 1 else 1, self.side, patch, merge)
-        return found._replace(tokens=found.tokens + (tiles if tiles > 1 else 0) + 3)
-
-
-class Beside(Record):
-    """Tiles that cross-attention reads: the prompt has one token per image, and the tower always encodes `most` tiles (Llama 3.2)."""
-
-    rule: ClassVar[str] = "beside"
-    side: Count
-    most: Count
-
-    @formula("N_img = 1")
-    def encode(self, width: int, height: int, patch: int, merge: int) -> Encoded:
-        """All tiles of an image attend to each other; unused ones are masked and computed."""
-        patches = self.most * ((self.side // patch) ** 2 + 1)
-        return Encoded(1, patches, patches, patches)
-
-
-Rule = Annotated[
-    Grid | Budget | Rows | Padded | Fixed | Tiles | Canvas | Beside,
-    Alternatives("rule", {one.rule: one for one in (Grid, Budget, Rows, Padded, Fixed, Tiles, Canvas, Beside)}, default=""),
-]
-
-
-def _whole(merged: int, merge: int) -> Encoded:
-    patches = merged * merge**2
-    return Encoded(merged, patches, patches, merged)
-
-
-def _tiled(tiles: int, side: int, patch: int, merge: int) -> Encoded:
-    each = (side // patch) ** 2
-    return Encoded(tiles * each // merge**2, tiles * each, each, tiles * each // merge**2)
-
-
-def _arrangements(most: int) -> list[tuple[int, int]]:
-    """Columns and rows of up to `most` tiles, fewer tiles first."""
-    every = [(cols, rows) for cols in range(1, most + 1) for rows in range(1, most + 1) if cols * rows <= most]
-    return sorted(every, key=lambda pair: pair[0] * pair[1])
+def _chained(sizes: tuple[int, ...]) -> int:
+    """Elements of the matrices between sizes along a projector."""
+    return sum(one * other for one, other in pairwise(sizes))
 
 
 class Vision(Record):
@@ -206,6 +24,8 @@ class Vision(Record):
     ----------
     layers, hidden, heads, width : int
         Of the encoder; `width` is that of its feed-forward parts.
+    attention : int, optional
+        Width of queries, keys and values over all heads, where it is not the hidden size (Kimi K3).
     gated : bool
         Feed-forward parts with three matrices instead of two.
     patch, merge : int
@@ -218,6 +38,8 @@ class Vision(Record):
         Sizes along the projector: 5120, 5120, 3584 are two matrices.
     projectors : int
         Projectors of that shape, on outputs of different layers (Qwen3-VL).
+    patch_projector : tuple of int
+        Sizes along a projector that each patch passes before the merge (MiniMax-M3).
     image : Rule
         How an image becomes patches and tokens.
     """
@@ -230,33 +52,40 @@ class Vision(Record):
     image: Rule
     merge: Count = 1
     gated: bool = False
+    attention: Count | None = None
     frames: Count = 1
     window: Count | None = None
     full: Whole = 0
     projector: tuple[Count, ...] = ()
     projectors: Count = 1
+    patch_projector: tuple[Count, ...] = ()
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        if self.hidden % self.heads:
-            yield "heads", f"{self.heads} heads do not divide the hidden size {self.hidden}"
+        if self.attention_width % self.heads:
+            yield "heads", f"{self.heads} heads do not divide the width of attention {self.attention_width}"
         if self.full > self.layers:
             yield "full", f"{self.full} layers of {self.layers}"
 
     @property
-    @formula("P_layer = 4·h_v·h_v + 3·h_v·f_v", "P_layer, ungated = 4·h_v·h_v + 2·h_v·f_v")
+    def attention_width(self) -> int:
+        """Elements of the queries of a patch."""
+        return self.attention or self.hidden
+
+    @property
+    @formula("P_layer = 4·h_v·a_v + 3·h_v·f_v", "P_layer, ungated = 4·h_v·a_v + 2·h_v·f_v")
     def layer_elements(self) -> int:
         """Weights of one layer's matrices."""
-        return 4 * self.hidden**2 + (3 if self.gated else 2) * self.hidden * self.width
+        return 4 * self.hidden * self.attention_width + (3 if self.gated else 2) * self.hidden * self.width
 
     @property
     def patch_elements(self) -> int:
-        """Weights of the projection of patches: three colours of patch² pixels."""
-        return 3 * self.patch**2 * self.frames * self.hidden
+        """Weights that each patch passes once: its projection, of three colours of patch² pixels, and a projector before the merge."""
+        return 3 * self.patch**2 * self.frames * self.hidden + _chained(self.patch_projector)
 
     @property
     def projector_elements(self) -> int:
         """Weights of the projectors."""
-        return self.projectors * sum(one * other for one, other in zip(self.projector, self.projector[1:], strict=False))
+        return self.projectors * _chained(self.projector)
 
     @property
     def elements(self) -> int:
@@ -272,9 +101,9 @@ class Vision(Record):
         """FLOPs of the matrices for an image."""
         return 2.0 * one.patches * (self.layers * self.layer_elements + self.patch_elements) + 2.0 * one.merged * self.projector_elements
 
-    @formula("FLOPs_tower_attention = 4·h_v·patches·(full·span + (layers − full)·min(window, span))")
+    @formula("FLOPs_tower_attention = 4·a_v·patches·(full·span + (layers − full)·min(window, span))")
     def attention_flops(self, one: Encoded) -> float:
         """FLOPs of scores and weighted sums for an image."""
         full = self.full if self.window is not None else self.layers
         near = min(self.window, one.span) if self.window is not None else 0
-        return 4.0 * self.hidden * one.patches * (full * one.span + (self.layers - full) * near)
+        return 4.0 * self.attention_width * one.patches * (full * one.span + (self.layers - full) * near)

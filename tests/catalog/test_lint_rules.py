@@ -175,10 +175,15 @@ LLAMA = ("published: {params: 405853388800}", "published:\n  params: 40585338880
 ROUNDED = "published:\n  params: 406000000000\n  params_to: 1000000000"
 
 
+# 2 layers of 4 · 64² + 2 · 64 · 256, patches of 3 · 14² · 64, a projector of 64 · 16384: 1,184,512
+TOWER = "vision: {layers: 2, hidden: 64, heads: 2, width: 256, patch: 14, projector: [64, 16384], image: {rule: fixed, tokens: 9, side: 42}}\n"
+
+
 @pytest.mark.parametrize(
     ("changes", "more"),
     [
         ([LLAMA], PRINTED),
+        ([LLAMA], PRINTED + TOWER + "excluded: {vision: 1190000}\n"),
         ([LLAMA], f"  active: {405_853_388_800 - 128_256 * 16_384}\n" + PRINTED),  # without the input embedding
         ([(LLAMA[0], ROUNDED)], PRINTED),
         ([(LLAMA[0], "published:\n  params: 405853388810")], PRINTED + "known_difference: {cause: a buffer, params: {buffer: 10}}\n"),
@@ -222,6 +227,9 @@ def test_right_models_pass(tmp_path: Path, changes: list[tuple[str, str]], more:
         ([(LLAMA[0], "")], SOURCES, "published", "warning", "no `params` to compare the count from the fields with"),
         ([LLAMA], "  includes: [mtp]\n" + PRINTED, "published.includes", "error", "names mtp, but the model has no `mtp`"),
         ([LLAMA], "  includes: [towers]\n" + PRINTED, "published.includes", "error", "the model has no `excluded`"),
+        ([LLAMA], PRINTED + TOWER, "vision", "warning", "has 1,184,512 parameters: give them under `excluded`"),
+        ([LLAMA], PRINTED + TOWER + "excluded: {vision: 1184511}\n", "vision", "warning", "1,184,512 parameters, but excluded.vision is 1,184,511"),
+        ([LLAMA], PRINTED + TOWER + "excluded: {vision: 1400000}\n", "vision", "warning", "but excluded.vision is 1,400,000"),
         ([LLAMA], PRINTED.replace(SOURCES, ""), "sources", "error", "missing: give the sources of the figures"),
         ([LLAMA, ("blocks:\n", "blocks:\n  spare: {}\n")], PRINTED, "blocks.spare", "error", "is not used by any layer"),
         ([LLAMA, ("head_dim: 128", "head_dim: 128, window: 131072")], PRINTED, "blocks.block.attention.window", "warning", "131,072 has no effect"),

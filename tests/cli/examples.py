@@ -28,15 +28,24 @@ def run_examples(command: str, folder: Path) -> None:
     AssertionError
         One ends with another exit code than 0, or there is none.
     """
+    put_files(folder)
+    for example in examples(command):
+        assert run(example.removeprefix("roofcalc ")).exit_code == 0, example
+
+
+def put_files(folder: Path) -> None:
+    """Puts the files there that examples name."""
     head, *points = (TESTS / "measurements" / "measured.csv").read_text().splitlines()
     (folder / "measured.csv").write_text("\n".join([head, *points[::8]]) + "\n")
     (folder / "Llama-3.1-8B").mkdir()  # a download, as `models import` takes one
     (folder / "Llama-3.1-8B" / "config.json").write_bytes((CONFIGS / "llama-3.1-8b.json").read_bytes())
     (folder / "serving.yaml").write_bytes((TESTS / "examples" / "checks" / "serving.yaml").read_bytes())
+
+
+def examples(command: str) -> list[str]:
+    """The examples of a command's help."""
     result = run(f"{command} --help")
     assert result.exit_code == 0
-    examples = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]
-    assert examples
-    for example in examples:
-        assert example.startswith(f"roofcalc {command}")
-        assert run(example.removeprefix("roofcalc ")).exit_code == 0, example
+    found = [line.strip() for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]
+    assert found and all(one.startswith(f"roofcalc {command}") for one in found)
+    return found

@@ -114,6 +114,7 @@ def test_speculation() -> None:
         ("llama-3.1-70b 8xh100-sxm --tp 8 --kv fp8 --for trtllm-serve", "TensorRT-LLM has no flag for a fp8 cache: `kv_cache_config: {dtype: fp8}`"),
         ("deepseek-v3 8xh200-sxm --tp 8 --dcp 4 --for sglang", "SGLang has no decode context parallelism: dcp 4 is left out"),
         ("deepseek-v3 8xh200-sxm --tp 1 --for trtllm-serve", "`enable_attention_dp: true` in the file of --config"),
+        ("llama-3.1-8b 4xh100-sxm --tp 2 --dp 2 --for trtllm-serve", "a start is one replica; start it 2 times"),
         ("deepseek-v3 8xh200-sxm --tp 1 --for llama-server", "no data or expert parallelism"),
         ("llama-3.1-8b h100-sxm --weights all=fp8 --for vllm", "keeps embedding and LM head in 16 bit"),
         ("llama-3.1-8b h100-sxm --weights w4a16 --for vllm", "stands for a checkpoint with weights w4a16"),

@@ -7,7 +7,6 @@ import pytest
 
 import roofcalc as rc
 from roofcalc.catalog import lookup
-from roofcalc.solvers.max_batch import MAX_BATCH
 from tests.tiers import share
 
 CASES: tuple[tuple[str, str, dict[str, object]], ...] = (
@@ -101,10 +100,10 @@ def test_one_user_more_is_too_slow(model: str, machine: str, given: dict[str, ob
     for isl, osl in WORK[:3]:
         for speed in (8.0, 33.0):
             (row,) = rc.max_batch(model, machine, isl=isl, osl=osl, interactivity=speed, **given).rows()  # type: ignore[arg-type]
-            most = int(row["batch_interactivity"])  # type: ignore[call-overload]
-            if most == MAX_BATCH:  # where every step has a chunk, more users wait for their first token and not between tokens
+            if row["batch_interactivity"] is None:  # where every step has a chunk, more users wait for their first token and not between tokens
                 assert given["prefill"] == "chunked"
                 continue
+            most = int(row["batch_interactivity"])  # type: ignore[call-overload]
             at, beyond = rc.interactivity(model, machine, isl=isl, osl=osl, batch=[max(most, 1), most + 1], **given)["interactivity_tok_s"]
             assert not most or at >= speed * (1 - 1e-9)
             assert beyond < speed
@@ -131,3 +130,12 @@ def test_another_pool_reads_the_prompts() -> None:
     np.testing.assert_array_equal(table["decode_tok_s"], together["decode_tok_s"])
     assert any("its devices are not counted" in note for note in table.notes)
     assert math.isclose(table["interactivity_tok_s"][0], together["interactivity_tok_s"][0])  # one user alone
+
+
+def test_chunks_fill_the_largest_step() -> None:
+    # a step of 2,048 tokens of which 16 sequences take one each has room for a chunk of 2,032
+    given = {"isl": 6000, "osl": 300, "batch": 16, "prefill": "chunked"}
+    for budget, chunk, more in ((2048, 2032, {}), (512, 496, {}), (8192, 8176, {}), (None, 2032, {"engine": "vllm"})):
+        whole = rc.interactivity("llama-3.1-8b", "a100-sxm-80gb", max_batched_tokens=budget, **more, **given)  # type: ignore[arg-type]
+        cut = rc.interactivity("llama-3.1-8b", "a100-sxm-80gb", chunk=chunk, **more, **given)  # type: ignore[arg-type]
+        assert whole["interactivity_tok_s"][0] == pytest.approx(cut["interactivity_tok_s"][0], rel=1e-12), budget

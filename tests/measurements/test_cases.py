@@ -188,12 +188,13 @@ def test_speculation_with_an_accepted_length() -> None:
     assert found.deployment(ROOFLINE).accepted == pytest.approx(2.4)
     assert case(acceptance=0.5).speculation == (1, 0.5)
     assert case(model="deepseek-v3", n_devices=8, accepted=1.8).speculation == (1, pytest.approx(0.8))  # one layer drafts
-    assert one(accepted=2.4, n_devices=2, pp=2) == "speculation"
+    assert one(accepted=2.4, n_devices=2, pp=2) == one(draft=3) == "speculation"
 
 
 def test_remarks_in_parentheses_are_no_part_of_a_name() -> None:
     found = case(weights_dtype="Q4_K_M (4.83 bit/w avg)", kv_dtype="fp16 (no flag given)", hardware="H100-SXM (HGX)")
     assert (found.weights, found.kv, found.hardware.device.name) == ("q4_k_m", "fp16", "h100-sxm")
+    assert case(kv_dtype="auto").kv is None
     assert case(model="Qwen3-32B-AWQ").weights != "native" and case(model="Qwen3-32B-AWQ", weights_dtype="bf16").weights == "native"
 
 
@@ -251,3 +252,32 @@ def test_an_unknown_cache_is_16_bit_where_the_batch_fits_so() -> None:
 )
 def test_engines_by_name(engine: str | None, name: str) -> None:
     assert case(engine=engine).engine == name
+
+
+def test_speeds_of_servers_have_the_prompts_of_others_in_them() -> None:
+    # Llama 3.1 8B in bf16 on one H100, 8 requests of 1,000:100: a prompt takes T_p = 14.5 ms, and seven others come while 100 tokens are
+    # generated, a hundredth of whose half step is before the first token: TPOT = T_step + 7·T_p·(1 − 1/200)/100
+    step, tpot = case(), case(notes="1/median TPOT, aggregated serving")
+    deployment, _ = most_likely_run(step, ROOFLINE)
+    prompt = 1e-3 * case(metric="ttft_ms", osl=None, batch=1.0).value(deployment)
+    assert (step.itl, tpot.itl) == ("step", "tpot")
+    assert 1 / tpot.value(deployment) == pytest.approx(1 / step.value(deployment) + 7 * prompt * (1 - 1 / 200) / 100, rel=1e-6)
+    times = case(notes="median TPOT", metric="tpot_ms")
+    assert times.value(deployment) == pytest.approx(1e3 / tpot.value(deployment))
+    assert bound(tpot).value == bound(step).value  # no engine beats the pure step
+
+
+@pytest.mark.parametrize(
+    ("changes", "itl"),
+    [
+        ({"itl": "tpot"}, "tpot"),
+        ({"itl": "step", "notes": "median TPOT"}, "step"),
+        ({"notes": "median ITL, i.e. steps without a prompt; mean TPOT not given"}, "step"),
+        ({"notes": "Server; Poisson arrivals"}, "tpot"),
+        ({"notes": "median TPOT", "batch": 1.0}, "step"),
+        ({"notes": "median TPOT", "osl": None}, "step"),
+        ({"notes": "median TPOT", "metric": "output_tok_s_total"}, None),
+    ],
+)
+def test_which_time_between_tokens(changes: dict[str, Any], itl: str | None) -> None:
+    assert case(**changes).itl == itl

@@ -86,6 +86,7 @@ def test_a_result_file_in_one_line(tmp_path: Path) -> None:
     for words in (f"{file} --hardware h100-sxm", f"{file} h100-sxm"):
         (row,) = rows(f"fit {words} --fix mfu=1,link=1 --save-profile {profile}")
         assert row["points"] == "4" and row["model"] == "qwen3-8b"
+    assert "the hardware is given twice" in refused(f"fit {file} h100-sxm --hardware h200-sxm")
     assert 0 < yaml.safe_load(profile.read_text())["efficiencies"]["mbu"] < 1
 
 

@@ -93,6 +93,11 @@ def test_speculation_is_read_from_notes(tmp_path: Path, notes: str, accepted: fl
     assert (point.accepted, point.acceptance, point.draft) == (accepted, acceptance, draft)
 
 
+def test_cells_that_say_nothing_are_empty(tmp_path: Path) -> None:
+    (point,) = read(written(tmp_path, "model,hardware,metric,value,tp,isl,kv_dtype\na,b,c,1,-,n/a,unknown\n"))
+    assert (point.tp, point.isl, point.kv_dtype) == (None, None, None)
+
+
 def test_a_batch_may_be_as_many_as_fit(tmp_path: Path) -> None:
     (point,) = read(written(tmp_path, "model,hardware,metric,value,batch_or_concurrency\na,b,c,1,max\n"))
     assert point.max_load and point.batch is None

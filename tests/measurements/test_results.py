@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import roofcalc as rc
 from roofcalc.errors import RoofcalcError
 from roofcalc.measurements.cases import Case, cases
 from roofcalc.measurements.compare import ROOFLINE
@@ -120,7 +119,8 @@ def test_inferencex() -> None:
         (case.deployment(ROOFLINE).layout.tp, case.deployment(ROOFLINE).layout.dp) for case in cases([sglang, spread]) if isinstance(case, Case)
     ]
     assert layouts == [(8, 1), (1, 8)]
-    assert found["inferencex-3 tpot_ms"].notes == "speculative decoding (mtp) without its acceptance"
+    assert found["inferencex-3 tpot_ms"].notes == "speculative decoding (mtp) without its acceptance (--accepted)"
+    assert by_id("inferencex.json", Run(draft=3, accepted=2.4))["inferencex-3 tpot_ms"].comparable
     row = found["inferencex-4 output_tok_s_total"]  # of the API: figures in `metrics`
     assert (row.value, row.hardware, row.weights_dtype, row.comparable) == (2000, "mi355x", "mxfp4", True)
     tree = json.loads((FILES / "inferencex.json").read_text())[0]
@@ -146,6 +146,8 @@ def test_a_folder_of_results() -> None:
         ('{"output_throughput": 0, "total_output_tokens": 0}', "holds no throughput and no time above 0"),
         ('{"a": 1}\n{"b": 2}\n', "not a result of a known format"),
         ("[" * 100_000, "not JSON"),
+        ('[{"avg_ts": 5, "n_gen": 0, "n_prompt": -1}]', "holds no throughput"),
+        ('[{"conc": 1, "hw": "h100", "tp": 8, "median_tpot": 1e308, "output_tput_per_gpu": -3}]', "holds no throughput"),
         ('{"output_throughput": 1e999, "total_output_tokens": [], "completed": {}}', "holds no throughput"),
     ],
 )
@@ -177,5 +179,3 @@ def test_from_the_shell() -> None:
     assert "--tp" in refused(f"validate {file} --hardware 8xh100-sxm --tp 0")
     csv = Path(__file__).with_name("measured.csv")
     assert "--model: only for result files" in refused(f"validate {csv} --model llama-3.1-8b")
-    with pytest.raises(RoofcalcError, match="unknown option 'modle'; did you mean model"):
-        rc.validate(file, modle="x")

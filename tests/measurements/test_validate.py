@@ -118,6 +118,11 @@ def test_a_batch_that_does_not_fit_is_told(tmp_path: Path) -> None:
     assert "note: big: 1000 sequences do not fit on h100-sxm" in result.stderr and result.exit_code == 0
 
 
+def test_options_that_logged_starts_do_not_take(tmp_path: Path) -> None:
+    said = refused(f"validate {written(tmp_path, 'a,b,c,1,,,1,1,tok_s_user,1')} --memory --model llama-3.1-8b --strict")
+    assert "--model, --strict: not for logged starts (--memory)" in said
+
+
 def test_a_bad_row_is_listed_and_left_out(tmp_path: Path) -> None:
     bad = ("a,llama-3.1-8b,h100-sxm,1,,,1000,1,tok_s_user,quick", "b,llama-3.1-8b,h100-sxm,x,,,1000,1,tok_s_user,1")
     path = written(tmp_path, *bad, "c,llama-3.1-8b,h100-sxm,1,,,1000,1,tok_s_user,100", "d,llama-99,h100-sxm,1,,,1000,1,tok_s_user,1")

@@ -29,12 +29,16 @@ PROCESSED = {
     "mistral-small-3.1-24b": (1406, 432, 1736, 6, 2352, 825),
     "internvl3-8b": (2560, 3328, 2304, 3328, 3328, 1280),
     "kimi-k2.5": (1369, 414, 2691, 4, 4200, 810),
+    "minimax-m3": (576, 391, 576, 6, 540, 552),
+    "kimi-k3": (1369, 414, 2691, 4, 15444, 810),
+    "llava-1.6-mistral-7b": (2928, 2340, 1948, 1320, 2340, 2036),
+    "llava-onevision-7b": (7371, 2929, 7269, 1317, 7309, 3781),
     "llama-4-scout": (2467, 727, 2322, 147, 1887, 1597),
 }
 TOWERS = [name for name in NAMES if lookup.model(name)[0].vision is not None]
 # Weights beside the matrices, as shares of the tower: Gemma 4's table of 10,240 positions, Llama 3.2's tables for tiles, LLaVA's last layer,
 # which it does not use.
-BESIDE = {"gemma-4": 0.1, "medgemma": 0.02, "llama-3.2": 0.09, "llava-1.5": 0.05}
+BESIDE = {"gemma-4": 0.1, "medgemma": 0.02, "llama-3.2": 0.09, "llava-1": 0.05, "llava-next": 0.05}
 
 
 def deployed(model: str, hardware: str = "h100-sxm", **options: Any) -> Deployment:
@@ -66,7 +70,7 @@ def test_published_tokens(name: str, size: tuple[int, int], tokens: int) -> None
 
 
 def test_towers_are_those_of_many_models() -> None:
-    assert len(TOWERS) >= 58
+    assert len(TOWERS) >= 78
 
 
 @each(TOWERS)
@@ -142,6 +146,9 @@ def test_rows_count_the_tokens_of_images() -> None:
         rc.plan("qwen2.5-vl-7b", "h100-sxm", isl=isl, osl=200, batch=16, **more).rows() for isl, more in ((1000, {"images": "1@500"}), (1500, {}))
     )
     assert row["isl"] == 1500 and row["ttft_ms"] > same["ttft_ms"]
+    given = {"isl": 1000, "osl": 200, "interactivity": 30, "usd_per_hour": 3}
+    seen, blind = (rc.compare("qwen2.5-vl-7b", "h100-sxm,h200-sxm", **{**given, **more}) for more in ({"images": "1@500"}, {"isl": 1500}))
+    assert list(seen["isl"]) == [1500, 1500] and all(seen["users"] < blind["users"])
 
 
 @pytest.mark.parametrize(
@@ -161,7 +168,7 @@ def test_refusals(model: str, text: str, says: str) -> None:
 
 
 def test_only_for_prompts() -> None:
-    with pytest.raises(RoofcalcError, match="--images: memory has no prompts"):
+    with pytest.raises(RoofcalcError, match="--images: memory counts no images"):
         rc.memory("qwen2.5-vl-7b", "h100-sxm", images="1@100x100")
     with pytest.raises(RoofcalcError, match="--images: only for prompts; give --isl and --osl"):
         rc.max_batch("qwen2.5-vl-7b", "h100-sxm", images="1@100x100")

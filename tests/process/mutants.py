@@ -18,9 +18,10 @@ from roofcalc.solvers.planner import deadlines, demand, replica, select, usual
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Link
 from roofcalc.specs.feedforward import Experts, _network
+from roofcalc.specs.image_rules import Rows
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
-from roofcalc.specs.vision import Rows, Vision
+from roofcalc.specs.vision import Vision
 
 
 def _changed(one: Any, **factors: float) -> Any:

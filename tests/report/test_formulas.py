@@ -64,8 +64,8 @@ SINGLE = (
     (
         cost.api_usd,
         "api_usd",
-        {"isl": 140.0, "osl": 775.0, "price_in": 2.5, "price_out": 10.0},
-        lambda v: cost.api_usd(v["isl"], v["osl"], v["price_in"], v["price_out"]),
+        {"isl": 140.0, "osl": 775.0, "price_in": 2.5, "price_out": 10.0, "found": 40.0, "price_cached_in": 0.5},
+        lambda v: cost.api_usd(v["isl"], v["osl"], v["price_in"], v["price_out"], v["found"], v["price_cached_in"]),
     ),
     (cost.margin, "margin", {"usd": 0.3, "api_usd": 0.7}, lambda v: cost.margin(v["api_usd"], v["usd"])),
     (

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import roofcalc as rc
 from roofcalc.commands.prefill import prefill
+from roofcalc.measurements.speeds import speeds
 from roofcalc.report.plots.kinds import KINDS, plot
 from roofcalc.report.plots.lines import lines
 from roofcalc.report.plots.margin import GAP, spread
@@ -47,6 +48,36 @@ def test_memory_names_each_machines_limits() -> None:
     assert "640 GB: memory" in text and "1,128 GB: memory" in text  # 8 x 141 GB
     assert "batch 32: full at 14,173 tokens (8xh100-sxm); full at" in text
     assert len(plot(TABLES["memory of two machines"]()).legends[0].get_texts()) == 3  # caches are the same on both
+
+
+def test_one_context_is_drawn_as_bars() -> None:
+    # 8 x 80 and 8 x 141 GB; 405.9 GB of weights and 32 x 7,661 x 516,096 bytes of cache
+    table = rc.memory("llama-3.1-405b", ["8xh100-sxm", "8xh200-sxm"], weights="all=fp8", seq=7661, batch=32)
+    figure = plot(table)
+    widths = [round(patch.get_width(), 1) for patch in figure.axes[0].patches]  # type: ignore[attr-defined]
+    assert widths == [405.9, 405.9, 126.5, 126.5]
+    marks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines]  # type: ignore[arg-type,index]
+    assert marks == pytest.approx([640, 1128])
+    text = said(table)
+    assert "532.4 of 640 GB" in text and "532.4 of 1,128 GB" in text and "KV cache and states" in text and "activations" not in text
+    full = rc.memory("llama-3.1-405b", "8xh100-sxm", weights="all=fp8", seq=7661, batch=72)
+    assert "690.6 GB: 50.59 GB too much" in said(full)
+
+
+def test_measured_points_over_a_frontier(tmp_path: Path) -> None:
+    file = tmp_path / "points.csv"
+    head = "model,hardware,n_devices,tp,weights_dtype,engine,isl,osl,batch_or_concurrency,metric,value"
+    rows = ("tok_s_user,41", "tpot_ms,20", "output_tok_s_total,4000", "ttft_ms,300")
+    file.write_text("\n".join([head, *(f"llama-3.1-70b,8xh100-sxm,8,8,fp8,vLLM,1000,1000,64,{row}" for row in rows)]))
+    found, left_out = speeds(file)
+    pairs = [(one.interactivity_tok_s, one.throughput_tok_s_per_device) for one in found]
+    assert left_out == 1 and np.allclose(pairs, [(41, 41 * 64 / 8), (50, 50 * 64 / 8), (4000 / 64, 4000 / 8)])
+    figure = plot(frontier(), found)
+    assert any(list(line.get_xdata()) == [41, 50, 62.5] for line in figure.axes[0].lines)  # type: ignore[arg-type]
+    with pytest.raises(rc.RoofcalcError, match="over a frontier, not over memory"):
+        plot(TABLES["memory"](), found)
+    file.write_text(f"{head}\nllama-3.1-70b,8xh100-sxm,8,8,fp8,vLLM,1000,1000,64,ttft_ms,300")
+    assert "no row of" in refused(f"plot frontier {LLAMA} --points {file} -o {tmp_path / 'a.svg'}")
 
 
 def test_max_batch_draws_both_limits_and_what_was_asked() -> None:
@@ -240,7 +271,7 @@ def test_notes_go_to_standard_error(tmp_path: Path) -> None:
         (f"plot memory {LLAMA} -o ''", "--output: the file name is empty"),
         (f"plot memory {LLAMA} -o a.jpg", "--output: 'a.jpg' must end in .svg or .png or .pdf"),
         (f"plot memory {LLAMA} -o a.pgn", "did you mean png?"),
-        (f"plot memory {LLAMA} --seq 4k -o a.svg", "a line needs at least two points; give several values of --seq, such as --seq 1k:128k:x2"),
+        (f"plot interactivity {LLAMA} --seq 4k --batch 8 -o a.svg", "a line needs at least two points; give several values of --"),
         (f"plot memory {LLAMA} --batch 1:25:1 -o a.svg", "25 lines are too many for one chart; request at most 24"),
         (f"plot ops {LLAMA} -o a.svg", "8 cases are too many for one roofline chart; at most 4"),
         (f"plot memry {LLAMA} -o a.svg", "did you mean memory?"),

@@ -15,7 +15,8 @@ Tower = dict[str, Any]
 _SECTIONS = ("vision_config", "vit_config")
 _QWEN2_PIXELS, _QWEN3_PIXELS, _GLM_PIXELS = (3136, 12_845_056), (65_536, 16_777_216), (6272, 4_816_896)
 _TILES, _LLAMA4_TILES, _GEMMA4_TOKENS = 12, 16, 280
-_KIMI = {"kimi_vl": (4096, 512), "kimi_k25": (16_384, 512)}  # patches of an image, and of its side
+_MINIMAX_PIXELS = (3136, 451_584)
+_KIMI = {"kimi_vl": (4096, 512), "kimi_k25": (16_384, 512), "kimi_k3": (65_536, 512)}  # patches of an image, and of its side
 
 
 def vision(outer: Config, kind: str, hidden: int) -> Tower | None:
@@ -140,6 +141,15 @@ def _clip(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     return {**shape, "projector": [shape["hidden"], hidden, hidden], "image": {"rule": "fixed", "side": side, "tokens": tokens}}
 
 
+def _next(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
+    """LLaVA-NeXT takes the last layer but one, OneVision the last."""
+    shape, side = _shape(inner), inner.count("image_size")
+    if kind == "llava_next":
+        shape["layers"] -= 1
+    image = {"longest": 3, "least": 2, "most": 4} if kind == "llava_next" else {"longest": 6, "most": 36, "limit": 9}
+    return {**shape, "projector": [shape["hidden"], hidden, hidden], "image": {"rule": "unpadded", "side": side, **image}}
+
+
 def _internvl(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     side, patch = (value[0] if isinstance(value, list) else value for value in (inner.values.get("image_size"), inner.values.get("patch_size")))
     merge = round(1 / outer.number("downsample_ratio", 0.01, 1)) if outer.has("downsample_ratio") else 2
@@ -151,8 +161,17 @@ def _internvl(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
 
 def _kimi(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     shape = _shape(inner, merge=2)
+    if inner.has("qkv_hidden_size") and (attention := inner.count("qkv_hidden_size")) != shape["hidden"]:
+        shape["attention"] = attention
     wide, (patches, side) = shape["hidden"] * 4, _KIMI[kind]
     return {**shape, "projector": [wide, wide, hidden], "image": {"rule": "padded", "patches": patches, "side": side}}
+
+
+def _minimax(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
+    shape, between = _shape(inner, **_merged(inner)), outer.count("projector_hidden_size", default=hidden)
+    merged = hidden * shape["merge"] ** 2
+    projectors = {"patch_projector": [shape["hidden"], between, hidden], "projector": [merged, between, hidden]}
+    return {**shape, **projectors, "image": _grid(_MINIMAX_PIXELS)}
 
 
 _READERS: dict[str, Callable[[Config, Config, str, int], Tower]] = {
@@ -165,6 +184,8 @@ _READERS: dict[str, Callable[[Config, Config, str, int], Tower]] = {
     "mllama": _mllama,
     "mistral3": _pixtral,
     "llava": _pixtral,
+    **dict.fromkeys(("llava_next", "llava_onevision"), _next),
     **dict.fromkeys(("internvl_chat", "internvl", "interns1"), _internvl),
-    **dict.fromkeys(("kimi_vl", "kimi_k25"), _kimi),
+    **dict.fromkeys(("kimi_vl", "kimi_k25", "kimi_k3"), _kimi),
+    "minimax_m3_vl": _minimax,
 }

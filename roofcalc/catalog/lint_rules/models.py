@@ -4,6 +4,8 @@ from roofcalc.catalog.lint_rules.finding import Issue, Issues
 from roofcalc.specs.model import Model, Published
 from roofcalc.specs.parameter_count import agrees, as_published, count
 
+TOWER_REST = 0.11  # of a tower's parameters at most: those of its position tables, norms and biases
+
 
 def issues(model: Model) -> Issues:
     """All findings for a model. Unused blocks are rejected by the schema."""
@@ -11,6 +13,7 @@ def issues(model: Model) -> Issues:
     yield from _counts(model, published)
     yield from _known_difference(model, published)
     yield from _includes(model, published)
+    yield from _tower(model)
     yield from _attention(model)
 
 
@@ -51,6 +54,17 @@ def _includes(model: Model, published: Published) -> Issues:
     for what, size in (("mtp", counted.mtp), ("towers", counted.excluded)):
         if what in published.includes and not size:
             yield Issue("published.includes", f"names {what}, but the model has no `{'mtp' if what == 'mtp' else 'excluded'}`")
+
+
+def _tower(model: Model) -> Issues:
+    """A tower's matrices against its parameters: position tables, norms and unused layers are the rest."""
+    if model.vision is None:
+        return
+    matrices, stated = model.vision.elements, model.excluded.get("vision", 0)
+    if not stated:
+        yield Issue("vision", f"has {matrices:,} parameters: give them under `excluded`", "warning")
+    elif not stated * (1 - TOWER_REST) <= matrices <= stated:
+        yield Issue("vision", f"its matrices have {matrices:,} parameters, but excluded.vision is {stated:,}", "warning")
 
 
 def _attention(model: Model) -> Issues:

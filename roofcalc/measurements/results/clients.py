@@ -120,7 +120,7 @@ def is_llama_bench(found: dict[str, Any]) -> bool:
 
 def llama_bench(found: dict[str, Any]) -> Figures:
     """A test of llama-bench: one sequence, a prompt of `n_prompt` tokens or `n_gen` generated ones after `n_depth` tokens."""
-    prompt, generated, depth = (number(found.get(name)) or 0.0 for name in ("n_prompt", "n_gen", "n_depth"))
+    prompt, generated, depth = (positive(found.get(name)) or 0.0 for name in ("n_prompt", "n_gen", "n_depth"))
     rate = positive(found.get("avg_ts"))
     file = PurePath(str(found.get("model_filename") or "").replace("\\", "/")).name or None
     devices = [name.strip() for name in str(found.get("gpu_info") or "").split(",") if name.strip()]
@@ -130,7 +130,7 @@ def llama_bench(found: dict[str, Any]) -> Figures:
         values["tok_s_user"] = rate
     elif prompt and not generated:
         values["prefill_tok_s"] = rate
-    elif rate:
+    elif rate and prompt and generated:
         values["output_tok_s_total"] = rate * generated / (prompt + generated)  # avg_ts counts both
     run = Run(
         model=file,

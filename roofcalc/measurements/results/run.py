@@ -22,6 +22,8 @@ class Run(NamedTuple):
         Input and output tokens per request.
     batch : float
         Requests in flight.
+    draft, accepted
+        Tokens drafted per step of speculative decoding, and mean tokens per step.
     """
 
     model: str | None = None
@@ -37,9 +39,12 @@ class Run(NamedTuple):
     isl: float | None = None
     osl: float | None = None
     batch: float | None = None
+    draft: int | None = None
+    accepted: float | None = None
 
 
 UNKNOWN = Run()
+LEAST, MOST = 1e-9, 1e12
 
 
 class Figures(NamedTuple):
@@ -53,16 +58,20 @@ class Figures(NamedTuple):
         What the file says.
     excluded : str
         Why the result cannot be compared; empty where it can.
+    unknown_acceptance : str
+        The same where the mean tokens per step are not known from elsewhere.
+    itl : "step" or "tpot", optional
+        Which time between tokens `tpot_ms` is (`roofcalc.measurements.points.Point`).
     """
 
     values: dict[str, float | None]
     run: Run
     engine_version: str | None = None
     n_devices: int | None = None
-    draft: int | None = None
-    accepted: float | None = None
     date: str | None = None
     excluded: str = ""
+    unknown_acceptance: str = ""
+    itl: str | None = None
 
 
 def number(value: Any) -> float | None:
@@ -77,9 +86,9 @@ def number(value: Any) -> float | None:
 
 
 def positive(value: Any) -> float | None:
-    """A number above 0; None for anything else."""
+    """A number above 0 of a size that a measurement can have; None for anything else."""
     found = number(value)
-    return found if found is not None and found > 0 else None
+    return found if found is not None and LEAST <= found <= MOST else None
 
 
 def count(value: Any) -> int | None:
@@ -113,9 +122,9 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
     """
     run = figures.run._replace(**{name: value for name, value in given._asdict().items() if value is not None})
     for metric, value in figures.values.items():
-        if value is None or not value > 0:
+        if value is None or not LEAST <= value <= MOST:
             continue
-        excluded = figures.excluded
+        excluded = figures.excluded or (figures.unknown_acceptance if run.accepted is None else "")
         if metric == "ttft_ms" and run.batch != 1:
             excluded = excluded or "time to the first token under load"
         yield Point(
@@ -136,8 +145,9 @@ def points(figures: Figures, place: str, name: str, given: Run) -> Iterator[Poin
             isl=run.isl,
             osl=run.osl,
             batch=run.batch,
-            draft=figures.draft,
-            accepted=figures.accepted,
+            draft=run.draft,
+            accepted=run.accepted,
+            itl=figures.itl,
             comparable=not excluded,
             engine=run.engine,
             engine_version=figures.engine_version,

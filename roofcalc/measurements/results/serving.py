@@ -27,17 +27,24 @@ def serving(found: dict[str, Any]) -> Figures:
     isl, osl = (_mean(found.get(name), completed) for name in ("total_input_tokens", "total_output_tokens"))
     tpot, ttft = (positive(found.get(name)) for name in ("median_tpot_ms", "median_ttft_ms"))
     engine = _engine(word(found.get("backend")) or word(found.get("endpoint_type")))
-    run = Run(model=word(found.get("model_id")), engine=engine, isl=isl, osl=osl, batch=_concurrency(found, osl))
     drafts, drafted = positive(found.get("spec_decode_num_drafts")), positive(found.get("spec_decode_draft_tokens"))
     accepted = positive(found.get("spec_decode_acceptance_length")) or positive(found.get("accept_length"))
+    run = Run(
+        model=word(found.get("model_id")),
+        engine=engine,
+        isl=isl,
+        osl=osl,
+        batch=_concurrency(found, osl),
+        draft=round(drafted / drafts) or None if drafts and drafted else None,
+        accepted=accepted if accepted and accepted > 1 else None,
+    )
     failed = number(found.get("failed")) or 0
     return Figures(
         {"output_tok_s_total": positive(found.get("output_throughput")), "tpot_ms": tpot, "ttft_ms": ttft},
         run,
-        draft=round(drafted / drafts) if drafts and drafted else None,
-        accepted=accepted if accepted and accepted > 1 else None,
         date=word(found.get("date")),
         excluded=f"{failed:.0f} requests failed" if completed and failed > 0.05 * completed else "" if completed else "no request was completed",
+        itl="tpot",
     )
 
 
@@ -69,7 +76,7 @@ def _engine(backend: str | None) -> str | None:
 
 def is_inferencex(found: dict[str, Any]) -> bool:
     """Whether an object is an aggregate of InferenceX, or a row of its API."""
-    return "conc" in found and any(name in found for name in ("hw", "hardware", "infmax_model_prefix"))
+    return "conc" in found and any(name in found for name in ("hw", "hardware", "device", "infmax_model_prefix"))
 
 
 def inferencex(found: dict[str, Any]) -> Figures:
@@ -81,14 +88,13 @@ def inferencex(found: dict[str, Any]) -> Figures:
     attention_dp = _true(row.get("dp_attention")) or _true(row.get("decode_dp_attention"))
     per_device = positive(row.get("output_tput_per_gpu"))
     total = per_device * devices if per_device and devices else positive(row.get("output_tput_tps"))
-    hardware = (word(row.get("hw")) or word(row.get("hardware")) or "").rpartition(":")[2]
+    hardware = (word(row.get("hw")) or word(row.get("hardware")) or word(row.get("device")) or "").rpartition(":")[2]
     precision = (word(row.get("precision")) or "").lower()
     tpot, ttft = (_seconds_ms(row, name) for name in ("tpot", "ttft"))
     drafting = word(row.get("spec_decoding")) or word(row.get("spec_method")) or word(row.get("mtp")) or "none"
     accepted = positive(row.get("observed_tokens_per_step")) or positive(row.get("acceptance_length"))
     excluded = "separate pools of prefill and decode devices" if split else ""
-    if drafting not in ("none", "off", "false") and not accepted:
-        excluded = excluded or f"speculative decoding ({drafting}) without its acceptance"
+    speculates = drafting not in ("none", "off", "false") and not accepted
     if word(row.get("scenario_type")) not in (None, "fixed-seq-len") or word(row.get("benchmark_type")) not in (None, "single_turn"):
         excluded = excluded or "requests that share prefixes"
     framework = (word(row.get("framework")) or "").lower()
@@ -104,14 +110,16 @@ def inferencex(found: dict[str, Any]) -> Figures:
         isl=positive(row.get("isl")),
         osl=positive(row.get("osl")),
         batch=positive(row.get("conc")),
+        accepted=accepted if accepted and accepted > 1 else None,
     )
     return Figures(
         {"output_tok_s_total": total, "tpot_ms": tpot, "ttft_ms": ttft},
         run,
         n_devices=devices,
-        accepted=accepted if accepted and accepted > 1 else None,
         date=word(row.get("date")),
         excluded=excluded,
+        unknown_acceptance=f"speculative decoding ({drafting}) without its acceptance (--accepted)" if speculates else "",
+        itl="tpot",
     )
 
 

@@ -70,6 +70,7 @@ WHERE_GIVEN = (
     Column("host", "host", "", "memory, bandwidths and peak of the host's CPUs that were taken", "text", 1, "assumed"),
     Column("changes", "changes", "", "catalog values overridden with --set", "text", 1, "assumed"),
     Column("mix", "mix", "", "file of the request mix", "text", 1, "assumed"),
+    Column("ttft_percentile", "first-token percentile", "", "percentile of the time to first token that must be met", "number", 1, "assumed"),
     Column("capex", "purchase", "USD", "purchase price of one device with its share of the machine", "number", 1, "assumed"),
     Column("years", "years", "", "years over which the purchase price is spread", "number", 1, "assumed"),
     Column("power_price", "power", "USD/kWh", "price of electrical energy", "number", 1, "assumed"),

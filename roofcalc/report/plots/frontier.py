@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.lines import Line2D
 
@@ -11,18 +13,22 @@ from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_y, measured_x
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart
-from roofcalc.report.plots.style import look
+from roofcalc.report.plots.style import COLOURS, look
 from roofcalc.report.plots.tags import Tag, tag
 from roofcalc.report.table import Table
+
+if TYPE_CHECKING:
+    from roofcalc.measurements.speeds import Speed
 
 LAYOUT = ("tp", "pp", "dp", "ep", "dcp")
 VARIED = ("hardware", "weights", "kv")  # may vary along a curve, in addition to layout and batch size
 FEW = 1  # up to this many curves all points may be labelled; with more, labels would be ambiguous
+CROSSES = ("x", "+", "1", "2", "3", "4")  # of measured points
 X, Y = "interactivity_tok_s", "throughput_tok_s_per_device"
 
 
-def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One line per curve; points are labelled with layout and batch size where there is room."""
+def draw(table: Table, title: str, frame: Frame, measured: Sequence[Speed] = ()) -> Drawn:
+    """One line per curve; points are labelled with layout and batch size where there is room. Measured points are crosses."""
     curves = _curves(list(table.rows()))
     if not curves:
         raise RoofcalcError("plot: nothing to draw: no point fits in memory, or the catalog lists no peak FLOP/s for the hardware")
@@ -33,18 +39,43 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     sizes = dict.fromkeys(_device(curve[0]) for curve in curves if len({row["hardware"] for row in curve}) > 1)
     figure = opened(frame)
     axes = figure.subplots()
-    measured_x(axes, "interactivity (tok/s/user)", [_number(row, X) for curve in curves for row in curve], frame.text)
-    along_y(axes, "throughput of one device (tok/s)", [_number(row, Y) for curve in curves for row in curve], frame.text)
+    measured_x(
+        axes,
+        "interactivity (tok/s/user)",
+        [*(_number(row, X) for curve in curves for row in curve), *(one.interactivity_tok_s for one in measured)],
+        frame.text,
+    )
+    along_y(
+        axes,
+        "throughput of one device (tok/s)",
+        [*(_number(row, Y) for curve in curves for row in curve), *(one.throughput_tok_s_per_device for one in measured)],
+        frame.text,
+    )
     tags = list[Tag]()
     for place, curve in enumerate(curves):
         axes.plot([_number(row, X) for row in curve], [_number(row, Y) for row in curve], **look(place))
         tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.text * 0.8) for row in _ends_first(curve, len(curves) <= FEW)]
     keys = [Line2D([], [], label=text, **look(place)) for place, text in enumerate(labels) if text]
+    for place, label in enumerate(dict.fromkeys(one.label for one in measured)):
+        cross = _cross(place)
+        mine = [one for one in measured if one.label == label]
+        axes.plot([one.interactivity_tok_s for one in mine], [one.throughput_tok_s_per_device for one in mine], **cross)
+        keys.append(Line2D([], [], label=f"measured: {label}", **cross))
     sign = "A mark is a layout and its batch; a line connects the Pareto-optimal ones."
     if curves[0][0].get("prefill_devices") is not None:
         sign = "Separate prefill and decode pools: throughput per device of both; layout and batch of the decode pool. " + sign
     shared += f", several sizes of {', '.join(sizes)}" if sizes else ""
     return closed(figure, frame, words(table, title, shared, sign), keys, tags=tags)
+
+
+def _cross(place: int) -> dict[str, Any]:
+    """Colour and mark of group number `place` of measured points."""
+    return {
+        "color": COLOURS[-1 - place % len(COLOURS)],
+        "marker": CROSSES[place % len(CROSSES)],
+        "linestyle": "none",
+        "markeredgewidth": 1.8,
+    }
 
 
 def _curves(rows: list[Row]) -> list[list[Row]]:

@@ -21,12 +21,17 @@ SHORT = 12  # characters of a label next to the axes; longer ones go to the lege
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One line per batch size or case; hollow markers and dotted lines where the batch does not fit in memory."""
+    """One line per batch size or case; hollow markers and thin lines where the batch does not fit in memory.
+
+    For generations dotted lines show the decode steps alone: what is between is the prefill of other requests.
+    """
     found = lines(table, ("seq", "batch"))
     figure = opened(frame)
     axes = figure.subplots()
     along_x(axes, found.axis, found.x, frame.text)
-    along_y(axes, "interactivity (tok/s/user)", found.y("interactivity_tok_s"), frame.text)
+    alone = all("decode_tok_s" in row for line in found.each for row in line.rows)
+    speeds = found.y("interactivity_tok_s", "decode_tok_s") if alone else found.y("interactivity_tok_s")
+    along_y(axes, "interactivity (tok/s/user)", speeds, frame.text)
     beside = all(len(line.label) <= SHORT for line in found.each)
     keys, labels = [], []
     for place, line in enumerate(found.each):
@@ -35,6 +40,8 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         axes.plot(line.x, np.where(_beside(~fits), speed, np.nan), **style | {"marker": "", "linewidth": 0.9})
         for chosen, face in ((fits, style["color"]), (~fits, PAPER)):
             axes.plot(line.x, np.where(chosen, speed, np.nan), **style | {"linestyle": "none", "markerfacecolor": face})
+        if alone:
+            axes.plot(line.x, line.y("decode_tok_s"), **style | {"marker": "", "linewidth": 1.1, "linestyle": ":"})
         known = speed[np.isfinite(speed)]
         if beside and line.label and known.size:
             labels.append(label(axes, float(known[-1]), line.label, style["color"], frame.text * 0.9))
@@ -42,6 +49,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
             keys.append(Line2D([], [], label=line.label, **style))
     fitting = {bool(one) for line in found.each for one in line.holds("fits_memory")}
     signs = ["Hollow marks and thin lines: the batch does not fit in memory."] if False in fitting else []
+    signs += ["Dotted lines: decode steps alone, without the prefill of other requests."] if alone else []
     without = [line.label or "this hardware" for line in found.each if not np.isfinite(line.y("interactivity_tok_s")).any()]
     signs += [f"No peak FLOP/s in the catalog, so no times: {', '.join(without)}."] if without else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)

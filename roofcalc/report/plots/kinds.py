@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +12,7 @@ from roofcalc.report.table import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from roofcalc.measurements.speeds import Speed
     from roofcalc.report.plots.frame import Drawn, Frame
 
 MAX_ROWS = 300_000  # of a chart; each is a point of an SVG file
@@ -72,13 +74,15 @@ def need_matplotlib() -> None:
         raise RoofcalcError(f"charts need matplotlib: {EXTRA}") from None
 
 
-def plot(table: Table) -> Figure:
+def plot(table: Table, measured: Sequence[Speed] = ()) -> Figure:
     """The chart of a table, as a matplotlib Figure.
 
     Parameters
     ----------
     table
         Result of `max_batch`, `interactivity`, `memory`, `flops`, `ops` or another command with a chart.
+    measured
+        Measured points (`roofcalc.measurements.speeds`) to draw over a frontier.
 
     Raises
     ------
@@ -88,10 +92,10 @@ def plot(table: Table) -> Figure:
     need_matplotlib()
     from roofcalc.report.plots.frame import ALONE
 
-    return drawn(table, ALONE).figure
+    return drawn(table, ALONE, measured).figure
 
 
-def drawn(table: Table, frame: Frame) -> Drawn:
+def drawn(table: Table, frame: Frame, measured: Sequence[Speed] = ()) -> Drawn:
     """The chart of a table in a frame, with its text; needs matplotlib. Errors as in `plot`."""
     from roofcalc.report.plots.style import looks
 
@@ -100,6 +104,8 @@ def drawn(table: Table, frame: Frame) -> Drawn:
     kind = KINDS[table.command]
     if len(table) > MAX_ROWS:
         raise RoofcalcError(f"plot: {len(table):,} rows are too many for a chart (at most {MAX_ROWS:,}): give fewer values")
+    if measured and table.command != "frontier":
+        raise RoofcalcError(f"plot: measured points are drawn over a frontier, not over {table.command}")
     with looks():
-        found: Drawn = import_module(kind.module).draw(table, kind.title, frame)
+        found: Drawn = import_module(kind.module).draw(table, kind.title, frame, *((measured,) if measured else ()))
     return found

@@ -1,4 +1,4 @@
-"""KV cache size against context, with total memory and the part left free by the weights."""
+"""KV cache size against context, with total memory and the part left free by the weights; at one context, bars of what fills it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from roofcalc.report.formatting import format_cell
+from roofcalc.report.plots import memory_bars
 from roofcalc.report.plots.axes import along_x, along_y
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines, short
@@ -27,7 +28,9 @@ class Limit(NamedTuple):
 
 
 def draw(table: Table, title: str, frame: Frame) -> Drawn:
-    """One KV cache line per case; horizontal lines for the memory and for what the weights leave free."""
+    """One KV cache line per case; horizontal lines for the memory and for what the weights leave free. At one context: bars."""
+    if (bars := memory_bars.single(table)) is not None:
+        return memory_bars.draw(table, title, frame, bars)
     found = lines(table, ("seq", "batch"))
     figure = opened(frame)
     axes = figure.subplots()

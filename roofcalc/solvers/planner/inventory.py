@@ -39,6 +39,8 @@ class Inventory(NamedTuple):
         Price of one device at full load.
     price_at : callable or None
         The price at a share of the full load; None: always `usd_per_hour`.
+    beat : array or None
+        Devices of a plan that is known for each demand: only plans with fewer are of interest.
     """
 
     machine: Hardware
@@ -46,6 +48,7 @@ class Inventory(NamedTuple):
     spares: int
     usd_per_hour: float
     price_at: Callable[[Any], Any] | None = None
+    beat: NDArray[Any] | None = None
 
     def usd_at(self, load: float) -> float:
         """Price of an hour of one device at a share of the full load; at full load where that is not known (nan)."""
@@ -56,6 +59,14 @@ class Inventory(NamedTuple):
         if self.available is None:
             return np.asarray(np.ceil(used / self.machine.count) * self.machine.count)
         return np.append(self.available, np.inf)[np.searchsorted(self.available, used)]
+
+    def needed(self, load: NDArray[Any], size: int) -> NDArray[Any] | None:
+        """The load that a replica of `size` devices must carry so that fewer devices than `beat` are enough; inf where none is enough."""
+        if self.beat is None:
+            return None
+        replicas = np.floor((self.beat - 1) / size) - self.spares
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(replicas >= 1, load / np.maximum(replicas, 1) * (1 - 1e-9), np.inf)
 
 
 def whole_machines(machine: Hardware, available: NDArray[Any] | None) -> NDArray[Any] | None:

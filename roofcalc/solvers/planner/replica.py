@@ -102,18 +102,21 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     read : dict, optional
         Filled with the prefill times of each layout without dcp, on which they do not depend.
     met : array, optional
-        Requests per second that another layout reaches: a layout that stays below them without any prefill returns 0.
+        What another layout reaches: a layout that stays below it for lack of memory, or without any prefill, returns 0.
     """
     shape = demand.interactivity.shape
     fitting, nothing = demand.fitting(deployment), np.zeros(shape)
     if fitting.max() < 1:
         why = REASONS.index("capacity" if memory.weights_fit(deployment) else "weights")
         return MaxLoad(np.full(shape, why), nothing, None)
+    if met is not None and (fitting < met).all() and demand.rate is None:
+        return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, None)
     step = demand.step(deployment)
+    without_prompts = met is not None and demand.rate is not None and not deployment.assumptions.is_bound
+    if without_prompts and (_decode_only_rate(demand, step, _most_without_prompts(demand, step, fitting)) < met).all():
+        return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, step)
     fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
-    if met is not None and not deployment.assumptions.is_bound and (_decode_only_rate(demand, step, batch) < met).all():
-        return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, step)
     kept = InTime(batch, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool))
     if batch.max() >= 1 and (demand.rate is not None or has_deadline(demand)):
         alike = replace(deployment.layout, dcp=1)
@@ -131,6 +134,16 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     causes = [REASONS.index(name) for name in ("capacity", "interactivity", "ttft", "latency")]
     reason = np.select([fitting < 1, fast < 1, kept.late, kept.slow], causes, 0)
     return MaxLoad(reason, np.where(reason == 0, kept.most, 0.0), step)
+
+
+def _most_without_prompts(demand: Demand, step: Timed, fitting: NDArray[Any]) -> NDArray[Any]:
+    """An upper bound on the batch that fits and is fast enough, which costs no prefill to find.
+
+    Where chunks ride on every step fewer sequences decode than are in flight, so that a step may be faster than that of the whole batch.
+    """
+    if step.deployment.assumptions.prefill == "chunked":
+        return fitting
+    return np.asarray(np.minimum(fitting, solver.batch_interactivity(step, demand.interactivity, fitting.shape)))
 
 
 def _decode_only_rate(demand: Demand, step: Timed, batch: NDArray[Any]) -> NDArray[Any]:

@@ -35,11 +35,14 @@ def choices(demand: Demand, inventory: Inventory, piece: Piece) -> LayoutChoices
     """The devices that each layout of a piece needs, and its merit."""
     read: dict[Layout, PrefillTimes] = {}
     found: list[MaxLoad] = []
-    for number in range(len(piece.layouts)):
-        met = np.max([one.most for one in found], axis=0) if found and demand.rate is not None else None
-        found.append(max_load(demand, piece.placed(number), read, met))
-    most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     load, size = demand.batch if demand.rate is None else demand.rate, piece.deployment.hardware.count
+    assert load is not None
+    needed = inventory.needed(load, size)
+    for number in range(len(piece.layouts)):
+        reached = [one.most for one in found] if demand.rate is not None else []
+        known = [*reached, *([needed] if needed is not None else [])]
+        found.append(max_load(demand, piece.placed(number), read, np.max(known, axis=0) if known else None))
+    most, reason = np.stack([one.most for one in found]), np.stack([one.reason for one in found])
     with np.errstate(divide="ignore", invalid="ignore"):
         least = np.where(most > 0, np.maximum(np.ceil(load / most * (1 - 1e-12)), 1.0), np.inf)
         devices = inventory.devices(size * (least + inventory.spares))
@@ -119,6 +122,9 @@ def plans(
             if (open_ := ~np.isfinite(np.min([one.devices for one in usual_ones], axis=0))).any():
                 of_class, left = _split(left, wanted, fixed_degrees)
                 search(of_class, (kept, least), open_)
+        if not every:
+            beat = np.min([one.devices for one in usual_ones], axis=0)
+            search = partial(_search, partial(choices, demand, inventory._replace(beat=beat)), inventory, executor)
         search(left, (least,), np.ones(needs, dtype=bool))
     found = []
     for number in range(needs):

@@ -9,9 +9,9 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
-from roofcalc.physics.generation import Timed, limited_by
+from roofcalc.physics.generation import Timed
 from roofcalc.physics.queueing import batch_in_flight, queue_wait_s
-from roofcalc.physics.serving import ServedStep
+from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner import deadlines
 from roofcalc.solvers.planner.demand import Demand
@@ -75,7 +75,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
             per_s = batch * need.answer * requests_per_s(need, step, each, prompts) / each
     carried = float(max_load(need, deployment).most[0])
     first, late, last = _times(need, step, most, each, prompts, replicas)
-    busy, limit = np.full(each.shape, np.nan), _limit(step, fits, fast)
+    busy, limit = np.full(each.shape, np.nan), _limit(paced, fits, fast)
     if need.rate is not None:
         without = [_carried(need, deployment, deadline) for deadline in (("ttft_s", "latency_s"), ("latency_s",))]
         busy = need.rate / replicas / without[0]
@@ -105,11 +105,11 @@ def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) 
     return float(max_load(need._replace(**unlimited), deployment).most[0])
 
 
-def _limit(step: Timed, fits: NDArray[Any], fast: NDArray[Any]) -> str:
+def _limit(paced: Timed, fits: NDArray[Any], fast: NDArray[Any]) -> str:
     """What limits the sequences of a replica."""
     if fast[0] < fits[0]:
-        return str(limited_by(step, fast)[0])
-    return "max_seqs" if fits[0] >= memory.seqs_cap(step.deployment) else "capacity"
+        return str(served_limit(paced, fast)[0])
+    return "max_seqs" if fits[0] >= memory.seqs_cap(paced.deployment) else "capacity"
 
 
 def _times(

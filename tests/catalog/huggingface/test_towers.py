@@ -17,6 +17,7 @@ MERGED = {"spatial_merge_size": 2, "temporal_patch_size": 2}
 SIGLIP = {"num_hidden_layers": 27, "hidden_size": 1152, "num_attention_heads": 16, "intermediate_size": 4304, "patch_size": 14}
 PIXTRAL = {"model_type": "pixtral", "num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096}
 CLIP = {"num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16, "intermediate_size": 4096, "patch_size": 14, "image_size": 336}
+KIMI_K3 = {"patch_size": 14, "qkv_hidden_size": 1536, "merge_kernel_size": [2, 2], "mm_hidden_size": 1024}
 # As published: vision_config, and what stands beside it.
 CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
     (
@@ -59,6 +60,20 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
         "glm-4.5v",
         "glm4v_moe",
         {"depth": 24, "hidden_size": 1536, "intermediate_size": 10944, "out_hidden_size": 4096, "num_heads": 12, "patch_size": 14, **MERGED},
+        {},
+    ),
+    ("llava-1.6-mistral-7b", "llava_next", CLIP, {}),
+    ("llava-onevision-7b", "llava_onevision", {**SIGLIP, "num_hidden_layers": 26, "image_size": 384}, {}),
+    (
+        "minimax-m3",
+        "minimax_m3_vl",
+        {"num_hidden_layers": 32, "hidden_size": 1280, "num_attention_heads": 16, "intermediate_size": 5120, "patch_size": 14, **MERGED},
+        {"projector_hidden_size": 6144},
+    ),
+    (
+        "kimi-k3",
+        "kimi_k3",
+        {"vt_num_hidden_layers": 27, "vt_hidden_size": 1024, "vt_num_attention_heads": 12, "vt_intermediate_size": 4096, **KIMI_K3},
         {},
     ),
     ("gemma-3-27b", "gemma3", {**SIGLIP, "image_size": 896}, {"mm_tokens_per_image": 256}),
@@ -119,6 +134,9 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 ]
 
 
+INNER = {kind: inner for _, kind, inner, _ in CASES}
+
+
 @pytest.mark.parametrize(("name", "kind", "inner", "beside"), CASES, ids=[case[0] for case in CASES])
 def test_the_tower_is_the_one_in_the_catalog(name: str, kind: str, inner: dict[str, Any], beside: dict[str, Any]) -> None:
     model = lookup.model(name)[0]
@@ -127,14 +145,14 @@ def test_the_tower_is_the_one_in_the_catalog(name: str, kind: str, inner: dict[s
 
 
 def test_an_import_has_the_tower_and_its_weights() -> None:
-    values = convert({"model_type": "qwen2_5_vl", **QWEN2_7B, "vision_config": CASES[1][2]}, "config.json", "m")
+    values = convert({"model_type": "qwen2_5_vl", **QWEN2_7B, "vision_config": INNER["qwen2_5_vl"]}, "config.json", "m")
     assert values["excluded"] == {"vision": build(Vision, values["vision"], {}, "m").elements}
     assert values["notes"] == "The vision tower is counted by its matrices."
-    both = convert({"model_type": "mllama", "text_config": MLLAMA_TEXT, "vision_config": CASES[7][2]}, "config.json", "m")
+    both = convert({"model_type": "mllama", "text_config": MLLAMA_TEXT, "vision_config": INNER["mllama"]}, "config.json", "m")
     assert list(both["excluded"]) == ["vision", "cross_attention"]
 
 
-@pytest.mark.parametrize("inner", [{}, {"depth": 32}, {**CASES[1][2], "depth": "many"}])
+@pytest.mark.parametrize("inner", [{}, {"depth": 32}, {**INNER["qwen2_5_vl"], "depth": "many"}])
 def test_a_tower_that_cannot_be_read_is_not_counted(inner: dict[str, Any]) -> None:
     """The language model is imported all the same, and the remark says so."""
     values = convert({"model_type": "qwen2_5_vl", **QWEN2_7B, "vision_config": inner}, "config.json", "m")

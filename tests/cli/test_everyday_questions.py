@@ -1,0 +1,65 @@
+"""Questions as people with one card ask them: refusals name what works, notes are said once, advice is of the same kind of file."""
+
+import json
+
+import pytest
+
+from tests.shell import refused, run
+
+LLAMA_SERVER = "llama-server -m Qwen3-30B-A3B-Q4_K_M.gguf -ngl 99 -c 32768"
+
+
+def test_experts_on_the_host_with_every_layer_on_the_card() -> None:
+    """`-ngl 99 --n-cpu-moe 20` is llama.cpp's usual start: all layers on the card, but for the experts of the first 20."""
+    moe = run(f"from '{LLAMA_SERVER} --n-cpu-moe 20' rtx-4070 --host memory_gb_s=80 -f json")
+    without_layers = run(f"from '{LLAMA_SERVER.replace(' -ngl 99', '')} --n-cpu-moe 20' rtx-4070 --host memory_gb_s=80 -f json")
+    (row,), (same,) = json.loads(moe.stdout)["rows"], json.loads(without_layers.stdout)["rows"]
+    assert row["weights_gb"] == same["weights_gb"]
+    assert "--gpu-layers: cannot be combined" in refused(f"from '{LLAMA_SERVER.replace('99', '30')} --n-cpu-moe 20' rtx-4070 --host memory_gb_s=80")
+
+
+def test_more_experts_on_the_host_are_proposed_where_a_model_does_not_fit() -> None:
+    """The number that is proposed fits, and one fewer does not."""
+    line = f"from '{LLAMA_SERVER} --n-cpu-moe {{}}' rtx-4070 --host memory_gb_s=80"
+    said = run(line.format(20)).stderr
+    layers = int(said.partition("it would fit with --offload experts=cpu:")[2].split()[0])
+    assert "does not fit" not in run(line.format(layers)).stderr and "does not fit" in run(line.format(layers - 1)).stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        # 8.03e9 parameters at 6.56 bits are 6.6 GB, and 32,000 tokens of 131,072 bytes 4.2 GB: 10.8 of 12 GB; at 8.5 bits 12.7 GB
+        ("memory llama-3.1-8b rtx-3060-12gb --weights q8_0 --seq 32k", "with q6_k weights it fits on rtx-3060-12gb"),
+        # an RTX 4090 has no fp4 peak: 32.8e9 parameters at about 4.25 bits are 17.4 GB
+        ("memory qwen3-32b rtx-4090 --weights fp8 --seq 1k", "with int4 weights it fits on rtx-4090"),
+        ("memory qwen3-32b rtx-5090 --weights fp8 --seq 1k", "with nvfp4 weights it fits on rtx-5090"),
+        # 70.55e9 bf16 parameters are 141.1 GB
+        ("interactivity llama-3.3-70b h100-sxm --seq 8k --batch 1", "bf16 weights need 141.1 GB, 80.0 GB available"),
+    ],
+)
+def test_what_would_fit(line: str, advice: str) -> None:
+    assert advice in run(line).stderr
+
+
+def test_one_note_on_a_peak_that_the_device_lacks() -> None:
+    said = run("interactivity llama-3.3-70b m3-max --weights q4_k_m --seq 1k --batch 1").stderr
+    assert said.count("has no bf16 peak") == 1 and "GEMMs with q4_k, q6_k, q5_k weights compute in fp16" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        # two channels of 8 bytes at 5600 MT/s are 89.6 GB/s
+        ("interactivity llama-3.3-70b rtx-4090 --weights q4_k_m --gpu-layers 40", "as in --host memory_gb_s=90 (two channels of DDR5-5600"),
+        ("from 'rtx-4090' 'llama-server -m Qwen3-8B-Q4_K_M.gguf'", "the command line of the engine comes first, then the hardware"),
+    ],
+)
+def test_refusals_say_what_works(line: str, message: str) -> None:
+    assert message in refused(line)
+
+
+def test_plans_state_the_percentile_of_the_first_token() -> None:
+    line = "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --requests-per-second 1 --ttft 1 --usd-per-hour 2"
+    assert "first-token percentile 95" in run(f"{line} --ttft-percentile 95").stdout
+    assert "first-token percentile" not in run(line).stdout
