@@ -52,8 +52,8 @@ class Typical(Record):
         Fields, then by "all" and the groups of `keys_of` the fitted values: those of "all" in their units, others as factors.
     errors : dict
         By kind (`kinds_of_error`): runs, and their sources; median and 90th percentile of |ln(predicted/measured)| with each source left
-        out, or of a single source with configurations (source, device, model) left out; 10th and 90th percentile of
-        ln(predicted/measured) with configurations left out.
+        out, or of a single source with configurations (source, device, model) left out; ends of the 80 % range of
+        ln(predicted/measured), from configurations left out.
     """
 
     date: str
@@ -168,7 +168,7 @@ def errors_of(file: Typical, release: str, family: str, kind: str, metric: str) 
 def speed_range(file: Typical, profile: Profile, metric: str, share: float) -> tuple[float, float]:
     """Measured ÷ predicted speed at both ends of the range that holds `share` percent of runs of a profile's kind.
 
-    The 10th and 90th percentile of held-out errors, widened as for a normal distribution where another share than 80 % is asked for;
+    The ends of the 80 % range of held-out errors, widened as for a normal distribution where another share than 80 % is asked for;
     never less than nothing on either side.
     """
     from statistics import NormalDist

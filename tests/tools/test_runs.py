@@ -76,17 +76,17 @@ def test_terms_add_up_to_the_prediction() -> None:
 
 
 def test_errors_of_a_kind_shrink_to_the_kind_above() -> None:
-    """48 of 60 runs of one engine and metric weigh 48 / (48 + 12) = 0.8 of their own errors."""
+    """15 configurations (3 sources, 5 models) of all kinds together weigh 15 / (15 + 8) of their own errors, below all runs."""
     found = made()
     for place, run in enumerate(found):
         run.release = run.engine = "vllm" if place < 48 else "sglang"
     own = np.where(np.arange(60) < 48, 0.1, 0.5)
     result = errors.by_kind(found, own, own)
-    assert result["*"].median == pytest.approx(0.1) and result["*"].count == 60
-    assert result["decode"].median == pytest.approx(0.1)
-    above = result["decode"].most * 60 / 72 + result["*"].most * 12 / 72
-    assert above == pytest.approx(result["decode"].most * 60 / 72 + 0.5 * 12 / 72)
-    assert result["vllm decode"].most == pytest.approx(0.8 * 0.1 + 0.2 * result["decode"].most)
+    assert result["*"].median == pytest.approx(0.1) and (result["*"].count, result["*"].sources) == (60, 3)
+    decode = result["decode"]  # the same runs as all
+    assert decode.most == pytest.approx(result["*"].most == 0.5 and 0.5)
+    assert result["vllm decode"].most == pytest.approx(0.1 * 15 / 23 + decode.most * 8 / 23)
+    assert (result["vllm decode"].low, result["vllm decode"].high) == (pytest.approx(0.1), pytest.approx(0.1 * 15 / 23 + decode.high * 8 / 23))
 
 
 def test_the_file_is_what_a_fit_writes() -> None:

@@ -11,8 +11,9 @@ from roofcalc.deployment.calibrated import kinds_of_error
 from tools.calibrate.terms import Run
 
 FOLDS = 8
-BELIEF = 12.0  # runs that the kind above counts for
-FEWEST = 4  # runs below which a kind has no line of its own
+BELIEF = 8.0  # configurations that the kind above counts for: runs of one miss alike
+FEWEST = 2  # configurations below which a kind has no line of its own
+END = 0.06  # quantile of the ends: of configurations left out of the ranges too, three quarters lie between, with 0.1 two thirds
 Array = npt.NDArray[np.float64]
 
 
@@ -26,7 +27,7 @@ class KindErrors(NamedTuple):
     median, most
         Median and 90th percentile of |ln| with each source left out; of a single source with configurations left out.
     low, high
-        10th and 90th percentile of ln with configurations left out.
+        Quantiles `END` and 1 − `END` of ln with configurations left out.
     """
 
     count: float
@@ -39,7 +40,12 @@ class KindErrors(NamedTuple):
 
 def configuration(run: Run) -> int:
     """A fixed fold by source, device and model: no run of a configuration is predicted by a fit that saw another of it."""
-    return zlib.crc32(f"{run.source}|{run.device}|{run.case.model.name}".encode()) % FOLDS
+    return zlib.crc32(configuration_of(run).encode()) % FOLDS
+
+
+def configuration_of(run: Run) -> str:
+    """Source, device and model of a run."""
+    return f"{run.source}|{run.device}|{run.case.model.name}"
 
 
 def by_kind(found: Sequence[Run], of_source: Array, of_configuration: Array) -> dict[str, KindErrors]:
@@ -50,28 +56,29 @@ def by_kind(found: Sequence[Run], of_source: Array, of_configuration: Array) -> 
     result: dict[str, KindErrors] = {}
     for kind in kinds:
         own = np.array([kind in chain for chain in chains])
-        if own.sum() < FEWEST:
+        configurations = len({configuration_of(run) for run, mine in zip(found, own, strict=True) if mine})
+        if configurations < FEWEST and kind != "*":
             continue
         parent = above[kind]
         while parent is not None and parent not in result:
             parent = above[parent]
         sources = len({run.source for run, mine in zip(found, own, strict=True) if mine})
         judged = of_source if sources > 1 else of_configuration
-        result[kind] = _shrunk(own.sum(), sources, judged[own], of_configuration[own], result.get(parent) if parent else None)
+        weight = configurations / (configurations + BELIEF)
+        result[kind] = _shrunk(own.sum(), sources, judged[own], of_configuration[own], weight, result.get(parent) if parent else None)
     return result
 
 
-def _shrunk(count: int, sources: int, judged: Array, of_configuration: Array, parent: KindErrors | None) -> KindErrors:
+def _shrunk(count: int, sources: int, judged: Array, of_configuration: Array, weight: float, parent: KindErrors | None) -> KindErrors:
     own = KindErrors(
         float(count),
         float(sources),
         float(np.median(np.abs(judged))),
         float(np.quantile(np.abs(judged), 0.9)),
-        *(float(value) for value in np.quantile(of_configuration, (0.1, 0.9))),
+        *(float(value) for value in np.quantile(of_configuration, (END, 1 - END))),
     )
     if parent is None:
         return own
-    weight = count / (count + BELIEF)
     return KindErrors(*own[:2], *(weight * mine + (1 - weight) * other for mine, other in zip(own[2:], parent[2:], strict=True)))
 
 
