@@ -91,6 +91,15 @@ GOODPUT = (
     INTERACTIVITY._replace(help="Limit of --goodput on the speed of a request, in tok/s."),
 )
 CHUNK = Option("chunk", "--chunk", WORKLOAD, "Maximum tokens per prefill chunk.", "the whole prompt", metavar="TOKENS")
+RANGE = Option(
+    "range",
+    "--range",
+    WORKLOAD,
+    "In typical: low and high figures between which so many percent of the measured runs of this kind lie.",
+    "none",
+    kind=float,
+    metavar="PERCENT",
+)
 ARRIVALS = Option(
     "arrivals",
     "--arrivals",
