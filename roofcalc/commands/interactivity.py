@@ -16,7 +16,7 @@ from roofcalc.commands.workload import axes, batch_sizes, generation_options, no
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import memory
-from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.resources import UNKNOWN
 from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.report import columns
 from roofcalc.report.table import Table

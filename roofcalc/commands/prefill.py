@@ -21,7 +21,7 @@ from roofcalc.physics.offload import HOST
 from roofcalc.physics.prefill import MAX_STEPS
 from roofcalc.physics.prefill import prefill as prefill_times
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens
-from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.resources import UNKNOWN
 from roofcalc.report import columns
 from roofcalc.report.table import CHUNK_ROWS, Table
 from roofcalc.solvers import fit_advice

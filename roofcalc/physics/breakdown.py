@@ -20,7 +20,8 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Message, Operation
 from roofcalc.physics.prefill import chunks, prefill_messages, stage_work
-from roofcalc.physics.roofline import RESOURCES, Step, cache_savings_s, operation_seconds
+from roofcalc.physics.resources import RESOURCES, cache_savings_s, operation_seconds
+from roofcalc.physics.roofline import Step
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:

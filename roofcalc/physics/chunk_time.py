@@ -16,7 +16,8 @@ from roofcalc.physics import overhead
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.prefill import chunks, stage_work
-from roofcalc.physics.roofline import Step, Terms, combined, operation_terms
+from roofcalc.physics.resources import Terms, combined, operation_terms
+from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 

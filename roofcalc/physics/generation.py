@@ -17,7 +17,8 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import Attended, Operation, SharedPrefix
 from roofcalc.physics.prefill import piggybacked_prefill, prefill
 from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
-from roofcalc.physics.roofline import RESOURCES, Step, limit_of, step_of
+from roofcalc.physics.resources import RESOURCES, limit_of
+from roofcalc.physics.roofline import Step, step_of
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
 

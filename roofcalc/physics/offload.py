@@ -224,7 +224,7 @@ def _without(operation: Operation, share: Array) -> Operation:
 
 
 def _device_seconds(deployment: Deployment, operation: Operation) -> Array:
-    from roofcalc.physics.roofline import operation_seconds
+    from roofcalc.physics.resources import operation_seconds
 
     return np.maximum(*operation_seconds(deployment, operation)) * operation.layers
 

@@ -22,7 +22,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST, HostWork, prefill_work
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
-from roofcalc.physics.roofline import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
+from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ cache saves as many bytes of memory traffic as it holds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,26 +26,34 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import collectives, gemm_time, offload, overhead
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics import gemm_time, offload, overhead
 from roofcalc.physics.adapters import adapter_operations
-from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import NO_SHARING, Operation, SharedPrefix, TokenLoad
+from roofcalc.physics.resources import (
+    LINKS,
+    RESOURCES,
+    Fixed,
+    Terms,
+    add_messages,
+    add_terms,
+    cache_savings_s,
+    fixed_seconds,
+    fixed_terms,
+    limit_of,
+    operation_terms,
+    rates,
+    tokens_of_rank,
+)
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import Record, replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESOURCES = ("bandwidth", "compute", "network", "overhead", HOST)  # ties go to the first
-LINKS = ("link", "scale_out")
-UNKNOWN = "unknown"  # limited_by where the device lists no peak that an operation could run at
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
-
-Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out" and, in `typical`, "overhead"
-
 
 class SharedReads(NamedTuple):
     """What the sequences of a rank read whose contexts begin with the same tokens: less together than each for itself.
@@ -206,11 +214,11 @@ class Step(Record):
             if exposed_s := overhead.seconds(deployment, stage):
                 terms["overhead"] = exposed_s
             for name, layers in (*stage.groups, *([(HEAD, 1)] if stage.last else []), *([(SENDS[stage.sends], 1)] if stage.sends else [])):
-                _add(terms, each[name], layers)
+                add_terms(terms, each[name], layers)
             if deployment.offload is not None:
                 self.add_host(terms, stage, load, terms_of)
             if deployment.lora is not None:
-                _add(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
+                add_terms(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
             found.append(terms)
         return found, sequences
 
@@ -219,7 +227,7 @@ class Step(Record):
         terms = self.of_tokens(index, load, load.tokens)
         if self.deployment.lora is not None:
             further = adapter_operations(self.deployment, self.deployment.stages[index], load, sequences)
-            _add(terms, operation_terms(self.deployment, further), 1)
+            add_terms(terms, operation_terms(self.deployment, further), 1)
         exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences)
         terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
         return terms
@@ -238,14 +246,14 @@ class Step(Record):
             from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
 
             terms = work_terms(deployment, stage, load, scored if stage.last else None)
-            add_messages(deployment, terms, work.messages(deployment, stage), _of_rank(deployment, load))
+            add_messages(deployment, terms, work.messages(deployment, stage), tokens_of_rank(deployment, load))
             if deployment.offload is not None:
                 terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
             return terms
         for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
-            _add(terms, fixed_terms(deployment, self.fixed[name], load), layers)
+            add_terms(terms, fixed_terms(deployment, self.fixed[name], load), layers)
         if stage.last:
-            _add(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
+            add_terms(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
         if deployment.offload is not None:
             self.add_host(terms, stage, load, fixed_terms)
         return terms
@@ -256,7 +264,7 @@ class Step(Record):
         if deployment.offload is not None and deployment.offload.experts == "cpu":
             for name, layers in expert_host_layers(deployment, stage).items():
                 routed = [group for group in self.fixed[name].gemm_groups if group.routed is not None]
-                _add(terms, terms_of(deployment, Fixed(routed, []), load), -layers)
+                add_terms(terms, terms_of(deployment, Fixed(routed, []), load), -layers)
         terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
 
     @cached_property
@@ -330,7 +338,7 @@ def _kernel_terms(
     found = []
     for of_stage, more in zip(operations, host, strict=True):
         terms = operations_terms(deployment, of_stage, sequences)
-        _add(terms, {name: sequences * time for name, time in more.items()}, 1)
+        add_terms(terms, {name: sequences * time for name, time in more.items()}, 1)
         found.append(terms)
     return tuple(found)
 
@@ -353,113 +361,9 @@ def _context_terms(deployment: Deployment, entries_read: work.EntriesRead, token
     for stage in deployment.stages:
         terms: Terms = {}
         for name, layers in stage.groups:
-            _add(terms, each[name], layers)
+            add_terms(terms, each[name], layers)
         if deployment.offload is not None and stage.first:
             host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
             terms[HOST] = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
         found.append(terms)
     return tuple(found)
-
-
-def _add(terms: Terms, more: Terms, layers: int) -> None:
-    """Adds `layers` times the seconds in `more` to `terms`, in place."""
-    for resource, time in more.items():
-        terms[resource] = terms.get(resource, 0.0) + layers * time
-
-
-class Fixed(NamedTuple):
-    """Work that does not depend on the context: GEMMs and messages."""
-
-    gemm_groups: list[GemmGroup]
-    messages: list[Message]
-
-
-def fixed_terms(deployment: Deployment, fixed: Fixed, load: TokenLoad) -> Terms:
-    """Seconds by resource of context-independent work, for the tokens of one device."""
-    compute, memory = gemm_time.split(fixed.gemm_groups, load, deployment.assumptions.overlap)
-    terms: Terms = {"compute": compute, "bandwidth": memory}
-    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, load))
-    return terms
-
-
-def fixed_seconds(deployment: Deployment, fixed: Fixed, load: TokenLoad) -> Terms:
-    """The same with arithmetic and memory summed under "bandwidth", which is faster and enough for the time of a step."""
-    if deployment.assumptions.overlap == "full":
-        return fixed_terms(deployment, fixed, load)
-    terms: Terms = {"bandwidth": gemm_time.whole(fixed.gemm_groups, load, deployment.assumptions.overlap)}
-    add_messages(deployment, terms, fixed.messages, _of_rank(deployment, load))
-    return terms
-
-
-def _of_rank(deployment: Deployment, load: TokenLoad) -> Array:
-    """Tokens of a rank in its messages."""
-    return load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
-
-
-def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
-    """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
-    has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
-    for message in messages if deployment.assumptions.network != "ideal" else ():
-        times = collectives.seconds(deployment, message, tokens)
-        for name, time in zip((*LINKS, "overhead"), times, strict=True):
-            if name in LINKS or has_latency:
-                terms[name] = terms.get(name, 0.0) + message.layers * time
-
-
-def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
-    """The resource with the largest part; ties go to bandwidth."""
-    work_time = parts["bandwidth"] + parts["compute"]
-    bandwidth, compute, network, overhead, host = np.broadcast_arrays(*(parts[name] for name in RESOURCES))
-    if deployment.assumptions.overlap == "net":  # hidden communication limits only where it takes longer than all the work
-        network = np.where(network > work_time + host, np.inf, -np.inf)
-    return np.asarray(np.asarray(RESOURCES)[np.argmax(np.stack([bandwidth, compute, network, overhead, host]), axis=0)])
-
-
-def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
-    """Seconds of a stage from the seconds by resource, by the formulas of `Step.stage_seconds`."""
-    zero = np.float64(0.0)
-    memory, compute, link, out, overhead, host = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead", HOST))
-    overlap = deployment.assumptions.overlap
-    if overlap in ("op", "none"):
-        return np.asarray(memory + compute + link + out + host + overhead)
-    if overlap == "net":
-        return np.asarray(np.maximum(memory + compute + host, link + out) + overhead)
-    wires = [link, out] if deployment.assumptions.is_bound else [link + out]
-    return np.asarray(reduce(np.maximum, [memory, compute, *wires, host]) + overhead)
-
-
-def cache_savings_s(deployment: Deployment) -> float:
-    """Memory time of a stage that the last-level cache can save, in `bound` with full overlap."""
-    rate = deployment.memory_bytes_per_s * (deployment.assumptions.mbu or 1.0)
-    return deployment.cache_bytes / rate if deployment.assumptions.overlap == "full" else 0.0
-
-
-@formula("compute = FLOPs/(mfu·F)", "memory = bytes/(mbu·β)", "time = max(compute, memory)", "time, nothing overlapped = compute + memory")
-def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
-    """Arithmetic and memory time of one operation, at the efficiencies of `Deployment.achieved`."""
-    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor, operation.prompt)
-    return operation.flops / flop_per_s, operation.bytes / bytes_per_s
-
-
-@lru_cache(maxsize=4096)
-def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
-    """FLOP/s and bytes/s that an operation reaches, by its role and the class of its weights, in decode or prefill."""
-    rate = deployment.flop_per_s(deployment.format_of(role, tensor))
-    assert rate is not None  # callers check Deployment.has_time first
-    mfu, mbu = deployment.achieved(role, tensor, prompt)
-    return mfu * rate, mbu * deployment.memory_bytes_per_s
-
-
-def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:
-    """Seconds of operations, attributed to resources by the overlap in force."""
-    if deployment.profile:
-        from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
-
-        return operations_terms(deployment, operations)
-    terms: Terms = {}
-    for operation in operations:
-        compute, memory = operation_seconds(deployment, operation)
-        compute, memory = gemm_time.attributed(compute * operation.layers, memory * operation.layers, deployment.assumptions.overlap)
-        terms["compute"] = terms.get("compute", 0.0) + compute
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) + memory
-    return terms

@@ -11,7 +11,7 @@ from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed, step_at
 from roofcalc.physics.ops.types import NO_SHARING, SharedPrefix
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.resources import UNKNOWN
 from roofcalc.physics.serving import served_limit
 from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.max_context import MAX_CONTEXT

@@ -12,7 +12,8 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, deploy
 from roofcalc.physics import memory
-from roofcalc.physics.roofline import RESOURCES, decode
+from roofcalc.physics.resources import RESOURCES
+from roofcalc.physics.roofline import decode
 from roofcalc.solvers.max_batch import max_batch
 from roofcalc.solvers.max_context import max_context
 from roofcalc.specs.device import Hardware

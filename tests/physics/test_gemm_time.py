@@ -10,7 +10,8 @@ from roofcalc.deployment.assumptions import CHOICES, assumptions
 from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import breakdown
-from roofcalc.physics.roofline import RESOURCES, decode
+from roofcalc.physics.resources import RESOURCES
+from roofcalc.physics.roofline import decode
 from roofcalc.solvers.layouts import layouts, with_device_count
 from tests.tiers import share
 

@@ -14,7 +14,8 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics import memory
 from roofcalc.physics.generation import mean_step, output_tok_s
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.roofline import Step, decode, operation_terms
+from roofcalc.physics.resources import operation_terms
+from roofcalc.physics.roofline import Step, decode
 from roofcalc.specs.attention import GQA
 from tests.physics.test_prefill import KINDS, on
 from tests.shell import refused, rows

@@ -13,7 +13,8 @@ from roofcalc.physics import memory, offload
 from roofcalc.physics.breakdown import lines, prefill_lines
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.prompt_cache import fetch_s, first_token_s, found_tokens
-from roofcalc.physics.roofline import decode, operation_seconds
+from roofcalc.physics.resources import operation_seconds
+from roofcalc.physics.roofline import decode
 from roofcalc.report import columns
 from roofcalc.report.explain.prefill import prefill as explain_prefill
 from roofcalc.report.explain.stages import step as explain_step

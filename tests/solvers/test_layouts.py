@@ -13,7 +13,8 @@ from roofcalc.deployment.deployment import deploy
 from roofcalc.deployment.parallelism import Layout, choose
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.errors import RoofcalcError
-from roofcalc.physics.roofline import decode, rates
+from roofcalc.physics.resources import rates
+from roofcalc.physics.roofline import decode
 from roofcalc.solvers.layouts import layouts, with_device_count
 from roofcalc.solvers.pareto import pareto, significant
 from roofcalc.specs.record import replace

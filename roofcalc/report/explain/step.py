@@ -9,7 +9,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import collectives, offload, overhead, roofline
+from roofcalc.physics import collectives, offload, overhead, resources, roofline
 from roofcalc.physics import decode_ops as operations
 from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.images import tower_operations
@@ -227,7 +227,7 @@ class StepWorking:
             "mbu": mbu,
             "β": deployment.memory_bytes_per_s * spread,
         }
-        both = [line(work(roofline.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
+        both = [line(work(resources.operation_seconds, what, letters), "s") for what in ("compute", "memory")]
         n = layers * sequences
         compute, memory = (float(one.value) * n for one in both)
         self.sums.compute.append(compute)
@@ -241,7 +241,7 @@ class StepWorking:
                 *(Line(f"{one.what} in all", float(one.value) * n, "s", "", "·".join([*times, number(float(one.value))])) for one in both if n != 1),
             ]
         formula = "time" if overlap != "none" else "time, nothing overlapped"
-        taken = work(roofline.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")
+        taken = work(resources.operation_seconds, formula, {one.what: float(one.value) for one in both}, "time")
         all_ = taken.value * n
         self.sums.work.append(all_)
         return [*both, line(taken, "s"), *([Line("in all", all_, "s", "", "·".join([*times, number(taken.value)]))] if times else [])]
@@ -360,7 +360,7 @@ class StepWorking:
 
         if assumed.overlap == "full":
             add("compute", sums.compute)
-            spared = roofline.cache_savings_s(self.deployment)
+            spared = resources.cache_savings_s(self.deployment)
             add("memory", [*sums.memory, *([-spared] if spared else [])])
             for name, terms in (("link", sums.link), ("scale_out", sums.scale_out)) if assumed.is_bound else (("network", network),):
                 add(name, terms)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from roofcalc import units
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.resources import UNKNOWN
 from roofcalc.solvers.planner import usual
 from roofcalc.solvers.planner.best import NEARLY
 from roofcalc.solvers.planner.inventory import replica_sizes

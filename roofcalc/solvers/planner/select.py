@@ -14,7 +14,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Layout, expert_counts
-from roofcalc.physics.roofline import UNKNOWN
+from roofcalc.physics.resources import UNKNOWN
 from roofcalc.solvers.frontier import Piece, pieces
 from roofcalc.solvers.layouts import no_layout, with_device_count
 from roofcalc.solvers.parallel import map_in_order
