@@ -70,7 +70,7 @@ def test_terms_add_up_to_the_prediction() -> None:
         deployment, case = most_likely_run(case, assumed)
         assert deployment.profile is not None
         constants = deployment.profile.constants
-        table, measured = terms.terms_of(case, deployment, constants)
+        table, measured = terms.terms_of(case, deployment)
         predicted, seen = (case.seconds(value) for value in (case.value(deployment), case.point.value))
         assert float(table @ np.array(constants)) / measured == pytest.approx(predicted / seen, rel=0.03)
 
