@@ -132,6 +132,10 @@ def cost(
             solved = solver.max_batch(deployment, work.seq, rate)
         if not solved.batch_memory.all():
             request.note(fit_advice.what_would_fit(deployment, float(work.seq[np.argmin(solved.batch_memory)])))
+        elif deployment.has_time and not solved.max_batch.all():
+            slow, alone = int(np.argmin(solved.max_batch)), deployment.accepted / paced.seconds(1.0)
+            where = f"{deployment.model.name} on {deployment.hardware.name}"
+            request.note(f"{where}: a single user gets {alone[slow]:.4g} tok/s, less than the {rate[slow]:g} required (--interactivity)")
         devices, machine_s, hour = deployment.hardware.count, prefill_s + decode_s, price_of_device.at(used)
         usd_in, usd_out, usd_per_query = (at_load(money.usd(one, devices, hour), used) for one in (prefill_s, decode_s, machine_s))
         values: dict[str, Any] = {}

@@ -76,10 +76,6 @@ def validate(
         Refuse a file with rows that cannot be read or compared, instead of leaving them out.
     profile : path
         Predict with the efficiencies that `fit(..., save_profile=...)` wrote over the preset `roofline`, instead of `typical`.
-    replicas : int
-        Of a result file: independent copies of the model among the devices.
-    isl, osl, batch : float
-        Of a result file: mean input and output tokens of a request, and requests in flight.
 
     Raises
     ------

@@ -59,6 +59,14 @@ def test_refusals_say_what_works(line: str, message: str) -> None:
     assert message in refused(line)
 
 
+def test_a_cost_that_no_user_is_fast_enough_for_says_so() -> None:
+    # 15.0e9 bytes of weights without the embedding, and 1,100 tokens of 131,072 bytes on average, at 300 GB/s: 50.5 ms
+    said = run("cost llama-3.1-8b l4 --query 1k:200 --usd-per-hour 1").stderr
+    speed = float(said.partition("llama-3.1-8b on l4: a single user gets ")[2].split()[0])
+    assert speed == pytest.approx(300e9 / (15.01e9 + 1100 * 131_072), rel=2e-3) and "less than the 30 required" in said
+    assert "a single user gets" not in run("cost llama-3.1-8b l4 --query 1k:200 --usd-per-hour 1 --interactivity 15").stderr
+
+
 def test_plans_state_the_percentile_of_the_first_token() -> None:
     line = "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --requests-per-second 1 --ttft 1 --usd-per-hour 2"
     assert "first-token percentile 95" in run(f"{line} --ttft-percentile 95").stdout

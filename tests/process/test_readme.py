@@ -53,10 +53,15 @@ def test_the_errors_of_typical_are_those_of_its_file() -> None:
 
 def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
     code = [block for text in TEXTS.values() for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
-    models = [block for text in TEXTS.values() for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    entries = [block for text in TEXTS.values() for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    models = [block for block in entries if "name" in yaml.safe_load(block)]
     assert code and models
     for block in code:
         exec(block, {})
+    (vision,) = [block for block in entries if block not in models]  # a part of a model's file
+    seeing = tmp_path / "seeing.yaml"
+    seeing.write_text(models[0].replace("my-70b", "seeing") + vision)
+    assert "seeing on h200-sxm" in printed(f"roofcalc prefill {seeing} h200-sxm --weights all=fp8 --seq 1k --images 1@1024x1024")
     for block in models:
         path = tmp_path / f"{yaml.safe_load(block)['name']}.yaml"
         path.write_text(block)
@@ -65,7 +70,7 @@ def test_python_and_yaml_blocks_work(tmp_path: Path) -> None:
 
 def test_the_lines_that_add_a_device_and_a_model(tmp_path: Path) -> None:
     page = TEXTS["your-own-models-and-hardware.md"]
-    (model,), (script,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL), re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (model, *_), (script,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL), re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     (saved,) = re.findall(r"`(mine/models/\S+?\.yaml)`", page)
     (tmp_path / saved).parent.mkdir(parents=True)
     (tmp_path / saved).write_text(model)

@@ -326,11 +326,15 @@ class Product(NamedTuple):
 
 
 class Grouped(NamedTuple):
-    """Shape of a matrix of the fused experts: the tokens of the expert group, and which of the experts' matrices it is."""
+    """Shape of a matrix of the fused experts: the tokens of the expert group, and which of the experts' matrices it is.
+
+    `kept` is the fraction of the work that the devices do; the host does the rest.
+    """
 
     tokens: Array
     routed: Routed
     matrix: int
+    kept: Array = 1.0
 
 
 class Attended(NamedTuple):

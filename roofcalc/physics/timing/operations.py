@@ -31,7 +31,8 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
             if len(operations) > 1 and one.shape.matrix:
                 continue  # with the first matrix the whole kernel was counted
             share = 1.0 if len(operations) > 1 else routed.matrices[one.shape.matrix].elements / sum(matrix.elements for matrix in routed.matrices)
-            _merge(terms, expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, share))
+            found = expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, share)
+            _merge(terms, {name: value * one.shape.kept for name, value in found.items()})
         elif one.shape is None:
             _merge(terms, plain_terms(deployment, one))
         else:
