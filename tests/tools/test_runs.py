@@ -70,7 +70,7 @@ def test_terms_add_up_to_the_prediction() -> None:
         deployment, case = most_likely_run(case, assumed)
         assert deployment.profile is not None
         constants = deployment.profile.constants
-        table, measured = terms.terms_of(case, deployment, constants)
+        table, measured = terms.terms_of(case, deployment)
         predicted, seen = (case.seconds(value) for value in (case.value(deployment), case.point.value))
         assert float(table @ np.array(constants)) / measured == pytest.approx(predicted / seen, rel=0.03)
 
@@ -84,7 +84,7 @@ def test_errors_of_a_kind_shrink_to_the_kind_above() -> None:
     result = errors.by_kind(found, own, own)
     assert result["*"].median == pytest.approx(0.1) and (result["*"].count, result["*"].sources) == (60, 3)
     decode = result["decode"]  # the same runs as all
-    assert decode.most == pytest.approx(result["*"].most == 0.5 and 0.5)
+    assert decode.most == result["*"].most == pytest.approx(0.5)
     assert result["vllm decode"].most == pytest.approx(0.1 * 15 / 23 + decode.most * 8 / 23)
     assert (result["vllm decode"].low, result["vllm decode"].high) == (pytest.approx(0.1), pytest.approx(0.1 * 15 / 23 + decode.high * 8 / 23))
 

@@ -16,7 +16,7 @@ LEAST = 0.005  # a factor this near to 1 is written as 1
 def fit(paths: tuple[Path, ...], report: Callable[[str], None]) -> str:
     """The text of typical.yaml with constants fitted to the runs of these files of points, and errors of runs left out."""
     text = calibrated.PATH.read_text(encoding="utf-8")
-    found = terms.runs(paths, calibrated.read())
+    found = terms.runs(paths)
     report(f"{len(found)} runs")
     given = runs.design(found)
     values = runs.fit(given, np.arange(len(found)))

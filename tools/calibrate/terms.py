@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from roofcalc.deployment import calibrated
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import RunConstants
 from roofcalc.measurements import metrics, points
@@ -68,7 +67,7 @@ class Run(NamedTuple):
     deployment: Deployment
 
 
-def runs(paths: Iterable[Path], file: calibrated.Typical) -> list[Run]:
+def runs(paths: Iterable[Path]) -> list[Run]:
     """The comparable runs of files of measured points."""
     found = []
     assumed = typical()
@@ -81,8 +80,7 @@ def runs(paths: Iterable[Path], file: calibrated.Typical) -> list[Run]:
             assert deployment.profile is not None
             profile = deployment.profile
             release = None if profile.engine == "pooled" else profile.engine
-            start = calibrated.constants(file, release, profile.family, profile.kind)
-            terms, seconds = terms_of(case, deployment, start)
+            terms, seconds = terms_of(case, deployment)
             if not np.isfinite(terms).all() or not terms.sum() > 0:
                 continue
             point = case.point
@@ -98,9 +96,9 @@ def kind_of_metric(case: Case) -> str:
     return {"prefill_tok_s": "prompt", "ttft_ms": "prompt", "output_tok_s_total": "total"}.get(case.point.metric, "decode")
 
 
-def terms_of(case: Case, deployment: Deployment, start: RunConstants) -> tuple[npt.NDArray[np.float64], float]:
+def terms_of(case: Case, deployment: Deployment) -> tuple[npt.NDArray[np.float64], float]:
     """The terms of a run and its measured seconds."""
-    values = np.array(start)
+    values = np.array(RunConstants())  # which of two waits is longer does not depend on the packaged fit
     with np.errstate(all="ignore"):  # most constants are 0, and so are speeds' reciprocals
         each = [_seconds(case, _with(deployment, unit)) for unit in UNITS]
     parts = np.array([part for part, _, _ in each])

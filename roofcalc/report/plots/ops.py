@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from roofcalc.errors import RoofcalcError
+from roofcalc.physics.breakdown import SMALL
 from roofcalc.report.plots.axes import ticked
 from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
 from roofcalc.report.plots.lines import Row, cases, short
@@ -78,8 +79,11 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
         unmarked = [sum(_figure(row, "share") for row in rows if row["limited_by"] == what) for _, rows in found]
         if any(unmarked):
             signs.append(f"The {what}, which has no mark, accounts for {', '.join(map(_percent, unmarked))}.")
+    small = [sum(_figure(row, "share") for row in rows if str(row["op"]).endswith(SMALL)) for _, rows in found]
+    if any(small):
+        signs.append(f"The {SMALL}, which have no mark, account for {', '.join(map(_percent, small))}.")
     if any(row["mfu"] is None or row["mbu"] is None for _, rows in found for row in rows):
-        signs.append("Roofs include the efficiencies of the preset.")
+        signs.append("Roofs are the device's; kernels of the preset stay below them.")
     phase = "prefill" if "cached" in found[0][1][0] else "decode step"
     return closed(figure, frame, words(table, title, f"{phase}: {shared}", *signs), keys, labels)
 
