@@ -48,7 +48,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Largest batch that fits in memory and meets a per-user speed.",
         "roofcalc.commands.max_batch:max_batch",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
+        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *o.GENERATION, o.CHUNK, o.RANGE, o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT, o.SERVE),
         "Largest batch that fits in memory and meets a per-user decode speed, and the resource that limits it. Lists and ranges cross: "
         "one row per combination.",
         (
@@ -75,7 +75,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "Decode speed per user at given batches and contexts.",
         "roofcalc.commands.interactivity:interactivity",
         (
-            *(o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.ARRIVALS, o.REQUESTS_PER_SECOND, *o.GOODPUT, *o.CACHING),
+            *(o.MODEL, o.HARDWARE, o.SEQ, o.BATCHES, *o.GENERATION, o.CHUNK, o.RANGE, o.ARRIVALS, o.REQUESTS_PER_SECOND, *o.GOODPUT, *o.CACHING),
             *(*o.SPECULATION, *_DEPLOYMENT),
         ),
         "Decode speed per user (tok/s) at each batch size and context length, including batches that do not fit in memory.",
@@ -101,7 +101,7 @@ COMMANDS: dict[str, CommandSpec] = {
         CAPACITY,
         "Time to first token.",
         "roofcalc.commands.prefill:prefill",
-        (o.MODEL, o.HARDWARE, o.NEW_TOKENS, o.CACHED, o.BATCH, o.CHUNK, *o.CACHING, *_DEPLOYMENT),
+        (o.MODEL, o.HARDWARE, o.NEW_TOKENS, o.CACHED, o.BATCH, o.CHUNK, o.RANGE, *o.CACHING, *_DEPLOYMENT),
         "Time to first token for --seq prompt tokens after --cached tokens that are already in the KV cache.",
         (
             "roofcalc prefill llama-3.1-70b 8xh100-sxm --weights fp8 --seq 1k:128k:x2",

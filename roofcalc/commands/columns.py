@@ -15,6 +15,7 @@ from roofcalc.report.table import Block, Column, Table
 SHARED = "(shared)"  # the case and the assumptions, which many commands print
 _IF_GIVEN = "where given"
 _GENERATIONS = "with --isl and --osl"
+_RANGE = "with --range"
 _DRAFTER = "with --draft-model, --mtp or --drafter eagle"
 
 _COLUMNS = (
@@ -53,12 +54,26 @@ def _only(*groups: Group) -> Layout:
 
 
 LAYOUTS: dict[str, Layout] = {
-    "max-batch": Layout((Group(declared.MAX_BATCH), Group((declared.DRAFT_WEIGHTS,), _DRAFTER)), (Group(declared.GENERATION, _GENERATIONS), _SERVE)),
-    "interactivity": _with_case(
-        declared.INTERACTIVITY_ROWS,
-        Group(declared.GENERATION, _GENERATIONS),
-        Group(declared.PLAN_QUEUE, "with --requests-per-second"),
-        Group(declared.GOODPUT, "with --goodput"),
+    "max-batch": Layout(
+        (
+            Group(declared.MAX_BATCH),
+            Group((declared.DRAFT_WEIGHTS,), _DRAFTER),
+            Group((*declared.BATCH_RANGE, *declared.SPEED_RANGE), _RANGE),
+            Group(declared.TTFT_RANGE, f"{_RANGE}, --isl and --osl"),
+        ),
+        (Group(declared.GENERATION, _GENERATIONS), _SERVE),
+    ),
+    "interactivity": Layout(
+        (
+            Group(declared.INTERACTIVITY_ROWS),
+            Group(declared.SPEED_RANGE, _RANGE),
+            Group(declared.TTFT_RANGE, f"{_RANGE}, --isl and --osl"),
+        ),
+        (
+            Group(declared.GENERATION, _GENERATIONS),
+            Group(declared.PLAN_QUEUE, "with --requests-per-second"),
+            Group(declared.GOODPUT, "with --goodput"),
+        ),
     ),
     "memory": Layout(
         (
@@ -69,7 +84,10 @@ LAYOUTS: dict[str, Layout] = {
         (_SERVE,),
     ),
     "from": _with_case(FROM_COLUMNS),
-    "prefill": _with_case(declared.PREFILL, Group(declared.PREFILL_OF_TIER, "with --offload kv=…")),
+    "prefill": Layout(
+        (Group(declared.PREFILL), Group(declared.TTFT_RANGE, _RANGE)),
+        (Group(declared.PREFILL_OF_TIER, "with --offload kv=…"),),
+    ),
     "frontier": _with_case(
         declared.FRONTIER,
         Group(declared.GENERATION, "with --isl and --osl, without --disaggregated"),

@@ -77,7 +77,7 @@ def from_command(line: str, hardware: Names, *, seq: Numbers | None = None, batc
 
 
 def _rows(deployment: Deployment, seq: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
-    most = max_batch.rows(deployment, None, None, seq, np.zeros(seq.shape))
+    most = max_batch.rows(deployment, None, None, None, seq, np.zeros(seq.shape))
     return {**{name: value for name, value in most.items() if name != "min_interactivity_tok_s"}, **memory.rows(deployment, seq, batch)}
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from roofcalc.commands import defaults
+from roofcalc.commands import defaults, ranges
 from roofcalc.commands.arguments import MAX_RATE, MIN_RATE, Names, Numbers, number_array, single_number
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
@@ -42,6 +42,7 @@ def interactivity(
     goodput: bool = False,
     ttft: Numbers | None = None,
     interactivity: Numbers | None = None,
+    range: float | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Tokens per second for each user at every context and batch (default batches 1 to 256), including batches that do not fit.
@@ -61,6 +62,8 @@ def interactivity(
         Longest acceptable time to first token, for `goodput`.
     interactivity : tok/s/user
         Lowest acceptable speed of a request, for `goodput` (default 30).
+    range
+        As `max_batch` takes it.
 
     Raises
     ------
@@ -70,8 +73,12 @@ def interactivity(
     _check_load(batch, isl, osl, requests_per_second, goodput, ttft, interactivity, options)
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
     at_rate = requests_per_second is not None
+    share = ranges.percent(range, options)
+    if share is not None and at_rate:
+        raise RoofcalcError("--range: for a number in flight (--batch), not for --requests-per-second")
     more = (*more, *(columns.PLAN_QUEUE if at_rate else ()), *(columns.GOODPUT if goodput else ()))
-    request = Request("interactivity", columns.INTERACTIVITY_ROWS, model, hardware, options, given, more)
+    results = (*columns.INTERACTIVITY_ROWS, *ranges.speed_columns(share, isl is not None))
+    request = Request("interactivity", results, model, hardware, options, (*given, *ranges.given(share)), more)
     loads = number_array(requests_per_second, "--requests-per-second", 1e-9, 1e9) if at_rate else batch_sizes(batch, defaults.BATCH_SWEEP)
     limits = None
     if goodput:
@@ -85,8 +92,8 @@ def interactivity(
             )
         note_what_would_fit(request, deployment, points, kv_at, chunk)
         shared = workload([axis[:1] for axis in points], kv_at, chunk).shared
-        rows = partial(_rows_at_rate, deployment, kv_at, chunk, limits) if at_rate else partial(_rows, deployment, kv_at, chunk)
-        request.fill(deployment, changes, (*points, loads), rows, **shared)
+        rows = partial(_rows_at_rate, deployment, kv_at, chunk, limits) if at_rate else partial(_rows, deployment, kv_at, chunk, share)
+        request.fill(deployment, changes, (*points, loads), rows, **shared, range=share)
     return request.answer()
 
 
@@ -110,7 +117,7 @@ def _check_load(batch: Any, isl: Any, osl: Any, rate: Any, goodput: bool, ttft: 
         raise RoofcalcError("--ttft, --interactivity: limits of --goodput; give it too")
 
 
-def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, share: float | None, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, batch = points
     work = workload(of_work, kv_at, chunk)
     seconds = served_s = throughput = np.full(batch.shape, np.nan)
@@ -125,6 +132,8 @@ def _rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArra
         "seq": work.seq,
         "batch": batch,
         "interactivity_tok_s": deployment.accepted / served_s,
+        **ranges.around_speed(deployment, deployment.accepted / served_s, share, "decode"),
+        **ranges.around_first(deployment, more.get("ttft_ms"), share),
         "limited_by": limit,
         "step_ms": seconds * 1e3,
         "throughput_tok_s": throughput,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from roofcalc.commands import ranges
 from roofcalc.commands.arguments import Names, Numbers
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
@@ -46,6 +47,7 @@ def max_batch(
     osl: Numbers | None = None,
     kv_at: str | None = None,
     chunk: Numbers | None = None,
+    range: float | None = None,
     serve: str | None = None,
     **options: Unpack[Options],
 ) -> Table:
@@ -66,6 +68,8 @@ def max_batch(
         The point of a generation at which its KV cache must fit (default "end").
     chunk : tokens
         Largest prefill step (default: the whole prompt).
+    range : percent
+        In `typical`, adds low and high figures between which so many of the measured runs of this kind lie (50 to 98).
     serve : str
         An engine: vllm, sglang, trtllm-serve, llama-server, or docker- before one of these; the column `serve` has the command line that
         serves each row.
@@ -85,8 +89,9 @@ def max_batch(
     Formulas and their sources: `roofcalc.physics.ops`, `roofcalc.physics.roofline`, `roofcalc.physics.collectives`, `roofcalc.physics.memory`.
     """
     given, more = generation_options(isl, osl, chunk), columns.GENERATION if isl is not None or osl is not None else ()
-    server = target(serve)
-    results = (*columns.MAX_BATCH, *draft_columns(options))
+    server, share = target(serve), ranges.percent(range, options)
+    results = (*columns.MAX_BATCH, *draft_columns(options), *ranges.speed_columns(share, isl is not None, batches=True))
+    given = (*given, *ranges.given(share))
     request = Request("max-batch", results, model, hardware, options, given, (*more, *serve_columns(server)))
     rates = required_interactivity(request, interactivity)
     note_prompts_of_others(request, isl)
@@ -99,12 +104,12 @@ def max_batch(
             note_what_would_fit(request, placed, points, kv_at, chunk)
             note_single_user(request, placed, points, kv_at, chunk, rates)
             lines = lines_of(request, server, placed, chunk)
-            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk), "max_batch", len(points))
-            request.fill(placed, changes, (*points, rates), compute, **shared)
+            compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk, share), "max_batch", len(points))
+            request.fill(placed, changes, (*points, rates), compute, **shared, range=share)
     return request.answer()
 
 
-def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray[Any]) -> dict[str, Any]:
+def rows(deployment: Deployment, kv_at: str | None, chunk: Any, share: float | None, *points: NDArray[Any]) -> dict[str, Any]:
     *of_work, rate = points
     work = workload(of_work, kv_at, chunk)
     step = work.step(deployment) if deployment.has_time else None
@@ -115,6 +120,11 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
     if step:
         step_s = np.where(solved.max_batch > 0, step.seconds(np.maximum(solved.max_batch, 1)), np.nan)
         throughput = work.throughput(deployment, step, solved.max_batch, step_s)
+    more = work.more(deployment, throughput, step, solved.max_batch)
+    around = ranges.around_speed(deployment, speed, share, "decode") | ranges.around_first(deployment, more.get("ttft_ms"), share)
+    if share is not None and step is not None:
+        for name, factor in zip(("max_batch_low", "max_batch_high"), ranges.factors(deployment, "decode", share), strict=True):
+            around[name] = solver.max_batch(deployment, work.seq, rate / factor, work.served_step(step)).max_batch
     return {
         "seq": work.seq,
         "min_interactivity_tok_s": rate,
@@ -129,5 +139,6 @@ def rows(deployment: Deployment, kv_at: str | None, chunk: Any, *points: NDArray
         "kv_gb_per_seq": memory.system_kept(deployment, work.seq).each / 1e9,
         "weights_gb": memory.system_weight_bytes(deployment) / 1e9,
         "draft_weights_gb": memory.system_draft_weight_bytes(deployment) / 1e9,
-        **work.more(deployment, throughput, step, solved.max_batch),
+        **around,
+        **more,
     }

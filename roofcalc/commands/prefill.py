@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
+from roofcalc.commands import ranges
 from roofcalc.commands.arguments import MAX_TOKENS, Names, Numbers, integer_array
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
@@ -40,6 +41,7 @@ def prefill(
     cached: Numbers | None = None,
     batch: Numbers | None = None,
     chunk: Numbers | None = None,
+    range: float | None = None,
     **options: Unpack[Options],
 ) -> Table:
     """Time to first token of prompts with `seq` new tokens after `cached` ones, at every batch, in one step or in chunks.
@@ -55,7 +57,7 @@ def prefill(
         Prompts processed together, over the whole system (default 1).
     chunk : tokens
         Largest prefill step; every chunk reads the weights and the cache of the preceding chunks again.
-    model, hardware, options
+    model, hardware, range, options
         As `max_batch` takes them.
 
     Raises
@@ -63,9 +65,9 @@ def prefill(
     RoofcalcError
         Invalid arguments, or more prefill steps than are computed at once.
     """
-    tiers = "kv=" in str(options.get("offload") or "")
-    results = (*columns.PREFILL, *(columns.PREFILL_OF_TIER if tiers else ()))
-    request = Request("prefill", results, model, hardware, options, ("chunk",) if chunk is not None else ())
+    share, tiers = ranges.percent(range, options), "kv=" in str(options.get("offload") or "")
+    results = (*columns.PREFILL, *(columns.TTFT_RANGE if share is not None else ()), *(columns.PREFILL_OF_TIER if tiers else ()))
+    request = Request("prefill", results, model, hardware, options, (*(("chunk",) if chunk is not None else ()), *ranges.given(share)))
     if cached is not None and (options.get("shared_prefix") is not None or options.get("hit_rate") is not None):
         raise RoofcalcError("--cached: give either the tokens found in the cache (--cached), or --shared-prefix and --hit-rate of whole prompts")
     before = integer_array(0 if cached is None else cached, "--cached", MAX_TOKENS, 0)
@@ -84,11 +86,13 @@ def prefill(
         elif fits.min() < batches.max():
             where = f"{deployment.model.name} on {deployment.hardware.name}"
             request.note(f"{where}: some batches do not fit in memory; their times are computed as if they did")
-        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, chunk_size), chunk=chunk_size)
+        request.fill(deployment, changes, (contexts, before, batches), partial(_rows, deployment, chunk_size, share), chunk=chunk_size, range=share)
     return request.answer()
 
 
-def _rows(deployment: Deployment, chunk_size: float | None, new: NDArray[Any], cached: NDArray[Any], batch: NDArray[Any]) -> dict[str, Any]:
+def _rows(
+    deployment: Deployment, chunk_size: float | None, share: float | None, new: NDArray[Any], cached: NDArray[Any], batch: NDArray[Any]
+) -> dict[str, Any]:
     ttft = batch_s = np.full(new.shape, np.nan)
     limit = np.full(new.shape, UNKNOWN)
     prompt, found = new, found_tokens(deployment, new)
@@ -108,6 +112,7 @@ def _rows(deployment: Deployment, chunk_size: float | None, new: NDArray[Any], c
         "cached": cached,
         "batch": batch,
         "ttft_ms": ttft * 1e3,
+        **ranges.around_first(deployment, ttft * 1e3, share),
         "prefill_tok_s": batch * new / batch_s,
         "limited_by": limit,
         **more,

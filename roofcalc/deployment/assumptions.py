@@ -130,7 +130,7 @@ _OF_ENGINE = ("util", "capacity", "kv_policy")
 _PRESETS: dict[str, dict[str, Any]] = {
     "roofline": {},
     "bound": {"overlap": "full", "capacity": "largest", "kv_policy": "minimal", "routing": SKEWED},
-    "typical": {"activations": True, "engine": "vllm", **dict.fromkeys(_OF_PROFILE)},
+    "typical": {"activations": True, "engine": "vllm", "prefill": "chunked", **dict.fromkeys(_OF_PROFILE)},
 }
 
 

@@ -1,68 +1,24 @@
-"""The device profiles of the preset `typical`: reads `typical.yaml`, and picks the fallback device for what was not measured.
+"""The preset `typical`: reads `typical.yaml`, and puts together the constants of a device family and an engine.
 
-`roofcalc.deployment.efficiency` defines the figures; `tools.calibrate.calibrate` fits them and writes the file.
+`python -m tools.calibrate fit` writes the fitted part of the file (docs/calibration.md).
 """
 
+import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from roofcalc.catalog import yamlfile
-from roofcalc.deployment.efficiency import AllToAll, InterconnectProfile, Profile
+from roofcalc.deployment.efficiency import Network, Profile, RunConstants
 from roofcalc.deployment.engines import split
+from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Device
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.model import Model
+from roofcalc.specs.record import Record
 from roofcalc.specs.schema import build
 
 PATH = Path(__file__).with_name("typical.yaml")
-SOURCE_LEFT_OUT = "each_source_left_out"  # error estimate for runs of a source that the fit did not see
-DEFAULT_DEVICE = "any"  # key of the fallback of last resort
-
-
-class DeviceProfile(Record):
-    """What was measured on one device; the fields are those of `Profile` and `InterconnectProfile`.
-
-    Fields that are left out come from the device in `like`.
-    """
-
-    like: str | None = None
-    gemm: dict[str, float] | None = None
-    weight_read: dict[str, float] | None = None
-    decode_attention: dict[str, tuple[float, ...]] | None = None
-    prefill_attention: dict[str, float] | None = None
-    all_reduce: dict[str, tuple[float, ...]] | None = None
-    all_gather_us: dict[str, float] | None = None
-    all_gather: float | None = None
-    all_to_all: AllToAll | None = None
-
-
-class Run(Record):
-    """Figures fitted to end-to-end runs, the same for all devices; the fields are those of `Profile`."""
-
-    in_model_efficiency: float
-    dequant_bandwidth_factor: dict[str, float]
-    layer_overhead_us: dict[str, float]
-    step_overhead_us: float
-    prefill_overhead_factor: float
-    packed_prefill_tokens: float
-    kv_reload_fraction: float
-
-
-class Engine(Record):
-    """Figures of one engine: a factor on the overhead, and whether its decode attention shares loads among query heads."""
-
-    overhead_factor: float = 1.0
-    shares_kv_loads: bool = True
-
-
-class Network(Record):
-    """Sends, and collectives between domains, the same for all devices; the fields are those of `InterconnectProfile`."""
-
-    send_us: float
-    send: float
-    scale_out_us: float
-    scale_out: float
-    scale_out_all_to_all: AllToAll
+ANY = "any"  # family, engine or device of last resort
 
 
 class Reserve(Record):
@@ -74,30 +30,41 @@ class Reserve(Record):
     most_share: float
 
 
+class EngineKernels(Record):
+    """The engine of the kernel tables whose kernels an engine runs or resembles, and the share of KV entries that it loads again."""
+
+    kernels: str = "vllm"
+    kv_reload_fraction: float = 0.0
+
+
 class Typical(Record):
     """The contents of `typical.yaml`.
 
     Attributes
     ----------
-    kernels : dict
-        By kind of kernel: number of timed kernels, median and 90th percentile of |ln(predicted/measured)| at the device's efficiencies.
-    errors : dict
-        By estimate: number of points, median and 90th percentile of the absolute relative error of points that a fit did not see.
+    families : dict
+        Device family by device, catalog family or vendor (the first that is listed).
+    kernels_of : dict
+        By device family: the device of the kernel tables whose kernels stand for it.
     engines : dict
-        By name of the engine, with its release where releases differ in their attention kernels.
-    fallback_device : dict
-        By device, family, vendor or `any`: the device whose profile is used where the device itself was not measured.
+        By engine, with its release where releases differ: whose kernels it runs.
+    constants : dict
+        Fields, then by "all" and the groups of `keys_of` the fitted values: those of "all" in their units, others as factors.
+    errors : dict
+        By kind (`kinds_of_error`): runs, and their sources; median and 90th percentile of |ln(predicted/measured)| with each source left
+        out, or of a single source with configurations (source, device, model) left out; ends of the 80 % range of
+        ln(predicted/measured), from configurations left out.
     """
 
     date: str
-    kernels: dict[str, tuple[float, ...]]
-    errors: dict[str, tuple[float, ...]]
-    run: Run
-    engines: dict[str, Engine]
-    network: Network
     reserve: Reserve
-    devices: dict[str, DeviceProfile]
-    fallback_device: dict[str, str]
+    network: Network
+    packed_prefill_tokens: float
+    families: dict[str, str]
+    kernels_of: dict[str, str]
+    engines: dict[str, EngineKernels]
+    constants: dict[str, str]
+    errors: dict[str, tuple[float, ...]]
 
 
 @lru_cache(maxsize=1)
@@ -107,94 +74,85 @@ def read() -> Typical:
     return build(Typical, value, lines, str(PATH))
 
 
-def profile(device: Device, engine: str | None = None) -> Profile:
-    """The profile of a device, adjusted to an engine where one is named."""
-    return resolved(read(), device, engine)
+def profile(device: Device, model: Model, engine: str | None = None) -> Profile:
+    """The constants of a device for a model, under an engine where one is named."""
+    return resolved(read(), device, model, engine)
 
 
-# How notes name what another device's measurements are used for.
-_WHAT = {
-    "gemm": "GEMM",
-    "weight_read": "weight-read",
-    "decode_attention": "decode-attention",
-    "prefill_attention": "prefill-attention",
-    "all_reduce": "all-reduce",
-    "all_gather_us": "all-gather",
-    "all_gather": "all-gather",
-    "all_to_all": "all-to-all",
-}
-
-
-def resolved(file: Typical, device: Device, engine: str | None = None) -> Profile:
-    """The profile of a device from the figures in `file`, fallbacks filled in."""
-    chain = fallback_chain(file, device)
-    chosen = Engine()
-    timed = timed_engine(file, engine)
-    if timed is not None:
-        chosen = file.engines[timed]
-    figures: dict[str, Any] = {}
-    fallbacks: dict[str, list[str]] = {}
-    for field, what in _WHAT.items():
-        name, figures[field] = next((name, value) for name in chain if (value := getattr(file.devices[name], field)) is not None)
-        if name != device.name:
-            fallbacks.setdefault(name, []).append(what)
-    run, network = file.run, file.network
+def resolved(file: Typical, device: Device, model: Model, engine: str | None = None) -> Profile:
+    """The constants of a device for a model under an engine from the figures in `file`."""
+    family, timed = family_of(file, device), timed_engine(file, engine)
+    kernels = file.engines[timed] if timed else EngineKernels()
     return Profile(
-        accuracy=accuracy(file),
-        fallbacks=tuple((name, tuple(dict.fromkeys(whats))) for name, whats in fallbacks.items()),
-        gemm=figures["gemm"],
-        weight_read=figures["weight_read"],
-        decode_attention=figures["decode_attention"],
-        prefill_attention=figures["prefill_attention"],
-        in_model_efficiency=run.in_model_efficiency,
-        dequant_bandwidth_factor=run.dequant_bandwidth_factor,
-        layer_overhead_us={kind: chosen.overhead_factor * value for kind, value in run.layer_overhead_us.items()},
-        step_overhead_us=chosen.overhead_factor * run.step_overhead_us,
-        prefill_overhead_factor=run.prefill_overhead_factor,
-        packed_prefill_tokens=run.packed_prefill_tokens,
-        shares_kv_loads=chosen.shares_kv_loads,
-        kv_reload_fraction=run.kv_reload_fraction,
-        reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
-        interconnect=InterconnectProfile(
-            all_reduce=figures["all_reduce"],
-            all_gather_us=figures["all_gather_us"],
-            all_gather=figures["all_gather"],
-            send_us=network.send_us,
-            send=network.send,
-            all_to_all=figures["all_to_all"],
-            scale_out_us=network.scale_out_us,
-            scale_out=network.scale_out,
-            scale_out_all_to_all=network.scale_out_all_to_all,
-        ),
+        accuracy=accuracy(file, timed or "pooled", family, kind_of(model)),
         engine=timed or "pooled",
+        family=family,
+        kernel_device=file.kernels_of.get(family, file.kernels_of[ANY]),
+        kernel_engine=kernels.kernels,
+        kind=kind_of(model),
+        constants=constants(file, timed, family, kind_of(model)),
+        network=file.network,
+        packed_prefill_tokens=file.packed_prefill_tokens,
+        kv_reload_fraction=kernels.kv_reload_fraction,
+        reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
     )
 
 
+def family_of(file: Typical, device: Device) -> str:
+    """The family whose constants a device takes."""
+    return next((file.families[key] for key in (device.name, device.family, device.vendor) if key in file.families), ANY)
+
+
+def kind_of(model: Model) -> str:
+    """The kind of model: "dense", "moe" with experts and grouped heads, or "latent" with experts and latent attention."""
+    blocks = [model.blocks[name] for name in model.groups]
+    if not any(isinstance(block.mlp, Experts) for block in blocks):
+        return "dense"
+    return "moe" if all(isinstance(block.attention, GQA) for block in blocks if block.attention is not None) else "latent"
+
+
+def keys_of(release: str | None, family: str, kind: str) -> tuple[str, ...]:
+    """The groups whose factors multiply the constants of all runs: engine, release, family, kind of model, and their combinations."""
+    own = () if release is None else (*dict.fromkeys((split(release)[0], release)), f"{release} {family}", f"{release} {kind}")
+    return (*own, family, kind, *(() if release is None else (f"{release} {family} {kind}",)))
+
+
+def constants(file: Typical, release: str | None, family: str, kind: str) -> RunConstants:
+    """The constants of all runs times the factors of the groups that a run belongs to."""
+    names = file.constants["fields"].split()
+    found = _values(names, file.constants["all"])
+    for key in keys_of(release, family, kind):
+        if key in file.constants:
+            found = {name: found[name] * factor for name, factor in _values(names, file.constants[key]).items()}
+    return RunConstants(**found)
+
+
+def _values(names: list[str], text: str) -> dict[str, float]:
+    return dict(zip(names, map(float, text.split()), strict=True))
+
+
+def kinds_of_error(release: str, family: str, kind: str, metric: str) -> tuple[str, ...]:
+    """The kinds whose errors stand for a figure, the narrowest first: engine, family, kind of model and metric, to all runs."""
+    engine = split(release)[0] if release else release
+    return (f"{engine} {family} {kind} {metric}", f"{engine} {family} {metric}", f"{engine} {metric}", metric, "*")
+
+
 def timed_engine(file: Typical, engine: str | None) -> str | None:
-    """The entry of the file whose overhead an engine's release takes: its own, or its engine's; None: that of all engines together."""
+    """The entry of the file that an engine's release takes: its own, or its engine's; None: that of all engines together."""
     names = (engine, split(engine)[0]) if engine is not None else ()
     return next((name for name in names if name in file.engines), None)
 
 
-def accuracy(file: Typical) -> str:
-    """One sentence on the date of the calibration and its leave-one-source-out error."""
-    if SOURCE_LEFT_OUT not in file.errors:
-        return f"calibrated {file.date}"
-    count, median, p90 = file.errors[SOURCE_LEFT_OUT]
-    return f"calibrated {file.date}; leave-one-source-out error over {count:.0f} measured runs: median {median:.0%}, p90 {p90:.0%}"
-
-
-def fallback_chain(file: Typical, device: Device) -> list[str]:
-    """The entries of `file.devices` to search for a device's figures, in this order: its own or its fallback's, then each `like`."""
-    keys = (device.name, device.family, device.vendor, DEFAULT_DEVICE)
-    name: str | None = device.name
-    if device.name not in file.devices:
-        name = next(file.fallback_device[key] for key in keys if key in file.fallback_device)
-    chain: list[str] = []
-    while name is not None and name not in chain:
-        chain.append(name)
-        name = file.devices[name].like
-    return chain
+def accuracy(file: Typical, release: str, family: str, kind: str) -> str:
+    """One sentence on the date of the fit and the errors of decoding for such an engine, device family and model."""
+    for name in kinds_of_error(release, family, kind, "decode"):
+        if name in file.errors:
+            count, sources, median, p90 = file.errors[name][:4]
+            runs = "measured runs of all kinds" if name == "*" else f"measured runs like these ({name})"
+            left_out = f"each of {sources:.0f} sources" if sources > 1 else "each model and device of their one source"
+            found = f"median {median:.0%}, 90 % within {p90:.0%} (logarithms), with {left_out} left out"
+            return f"calibrated {file.date}; errors of {count:.0f} {runs}: {found}"
+    return f"calibrated {file.date}"
 
 
 def reserve_gb(rule: Reserve, capacity_gb: float) -> float:
@@ -202,6 +160,22 @@ def reserve_gb(rule: Reserve, capacity_gb: float) -> float:
     return min(max(rule.least_gb, rule.share * capacity_gb), rule.most_gb, rule.most_share * capacity_gb)
 
 
-def with_run(profile: Profile, run: Run) -> Profile:
-    """A copy of the profile with other figures of end-to-end runs."""
-    return replace(profile, **{field.name: getattr(run, field.name) for field in run.fields_})
+def errors_of(file: Typical, release: str, family: str, kind: str, metric: str) -> tuple[float, ...] | None:
+    """Errors of the narrowest kind of run that has some; None in a file without errors."""
+    return next((file.errors[name] for name in kinds_of_error(release, family, kind, metric) if name in file.errors), None)
+
+
+def speed_range(file: Typical, profile: Profile, metric: str, share: float) -> tuple[float, float]:
+    """Measured ÷ predicted speed at both ends of the range that holds `share` percent of runs of a profile's kind.
+
+    The ends of the 80 % range of held-out errors, widened as for a normal distribution where another share than 80 % is asked for;
+    never less than nothing on either side.
+    """
+    from statistics import NormalDist
+
+    found = errors_of(file, profile.engine, profile.family, profile.kind, metric)
+    if found is None:
+        return 1.0, 1.0
+    wider = NormalDist().inv_cdf(0.5 + share / 200) / NormalDist().inv_cdf(0.9)
+    low, high = min(found[4], 0.0), max(found[5], 0.0)  # of ln(predicted/measured seconds)
+    return math.exp(low * wider), math.exp(high * wider)

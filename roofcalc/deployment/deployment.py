@@ -165,16 +165,9 @@ class Deployment(Record):
     def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
         """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
 
-        `--mfu` and `--mbu` where they are given, else the device profile's for the role, the dtype, and decode or prefill.
+        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, whose times follow kernel models.
         """
         mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
-        if self.profile and (mfu is None or mbu is None):
-            fmt = self.format_of(role, tensor) or "bf16"
-            if role == "linear":
-                measured = self.profile.gemm_efficiency(self.weight_dtype(tensor), fmt)
-            else:
-                measured = self.profile.attention_efficiency(fmt, prompt)
-            mfu, mbu = measured[0] if mfu is None else mfu, measured[1] if mbu is None else mbu
         return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu
 
     @cached_property
@@ -303,7 +296,7 @@ def deploy(
     elif assumed.capacity == "engine":
         raise RoofcalcError("--capacity: 'engine' is the figure of an engine's runtime; name one (--engine vllm)")
     if assumed.is_typical:
-        assumed, profile = _typical(assumed, device)
+        assumed, profile = _typical(assumed, device, model)
     if assumed.capacity not in (*readings, "largest", "engine"):
         sizes = ", ".join(f"{name} {size / 1e9:g} GB" for name, size in readings.items())
         raise RoofcalcError(f"--capacity: {device.name} has no {assumed.capacity!r} figure; it has {sizes}")
@@ -332,11 +325,11 @@ def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device,
     )
 
 
-def _typical(assumed: Assumptions, device: Device) -> tuple[Assumptions, Profile]:
+def _typical(assumed: Assumptions, device: Device, model: Model) -> tuple[Assumptions, Profile]:
     """The profile of a device in `typical`, and the assumptions with the reserve and the capacity figure filled in."""
     from roofcalc.deployment import calibrated  # reads a file that only `typical` needs
 
-    profile = calibrated.profile(device, assumed.engine)
+    profile = calibrated.profile(device, model, assumed.engine)
     reading = assumed.capacity or ("visible" if "visible" in device.memory.readings() else "nominal")
     reserve = profile.reserve_gb if assumed.reserve_gb is None else assumed.reserve_gb
     return replace(assumed, capacity=reading, reserve_gb=reserve), profile
@@ -347,8 +340,6 @@ def notes(deployment: Deployment) -> list[str]:
     model, device = deployment.model, deployment.hardware.device
     found = []
     found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
-    for other, what in deployment.profile.fallbacks if deployment.profile else ():
-        found.append(f"typical: no {', '.join(what)} measurements for {device.name}; using those of {other}")
     found += _sixteen_bit_ends(deployment)
     wider: dict[tuple[str, str], list[str]] = {}  # dtypes of weights by the peak that is missing and the one that is taken
     for name in deployment.linear_classes:

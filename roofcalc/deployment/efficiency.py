@@ -1,150 +1,120 @@
-"""Measured efficiencies of a device and its libraries: fractions of the peaks, collective latencies, overhead.
+"""What the preset `typical` knows of a device and an engine beside the kernels: constants of whole runs, and where kernels come from.
 
-Plain figures for the preset `typical`. `roofcalc.deployment.calibrated` reads them from `typical.yaml`.
+`roofcalc.deployment.calibrated` reads them from `typical.yaml`; `roofcalc.physics.timing` turns them into seconds.
 """
 
-from typing import TypeVar
+from typing import NamedTuple
 
-from roofcalc.specs.dtypes import WIDTH_BITS, Dtype
 from roofcalc.specs.record import Record
 
-T = TypeVar("T")
 
-# GEMM efficiency to use where the weights' own dtype was not measured, by format of the arithmetic; bf16 otherwise.
-_GEMM_FALLBACK = {"fp4": "nvfp4", "fp6": "fp8", "fp8": "fp8", "int8": "fp8", "int4": "fp8"}
-
-
-class AllToAll(Record):
-    """MoE dispatch or combine: kernels that send each copy of a token at once, and kernels that merge the copies for one rank.
+class RunConstants(NamedTuple):
+    """Constants fitted to whole runs. Factors multiply the times of kernels measured alone.
 
     Attributes
     ----------
-    per_copy_us, merged_us : float
-        Latency of one dispatch or combine.
-    per_copy, merged : float
-        Fraction of the link bandwidth.
+    gemm, gemm_compute
+        GEMMs that the memory limits, and those that compute limits.
+    dequantised, dequantised_compute
+        The same of GEMMs whose weights are unpacked to a wider format before the arithmetic.
+    attention, prompt_attention
+        Attention, indexers and recurrent updates of decode steps and of prompts.
+    experts, experts_compute
+        Fused experts that the memory limits, and those that compute limits.
+    collective, exchange
+        All-reduces, gathers and sends; dispatch and combine of experts. Below 1 where they overlap with other work.
+    small
+        Norms, activations, rotary embeddings and cache writes, by the bytes that they move.
+    launch
+        Share of the kernels' launch floors that is paid in a decode step, where one CUDA graph holds all of them.
+    layer_us, step_us
+        Host and small kernels: fixed time of each layer, and of each pass through a stage, in a decode step.
+    sequence_us
+        Host work for each sequence of a rank in a step: scheduling, sampling, detokenising.
+    prompt_layer_us, prompt_step_us
+        Fixed time of each layer and of each pass in a prefill step, which runs outside of CUDA graphs.
+    request_ms
+        Time to first token beside the prefill: HTTP, tokenising, scheduling.
     """
 
-    per_copy_us: float
-    per_copy: float
-    merged_us: float
-    merged: float
+    gemm: float = 1.0
+    gemm_compute: float = 1.0
+    dequantised: float = 1.0
+    dequantised_compute: float = 1.0
+    attention: float = 1.0
+    prompt_attention: float = 1.0
+    experts: float = 1.0
+    experts_compute: float = 1.0
+    collective: float = 1.0
+    exchange: float = 1.0
+    small: float = 1.0
+    launch: float = 1.0
+    layer_us: float = 5.0
+    step_us: float = 500.0
+    sequence_us: float = 3.0
+    prompt_layer_us: float = 30.0
+    prompt_step_us: float = 2000.0
+    request_ms: float = 10.0
 
 
-class InterconnectProfile(Record):
-    """Latency and bandwidth efficiency of collectives.
+class Network(Record):
+    """Sends, and collectives between scale-up domains; the same for all devices.
 
     Attributes
     ----------
-    all_reduce : dict
-        By ranks (as text): latency in microseconds and fraction of the link bandwidth of the one-shot algorithm, then the same two
-        of the two-shot or in-switch algorithm.
-    all_gather_us : dict
-        By ranks: latency of an all-gather or reduce-scatter.
-    all_gather, send_us, send : float
-        Fraction of the link bandwidth of an all-gather; latency and fraction of a send to the next stage.
-    all_to_all : AllToAll
-        Dispatch and combine inside a scale-up domain.
+    send_us, send : float
+        Latency and fraction of the link bandwidth of a send to the next pipeline stage.
     scale_out_us, scale_out : float
-        Between domains: latency each time the number of domains reached doubles, and fraction of the scale-out bandwidth.
-    scale_out_all_to_all : AllToAll
-        Dispatch and combine between domains.
+        Latency each time the number of domains reached doubles, and fraction of the scale-out bandwidth.
+    exchange_us, exchange : float
+        The same of dispatch and combine between domains, once for all of them.
     """
 
-    all_reduce: dict[str, tuple[float, ...]]
-    all_gather_us: dict[str, float]
-    all_gather: float
     send_us: float
     send: float
-    all_to_all: AllToAll
     scale_out_us: float
     scale_out: float
-    scale_out_all_to_all: AllToAll
+    exchange_us: float
+    exchange: float
 
 
 class Profile(Record):
-    """Measured efficiencies of one device; those that were not measured come from a fallback device.
+    """The constants of one device under one engine.
 
     Attributes
     ----------
     accuracy : str
-        When the figures were calibrated, and the error of predictions for measured runs that the fit did not see.
-    fallbacks : tuple of (device, what)
-        Other devices whose measurements are used, and for what.
-    gemm : dict
-        By dtype of the weights: fraction of the peak FLOP/s that a large GEMM kernel reaches.
-    weight_read : dict
-        By dtype of the weights: fraction of the memory bandwidth at which a GEMM of few tokens reads them.
-    decode_attention : dict
-        By format of the arithmetic: fractions of peak FLOP/s and of memory bandwidth that decode attention reaches.
-    prefill_attention : dict
-        By format of the arithmetic: fraction of the peak FLOP/s that prefill attention reaches.
-    in_model_efficiency : float
-        Compute rate of a GEMM inside a model over that of the same kernel by itself.
-    dequant_bandwidth_factor : dict
-        By bits of a weight (8 or 4): rate at which weights that are dequantised before the arithmetic are read, over that of 16-bit
-        weights.
-    layer_overhead_us : dict
-        By kind of a layer's part: fixed time of each layer beyond its operations and messages.
-    step_overhead_us : float
-        The same of each pass through a pipeline stage.
-    prefill_overhead_factor : float
-        Overhead in a prefill over that in a decode step.
+        When the constants were fitted, and the error for measured runs that the fit did not see.
+    engine : str
+        The engine whose constants these are, or "pooled": all engines together.
+    family : str
+        The device family whose constants these are, or "any".
+    kind : str
+        The kind of model: dense, moe or latent.
+    kernel_device : str
+        Device of the kernel tables (`roofcalc.physics.kernels`) that stands for this one where it has no timed kernels itself; times
+        scale with peaks, bandwidth, units and clock.
+    kernel_engine : str
+        The engine of the kernel tables.
+    constants : RunConstants
+    network : Network
     packed_prefill_tokens : float
         Tokens of short prompts that an engine prefills together.
-    shares_kv_loads : bool
-        Decode attention loads a KV head's entries once for all query heads of its group.
     kv_reload_fraction : float
-        Where it does not: fraction of the further loads, one per query head, that take time.
+        Where decode attention does not share a KV head's entries within its group of query heads: fraction of the further loads that
+        takes time; else 0.
     reserve_gb : float
-        Memory of one device that engines keep free.
-    interconnect : InterconnectProfile
-        Collectives.
-    engine : str
-        The engine whose overhead was measured, or "pooled": all engines together.
+        Memory of one device that engines without memory rules keep free.
     """
 
     accuracy: str
-    fallbacks: tuple[tuple[str, tuple[str, ...]], ...]
-    gemm: dict[str, float]
-    weight_read: dict[str, float]
-    decode_attention: dict[str, tuple[float, ...]]
-    prefill_attention: dict[str, float]
-    in_model_efficiency: float
-    dequant_bandwidth_factor: dict[str, float]
-    layer_overhead_us: dict[str, float]
-    step_overhead_us: float
-    prefill_overhead_factor: float
+    engine: str
+    family: str
+    kind: str
+    kernel_device: str
+    kernel_engine: str
+    constants: RunConstants
+    network: Network
     packed_prefill_tokens: float
-    shares_kv_loads: bool
     kv_reload_fraction: float
     reserve_gb: float
-    interconnect: InterconnectProfile
-    engine: str = "pooled"
-
-    @property
-    def repeated(self) -> float:
-        """Fraction of repeated loads of a KV head's entries that takes time: 0 where a group's query heads share one load."""
-        return 0.0 if self.shares_kv_loads else self.kv_reload_fraction
-
-    def gemm_efficiency(self, weights: Dtype, fmt: str) -> tuple[float, float]:
-        """Fractions of peak FLOP/s and of memory bandwidth of a GEMM that computes in the format `fmt`.
-
-        Weights narrower than the arithmetic, or in an integer dtype, are dequantised first.
-        """
-        fallback = _GEMM_FALLBACK.get(fmt, "bf16")
-        dequantised = weights.bits < WIDTH_BITS[fmt] or "int" in weights.name
-        compute = _first(self.gemm, *(() if dequantised else (weights.name,)), fallback)
-        if dequantised:
-            return compute * self.in_model_efficiency, _first(self.weight_read) * self.dequant_bandwidth_factor["8" if weights.bits > 4 else "4"]
-        return compute * self.in_model_efficiency, _first(self.weight_read, weights.name, fallback)
-
-    def attention_efficiency(self, fmt: str, prompt: bool) -> tuple[float, float]:
-        """Fractions of peak FLOP/s and of memory bandwidth of attention, indexers and recurrent updates that compute in `fmt`."""
-        compute, memory = _first(self.decode_attention, fmt)
-        return _first(self.prefill_attention, fmt) if prompt else compute, memory
-
-
-def _first(figures: dict[str, T], *names: str) -> T:
-    """The figure of the first of these dtypes that has one, else that of bf16."""
-    return next(figures[name] for name in (*names, "bf16") if name in figures)

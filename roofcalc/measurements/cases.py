@@ -48,7 +48,16 @@ MOST_SEQUENCES = 4096  # of one replica at maximum load: no engine schedules mor
 
 # Engine releases with their own generation of kernels. Before XQA, decode attention of TensorRT-LLM loaded KV entries once per query head instead
 # of once per group: NVIDIA/TensorRT-LLM, docs/source/blogs/XQA-kernel.md, Falcon180B-H200.md (2.4 times the throughput with XQA).
-GENERATIONS = {("tensorrt-llm", "0.5"): "tensorrt-llm-0.6", ("tensorrt-llm", "0.6"): "tensorrt-llm-0.6"}
+# Engines of 2024 and before: vLLM with its first scheduler and attention kernels, which did not split long contexts of few sequences.
+BEFORE_2025 = {"vllm": "vllm-0.7", "llama.cpp": "llama.cpp-2024"}
+GENERATIONS = {
+    **{("tensorrt-llm", release): "tensorrt-llm-0.6" for release in ("0.5", "0.6")},
+    **{("vllm", release): "vllm-0.7" for release in ("0.4", "0.5", "0.6", "0.7")},
+}
+
+
+# Engines whose published runs are static batches or single users.
+STATIC = ("gpt-fast", "llama.cpp", "mlx", "optimum-habana", "edge-llm", "tensorrt-edge-llm", "tt-metal", "hf-transformers")
 
 
 BETWEEN_TOKENS = ("tok_s_user", "tpot_ms")  # metrics of the time between tokens
@@ -110,9 +119,29 @@ class Case(Record):
         return engine_name(self.point.engine)
 
     @property
+    def prefill(self) -> str:
+        """Where the prompts of other requests were prefilled: "separate" where the figure has nothing of them in it.
+
+        Disaggregated runs and medians of the time between tokens show steps without prompts; static batches and engines for one user
+        prefill first; servers mix chunks of prompts into decode steps.
+        """
+        notes, alone = (self.point.notes or "").lower(), self.metric.needs == ("isl", "batch")
+        if self.point.metric == "decode_tok_s_total":
+            return "separate"
+        if "disaggregated" in notes or "median itl" in notes:
+            return "separate" if alone else "chunked"
+        if self.engine in STATIC or "static batch" in notes or "fixed batch" in notes:
+            return "separate" if alone else "colocated"
+        return "chunked"
+
+    @property
     def generation(self) -> str | None:
-        """Name in `typical` of an engine release with its own generation of kernels; None for other engines."""
-        return GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
+        """Name in `typical` of an engine release with its own generation of kernels; None for other engines.
+
+        By its version, or where the source gives none by the date of the run.
+        """
+        named = GENERATIONS.get((self.engine, (self.point.engine_version or "")[:3]))
+        return named or (BEFORE_2025.get(self.engine) if "" < (self.point.date or "")[:4] < "2025" else None)
 
     @property
     def degrees(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import CHOICES, Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.engines import NONE
@@ -68,12 +69,17 @@ def most_likely_run(case: Case, assumed: Assumptions) -> tuple[Deployment, Case]
     Uses the default layout and a 16-bit KV cache if the batch fits with one. A batch given in tokens per device is rounded down
     to whole prompts per rank. `typical` uses the kernels of the engine's release.
     """
-    if assumed.is_typical and assumed.engine == NONE and case.generation:
-        assumed = replace(assumed, engine=case.generation, util=None, kv_policy=None)
+    assumed = replace(assumed, prefill=case.prefill) if assumed.is_typical else assumed
     names = [case.kv] if case.kv else [case.model.dtypes.kv or sixteen_bit(case.model.dtypes), *caches(case.hardware.device)]
     roomy = replace(assumed, capacity="largest", util=1.0, reserve_gb=0.0)
-    fitting = (name for name in names if fits_memory(case.deployment(roomy, name), case))
-    deployment = case.deployment(assumed, next(fitting, names[-1]))
+    fitting = next((name for name in names if fits_memory(case.deployment(roomy, name), case)), None)
+    deployment = case.deployment(assumed, fitting or names[-1])
+    if fitting is None and assumed.is_typical:  # an engine holds what fits, and the other requests wait
+        room = float(batch_memory(case.deployment(roomy, names[-1]), max(1.0, case.work.isl + (case.work.osl or 0) / 2)))
+        if room >= 1:
+            case = replace(case, work=replace(case.work, batch=min(case.work.batch, room)))
+    if deployment.profile is not None:  # the engine's timings, whatever memory rules are assumed
+        deployment = replace(deployment, profile=calibrated.profile(case.hardware.device, case.model, case.generation or case.engine or None))
     if case.point.tokens_per_device is not None:
         ranks = deployment.layout.dp
         case = replace(case, work=replace(case.work, batch=max(1, case.work.batch // ranks) * ranks))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.generation import Timed, mean_step, output_tok_s, step_at
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import Served, served
 from roofcalc.specs.record import Record
 
 if TYPE_CHECKING:
@@ -69,11 +70,24 @@ def step(deployment: Deployment, work: Work) -> Timed:
     return step_at(deployment, float(max(1, work.isl))) if work.osl is None else mean_step(deployment, work.isl, work.osl)
 
 
+def is_served(deployment: Deployment, work: Work) -> bool:
+    """Whether a figure includes the prompts of other requests, in chunks: in `typical`, for servers."""
+    return deployment.profile is not None and deployment.assumptions.prefill == "chunked" and work.osl is not None and work.isl > 0
+
+
+def _served(deployment: Deployment, work: Work) -> Served:
+    return served(deployment, work.isl, work.osl, work.batch, step(deployment, work), deployment.assumptions.prefill)
+
+
 def _step_s(deployment: Deployment, work: Work) -> float:
+    if is_served(deployment, work):
+        return float(_served(deployment, work).tpot_s * deployment.accepted)
     return float(step(deployment, work).seconds(work.batch))
 
 
 def _output_tok_s(deployment: Deployment, work: Work) -> float:
+    if is_served(deployment, work):
+        return float(_served(deployment, work).throughput_tok_s)
     return float(output_tok_s(deployment, work.isl, work.osl, work.batch, step(deployment, work)))
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CACHE = "kept in cache"
 OVERHEAD = "overhead"
+SMALL = "small kernels"
+REQUEST = "request"
 
 FIGURES = ("layers", "flops", "bytes", "compute_s", "memory_s", "network_s", "time_s", "overhead_s", "host_s")  # arrays of a line
 
@@ -103,7 +105,7 @@ def lines(step: Step, seq: Any, batch: Any, per_layer: bool = False) -> list[Lin
         ranks = sequences * deployment.layout.dp
         host += [(one, ranks) for one in offload.sequence_work(deployment, work.at_context(seq), step.tokens)] if stage.first else []
         tokens = load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
-        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False, host))
+        each.append(_of_stage(deployment, stage, operations, work.messages(deployment, stage), tokens, seq.shape, False, host, sequences))
     return _of_all(deployment, each, step.passes(batch), per_layer)
 
 
@@ -121,7 +123,16 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
         found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True, host)
         each.append([_over_chunks(line, runs, pieces) for line in found])
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
-    return _of_all(deployment, each, passes, per_layer)
+    return [*_of_all(deployment, each, passes, per_layer), *_request(deployment, new.shape)]
+
+
+def _request(deployment: Deployment, shape: tuple[int, ...]) -> list[Line]:
+    """The line of what a request takes beside its prefill, in `typical`."""
+    seconds = overhead.request_seconds(deployment)
+    if not np.any(seconds):
+        return []
+    zero = np.zeros(shape)
+    return [Line(REQUEST, "", zero + 1, zero, zero, zero, zero, zero, zero + seconds, zero + seconds, zero)]
 
 
 def _over_chunks(line: Line, runs: NDArray[Any], pieces: Any) -> Line:
@@ -150,23 +161,33 @@ def _of_stage(
     shape: tuple[int, ...],
     prompt: bool,
     host: list[tuple[HostWork, Array]],
+    sequences: Array = 0.0,
 ) -> list[Line]:
     """One pass through one stage: operations, repeated as given, messages for `tokens` tokens of a rank, overhead, and the host's work."""
     rows: list[_Row] = []
     for operation, times in operations:
-        compute, memory = operation_seconds(deployment, operation)
         n = operation.layers * times
         runs_at = deployment.format_of(operation.role, operation.tensor) or ""
-        rows.append(_Row(operation.name, runs_at, operation.layers, operation.flops * n, operation.bytes * n, compute * n, memory * n))
+        launched: Array = 0.0
+        if deployment.profile:
+            compute, memory, launched = _by_kernels(deployment, operation, times)
+        else:
+            compute, memory = (one * n for one in operation_seconds(deployment, operation))
+        done = operation.flops * n, operation.bytes * n
+        rows.append(_Row(operation.name, runs_at, operation.layers, *done, compute, memory, overhead_s=launched))
     for message in messages if deployment.assumptions.network != "ideal" else ():
         time, n = collectives.seconds(deployment, message, tokens), message.layers
         rows.append(_Row(message.name, "", n, link_s=time.link * n, scale_out_s=time.scale_out * n, overhead_s=time.latency * n))
     if saved := cache_savings_s(deployment):
         rows.append(_Row(CACHE, "", 1, bytes=-deployment.cache_bytes, memory_s=-saved))
     for name, layers in stage.groups:
-        if seconds := overhead.layer_seconds(deployment, name, prompt) * layers:
+        if deployment.profile:
+            from roofcalc.physics.timing.step import small_s  # only `typical` needs it
+
+            rows.append(_Row(f"{name}.{SMALL}", "", layers, memory_s=small_s(deployment, name, tokens) * layers))
+        if seconds := overhead.layer_seconds(deployment, prompt) * layers:
             rows.append(_Row(f"{name}.{OVERHEAD}", "", layers, overhead_s=seconds))
-    if seconds := overhead.pass_seconds(deployment, prompt):
+    if np.any(seconds := overhead.pass_seconds(deployment, prompt, sequences)):
         rows.append(_Row(OVERHEAD, "", 1, overhead_s=seconds))
     for hosted, often in host:
         rows.append(_Row(f"host.{hosted.name}", "", hosted.layers, hosted.flops * often, hosted.bytes * often, host_s=hosted.seconds * often))
@@ -185,11 +206,22 @@ def _of_stage(
     return [Line(row.op, row.format, *values) for row, values in zip(rows, figures, strict=True)]
 
 
+def _by_kernels(deployment: Deployment, operation: Operation, sequences: Array) -> tuple[Array, Array, Array]:
+    """Seconds of an operation in all its layers on compute, on memory and of launches, by the kernel models of `typical`."""
+    from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+    terms = operations_terms(deployment, [operation], sequences)
+    return tuple(terms.get(name, 0.0) for name in ("compute", "bandwidth", "overhead"))  # type: ignore[return-value]
+
+
 def _on_device(deployment: Deployment, stage: Stage, operation: Operation) -> Operation:
     """The part of a decode operation that the devices compute: of routed experts, that of the layers whose experts they hold."""
     if deployment.offload is None or deployment.offload.experts != "cpu" or operation.tensor != offload.ROUTED:
         return operation
-    share = expert_host_layers(deployment, stage).get(operation.name.split(".")[0], 0) / operation.layers
+    hosted = expert_host_layers(deployment, stage).get(operation.name.split(".")[0], 0)
+    if deployment.profile:
+        return replace(operation, layers=operation.layers - hosted)
+    share = hosted / operation.layers
     return replace(operation, flops=operation.flops * (1.0 - share), bytes=operation.bytes * (1.0 - share))
 
 

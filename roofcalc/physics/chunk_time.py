@@ -12,11 +12,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import TokenLoad
 from roofcalc.physics.prefill import chunks, stage_work
-from roofcalc.physics.roofline import HEAD, SENDS, Step, Terms, combined, fixed_terms, operation_terms
+from roofcalc.physics.roofline import Step, Terms, combined, operation_terms
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
@@ -61,15 +61,16 @@ def chunk_s(
     load, sequences = work.token_load(deployment, np.asarray(batch, dtype=float)[..., np.newaxis], step.tokens)
     prompts, ranks = (np.asarray(one, dtype=float)[..., np.newaxis] for one in (prompts, ranks))
     size = new / count * prompts
-    each, of_rank = step.sequence_terms(sequences)
+    adds_up = bool(step.attention) and deployment.assumptions.overlap == "op"  # what both steps have in common cancels
+    each, of_rank = (step.per_sequence, np.float64(0.0)) if adds_up else _of_contexts(step, weights, sequences)
     mixed = replace(load, tokens=load.tokens + size, group_tokens=load.group_tokens + size * ranks)
     slowest: NDArray[Any] | None = None
     for index, context in enumerate(each):
-        if weights is not None:
-            context = {name: np.asarray((np.asarray(time) * weights).sum(axis=-1)) for name, time in context.items()}
-        plain, full = _stage_terms(step, index, load, load), _stage_terms(step, index, mixed, load)
-        for terms in (plain, full):
-            _add(terms, {name: of_rank * np.asarray(time)[..., np.newaxis] for name, time in context.items()})
+        plain, full = step.of_tokens(index, load, load.tokens), step.of_tokens(index, mixed, load.tokens)
+        for terms in () if adds_up else (plain, full):
+            _add(terms, {name: of_rank * time for name, time in context.items()})
+        if deployment.profile:
+            _add(full, {"overhead": overhead.seconds(deployment, deployment.stages[index], prompt=True)})
         _add(full, {name: time * prompts for name, time in _attention_terms(deployment, index, new, count, cached).items()})
         added = combined(deployment, full) - combined(deployment, plain)
         slowest = added if slowest is None else np.maximum(slowest, added)
@@ -77,17 +78,20 @@ def chunk_s(
     return np.asarray(slowest)
 
 
-def _stage_terms(step: Step, index: int, load: TokenLoad, scored: TokenLoad) -> Terms:
-    """Seconds by resource of what one pass through a stage does whatever the context; the head scores the tokens of `scored`."""
-    deployment, stage = step.deployment, step.deployment.stages[index]
-    terms: Terms = {}
-    for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
-        _add(terms, {key: layers * value for key, value in fixed_terms(deployment, step.fixed[name], load).items()})
-    if stage.last:
-        _add(terms, fixed_terms(deployment, step.fixed[HEAD], scored))
-    if deployment.offload is not None:
-        step.add_host(terms, stage, load, fixed_terms)
-    return terms
+def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Any]:
+    """Seconds by resource that depend on the context, with a last axis of one, and how many of them a rank has.
+
+    With `weights` the mean over the contexts' last axis; `sequences` have a last axis of one.
+    """
+    if weights is None:
+        each, of_rank = step.sequence_terms(np.asarray(sequences)[..., 0])
+        found: tuple[Terms, ...] = tuple({name: np.asarray(time)[..., np.newaxis] for name, time in terms.items()} for terms in each)
+        return found, np.asarray(of_rank)[..., np.newaxis]
+    each, of_rank = step.sequence_terms(sequences)
+    means: list[Terms] = []
+    for terms in each:
+        means.append({name: np.asarray((np.asarray(time) * weights).sum(axis=-1, keepdims=True)) for name, time in terms.items()})
+    return tuple(means), of_rank
 
 
 def _attention_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:

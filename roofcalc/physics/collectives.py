@@ -1,4 +1,4 @@
-"""Time of collectives and sends: bytes over link bandwidth, or in `typical` the models of `roofcalc.physics.collective_algorithms`.
+"""Time of collectives and sends: bytes over link bandwidth, or in `typical` the models of `roofcalc.physics.timing.messages`.
 
 Sources: bytes that each collective moves, NVIDIA/nccl-tests, doc/PERFORMANCE.md; a switch that reduces in the network moves a message
 up once and down once, NVIDIA SHARP (docs.nvidia.com/networking); tori, jax-ml/scaling-book, sharding.md.
@@ -20,7 +20,10 @@ from roofcalc.specs.formula import formula
 
 
 class LinkTime(NamedTuple):
-    """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes."""
+    """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes.
+
+    In `typical` the link's seconds include the latency, unless `--collective-latency-us` gives one.
+    """
 
     link: Array
     scale_out: Array
@@ -31,24 +34,14 @@ class LinkTime(NamedTuple):
 def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime:
     """Time of one message of a rank with `tokens` tokens."""
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
-    time = _fastest(deployment, message, size) if deployment.profile else _BY_KIND[message.kind](deployment, message, size)
+    least = _BY_KIND[message.kind](deployment, message, size)
     given = deployment.assumptions.collective_latency_us
-    return time if given is None else time._replace(latency=np.float64(given * 1e-6))
+    if deployment.profile is not None and deployment.assumptions.link is None:  # a fraction given by hand replaces the kernel models
+        from roofcalc.physics.timing import messages  # only `typical` needs it
 
-
-def _fastest(deployment: Deployment, message: Message, size: Array) -> LinkTime:
-    """The time of the fastest calibrated algorithm, for each size."""
-    from roofcalc.physics import collective_algorithms  # only `typical` needs it
-
-    best: LinkTime | None = None
-    for algorithm in collective_algorithms.algorithms(deployment, message):
-        time = LinkTime(size * algorithm.per_byte("link"), size * algorithm.per_byte("scale_out"), algorithm.latency_s)
-        if best is not None:
-            faster = np.less(time.link + time.scale_out + time.latency, best.link + best.scale_out + best.latency)
-            time = LinkTime(*(np.where(faster, new, old) for new, old in zip(time, best, strict=True)))
-        best = time
-    assert best is not None
-    return best
+        timed = messages.seconds(deployment, message, size)
+        least = LinkTime(*messages.charged(deployment, message, timed, (least.link, least.scale_out)))
+    return least if given is None else least._replace(latency=np.float64(given * 1e-6))
 
 
 @formula(

@@ -17,7 +17,7 @@ from roofcalc.physics.kv_span import Array, Span
 from roofcalc.physics.ops.ffn import expected_experts_read, expert_gemms, prob_shard_hit
 from roofcalc.physics.ops.gemm import gemm_to_operation, gemms, merge_same_intensity
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import NO_SHARING, Cache, Gemm, Message, Operation, Recurrence, Sharding, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import NO_SHARING, Attended, Cache, Gemm, Message, Operation, Recurrence, Sharding, SharedPrefix, TokenLoad, Updated
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block
@@ -29,7 +29,7 @@ EntriesRead = Callable[[Span], Array]
 
 def storage_sharding(deployment: Deployment) -> Sharding:
     """How weights and caches are divided over devices in memory."""
-    reloads = deployment.profile.repeated if deployment.profile else 0.0
+    reloads = deployment.profile.kv_reload_fraction if deployment.profile else 0.0
     return _storage_sharding(deployment.layout, deployment.kv, deployment.assumptions, reloads)
 
 
@@ -200,6 +200,7 @@ def attention_op(
         role=cache.role,
         tensor="kv",
         per_sequence=True,
+        shape=Attended(cache, shared_prefix.count * tokens, 0.0, loaded),
     )
 
 
@@ -216,6 +217,7 @@ def state_update_op(
         role="state",
         tensor="state",
         per_sequence=True,
+        shape=Updated(float(state.elements), tokens * shared_prefix.count),
     )
 
 

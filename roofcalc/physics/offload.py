@@ -22,7 +22,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expected_experts_read, held_experts
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, NO_SHARING, Gemm, Operation, Sharding, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, NO_SHARING, Gemm, Grouped, Operation, Sharding, SharedPrefix, TokenLoad
 from roofcalc.specs.formula import formula
 from roofcalc.specs.host import Host
 from roofcalc.specs.record import replace
@@ -218,7 +218,9 @@ def _is_routed(operation: Operation, name: str) -> bool:
 
 def _without(operation: Operation, share: Array) -> Operation:
     """The operation without a share of its work."""
-    return replace(operation, flops=operation.flops * (1.0 - share), bytes=operation.bytes * (1.0 - share))
+    kept = 1.0 - share
+    shape = operation.shape._replace(kept=operation.shape.kept * kept) if isinstance(operation.shape, Grouped) else operation.shape
+    return replace(operation, flops=operation.flops * kept, bytes=operation.bytes * kept, shape=shape)
 
 
 def _device_seconds(deployment: Deployment, operation: Operation) -> Array:

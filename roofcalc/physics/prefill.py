@@ -102,7 +102,7 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
     by_resource = _over_stages(deployment, each, runs)
-    return Prefill(ttft, pace, limit_of(deployment, by_resource))
+    return Prefill(ttft + overhead.request_seconds(deployment), pace, limit_of(deployment, by_resource))
 
 
 def _resource(terms: Terms, name: str) -> Array:
@@ -137,8 +137,13 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
         terms[HOST] = sum((one.seconds for one in host), start=np.float64(0.0))
     if not fused and (spared := cache_savings_s(deployment)):
         terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+    if deployment.profile and not fused:
+        from roofcalc.physics.timing.step import small_s  # only `typical` needs it
+
+        small = sum(small_s(deployment, name, tokens) * layers for name, layers in deployment.stages[index].groups)
+        terms["bandwidth"] = terms.get("bandwidth", 0.0) + small
     add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
-    if not fused and (fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
+    if not fused and np.any(fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
         terms["overhead"] = terms.get("overhead", 0.0) + fixed
     return terms
 

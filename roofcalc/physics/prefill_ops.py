@@ -16,7 +16,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expert_operations
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Operation, Part, TokenLoad
+from roofcalc.physics.ops.types import Attended, Cache, Operation, Part, TokenLoad, Updated
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix
@@ -60,7 +60,8 @@ def prefill_operations(
                 elements, spread = float(part.recurrence.elements), load.spread
                 moved = 2.0 * elements * part.recurrence.bytes_per_element * sequences / spread
                 flops = part.recurrence.flops * elements * new * sequences / spread
-                found.append(Operation(f"{name_prefix}state", layers, flops, moved, "state", "state", prompt=True))
+                updated = Updated(elements, new, sequences)
+                found.append(Operation(f"{name_prefix}state", layers, flops, moved, "state", "state", prompt=True, shape=updated))
     if stage.last:
         last = replace(load, tokens=sequences * scored)
         head = gemm_operations([model.head(load.sharding.tp)], 1, last, bytes_of, activations)[0]
@@ -87,6 +88,7 @@ def attention_op(
         role=cache.role,
         tensor="kv",
         prompt=True,
+        shape=Attended(cache, new, cached, sequences=sequences),
     )
 
 

@@ -75,18 +75,27 @@ class Step(Record):
         New tokens of each sequence.
     shared : SharedReads, optional
         With `--shared-prefix`: the seconds of a rank's sequences then depend on their number and not on `per_sequence` alone.
+    attention : tuple of tuple of Operation
+        In `typical`, for each kind of stage the operations on caches and states: their kernels' times are not proportional to the
+        sequences, and `per_sequence` holds what the host's part takes.
     """
 
     deployment: Deployment
     per_sequence: tuple[Terms, ...]
     tokens: float = 1.0
     shared: SharedReads | None = None
+    attention: tuple[tuple[Operation, ...], ...] = ()
 
     def sequence_terms(self, sequences: Array) -> tuple[tuple[Terms, ...], Array]:
         """For each kind of stage the seconds by resource that depend on the context, and how many of them a rank has."""
+        if self.attention and self.shared is None:
+            return _kernel_terms(self.deployment, self.attention, self.per_sequence, sequences), np.float64(1.0)
         if self.shared is None:
             return self.per_sequence, sequences
         streams = SharedPrefix(sequences, self.shared.prefix)
+        if self.attention:
+            operations = _context_operations(self.deployment, self.shared.entries_read, self.tokens, streams)
+            return _kernel_terms(self.deployment, operations, tuple({} for _ in operations), np.float64(1.0)), np.float64(1.0)
         return _context_terms(self.deployment, self.shared.entries_read, self.tokens, streams), np.float64(1.0)
 
     @formula("T_step, B ≥ p = p·slowest_stage")
@@ -188,6 +197,8 @@ class Step(Record):
         """Seconds that depend on the batch but not on the contexts, for each kind of stage, and the sequences of a rank."""
         deployment = self.deployment
         load, sequences = work.token_load(deployment, batch, self.tokens)
+        if deployment.profile:
+            return [self._timed(index, load, sequences) for index in range(len(deployment.stages))], sequences
         each = {name: terms_of(deployment, fixed, load) for name, fixed in self.fixed.items()}
         found = []
         for stage in deployment.stages:
@@ -202,6 +213,42 @@ class Step(Record):
                 _add(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
             found.append(terms)
         return found, sequences
+
+    def _timed(self, index: int, load: TokenLoad, sequences: Array) -> Terms:
+        """Seconds of a kind of stage by kernel models, without what depends on contexts."""
+        terms = self.of_tokens(index, load, load.tokens)
+        if self.deployment.lora is not None:
+            further = adapter_operations(self.deployment, self.deployment.stages[index], load, sequences)
+            _add(terms, operation_terms(self.deployment, further), 1)
+        exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences)
+        terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
+        return terms
+
+    def of_tokens(self, index: int, load: TokenLoad, scored: Array) -> Terms:
+        """Seconds by resource of one pass through a kind of stage, without what depends on contexts and without overhead.
+
+        Parameters
+        ----------
+        scored : array
+            Tokens for which the LM head computes logits, where the stage is the last.
+        """
+        deployment, stage = self.deployment, self.deployment.stages[index]
+        terms: Terms = {}
+        if deployment.profile:
+            from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
+
+            terms = work_terms(deployment, stage, load, scored if stage.last else None)
+            add_messages(deployment, terms, work.messages(deployment, stage), _of_rank(deployment, load))
+            if deployment.offload is not None:
+                terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
+            return terms
+        for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
+            _add(terms, fixed_terms(deployment, self.fixed[name], load), layers)
+        if stage.last:
+            _add(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
+        if deployment.offload is not None:
+            self.add_host(terms, stage, load, fixed_terms)
+        return terms
 
     def add_host(self, terms: Terms, stage: Stage, load: TokenLoad, terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> None:
         """Adds the host's part of a stage, and takes away the device's time of experts that lie in the host's memory, in place."""
@@ -254,8 +301,48 @@ def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: floa
     """
     prefix = float(deployment.assumptions.shared_prefix)
     shared = SharedReads(entries_read, prefix) if prefix and shared_prefix.is_single else None
+    if deployment.profile:
+        operations = _context_operations(deployment, entries_read, tokens, shared_prefix)
+        host = _host_terms(deployment, entries_read, tokens, shared_prefix)
+        return Step(deployment, host, tokens * float(shared_prefix.count), shared, operations)
     each = _context_terms(deployment, entries_read, tokens, shared_prefix)
     return Step(deployment, each, tokens * float(shared_prefix.count), shared)
+
+
+def _context_operations(
+    deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix
+) -> tuple[tuple[Operation, ...], ...]:
+    """For each kind of stage the operations on caches and states of one sequence or of several streams."""
+
+    def of_stage(stage: Stage) -> Iterable[Operation]:
+        for name, layers in stage.groups:
+            yield from work.block_operations(deployment, name, layers, entries_read, tokens, shared_prefix)
+
+    return tuple(tuple(of_stage(stage)) for stage in deployment.stages)
+
+
+def _kernel_terms(
+    deployment: Deployment, operations: tuple[tuple[Operation, ...], ...], host: tuple[Terms, ...], sequences: Array
+) -> tuple[Terms, ...]:
+    """For each kind of stage the seconds by resource of operations on caches and states, and those of the host."""
+    from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+    found = []
+    for of_stage, more in zip(operations, host, strict=True):
+        terms = operations_terms(deployment, of_stage, sequences)
+        _add(terms, {name: sequences * time for name, time in more.items()}, 1)
+        found.append(terms)
+    return tuple(found)
+
+
+def _host_terms(deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix) -> tuple[Terms, ...]:
+    """For each kind of stage the host's seconds for one sequence."""
+    found: list[Terms] = [{} for _ in deployment.stages]
+    if deployment.offload is not None:
+        host = offload.sequence_work(deployment, entries_read, tokens, shared_prefix)
+        seconds = deployment.layout.dp * sum((one.seconds for one in host), start=np.float64(0.0))
+        found = [{HOST: seconds} if stage.first else {} for stage in deployment.stages]
+    return tuple(found)
 
 
 def _context_terms(deployment: Deployment, entries_read: work.EntriesRead, tokens: float, shared_prefix: SharedPrefix) -> tuple[Terms, ...]:
@@ -365,6 +452,10 @@ def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) 
 
 def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> Terms:
     """Seconds of operations, attributed to resources by the overlap in force."""
+    if deployment.profile:
+        from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
+
+        return operations_terms(deployment, operations)
     terms: Terms = {}
     for operation in operations:
         compute, memory = operation_seconds(deployment, operation)

@@ -18,6 +18,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics import overhead
 from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
@@ -315,6 +316,7 @@ def _chunked(
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
         ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+    ttft = ttft + overhead.request_seconds(deployment)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
     prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)

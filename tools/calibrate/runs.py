@@ -1,223 +1,151 @@
-"""Parameters shared by all devices, fitted to end-to-end runs, and out-of-sample errors of the fit.
+"""The fit of `typical`'s constants to whole runs: a hierarchy of log-normal priors, a robust loss, Gauss-Newton on the term table.
 
-There are few runs from few sources. Therefore each parameter has a log-normal prior, large residuals count linearly (Huber
-loss), and residuals of one source are treated as correlated.
-
-The Gauss-Newton iteration below is kept instead of scipy.optimize.least_squares: a fully converged minimum of the same loss is
-lower by 0.01 %, but moves the overheads of `typical.yaml` in their printed digits.
+ln of a constant = that of all runs + what the engine, its release, the device family, the kind of model and their combinations add; each
+addition is drawn to 0, so that few runs cannot change much. Errors count quadratically up to `HUBER`, then linearly.
 """
 
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from roofcalc.deployment import calibrated
-from roofcalc.deployment.assumptions import assumptions
-from roofcalc.deployment.calibrated import Engine, Run, Typical
-from roofcalc.deployment.deployment import Deployment
-from roofcalc.measurements import points
-from roofcalc.measurements.cases import GENERATIONS, Case, cases
-from roofcalc.measurements.compare import ROOFLINE, most_likely_run
-from roofcalc.specs.attention import GQA
-from roofcalc.specs.record import replace
+from roofcalc.deployment.calibrated import keys_of
+from roofcalc.deployment.efficiency import RunConstants
+from tools.calibrate.terms import Run
 
-# Parameters: median and spread (standard deviation of the logarithm) of their priors.
-PRIORS: dict[str, tuple[float, float]] = {
-    "in_model_efficiency": (0.9, 0.15),
-    "dequant_bandwidth_factor.8": (0.9, 0.2),
-    "dequant_bandwidth_factor.4": (0.8, 0.3),
-    "layer_overhead_us.attention": (30, 0.3),  # attention and FFN together 60: arXiv 2507.14397v2 finds 95 to 138 including unachieved peaks
-    "layer_overhead_us.mlp": (30, 0.3),
-    "layer_overhead_us.experts": (60, 0.5),
-    "layer_overhead_us.latent": (60, 0.5),
-    "step_overhead_us": (500, 0.8),
-    "prefill_overhead_factor": (2, 0.5),
-    "kv_reload_fraction": (0.9, 0.3),  # nearly every query head loads from memory, except for hits in the last-level cache
+FIELDS = RunConstants._fields
+Array = npt.NDArray[np.float64]
+
+
+class Prior(NamedTuple):
+    """Median of a constant, and standard deviations of the logarithm: of the value for all runs, and of an engine's or a family's factor."""
+
+    median: float
+    common: float
+    own: float
+
+
+# Medians: kernels in a graph take their own times and floors (measured on an H100: 0.95 to 1.05 of the sum); a fused engine's small kernels
+# some µs a layer; host work of a step and a request from servers' traces. Spreads: what engines and devices are seen to differ by.
+PRIORS = {
+    "gemm": Prior(1.03, 0.05, 0.12),
+    "gemm_compute": Prior(1.1, 0.1, 0.25),
+    "dequantised": Prior(1.2, 0.2, 0.3),
+    "dequantised_compute": Prior(1.2, 0.3, 0.5),
+    "attention": Prior(1.05, 0.05, 0.15),
+    "prompt_attention": Prior(1.05, 0.1, 0.2),
+    "experts": Prior(1.1, 0.1, 0.3),
+    "experts_compute": Prior(1.1, 0.1, 0.3),
+    "collective": Prior(1.1, 0.1, 0.2),
+    "exchange": Prior(1.0, 0.3, 0.4),
+    "small": Prior(1.2, 0.2, 0.3),
+    "launch": Prior(0.95, 0.05, 0.2),
+    "layer_us": Prior(8.0, 0.4, 0.6),
+    "step_us": Prior(500.0, 0.5, 0.7),
+    "sequence_us": Prior(3.0, 0.7, 0.7),
+    "prompt_layer_us": Prior(30.0, 0.7, 0.7),
+    "prompt_step_us": Prior(2000.0, 0.7, 0.7),
+    "request_ms": Prior(15.0, 0.7, 0.7),
 }
-POINT_SPREAD, SOURCE_SPREAD = 0.10, 0.15  # of ln(predicted/measured)
-PACKED_TOKENS = 8192.0  # usual token budget of a prefill step
-FOLDS = 5
+NARROWER = {1: 0.7, 2: 0.5, 3: 0.35}  # spreads of combinations of so many groups, relative to the prior's
+KIND = 0.5  # the same of the kind of model
+POINT, HUBER = 0.20, 0.30  # standard deviation of ln(predicted/measured), and where it counts linearly
+ROUNDS, LEAST = 15, 1.0  # Gauss-Newton steps at most, and the gain below which they end
 
 
-class FitPoint(NamedTuple):
-    """A point to fit: its case, its deployment in `typical` without the fitted parameters, and its source."""
+class Design(NamedTuple):
+    """Runs and groups as arrays.
 
-    case: Case
-    deployment: Deployment
-    source: str
+    Attributes
+    ----------
+    names : tuple of str
+        Groups, "all" first.
+    member : array (runs, groups)
+        1 where a run belongs to a group.
+    terms, measured : arrays
+        Seconds by constant, and ln of the measured seconds.
+    prior, spread : arrays (groups, constants)
+        Means and standard deviations of the logarithms.
+    """
 
-
-class Estimate(NamedTuple):
-    """Out-of-sample errors of points: ln(predicted / measured speed)."""
-
-    name: str
-    points: list[FitPoint]
-    log_errors: np.ndarray[Any, Any]
-
-
-def fit_points(path: Path, file: Typical) -> list[FitPoint]:
-    """The comparable points of a file as deployments to fit."""
-    assumed = assumptions("typical", engine="none", capacity="nominal", reserve_gb=0.0)
-    found = []
-    for case in cases(points.read(path)):
-        if isinstance(case, str):
-            continue
-        deployment, _ = most_likely_run(case, ROOFLINE)
-        if case.point.batch is None:  # whole prompts on each rank, as in `most_likely_run`
-            ranks = deployment.layout.dp
-            case = replace(case, work=replace(case.work, batch=max(1.0, case.work.batch // ranks) * ranks))
-        deployment = replace(deployment, assumptions=assumed, profile=calibrated.resolved(file, deployment.hardware.device, case.generation))
-        found.append(FitPoint(case, deployment, case.point.source or ""))
-    return found
+    names: tuple[str, ...]
+    member: Array
+    terms: Array
+    measured: Array
+    prior: Array
+    spread: Array
 
 
-def loads_kv_per_query_head(one: FitPoint) -> bool:
-    """Whether a run generates with GQA on an engine release that loads KV entries once per query head."""
-    blocks = one.deployment.model.blocks.values()
-    grouped = any(isinstance(block.attention, GQA) and block.attention.heads > block.attention.kv_heads for block in blocks)
-    return grouped and one.case.generation is not None and (one.case.work.osl or 0) > 1
+def design(found: Sequence[Run]) -> Design:
+    """The arrays of a fit."""
+    each = [("all", *keys_of(run.release, run.family, run.model)) for run in found]
+    names = ("all", *sorted({key for keys in each for key in keys} - {"all"}))
+    place = {name: index for index, name in enumerate(names)}
+    member = np.zeros((len(found), len(names)))
+    for index, keys in enumerate(each):
+        member[index, [place[key] for key in keys]] = 1.0
+    prior, spread = np.zeros((len(names), len(FIELDS))), np.zeros((len(names), len(FIELDS)))
+    prior[0] = [np.log(PRIORS[name].median) for name in FIELDS]
+    spread[0] = [PRIORS[name].common for name in FIELDS]
+    kinds = {run.model for run in found}
+    for index, name in enumerate(names[1:], 1):
+        narrower = KIND if name in kinds else NARROWER[len(name.split())]
+        spread[index] = [PRIORS[field].own * narrower for field in FIELDS]
+    return Design(names, member, np.array([run.terms for run in found]), np.log([run.seconds for run in found]), prior, spread)
 
 
-def log_errors(fitted: Sequence[FitPoint], run: Run) -> np.ndarray[Any, Any]:
-    """ln(predicted / measured speed) of points with given parameters."""
-    found = []
-    for one in fitted:
-        assert one.deployment.profile is not None
-        value = one.case.value(replace(one.deployment, profile=calibrated.with_run(one.deployment.profile, run)))
-        found.append(np.log(one.case.speed(value) / one.case.speed(one.case.point.value)))
-    return np.array(found)
+def predicted(given: Design, values: Array, rows: npt.NDArray[np.int_]) -> tuple[Array, Array]:
+    """ln of predicted seconds, and its derivatives with respect to the logarithms of each run's constants."""
+    weighted = given.terms[rows] * np.exp(given.member[rows] @ values)
+    seconds = weighted.sum(axis=1)
+    return np.log(seconds), weighted / seconds[:, np.newaxis]
 
 
-def run_of(offsets: np.ndarray[Any, Any]) -> Run:
-    """Parameters at a number of standard deviations from the medians of their priors."""
-    values = {name: prior * float(np.exp(x * spread)) for (name, (prior, spread)), x in zip(PRIORS.items(), offsets, strict=True)}
-    groups: dict[str, Any] = {}
-    for name, value in values.items():
-        group, _, key = name.partition(".")
-        if key:
-            groups.setdefault(group, {})[key] = value
-        else:
-            groups[group] = value
-    groups["in_model_efficiency"] = min(1.0, groups["in_model_efficiency"])
-    groups["kv_reload_fraction"] = min(1.0, groups["kv_reload_fraction"])
-    groups["dequant_bandwidth_factor"] = {key: min(1.0, value) for key, value in groups["dequant_bandwidth_factor"].items()}
-    groups["layer_overhead_us"]["state"] = groups["layer_overhead_us"]["attention"]  # no run with such a layer was measured
-    return Run(**groups, packed_prefill_tokens=PACKED_TOKENS)
+def loss(given: Design, values: Array, rows: npt.NDArray[np.int_]) -> float:
+    """Half of what the fit minimises: Huber losses of the errors, and squares of the distances from the priors."""
+    missed = np.abs(predicted(given, values, rows)[0] - given.measured[rows]) / HUBER
+    soft = np.where(missed < 1, 0.5 * missed**2, missed - 0.5).sum() * (HUBER / POINT) ** 2
+    return float(soft + 0.5 * (((values - given.prior) / given.spread) ** 2).sum())
 
 
-def fit(fitted: Sequence[FitPoint], start: np.ndarray[Any, Any] | None = None, rounds: int = 8) -> np.ndarray[Any, Any]:
-    """Fitted parameters in standard deviations from their priors, by iteratively re-weighted Gauss-Newton steps of limited size."""
-    x = np.zeros(len(PRIORS)) if start is None else start
-    sources = [one.source for one in fitted]
-    for _ in range(rounds):
-        residual = log_errors(fitted, run_of(x))
-        slopes = np.stack([(log_errors(fitted, run_of(x + step)) - residual) / 0.02 for step in 0.02 * np.eye(len(x))], axis=1)
-        residual, slopes = (_by_source(one, sources) / POINT_SPREAD for one in (residual, slopes))
-        weights = np.minimum(1.0, 1.5 / np.maximum(np.abs(residual), 1e-9))
-        normal = slopes.T @ (weights[:, None] * slopes) + np.eye(len(x))
-        step = np.clip(-np.linalg.solve(normal, slopes.T @ (weights * residual) + x), -1.0, 1.0)
-        x = x + step
-        if np.abs(step).max() < 0.01:
+def fit(given: Design, rows: npt.NDArray[np.int_], start: Array | None = None) -> Array:
+    """Logarithms by group and constant that minimise `loss` over the runs in `rows`.
+
+    Each step solves in the space of the runs, of which there are fewer than unknowns: δ = C·Jᵀ·(J·C·Jᵀ + R)⁻¹·(…).
+    """
+    values = given.prior.copy() if start is None else start.copy()
+    variance = (given.spread**2).ravel()
+    before = loss(given, values, rows)
+    for _ in range(ROUNDS):
+        logs, slopes = predicted(given, values, rows)
+        errors = logs - given.measured[rows]
+        jacobian = (given.member[rows][:, :, np.newaxis] * slopes[:, np.newaxis, :]).reshape(len(rows), -1)
+        scaled = jacobian * variance
+        system = scaled @ jacobian.T
+        system[np.diag_indices(len(rows))] += POINT**2 * np.maximum(1.0, np.abs(errors) / HUBER)
+        moved = (values - given.prior).ravel()
+        step = (scaled.T @ np.linalg.solve(system, jacobian @ moved - errors)).reshape(values.shape) - (values - given.prior)
+        share = 1.0
+        while True:
+            tried = values + share * np.clip(step, -1.5, 1.5)
+            after = loss(given, tried, rows)
+            if after < before or share < 0.02:
+                break
+            share /= 2
+        if after >= before:
             break
-    return x
+        gained, values, before = before - after, tried, after
+        if gained < LEAST:
+            break
+    return values
 
 
-def _by_source(values: np.ndarray[Any, Any], sources: Sequence[str]) -> np.ndarray[Any, Any]:
-    """Whitens errors that are correlated within a source: reduces the mean of its n points by 1 − √(σ²/(σ² + n·σ_s²))."""
-    found = np.array(values)
-    for name in dict.fromkeys(sources):
-        own = np.array([one == name for one in sources])
-        kept = np.sqrt(POINT_SPREAD**2 / (POINT_SPREAD**2 + own.sum() * SOURCE_SPREAD**2))
-        found[own] -= (1 - kept) * found[own].mean(axis=0)
-    return found
-
-
-def held_out(name: str, fitted: Sequence[FitPoint], fold: Callable[[FitPoint], str | int], start: np.ndarray[Any, Any]) -> Estimate:
-    """Cross-validation: errors of each fold with a fit to all other points."""
-    found: list[FitPoint] = []
-    errors: list[np.ndarray[Any, Any]] = []
-    for key in sorted({fold(one) for one in fitted}, key=str):
-        left, rest = [one for one in fitted if fold(one) == key], [one for one in fitted if fold(one) != key]
-        found += left
-        errors.append(log_errors(left, run_of(fit(rest, start))))
-    return Estimate(name, found, np.concatenate(errors))
-
-
-def estimates(fitted: Sequence[FitPoint]) -> tuple[np.ndarray[Any, Any], list[Estimate]]:
-    """The fit to all points; errors of two cross-validations, and in-sample errors."""
-    x = fit(fitted)
-    left_out = [held_out("each source left out", fitted, lambda one: one.source, x), held_out("each fifth left out", fitted, fifth, x)]
-    return x, [*left_out, Estimate("none left out", list(fitted), log_errors(fitted, run_of(x)))]
-
-
-def newer(estimate: Estimate) -> np.ndarray[Any, Any]:
-    """Errors without the points of `loads_kv_per_query_head`."""
-    return np.asarray(estimate.log_errors[np.array([not loads_kv_per_query_head(one) for one in estimate.points])])
-
-
-def named(estimate: Estimate) -> dict[str, np.ndarray[Any, Any]]:
-    """Errors of an estimate, and those without old kernels, by their names in the file."""
-    name = estimate.name.replace(" ", "_")
-    return {name: estimate.log_errors, f"{name}_newer": newer(estimate)}
-
-
-def fifth(one: FitPoint) -> int:
-    """A fixed fold of a point, by a hash of its name."""
-    return zlib.crc32(one.case.point.id.encode()) % FOLDS
-
-
-def summary(errors: np.ndarray[Any, Any]) -> tuple[float, ...]:
-    """Number of points, median and 90th percentile of the absolute relative error."""
-    relative = np.abs(np.expm1(errors))
-    return float(len(errors)), round(float(np.median(relative)), 3), round(float(np.quantile(relative, 0.9)), 3)
-
-
-def engines(fitted: Sequence[FitPoint], run: Run) -> dict[str, Engine]:
-    """Factor of each engine on the overheads, regularised towards 1, and its generations of kernels."""
-    found = {}
-    for name in sorted({one.case.engine for one in fitted}):
-        own = [one for one in fitted if one.case.engine == name]
-        if len(own) < 5:
-            continue
-        tried = np.exp(np.linspace(-1, 1, 81))
-        errors = [np.abs(log_errors(own, _scaled(run, factor))).mean() / POINT_SPREAD for factor in tried]
-        losses = np.array(errors) + 0.5 * np.log(tried) ** 2 / 0.3**2 / len(own)
-        found[name] = Engine(round(float(tried[int(np.argmin(losses))]), 2))
-    return found | {name: replace(found[engine], shares_kv_loads=False) for (engine, _), name in GENERATIONS.items() if engine in found}
-
-
-def _scaled(run: Run, factor: float) -> Run:
-    scaled = {key: value * factor for key, value in run.layer_overhead_us.items()}
-    return replace(run, layer_overhead_us=scaled, step_overhead_us=run.step_overhead_us * factor)
-
-
-def report(estimate: Estimate) -> Iterable[str]:
-    """Errors of an estimate as text: overall, and by source, device, layout and metric."""
-
-    def line(name: str, chosen: np.ndarray[Any, Any]) -> str:
-        count, median, worst = summary(chosen)
-        return f"  {name:<52} {count:4.0f}  median {median:6.1%}  90 % within {worst:6.1%}  speed x{np.exp(chosen.mean()):.2f}"
-
-    yield estimate.name
-    yield line("all", estimate.log_errors)
-    yield line("newer: not TensorRT-LLM 0.5, 0.6 on grouped heads", newer(estimate))
-    kinds: dict[str, Callable[[FitPoint], str]] = {
-        "source": lambda one: one.source,
-        "device": lambda one: one.deployment.hardware.device.name,
-        "layout": layout_class,
-        "metric": lambda one: one.case.point.metric,
-    }
-    for what, of in kinds.items():
-        for key in sorted({of(one) for one in estimate.points}):
-            yield line(f"{what}: {key}"[:52], estimate.log_errors[np.array([of(one) == key for one in estimate.points])])
-
-
-def layout_class(one: FitPoint) -> str:
-    """One device, tensor parallel or data parallel; dense, or with experts."""
-    layout, model = one.deployment.layout, one.deployment.model
-    spread = "data parallel" if layout.dp > 1 else "tensor parallel" if layout.tp > 1 else "one device"
-    routed = any(part.type == "experts" for name in model.groups for part in model.blocks[name].parts)
-    return f"{spread}, {'experts' if routed else 'dense'}"
+def left_out(given: Design, found: Sequence[Run], fold: Callable[[Run], str | int], start: Array) -> Array:
+    """ln(predicted/measured seconds) of each run by a fit to the runs of other folds."""
+    folds = np.array([str(fold(run)) for run in found])
+    errors = np.zeros(len(found))
+    for name in np.unique(folds):
+        own, others = np.flatnonzero(folds == name), np.flatnonzero(folds != name)
+        errors[own] = predicted(given, fit(given, others, start), own)[0] - given.measured[own]
+    return errors

@@ -80,12 +80,17 @@ class Fits:
 
 
 def parsed(text: str, place: str) -> Fits:
-    """`Fits` from the YAML text; an error with the place where a section is malformed."""
+    """`Fits` from the file's text; an error with the place where a section is malformed.
+
+    The head is YAML. The fitted part, from the line `kernels:` on, is YAML too but has one form only, which is read line by line: a
+    thousand lines take a YAML reader as long as the whole rest of a command.
+    """
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    head, _, rest = text.partition("\nkernels:")
     try:
-        content = yaml.load(text, Loader=loader)
+        content = yaml.load(head, Loader=loader)
     except yaml.YAMLError as error:
         raise RoofcalcError(f"{place}: not readable as YAML ({str(error).splitlines()[0]}).") from error
     devices = {}
@@ -99,25 +104,47 @@ def parsed(text: str, place: str) -> Fits:
             entry["bandwidth_gb_s"] * 1e9,
             entry.get("link_gb_s", 0) * 1e9,
         )
-    names: dict[str, tuple[str, ...]] = {}
-    values: dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]] = {}
-    for subject, section in (content.get("kernels") or {}).items():
-        names[subject] = tuple(section["fields"])
-        values[subject] = {}
-        for path, fits in section["fits"].items():
-            parts = tuple(path.split("|"))
-            try:
-                rows = {name: tuple(map(float, str(row).split())) for name, row in fits.items()}
-            except ValueError as error:
-                raise RoofcalcError(f"{place}: kernels.{subject}.{path} holds something that is not a number ({error}).") from error
-            if len(parts) != 3 or any(len(row) != len(names[subject]) for row in rows.values()):
-                raise RoofcalcError(f"{place}: kernels.{subject}.{path} does not have the fields that its section lists.")
-            values[subject][(parts[0], parts[1], parts[2])] = rows
+    names, values = _sections(rest, place)
     typical = {}
     for architecture in {known.architecture for known in devices.values()}:
         members = sorted((known for known in devices.values() if known.architecture == architecture), key=lambda known: known.bandwidth_bytes_s)
         typical[architecture] = members[(len(members) - 1) // 2]
     return Fits(devices, typical, tuple(content.get("prefer") or ()), names, values)
+
+
+_Values = dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]]
+
+
+def _sections(text: str, place: str) -> tuple[dict[str, tuple[str, ...]], _Values]:
+    """Fields and values of the fitted part: a subject at two spaces, its fields at four, a group at six, a device at eight."""
+    names: dict[str, tuple[str, ...]] = {}
+    values: _Values = {}
+    subject, path = "", ""
+    for line in text.splitlines():
+        plain = line.strip()
+        if not plain or plain.startswith("#"):
+            continue
+        indent, (key, _, rest) = len(line) - len(line.lstrip()), plain.partition(": ") if plain.startswith("fields") else plain.rpartition(":")
+        if indent == 2:
+            subject = key
+            values[subject] = {}
+        elif plain.startswith("fields"):
+            names[subject] = tuple(name.strip() for name in rest.strip("[]").split(","))
+        elif indent == 6:
+            path = key.strip('"')
+            parts = path.split("|")
+            if len(parts) != 3:
+                raise RoofcalcError(f"{place}: kernels.{subject}.{path} is not engine|format|kernel.")
+            group = values[subject].setdefault((parts[0], parts[1], parts[2]), {})
+        elif indent == 8:
+            try:
+                row = tuple(map(float, rest.split()))
+            except ValueError as error:
+                raise RoofcalcError(f"{place}: kernels.{subject}.{path} holds something that is not a number ({error}).") from error
+            if len(row) != len(names[subject]):
+                raise RoofcalcError(f"{place}: kernels.{subject}.{path} does not have the fields that its section lists.")
+            group[key] = row
+    return names, values
 
 
 @lru_cache(maxsize=1)

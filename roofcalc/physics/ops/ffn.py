@@ -80,8 +80,11 @@ def expert_gemms(
             activation_bytes=(matrix.rows + matrix.cols) * ACTIVATION_BYTES * chosen if activations else 0.0,
             routed=routed,
             imbalance=imbalance,
+            rows=matrix.rows,
+            cols=matrix.cols,
+            place=place,
         )
-        for matrix in routed.matrices
+        for place, matrix in enumerate(routed.matrices)
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Operation, TokenLoad
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Grouped, Operation, Product, TokenLoad
 from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 
@@ -41,6 +41,9 @@ def gemms(
                 flops=2.0 * matrix.elements / spread,
                 weights=matrix.elements * bytes_of(matrix.tensor) / spread,
                 activation_bytes=inputs_and_outputs * ACTIVATION_BYTES / spread,
+                rows=matrix.rows,
+                cols=matrix.cols,
+                copies=matrix.copies,
             )
         )
     return found
@@ -73,4 +76,5 @@ def gemm_operations(
 def gemm_to_operation(gemm: Gemm, tokens: Array, experts_read: Array = 1.0) -> Operation:
     """A GEMM as an operation for `tokens` tokens; an expert GEMM reads the weights of `experts_read` experts."""
     moved = gemm.weights * experts_read + gemm.activation_bytes * tokens
-    return Operation(gemm.name, gemm.layers, gemm.flops * tokens, moved, "linear", gemm.tensor)
+    shape = Product(tokens, gemm.rows, gemm.cols, gemm.copies) if gemm.routed is None else Grouped(tokens, gemm.routed, gemm.place)
+    return Operation(gemm.name, gemm.layers, gemm.flops * tokens, moved, "linear", gemm.tensor, shape=shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roofcalc.physics.kv_span import Chunk, Full, Span, Top, Window
 from roofcalc.physics.kv_storage import Reserved, SharedKV
-from roofcalc.physics.ops.types import Cache, FormulaUse, Part, Sharding
+from roofcalc.physics.ops.types import Cache, FormulaUse, Heads, Part, Sharding
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.attention_spec import Index
 from roofcalc.specs.formula import formula
@@ -36,7 +36,9 @@ def gqa(attention: GQA, hidden: int, sharding: Sharding) -> Part:
         *((FormulaUse(gqa, "loads", unit="of each entry, by query heads that do not share them"),) if sharding.kv_reload_fraction else ()),
     )
     flops = 2.0 * n * (attention.head_dim + attention.value_dim)
-    caches = [Cache("attention", span(attention, sharding), entry, flops, loads=loads, formulas=formulas)]
+    kind = "sparse" if attention.blocks is not None else "grouped"
+    heads = Heads(kind, n, attention.kv_heads_on_device(sharding.tp), attention.head_dim, attention.value_dim, attention.window)
+    caches = [Cache("attention", span(attention, sharding), entry, flops, loads=loads, formulas=formulas, heads=heads)]
     if attention.blocks is not None and (index := attention.blocks.index):
         caches.append(index_cache(index, Full(), sharding))
     unused = attention.unused_weights(hidden, sharding.tp)
@@ -69,4 +71,4 @@ def index_cache(index: Index, candidates: Span, sharding: Sharding) -> Cache:
     """The key cache of an indexer, which scores every candidate for every query token; replicated on every tensor rank."""
     formulas = (FormulaUse(index_cache, "entry bytes", unit="B"), FormulaUse(index_cache, "FLOPs per candidate", "f_entry"))
     entry_bytes, flops = (index.dim + INDEX_SCALE_BYTES) / sharding.dcp, 2.0 * index.heads * index.dim / sharding.dcp
-    return Cache("index", candidates, entry_bytes, flops, "index", formulas=formulas)
+    return Cache("index", candidates, entry_bytes, flops, "index", formulas=formulas, heads=Heads("index", index.heads, 1, index.dim, 0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roofcalc.physics.kv_span import Full, Pool, Span, Sum, Top, Window
 from roofcalc.physics.ops.gqa import LOG_SUM, index_cache
-from roofcalc.physics.ops.types import Cache, ExpandedMLA, FormulaUse, Part, Sharding
+from roofcalc.physics.ops.types import Cache, ExpandedMLA, FormulaUse, Heads, Part, Sharding
 from roofcalc.specs.formula import formula
 from roofcalc.specs.latent_attention import MLA, Pooled
 
@@ -32,7 +32,9 @@ def mla(attention: MLA, hidden: int, sharding: Sharding) -> Part:
         FormulaUse(latent_bytes, "entry bytes in fp8, sparse" if sharding.kv_scales and attention.index else "entry bytes", "entry bytes", "B"),
         FormulaUse(mla, "FLOPs per entry", "f_entry"),
     )
-    caches = [Cache("attention", chosen, latent_bytes(attention, sharding) / sharding.dcp, 2.0 * n * (2 * latent + rope), formulas=formulas)]
+    heads = Heads("sparse" if attention.index else "latent", n, 1, latent + rope, latent)
+    entry_bytes, flops = latent_bytes(attention, sharding) / sharding.dcp, 2.0 * n * (2 * latent + rope)
+    caches = [Cache("attention", chosen, entry_bytes, flops, formulas=formulas, heads=heads)]
     if attention.index and not attention.index.shared:
         caches.append(index_cache(attention.index, candidates, sharding))
     expanded = ExpandedMLA(
@@ -75,7 +77,8 @@ def pooled(attention: Pooled, hidden: int, sharding: Sharding) -> Part:
             caches.append(index_cache(pool.index, compressed, sharding))
     formulas = (FormulaUse(pooled, "entry bytes", unit="B"), FormulaUse(pooled, "FLOPs per entry", "f_entry"))
     entry_bytes, flops = attention.head_dim * sharding.kv_bytes / sharding.dcp, 4.0 * n * attention.head_dim
-    caches.insert(0, Cache("attention", Sum(tuple(spans)), entry_bytes, flops, formulas=formulas))
+    heads = Heads("sparse", n, 1, attention.head_dim, attention.head_dim)
+    caches.insert(0, Cache("attention", Sum(tuple(spans)), entry_bytes, flops, formulas=formulas, heads=heads))
     squeezed = sum(attention.compressed_widths)
     return Part(
         attention.matrices(hidden, sharding.tp),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from roofcalc.physics.ops.ffn import dense, experts
 from roofcalc.physics.ops.gqa import gqa
@@ -21,39 +21,24 @@ from roofcalc.specs.state_space import KDA, GatedDeltaNet, Lightning, Mamba1, Ma
 PartFunction = Callable[[Any, int, Sharding], Part]
 
 
-class Kind(NamedTuple):
-    """How a kind of layer part is treated.
-
-    Attributes
-    ----------
-    function : callable
-        (record, hidden size, sharding) -> Part: what one device stores, multiplies and reads.
-    overhead : str
-        Under which name a device profile lists the fixed overhead of such a part (`Profile.exposed_us`).
-    """
-
-    function: PartFunction
-    overhead: str
-
-
-KINDS: dict[type, Kind] = {
-    GQA: Kind(gqa, "attention"),
-    MLA: Kind(mla, "latent"),
-    Pooled: Kind(pooled, "latent"),
-    Mamba1: Kind(recurrent, "state"),
-    Mamba2: Kind(recurrent, "state"),
-    GatedDeltaNet: Kind(recurrent, "state"),
-    KDA: Kind(recurrent, "state"),
-    Lightning: Kind(recurrent, "state"),
-    ShortConvolution: Kind(recurrent, "state"),
-    Dense: Kind(dense, "mlp"),
-    Experts: Kind(experts, "experts"),
+KINDS: dict[type, PartFunction] = {  # (record, hidden size, sharding) -> Part: what one device stores, multiplies and reads
+    GQA: gqa,
+    MLA: mla,
+    Pooled: pooled,
+    Mamba1: recurrent,
+    Mamba2: recurrent,
+    GatedDeltaNet: recurrent,
+    KDA: recurrent,
+    Lightning: recurrent,
+    ShortConvolution: recurrent,
+    Dense: dense,
+    Experts: experts,
 }
 
 _REQUIRED = ("type", "tp_divides_cache", "matrices", "vectors", "entry_elements", "kv_copies", "symbols")
 
 
-def register(record: type[AttentionSpec], function: PartFunction, overhead: str = "attention") -> None:
+def register(record: type[AttentionSpec], function: PartFunction) -> None:
     """Adds a kind of attention: model files may name it under `type:`, and every command computes with it.
 
     Parameters
@@ -62,8 +47,6 @@ def register(record: type[AttentionSpec], function: PartFunction, overhead: str 
         The shape of a layer, with its methods.
     function : callable
         (record, hidden size, sharding) -> Part.
-    overhead : str
-        Which overhead of a device profile it takes in `typical`: "attention" or "latent".
 
     Raises
     ------
@@ -78,7 +61,7 @@ def register(record: type[AttentionSpec], function: PartFunction, overhead: str 
     if record.type in ATTENTION_KINDS:
         raise ValueError(f"there is a kind of attention named {record.type!r} already: {ATTENTION_KINDS[record.type].__name__}")
     ATTENTION_KINDS[record.type] = record
-    KINDS[record] = Kind(function, overhead)
+    KINDS[record] = function
 
 
 def unregister(record: type[AttentionSpec]) -> None:
@@ -97,4 +80,4 @@ def parts(block: Block, hidden: int, sharding: Sharding) -> tuple[Part, ...]:
     sharding : Sharding
         How the layer is divided over devices.
     """
-    return tuple(KINDS[type(one)].function(one, hidden, sharding) for one in block.parts)
+    return tuple(KINDS[type(one)](one, hidden, sharding) for one in block.parts)

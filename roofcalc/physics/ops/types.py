@@ -81,6 +81,29 @@ class FormulaUse(NamedTuple):
     unit: str = ""
 
 
+class Heads(NamedTuple):
+    """Heads of one device over a cache: what the time of an attention kernel depends on besides bytes and FLOPs.
+
+    Attributes
+    ----------
+    kind : "grouped", "latent", "sparse" or "index"
+        Which kernel.
+    query, kv : int
+        Query heads and key-value heads of the device.
+    key_dim, value_dim : int
+        Elements of a key and of a value.
+    window : int, optional
+        Tokens of a sliding window.
+    """
+
+    kind: str
+    query: int
+    kv: int = 1
+    key_dim: int = 0
+    value_dim: int = 0
+    window: int | None = None
+
+
 class Cache(Record):
     """One kind of entry that sequences keep and read, on one device.
 
@@ -101,6 +124,8 @@ class Cache(Record):
     formulas : tuple of FormulaUse
         Formulas of `entry_bytes`, `flops` (under the name "f_entry") and `loads` in the order of print, before division by the
         decode context parallel degree.
+    heads : Heads, optional
+        Of the kernel that reads the cache; without them a kernel of one block per sequence is assumed.
     """
 
     name: str
@@ -110,6 +135,7 @@ class Cache(Record):
     role: str = "attention"
     loads: float = 1.0
     formulas: tuple[FormulaUse, ...] = ()
+    heads: Heads | None = None
 
 
 class SharedPrefix(Record):
@@ -270,6 +296,10 @@ class Gemm(NamedTuple):
         The experts that the weights belong to.
     imbalance : float
         Tokens of the busiest expert rank over the mean.
+    rows, cols, copies : int
+        Shape of the matrix on one device, and equal ones of it.
+    place : int
+        Which of an expert's matrices it is.
     """
 
     name: str
@@ -280,6 +310,55 @@ class Gemm(NamedTuple):
     activation_bytes: float = 0.0
     routed: Routed | None = None
     imbalance: float = 1.0
+    rows: int = 0
+    cols: int = 0
+    copies: int = 1
+    place: int = 0
+
+
+class Product(NamedTuple):
+    """Shape of a GEMM: `tokens` by `rows` times `rows` by `cols`, `copies` of them at once."""
+
+    tokens: Array
+    rows: int
+    cols: int
+    copies: int = 1
+
+
+class Grouped(NamedTuple):
+    """Shape of a matrix of the fused experts: the tokens of the expert group, and which of the experts' matrices it is.
+
+    `kept` is the fraction of the work that the devices do; the host does the rest.
+    """
+
+    tokens: Array
+    routed: Routed
+    matrix: int
+    kept: Array = 1.0
+
+
+class Attended(NamedTuple):
+    """Shape of attention: new tokens, tokens before them and entries loaded, per sequence.
+
+    `sequences` are those of a prompt's whole batch; None where the operation is of one sequence.
+    """
+
+    cache: Cache
+    new: Array
+    cached: Array = 0.0
+    loaded: Array = 0.0
+    sequences: Array | None = None
+
+
+class Updated(NamedTuple):
+    """Shape of a recurrent update: elements of a sequence's state, and its new tokens."""
+
+    elements: float
+    new: Array
+    sequences: Array | None = None
+
+
+Shape = Product | Grouped | Attended | Updated
 
 
 class Operation(Record):
@@ -293,6 +372,8 @@ class Operation(Record):
         Selects the peak FLOP/s, together with the tensor class `tensor`.
     prompt : bool
         Whether it processes many tokens of each sequence at once: prefill attention is another kernel than decode attention.
+    shape : Product, Grouped, Attended or Updated, optional
+        What the times of kernels in `typical` depend on besides FLOPs and bytes.
     """
 
     name: str
@@ -303,6 +384,7 @@ class Operation(Record):
     tensor: str
     per_sequence: bool = False
     prompt: bool = False
+    shape: Shape | None = None
 
 
 class Message(Record):

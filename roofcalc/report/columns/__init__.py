@@ -48,6 +48,7 @@ from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S
 from roofcalc.report.columns.serving import SPARE as SPARE
 from roofcalc.report.columns.shared import ASSUMED as ASSUMED
 from roofcalc.report.columns.shared import BATCH as BATCH
+from roofcalc.report.columns.shared import BATCH_RANGE as BATCH_RANGE
 from roofcalc.report.columns.shared import CACHED as CACHED
 from roofcalc.report.columns.shared import CASE as CASE
 from roofcalc.report.columns.shared import GENERATION as GENERATION
@@ -59,4 +60,6 @@ from roofcalc.report.columns.shared import NEW as NEW
 from roofcalc.report.columns.shared import PER_DEVICE as PER_DEVICE
 from roofcalc.report.columns.shared import SEQ as SEQ
 from roofcalc.report.columns.shared import SERVE as SERVE
+from roofcalc.report.columns.shared import SPEED_RANGE as SPEED_RANGE
+from roofcalc.report.columns.shared import TTFT_RANGE as TTFT_RANGE
 from roofcalc.report.columns.shared import WHERE_GIVEN as WHERE_GIVEN

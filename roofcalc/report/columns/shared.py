@@ -40,6 +40,7 @@ WHERE_GIVEN = (
         "shared_prefix", "shared prefix", "tokens", "tokens that all contexts begin with, cached once per data-parallel rank", "count", 1, "assumed"
     ),
     Column("hit_rate", "hit rate", "", "fraction of a prompt after the shared prefix that is found in the cache", "number", 1, "assumed"),
+    Column("range", "range", "%", "share of measured runs of this kind that lie between the low and the high figure", "number", 1, "assumed"),
     Column("comm_dtype", "comm", "", "dtype of all-reduces", "text", 1, "assumed"),
     Column("dispatch_dtype", "dispatch", "", "dtype of the MoE dispatch all-to-all", "text", 1, "assumed"),
     Column("combine_dtype", "combine", "", "dtype of the MoE combine all-to-all", "text", 1, "assumed"),
@@ -88,6 +89,18 @@ LIMITED_BY = Column(
 )
 INTERACTIVITY = Column(
     "interactivity_tok_s", "interactivity", "tok/s/user", "speed per user; for generations, with the prefill of other requests", "number", 8
+)
+SPEED_RANGE = (
+    Column("interactivity_low", "low", "tok/s/user", "lower end of the range of the speed per user", "number", 6),
+    Column("interactivity_high", "high", "tok/s/user", "upper end of the range of the speed per user", "number", 6),
+)
+TTFT_RANGE = (
+    Column("ttft_low", "first token, low", "ms", "lower end of the range of the time to first token", "number", 5),
+    Column("ttft_high", "first token, high", "ms", "upper end of the range of the time to first token", "number", 5),
+)
+BATCH_RANGE = (
+    Column("max_batch_low", "batch, low", "", "largest batch at the required speed if runs are as slow as the lower end", "count", 6),
+    Column("max_batch_high", "batch, high", "", "largest batch at the required speed if runs are as fast as the upper end", "count", 6),
 )
 STEP = Column("step_ms", "step", "ms", "time of one decode step", "number", 6)
 THROUGHPUT = Column("throughput_tok_s", "throughput", "tok/s", "output tokens per second of the whole system", "number", 5)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as decode_operations
+from roofcalc.physics import overhead
 from roofcalc.physics import prefill_ops as operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence
@@ -18,6 +21,8 @@ from roofcalc.report.explain.stages import shares
 from roofcalc.report.explain.step import StepWorking
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
+
+REQUEST = "the prefill, and what a request takes beside it: HTTP, tokenising, scheduling"
 
 
 class PrefillWorking(StepWorking):
@@ -38,6 +43,11 @@ class PrefillWorking(StepWorking):
         steps = chunks(np.array([self.new]), np.array([self.cached]), None)
         return stage_work(self.deployment, index, steps, np.array([[self.batch]]))[2]
 
+    @cached_property
+    def timed(self) -> dict[str, Operation]:
+        index = self.deployment.stages.index(self.stage)
+        steps = chunks(np.array([self.new]), np.array([self.cached]), None)
+        return {one.name: one for one in stage_work(self.deployment, index, steps, np.array([[self.batch]]))[0]}
     def further(self) -> list[Operation]:
         return further_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
 
@@ -80,7 +90,7 @@ class PrefillWorking(StepWorking):
             lines.append(again)
             tokens = float(again.value)
         lines += self.gemm_lines(matrix, tokens)
-        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(name, lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def attention(self, name: str, record: AttentionSpec, part: Part, cache: Cache, layers: int) -> Section:
         lines = caches.entry(record, cache, self.load.sharding)
@@ -97,12 +107,12 @@ class PrefillWorking(StepWorking):
         lines.append(Line("moved", moved, "entries: those of C loaded once, those stored of P written"))
         letters = {"B_r": self.sequences, "f_entry": flops, "pairs": float(lines[-2].value), "entry": cache.entry_bytes, "moved": moved}
         lines += [line(work(operations.attention_op, what, letters)) for what in ("FLOPs", "bytes")]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, cache.role, "kv", layers)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         letters = {"q": self.new, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(decode_operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, "state", "state", layers, self.sequences)))
 
 
 def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> tuple[list[Section], float]:
@@ -117,8 +127,12 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
             own.insert(0, working.heading(index))
         sections += own
         seconds += [working.seconds] * stage.count
+    if (request := overhead.request_seconds(deployment)) and deployment.layout.pp == 1:
+        summed = total("TTFT", [seconds[0], request], "s")
+        return [*sections, Section("Request", (summed,), REQUEST)], float(summed.value)
     if deployment.layout.pp == 1:
         return sections, seconds[0]
+    seconds += [request] if request else []
     summed = total("TTFT", seconds, "s")
     if not deployment.assumptions.is_bound:
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)

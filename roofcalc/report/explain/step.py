@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
-from roofcalc.physics import collective_algorithms, collectives, offload, overhead, roofline
+from roofcalc.physics import collectives, offload, overhead, roofline
 from roofcalc.physics import decode_ops as operations
 from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.images import tower_operations
@@ -17,13 +18,14 @@ from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence, Routed, SharedPrefix
-from roofcalc.report.explain import caches
+from roofcalc.physics.ops.types import NO_SHARING, Cache, Grouped, Message, Operation, Part, Recurrence, Routed, SharedPrefix
+from roofcalc.report.explain import caches, kernels
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.formula import formulas
 from roofcalc.specs.model import Block
+from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix
 
 
@@ -81,7 +83,7 @@ class StepWorking:
             found.append(self.product("head", model.head(self.load.sharding.tp), 1, None))
         if self.deployment.assumptions.network != "ideal":
             found += [self._message(message) for message in self.messages()]
-        return [*found, *map(self._further, self.further()), *self._host(), *self._overhead(), self._sum()]
+        return [*found, *map(self._further, self.further()), *self._small(), *self._host(), *self._overhead(), self._sum()]
 
     def further(self) -> list[Operation]:
         """Operations beside those of the model's layers: of adapters, and in a prefill of the vision tower."""
@@ -90,7 +92,7 @@ class StepWorking:
     def _further(self, one: Operation) -> Section:
         flops, moved = (float(np.squeeze(value)) * self.load.spread for value in (one.flops, one.bytes))
         lines = [Line("FLOPs", flops, ""), Line("bytes", moved, "")]
-        return Section(one.name, (*lines, *self.times(lines, one.role, one.tensor, one.layers)), FURTHER[one.name])
+        return Section(one.name, (*lines, *self.times(one.name, lines, one.role, one.tensor, one.layers)), FURTHER[one.name])
 
     def layers_on_device(self, name: str, layers: int) -> int:
         """Layers of a block whose routed experts the devices compute."""
@@ -138,7 +140,7 @@ class StepWorking:
     def product(self, name: str, matrix: Matrix, layers: int, part: Part | None) -> Section:
         """A GEMM; `part` is None for the LM head."""
         lines = self.gemm_lines(matrix, float(self.load.tokens))
-        return Section(self.title(name, layers, matrix), (*lines, *self.times(lines, "linear", matrix.tensor, layers * matrix.copies)))
+        return Section(self.title(name, layers, matrix), (*lines, *self.times(name, lines, "linear", matrix.tensor, layers * matrix.copies)))
 
     def gemm_lines(self, matrix: Matrix, tokens: float) -> list[Line]:
         """FLOPs and bytes of one GEMM with `tokens` tokens."""
@@ -169,14 +171,14 @@ class StepWorking:
         moved = "bytes, loaded again" if cache.loads != 1 else "bytes"
         lines.append(line(work(operations.attention_op, moved, {**letters, "loads": cache.loads}, f"bytes of {of}")))
         repeated = 1.0 if prefix else self.sequences
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, cache.role, "kv", layers, repeated)))
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, cache.role, "kv", layers, repeated)))
 
     def state(self, name: str, state: Recurrence, layers: int) -> Section:
         """The update of a recurrent state."""
         letters = {"q": self.tokens, "f_state": state.flops, "N_s": state.elements, "b": state.bytes_per_element}
         lines = [line(work(operations.state_update_op, what, letters, f"{what} of one sequence")) for what in ("FLOPs", "bytes")]
         words = f"f_state is {formulas(recurrent)['FLOPs']}, or {formulas(recurrent)['FLOPs, delta rule']} by the delta rule, per token"
-        return Section(f"{name}, {layers} layers", (*lines, *self.times(lines, "state", "state", layers, self.sequences)), words)
+        return Section(f"{name}, {layers} layers", (*lines, *self.times(name, lines, "state", "state", layers, self.sequences)), words)
 
     def _experts(self, block: str, routed: Routed, layers: int) -> list[Section]:
         sharding = self.load.sharding
@@ -201,13 +203,19 @@ class StepWorking:
             w = self.deployment.weight_dtype(matrix.tensor).bytes_per_element
             all_ = {**letters, "K": matrix.rows, "N": matrix.cols, "w": w}
             lines = [line(work(ffn.expert_operations, name, all_, name.split(" with")[0])) for name in ("FLOPs", moved)]
-            found.append(Section(f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(lines, "linear", matrix.tensor, layers))))
+            found.append(
+                Section(
+                    f"{block}.{matrix.name}, {layers} layers", (*lines, *self.times(f"{block}.{matrix.name}", lines, "linear", matrix.tensor, layers))
+                )
+            )
         return found
 
-    def times(self, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
-        """Seconds of arithmetic and memory, and the total over layers and sequences."""
+    def times(self, name: str, lines: list[Line], role: str, tensor: str, layers: int, sequences: float = 1.0) -> list[Line]:
+        """Seconds of arithmetic and memory, and the total over layers and sequences; in `typical` those of kernel models."""
         deployment = self.deployment
-        name = deployment.format_of(role, tensor)
+        if kernels.is_timed(deployment):
+            return self._kernel(name, sequences)
+        runs_at = deployment.format_of(role, tensor)
         spread = self.load.spread
         mfu, mbu = deployment.achieved(role, tensor, self.prompt)
         flops, moved = (float(one.value) for one in lines[-2:])
@@ -215,7 +223,7 @@ class StepWorking:
             "FLOPs": flops,
             "bytes": moved,
             "mfu": mfu,
-            "F": (deployment.flop_per_s(name) or 0.0) * spread,
+            "F": (deployment.flop_per_s(runs_at) or 0.0) * spread,
             "mbu": mbu,
             "β": deployment.memory_bytes_per_s * spread,
         }
@@ -226,7 +234,7 @@ class StepWorking:
         self.sums.memory.append(memory)
         times = [number(count) for count in (layers, sequences) if count != 1]
         overlap = deployment.assumptions.overlap
-        both[0] = both[0]._replace(unit=f"s in {name}" + (f", F of {spread:g} devices" if spread > 1 else ""))
+        both[0] = both[0]._replace(unit=f"s in {runs_at}" + (f", F of {spread:g} devices" if spread > 1 else ""))
         if overlap == "full":
             return [
                 *both,
@@ -238,14 +246,50 @@ class StepWorking:
         self.sums.work.append(all_)
         return [*both, line(taken, "s"), *([Line("in all", all_, "s", "", "·".join([*times, number(taken.value)]))] if times else [])]
 
+    @cached_property
+    def timed(self) -> dict[str, Operation]:
+        """The operations of the stage on the devices by name, as kernel models time them."""
+        here = [*operations.batch_operations(self.deployment, self.stage, self.load)]
+        prefix = float(self.deployment.assumptions.shared_prefix)
+        streams = SharedPrefix(self.sequences, prefix) if prefix else NO_SHARING
+        entries = operations.at_context(np.float64(self.seq))
+        here += operations.sequence_operations(self.deployment, self.stage, entries, self.tokens, streams)
+        return {one.name: one for one in (*here, *self.further())}
+
+    def _kernel(self, name: str, sequences: float) -> list[Line]:
+        """The time of an operation by its kernel model, all layers and sequences together."""
+        operation = self.timed[name]
+        block = name.split(".")[0]
+        if isinstance(operation.shape, Grouped):
+            operation = replace(operation, layers=self.layers_on_device(block, operation.layers))
+        lines, terms = kernels.operation_lines(self.deployment, operation, np.float64(sequences))
+        compute, memory = (float(terms.get(one, 0.0)) for one in ("compute", "bandwidth"))
+        self.sums.work.append(compute + memory)
+        self.sums.compute.append(compute)
+        self.sums.memory.append(memory)
+        self.sums.overhead.append(float(terms.get("overhead", 0.0)))
+        return lines
+
+    def _small(self) -> list[Section]:
+        """The small kernels of the stage, and the constants of whole runs, in `typical`."""
+        if not kernels.is_timed(self.deployment):
+            return []
+        section, seconds = kernels.small_section(self.deployment, tuple(self.stage.groups), float(self.load.tokens))
+        self.sums.work.append(seconds)
+        self.sums.memory.append(seconds)
+        return [section, kernels.run_section(self.deployment)]
+
     def _message(self, message: Message) -> Section:
         deployment = self.deployment
         of_size = {"T": self.message_tokens, "width": message.elements, "a": deployment.wire_bytes(message.dtype)}
         size = line(work(collectives.seconds, "M", of_size), "B")
         lines = [*self._all_to_all_copies(message), size]
         words = "width: elements per token, divided over the t ranks that share the message" if message.kind in ("all_to_all", "send") else ""
-        if deployment.profile:
-            return Section(f"{message.name}, {message.layers} messages", (*lines, *self._fastest(message, float(size.value))), words)
+        if deployment.profile and deployment.assumptions.link is None:
+            more, time = kernels.message_lines(deployment, message, self.message_tokens)
+            for terms, seconds in zip((self.sums.link, self.sums.scale_out, self.sums.overhead), time, strict=True):
+                terms.append(float(seconds) * message.layers)
+            return Section(f"{message.name}, {message.layers} messages", (*lines, *more), words)
         for applied in collectives.applied_formulas(deployment, message):
             worked = work(applied.function, applied.name, {**applied.symbols, "M": float(size.value)})
             seconds = worked.value * message.layers
@@ -258,46 +302,26 @@ class StepWorking:
             self.sums.overhead.append(message.layers * given * 1e-6)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
-    def _fastest(self, message: Message, size: float) -> list[Line]:
-        """Every algorithm for a message, and the fastest: its latency, and the time of its bytes on each link."""
-        found: list[Line] = []
-        times: list[tuple[float, float, dict[str, float]]] = []
-        for algorithm in collective_algorithms.algorithms(self.deployment, message):
-            on_links = dict.fromkeys(("link", "scale_out"), 0.0)
-            for hop in algorithm.hops:
-                worked = work(hop.function, hop.formula, {**hop.symbols, "M": size})
-                on_links[hop.link] += worked.value
-                found.append(line(worked, "s"))
-            names = " + ".join(hop.formula for hop in algorithm.hops)
-            seconds = algorithm.latency_s + sum(on_links.values())
-            found.append(total(f"{names}, with latency", [algorithm.latency_s, *(value for value in on_links.values() if value)], "s"))
-            times.append((seconds, algorithm.latency_s, on_links))
-        least, latency, on_links = min(times, key=lambda one: one[0])
-        if (given := self.deployment.assumptions.collective_latency_us) is not None:
-            least, latency = least - latency + given * 1e-6, given * 1e-6
-        self.sums.overhead.append(latency * message.layers)
-        self.sums.link.append(on_links["link"] * message.layers)
-        self.sums.scale_out.append(on_links["scale_out"] * message.layers)
-        return [*found, Line("in all", least * message.layers, "s, the fastest algorithm", "", f"{message.layers}·{number(least)}")]
-
     def _overhead(self) -> list[Section]:
         """Fixed overhead of each layer and of the pass through the stage."""
         deployment = self.deployment
         lines: list[Line] = []
         for name, layers in self.stage.groups:
-            lines += self._overhead_lines(
-                "layers", name, "τ", overhead.layer_seconds(deployment, name), overhead.layer_seconds(deployment, name, self.prompt), layers
-            )
-        lines += self._overhead_lines("step", "step", "τ_step", overhead.pass_seconds(deployment), overhead.pass_seconds(deployment, self.prompt))
-        words = "τ for each layer and τ_step for each pass: --layer-overhead-us and --step-overhead-us, or as fitted to end-to-end runs"
+            lines += self._overhead_lines("layers", name, {"layers": layers, "τ": overhead.layer_seconds(deployment, self.prompt)})
+        waiting = overhead.pass_seconds(deployment, self.prompt)
+        each = 0.0 if self.prompt else float(overhead.pass_seconds(deployment, False, 1.0)) - float(waiting)
+        letters = {"τ_step": waiting, "B_r": self.sequences, "τ_seq": each}
+        lines += self._overhead_lines("step, with sequences" if each else "step", "step", letters)
+        words = (
+            "τ for each layer, τ_step for each pass, τ_seq for each sequence: --layer-overhead-us and --step-overhead-us, or as fitted to whole runs"
+        )
         return [Section("Overhead", tuple(lines), words)] if lines else []
 
-    def _overhead_lines(self, formula: str, name: str, letter: str, once: float, here: float, layers: int = 1) -> list[Line]:
-        """A line with the overhead of `layers` layers, `once` in a decode step and `here` in this step; none where it is zero."""
-        if not once:
+    def _overhead_lines(self, formula: str, name: str, letters: dict[str, float]) -> list[Line]:
+        """A line with one part of the overhead; none where it is zero."""
+        worked = work(overhead.seconds, formula, letters, name)
+        if not worked.value:
             return []
-        formula += ", prefill" if here != once else ""
-        worked = work(overhead.seconds, formula, {"layers": layers, letter: once, "φ": here / once}, name)
         self.sums.overhead.append(worked.value)
         return [line(worked, "s")]
 

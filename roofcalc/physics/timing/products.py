@@ -1,0 +1,224 @@
+"""Seconds of GEMMs and fused experts in `typical`; all GEMMs of a step are stacked along a first axis and evaluated at once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics.kernels.experts import ExpertParameters, experts_s
+from roofcalc.physics.kernels.facts import DeviceFacts
+from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
+from roofcalc.physics.kernels.routing import RoutedLoad, uniform_load
+from roofcalc.physics.kv_span import Array
+from roofcalc.physics.ops.ffn import expected_active_experts, expected_experts_read
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, Routed, Sharding
+from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
+from roofcalc.physics.timing.devices import Chosen, activation_bytes, chosen, is_unpacked, kernel_peak, table_format
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEW = 2048  # token counts up to which no duplicates are looked for
+
+
+class Key(NamedTuple):
+    """A matrix of rows × cols weights of a tensor class, `copies` of them multiplied at once."""
+
+    rows: int
+    cols: int
+    copies: int
+    tensor: str
+
+
+class Stack(NamedTuple):
+    """GEMMs of one kind along a first axis: arguments of `gemm_s` without launch floors, the floors, and the rooflines.
+
+    Attributes
+    ----------
+    members : array
+        Places of these GEMMs among the keys asked for.
+    unpacked : bool
+        Whether the weights are dequantised first.
+    """
+
+    members: NDArray[Any]
+    unpacked: bool
+    parameters: dict[str, NDArray[Any]]
+    facts: DeviceFacts
+    n: NDArray[Any]
+    k: NDArray[Any]
+    copies: NDArray[Any]
+    weight_bytes: NDArray[Any]
+    activation_bytes: NDArray[Any]
+    launch_s: NDArray[Any]
+    peak_flop_s: NDArray[Any]
+
+
+def gemm_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
+    """Constants of the GEMMs with a class of weights, and their format in the kernel tables."""
+    device = deployment.hardware.device
+    form = table_format(device, deployment.weight_dtype(tensor), deployment.linear_format(tensor) or "bf16")
+    return chosen(deployment, GemmParameters, "gemm", form, peak=kernel_peak(device, form)), form
+
+
+@lru_cache(maxsize=512)
+def stacks(deployment: Deployment, keys: tuple[Key, ...]) -> tuple[Stack, ...]:
+    """The GEMMs by these matrices: those whose weights are dequantised first, and the others."""
+    each = [gemm_constants(deployment, key.tensor) for key in keys]
+    found = []
+    for unpacked in (False, True):
+        members = [place for place, (_, form) in enumerate(each) if is_unpacked(form) == unpacked]
+        if members:
+            found.append(_stack(deployment, [keys[place] for place in members], [each[place] for place in members], members, unpacked))
+    return tuple(found)
+
+
+def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str]], members: list[int], unpacked: bool) -> Stack:
+    facts = each[0][0].facts
+    names = list(vars(each[0][0].parameters))
+    parameters = {name: np.array([getattr(one.parameters, name) for one, _ in each]) for name in names}
+    launch = parameters.pop("t0_us") * 1e-6
+    peaks = [deployment.flop_per_s(deployment.linear_format(key.tensor)) or np.inf for key in keys]
+    cols, rows, copies = (np.array(one, dtype=float) for one in zip(*((key.cols, key.rows, key.copies) for key in keys), strict=True))
+    return Stack(
+        members=np.array(members),
+        unpacked=unpacked,
+        parameters=parameters,
+        facts=DeviceFacts(np.array([one.facts.peak_flop_s for one, _ in each]), facts.bandwidth_bytes_s, facts.compute_units, facts.clock_hz),
+        n=cols,
+        k=rows,
+        copies=copies,
+        weight_bytes=np.array([deployment.weight_dtype(key.tensor).bytes_per_element for key in keys]),
+        activation_bytes=np.array([activation_bytes(form) for _, form in each]),
+        launch_s=launch,
+        peak_flop_s=np.array(peaks),
+    )
+
+
+def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[Any], tokens: Any, each: bool = False) -> Terms:
+    """Seconds by resource of GEMMs, each in so many layers.
+
+    Parameters
+    ----------
+    tokens : array
+        Rows of the input, the same for all GEMMs; with `each` the first axis holds those of each GEMM.
+    """
+    tokens = np.asarray(tokens, dtype=float)
+    if not each and tokens.size > FEW:
+        few, place = np.unique(tokens, return_inverse=True)
+        if few.size < tokens.size:
+            place = place.reshape(tokens.shape)
+            return {name: np.asarray(value)[..., place] for name, value in gemm_terms(deployment, keys, layers, few).items()}
+    terms: Terms = {}
+    run = run_constants(deployment)
+    for one in stacks(deployment, keys):
+        rows = tokens[one.members] if each else tokens[np.newaxis]
+        shape = (-1, *([1] * (rows.ndim - 1)))
+
+        def along(values: NDArray[Any], shape: tuple[int, ...] = shape) -> NDArray[Any]:
+            return values.reshape(shape)
+
+        parameters = GemmParameters(t0_us=0.0, **{name: along(value) for name, value in one.parameters.items()})  # type: ignore[arg-type]
+        facts = DeviceFacts(along(np.asarray(one.facts.peak_flop_s)), one.facts.bandwidth_bytes_s, one.facts.compute_units, one.facts.clock_hz)
+        n, k, count, width, times = (along(value) for value in (one.n, one.k, one.copies, one.weight_bytes, layers[one.members]))
+        busy = gemm_s(parameters, facts, rows, n, k, width, along(one.activation_bytes), count)
+        io = (n + k) * count * ACTIVATION_BYTES if deployment.assumptions.activations else 0.0
+        some = np.minimum(rows, 1.0)  # no rows: no kernel
+        compute, memory = (
+            2.0 * rows * n * k * count / along(one.peak_flop_s),
+            (n * k * count * width * some + rows * io) / deployment.memory_bytes_per_s,
+        )
+        factors = (run.dequantised, run.dequantised_compute) if one.unpacked else (run.gemm, run.gemm_compute)
+        charge(terms, deployment, factors, busy * some, compute, memory, times, stacked=True)
+        launches(terms, deployment, (along(one.launch_s) * times * some).sum(axis=0))
+    return terms
+
+
+def expert_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
+    """Constants of the fused experts, and their format in the kernel tables."""
+    device = deployment.hardware.device
+    form = table_format(device, deployment.weight_dtype(tensor), deployment.linear_format(tensor) or "bf16")
+    return chosen(deployment, ExpertParameters, "experts", form, peak=kernel_peak(device, form)), form
+
+
+def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:
+    """What the experts of one device receive of the tokens of their group: of the fullest rank, for which all others wait.
+
+    Experts that compute nothing take their share of the choices.
+    """
+    top_k = routed.top_k * routed.experts / routed.routed
+    load = uniform_load(tokens, top_k, routed.experts, sharding.ep)  # type: ignore[arg-type]
+    if routed.routing.is_skewed or routed.routing.shares:
+        hit = np.asarray(expected_active_experts(routed, tokens)) / sharding.ep
+        share = hit / np.maximum(load.experts_hit, 1e-300)
+        load = RoutedLoad(hit, load.assignments, load.routed, tuple(np.maximum(rows * share, load.assignments) for rows in load.rows))
+    if sharding.ep == 1:
+        return load
+    held = routed.experts / sharding.ep
+    hit, pairs = load.experts_hit, load.assignments
+    beyond = fullest(sharding.ep)
+    hit = np.minimum(hit + beyond * np.sqrt(np.maximum(hit * (1.0 - hit / held), 0.0)), held) * sharding.imbalance
+    pairs = (pairs + beyond * np.sqrt(pairs * (1.0 - 1.0 / sharding.ep))) * sharding.imbalance
+    more = np.maximum(pairs / np.maximum(load.assignments, 1e-300), hit / np.maximum(load.experts_hit, 1e-300))
+    routed_pairs = pairs if sharding.group > sharding.tp else load.routed  # tokens that come by dispatch bring no other ranks' pairs
+    return RoutedLoad(np.minimum(hit, held), pairs, np.maximum(routed_pairs, pairs), tuple(rows * more for rows in load.rows))
+
+
+@lru_cache(maxsize=64)
+def fullest(ranks: int) -> float:
+    """Standard deviations by which the fullest of so many ranks exceeds the mean, on average: the largest of as many normal numbers.
+
+    All ranks of a layer wait for it. Source: G. Blom's approximation of expected order statistics, Φ⁻¹((n − 3/8)/(n + 1/4)).
+    """
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((ranks - 0.375) / (ranks + 0.25)) if ranks > 1 else 0.0
+
+
+def expert_terms(deployment: Deployment, routed: Routed, sharding: Sharding, layers: int, tokens: Any, share: float = 1.0) -> Terms:
+    """Seconds by resource of the fused experts of one device, for the tokens of their whole group; `share` of them for one matrix."""
+    tokens = np.asarray(tokens, dtype=float)
+    if tokens.size > FEW:
+        few, place = np.unique(tokens, return_inverse=True)
+        if few.size < tokens.size:
+            place = place.reshape(tokens.shape)
+            found = expert_terms(deployment, routed, sharding, layers, few, share)
+            return {name: np.asarray(value)[..., place] for name, value in found.items()}
+    up, *others = routed.matrices
+    constants, form = expert_constants(deployment, up.tensor)
+    device_share = 1.0 if sharding.ep > 1 else 1.0 / sharding.group
+    inter = others[-1].rows if others else up.cols
+    load = expert_load(routed, sharding, tokens)
+    width = deployment.weight_dtype(up.tensor).bytes_per_element
+    parameters = constants.parameters
+    launch = parameters.t0_us * 1e-6
+    busy = (
+        experts_s(
+            parameters,
+            constants.facts,
+            load,
+            up.rows,
+            max(1.0, np.ceil(inter * device_share)),
+            width,
+            activation_bytes(form),
+            gated=up.cols >= 2 * inter,
+        )
+        - launch
+    )
+    elements = sum(matrix.elements for matrix in routed.matrices)
+    chosen_experts = routed.top_k * routed.experts / routed.routed * (sharding.imbalance if sharding.ep > 1 else 1.0) / sharding.group
+    imbalance = sharding.imbalance if sharding.ep > 1 else 1.0
+    peak = deployment.flop_per_s(deployment.linear_format(up.tensor)) or np.inf
+    compute = 2.0 * elements * chosen_experts * tokens / peak
+    moved: Array = elements * width / sharding.group * expected_experts_read(routed, imbalance, tokens)
+    if deployment.assumptions.activations:
+        moved = moved + sum(matrix.rows + matrix.cols for matrix in routed.matrices) * ACTIVATION_BYTES * chosen_experts * tokens
+    run = run_constants(deployment)
+    terms: Terms = {}
+    memory = np.asarray(moved / deployment.memory_bytes_per_s)
+    charge(terms, deployment, (run.experts, run.experts_compute), busy, np.asarray(compute), memory, layers * share)
+    launches(terms, deployment, launch * layers * share + np.zeros_like(tokens))
+    return terms
