@@ -15,7 +15,15 @@ from roofcalc.commands.request import Request
 from roofcalc.commands.serve import lines_of, serve_columns, target, with_lines
 from roofcalc.commands.serving_layout import placements
 from roofcalc.commands.stated import draft_columns
-from roofcalc.commands.workload import axes, generation_options, note_prompts_of_others, note_what_would_fit, required_interactivity, workload
+from roofcalc.commands.workload import (
+    axes,
+    generation_options,
+    note_prompts_of_others,
+    note_single_user,
+    note_what_would_fit,
+    required_interactivity,
+    workload,
+)
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.report import columns
@@ -94,6 +102,7 @@ def max_batch(
         for placed, part in placements(request, deployment, longest):
             points = [first[part], *rest]
             note_what_would_fit(request, placed, points, kv_at, chunk)
+            note_single_user(request, placed, points, kv_at, chunk, rates)
             lines = lines_of(request, server, placed, chunk)
             compute = partial(with_lines, lines, partial(rows, placed, kv_at, chunk, share), "max_batch", len(points))
             request.fill(placed, changes, (*points, rates), compute, **shared, range=share)

@@ -138,6 +138,17 @@ def _note_default(request: Request, value: Numbers | None, receiver: str) -> Non
         request.note(f"interactivity: at least {units.plain(defaults.INTERACTIVITY)} tok/s for each {receiver} (--interactivity)")
 
 
+def note_single_user(request: Request, placed: Deployment, points: list[NDArray[Any]], kv_at: str | None, chunk: Any, least: NDArray[Any]) -> None:
+    """A note on the speed of a single user, where even with the shortest context it is below every speed of `least` that is asked for."""
+    work = workload([axis.min(keepdims=True) for axis in points], kv_at, chunk)
+    if not placed.has_time or memory.batch_memory(placed, work.seq)[0] < 1:
+        return
+    alone = float(placed.accepted / work.served_step(work.step(placed)).seconds(np.ones(1))[0])
+    if alone < least.min():
+        where = f"{placed.model.name} on {placed.hardware.name}"
+        request.note(f"{where}: a single user gets {alone:.4g} tok/s, less than the {least.min():g} required (--interactivity)")
+
+
 def note_what_would_fit(request: Request, placed: Deployment, points: list[NDArray[Any]], kv_at: str | None, chunk: Any) -> None:
     """A note on the first point whose sequences do not fit; of a grid too large to look through, on the longest sequence."""
     longest = [axis.max(keepdims=True) for axis in points]

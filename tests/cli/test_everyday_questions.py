@@ -64,7 +64,16 @@ def test_a_cost_that_no_user_is_fast_enough_for_says_so() -> None:
     said = run("cost llama-3.1-8b l4 --query 1k:200 --usd-per-hour 1").stderr
     speed = float(said.partition("llama-3.1-8b on l4: a single user gets ")[2].split()[0])
     assert speed == pytest.approx(300e9 / (15.01e9 + 1100 * 131_072), rel=2e-3) and "less than the 30 required" in said
+    # the same of one context: 15.01e9 bytes and 8,000 tokens
+    said = run("max-batch llama-3.1-8b l4 --seq 8k").stderr
+    speed = float(said.partition("llama-3.1-8b on l4: a single user gets ")[2].split()[0])
+    assert speed == pytest.approx(300e9 / (15.01e9 + 8000 * 131_072), rel=2e-3)
+    assert "a single user gets" not in run("max-batch llama-3.1-8b l4 --seq 8k --interactivity 18,40").stderr
     assert "a single user gets" not in run("cost llama-3.1-8b l4 --query 1k:200 --usd-per-hour 1 --interactivity 15").stderr
+
+
+def test_a_result_file_that_is_not_there_is_named_once() -> None:
+    assert refused("validate nope.json --hardware l4").count("nope.json") == 1
 
 
 def test_plans_state_the_percentile_of_the_first_token() -> None:

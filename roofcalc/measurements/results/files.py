@@ -60,7 +60,7 @@ def load(path: str | Path, given: Run = UNKNOWN) -> Loaded:
         try:
             _read(file, given, found, problems)
         except RoofcalcError as error:
-            problems.append(Problem(f"{file}:1", "; ".join(error.lines)))
+            problems.append(Problem(f"{file}:1", "; ".join(line.removeprefix(f"{file}: ") for line in error.lines)))
     if missing := [name for name in ("model", "hardware") if any(not getattr(point, name) for point in found)]:
         raise RoofcalcError(*(f"{path}: names no {name}; give --{name}" for name in missing))
     if not found:
