@@ -210,15 +210,17 @@ def _of_stage(
 def _by_kernels(deployment: Deployment, operation: Operation, sequences: Array) -> tuple[Array, Array, Array]:
     """Seconds of an operation in all its layers on compute, on memory and of launches, by the kernel models of `typical`.
 
-    The kernel's time stands under the resource that limits it, the roofline's under the other.
+    The kernel's time stands under the resource that limits it, the roofline's, which is never longer, under the other.
     """
     from roofcalc.physics.timing.operations import operations_terms  # only `typical` needs it
 
     terms = operations_terms(deployment, [operation], sequences)
     floors = operation_seconds(deployment, operation)
     n = operation.layers * sequences if operation.per_sequence else operation.layers
-    compute, memory = (np.maximum(terms.get(name, 0.0), floor * n) for name, floor in zip(("compute", "bandwidth"), floors, strict=True))
-    return compute, memory, terms.get("overhead", 0.0)
+    compute, memory = (np.asarray(terms.get(name, 0.0)) for name in ("compute", "bandwidth"))
+    pairs = zip((compute, memory), (memory, compute), floors, strict=True)
+    beside = [np.where(one > 0, one, np.minimum(floor * n, other)) for one, other, floor in pairs]
+    return beside[0], beside[1], terms.get("overhead", 0.0)
 
 
 def _on_device(deployment: Deployment, stage: Stage, operation: Operation) -> Operation:

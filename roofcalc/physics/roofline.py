@@ -168,7 +168,6 @@ class Step(Record):
 
     def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
         """Seconds of a stage in the overlap in force."""
-        overhead = fixed.get("overhead", 0.0)
         overlap = self.deployment.assumptions.overlap
 
         def seconds(names: Iterable[str]) -> NDArray[Any]:
@@ -183,21 +182,20 @@ class Step(Record):
         if overlap in ("op", "none"):
             return seconds(("bandwidth", "compute", *LINKS, HOST, "overhead"))
         if overlap == "net":
-            return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + overhead)
+            return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + seconds(("overhead",)))
         wires = [(name,) for name in LINKS] if self.deployment.assumptions.is_bound else [LINKS]
-        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + overhead)
+        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + seconds(("overhead",)))
 
     def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
-        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS, HOST)}
+        each = {name: fixed.get(name, zero) + sequences * per_sequence.get(name, zero) for name in ("bandwidth", "compute", *LINKS, HOST, "overhead")}
         wires = [np.asarray(each[name]) for name in LINKS]
         network = reduce(np.maximum, wires) if self.deployment.assumptions.is_bound else sum(wires)
-        overhead = np.asarray(fixed.get("overhead", zero))
         return {
             "bandwidth": np.asarray(each["bandwidth"]),
             "compute": np.asarray(each["compute"]),
             "network": np.asarray(network),
-            "overhead": overhead,
+            "overhead": np.asarray(each["overhead"]),
             HOST: np.asarray(each[HOST]),
         }
 
