@@ -86,6 +86,8 @@ class Step(Record):
     attention : tuple of tuple of Operation
         In `typical`, for each kind of stage the operations on caches and states: their kernels' times are not proportional to the
         sequences, and `per_sequence` holds what the host's part takes.
+    streams : float
+        Streams of each query, where the batch counts queries: engines schedule each as a sequence of its own.
     """
 
     deployment: Deployment
@@ -93,6 +95,7 @@ class Step(Record):
     tokens: float = 1.0
     shared: SharedReads | None = None
     attention: tuple[tuple[Operation, ...], ...] = ()
+    streams: float = 1.0
 
     def sequence_terms(self, sequences: Array) -> tuple[tuple[Terms, ...], Array]:
         """For each kind of stage the seconds by resource that depend on the context, and how many of them a rank has."""
@@ -226,7 +229,7 @@ class Step(Record):
         if self.deployment.lora is not None:
             further = adapter_operations(self.deployment, self.deployment.stages[index], load, sequences)
             add_terms(terms, operation_terms(self.deployment, further), 1)
-        exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences)
+        exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences * self.streams)
         terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
         return terms
 
@@ -307,12 +310,12 @@ def step_of(deployment: Deployment, entries_read: work.EntriesRead, tokens: floa
     """
     prefix = float(deployment.assumptions.shared_prefix)
     shared = SharedReads(entries_read, prefix) if prefix and shared_prefix.is_single else None
+    streams = float(shared_prefix.count)
     if deployment.profile:
         operations = _context_operations(deployment, entries_read, tokens, shared_prefix)
         host = _host_terms(deployment, entries_read, tokens, shared_prefix)
-        return Step(deployment, host, tokens * float(shared_prefix.count), shared, operations)
-    each = _context_terms(deployment, entries_read, tokens, shared_prefix)
-    return Step(deployment, each, tokens * float(shared_prefix.count), shared)
+        return Step(deployment, host, tokens * streams, shared, operations, streams)
+    return Step(deployment, _context_terms(deployment, entries_read, tokens, shared_prefix), tokens * streams, shared, streams=streams)
 
 
 def _context_operations(

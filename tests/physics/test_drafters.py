@@ -56,8 +56,8 @@ def test_an_eagle_head_by_hand() -> None:
 def test_a_measured_speedup() -> None:
     """EAGLE on Llama 3 8B, one H100, one sequence: vLLM 0.8 with 2 and 4 drafts (github.com/vllm-project/vllm/pull/16035).
 
-    128.64 tok/s without; 175.49 at 1.89 accepted tokens and 165.65 at 2.08. `typical` prices each draft within 10 %; the release took
-    1.2 ms more for every verification, whatever the number of drafts, so that speedups are 15 % too high (39 % with free drafts).
+    128.64 tok/s without; 175.49 at 1.89 accepted tokens and 165.65 at 2.08. `typical` is 9 % too fast without drafts and takes a draft
+    for a third longer than it was (1.19 and 0.89 ms): speedups within 5 %, where free drafts would be 38 % off.
     """
     given = {"seq": 300, "batch": 1, "assume": "typical"}
 
@@ -68,11 +68,11 @@ def test_a_measured_speedup() -> None:
         return float(rc.interactivity("llama-3-8b", "h100-sxm", **given, **more)["step_ms"][0])  # type: ignore[arg-type]
 
     alone = step()
-    assert alone == pytest.approx(1e3 / 128.64, rel=0.05)
+    assert alone == pytest.approx(1e3 / 128.64, rel=0.10)
     two, four = (step(draft=n, accepted=accepted, drafter="eagle") for n, accepted in ((2, 1.89), (4, 2.08)))
-    assert (four - two) / 2 == pytest.approx((measured(165.65, 2.08) - measured(175.49, 1.89)) / 2, rel=0.10)
+    assert (four - two) / 2 == pytest.approx((measured(165.65, 2.08) - measured(175.49, 1.89)) / 2, rel=0.35)
     for found, accepted, speed in ((two, 1.89, 175.49), (four, 2.08, 165.65)):
-        assert 1 < accepted * alone / found / (speed / 128.64) < 1.16
+        assert accepted * alone / found == pytest.approx(speed / 128.64, rel=0.05)
     free = step(draft=2, accepted=1.89)
     assert 1.89 * alone / free / (175.49 / 128.64) > 1.35
 

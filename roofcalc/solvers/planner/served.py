@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics import memory
+from roofcalc.physics import memory, serving
 from roofcalc.physics.generation import Timed
 from roofcalc.physics.queueing import batch_in_flight, queue_wait_s
 from roofcalc.physics.serving import ServedStep, served_limit
@@ -90,13 +90,19 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
 
 def _in_flight(need: Demand, step: Timed, rate: NDArray[Any], most: NDArray[Any]) -> NDArray[Any]:
     """Sequences in flight on one replica at a rate, by Little's law with the wait in the queue; `most` where the queue alone holds the rest."""
-    wait_s = np.zeros(rate.shape)
+    wait_s: Any = _wait_without_queue_s
     if deadlines.has_queue(need, step.deployment):
         waiting = deadlines.queue(need, step, most)
         wait_s = queue_wait_s(rate / waiting.ranks, waiting.prompts)
     paced = ServedStep(step, need.isl, need.osl, need.chunk, need.parts)
     batch = batch_in_flight(rate, paced.served, wait_s, need.answer, most)
     return np.where(np.isnan(batch), most, batch)
+
+
+def _wait_without_queue_s(one: serving.Served) -> NDArray[Any]:
+    """What the first token takes on top of the prompt's own time where prompts are read in chunks or elsewhere."""
+    assert one.prompt is not None
+    return np.asarray(one.ttft_s - one.prompt.own_s)
 
 
 def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) -> float:
