@@ -131,10 +131,10 @@ def every_expert_counts_as_real() -> None:
     kind = registry.KINDS[Experts]
 
     def wrong(network: Experts, *rest: Any) -> Any:
-        part = kind.function(network, *rest)
+        part = kind(network, *rest)
         return replace(part, routed=replace(part.routed, routed=network.experts))
 
-    registry.KINDS[Experts] = kind._replace(function=wrong)
+    registry.KINDS[Experts] = wrong
 
 
 def latent_experts_at_full_width() -> None:
