@@ -33,7 +33,7 @@ _STARTS = {
     "tensorrt-llm": "trtllm-serve {model}",
     "llama.cpp": "llama-server {model}",
 }
-_CACHE = "-v ~/.cache/huggingface:/root/.cache/huggingface -e HF_TOKEN"
+_CACHE = "-v ~/.cache/huggingface:/models -e HF_HOME=/models -e HF_TOKEN"
 # an image's entrypoint starts the server, or the words that follow do; each listens on all addresses
 _IMAGES = {  # docs.vllm.ai/en/stable/deployment/docker.html, docs.sglang.io/get_started/install.html, ghcr.io/ggml-org/llama.cpp
     "vllm": f"docker run --gpus {{gpus}} --ipc=host -p 8000:8000 {_CACHE} vllm/vllm-openai:latest --model {{model}}",
@@ -41,7 +41,7 @@ _IMAGES = {  # docs.vllm.ai/en/stable/deployment/docker.html, docs.sglang.io/get
     "python3 -m sglang.launch_server --model-path {model} --host 0.0.0.0 --port 30000",
     "tensorrt-llm": f"docker run --gpus {{gpus}} --ipc=host -p 8000:8000 {_CACHE} nvcr.io/nvidia/tensorrt-llm/release:1.2.1 "
     "trtllm-serve {model} --host 0.0.0.0",
-    "llama.cpp": "docker run --gpus {gpus} -p 8080:8080 -v ~/.cache/llama.cpp:/root/.cache/llama.cpp ghcr.io/ggml-org/llama.cpp:server-cuda "
+    "llama.cpp": "docker run --gpus {gpus} -p 8080:8080 -v ~/.cache/llama.cpp:/models -e LLAMA_CACHE=/models ghcr.io/ggml-org/llama.cpp:server-cuda "
     "{model} --host 0.0.0.0 --port 8080",
 }
 _FORMATS = {"llama.cpp": ("gguf",)}
