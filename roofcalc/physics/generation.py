@@ -14,7 +14,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
-from roofcalc.physics.ops.types import Attended, Operation, SharedPrefix
+from roofcalc.physics.ops.types import SharedPrefix
 from roofcalc.physics.prefill import piggybacked_prefill, prefill
 from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
 from roofcalc.physics.resources import RESOURCES, limit_of
@@ -140,25 +140,12 @@ def mean_step(deployment: Deployment, isl: Any, osl: Any, streams: float = 1.0, 
 
 
 def averaged(step: Step, weights: NDArray[Any]) -> Timed:
-    """The mean of a step over the pieces on its last axis; a single step at mean reads where times only add up."""
+    """The mean of a step over the pieces on its last axis; a single step at mean reads where times only add up, which kernels' do not."""
     stages, overlap = step.deployment.stages, step.deployment.assumptions.overlap
-    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1 or step.shared is not None:
+    if overlap not in ("op", "none") or len(stages) > 1 or stages[0].count > 1 or step.shared is not None or step.attention:
         return MeanStep(step, weights)
     (terms,) = step.per_sequence
-    attention = tuple(tuple(_averaged(one, weights) for one in found) for found in step.attention)
-    return replace(step, attention=attention, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
-
-
-def _averaged(operation: Operation, weights: NDArray[Any]) -> Operation:
-    """An operation at the mean of its entries over pieces on the last axis: kernel times are nearly proportional to them."""
-
-    def mean(value: Any) -> Any:
-        return np.asarray((value * weights).sum(axis=-1)) if np.ndim(value) else value
-
-    shape = operation.shape
-    if isinstance(shape, Attended):
-        shape = shape._replace(loaded=mean(shape.loaded))
-    return replace(operation, flops=mean(operation.flops), bytes=mean(operation.bytes), shape=shape)
+    return replace(step, per_sequence=({name: np.asarray((time * weights).sum(axis=-1)) for name, time in terms.items()},))
 
 
 def _timed(deployment: Deployment, build: Any) -> Timed:
