@@ -121,11 +121,14 @@ def _experts(deployment: Deployment, offload: Offload, name: str, layers: int, l
 
 
 def _streamed_weights(deployment: Deployment, offload: Offload, stage: Stage, load: TokenLoad) -> HostWork:
-    """The share of the weights that a step reads which lies in the host's memory: that of the stored bytes."""
+    """The share of the weights that a step reads which lies in the host's memory; experts of the host have a line of their own."""
     from roofcalc.physics.memory import stored_bytes
 
-    share = min(1.0, offload.weights_gb * 1e9 / stored_bytes(deployment, stage))
-    moved = share * sum(one.layers * _read(one, load) for one in work.batch_gemms(deployment, stage))
+    on_device = max(stored_bytes(deployment, stage) - _host_expert_bytes(deployment, stage), 1.0)
+    read = sum(one.layers * _read(one, load) for one in work.batch_gemms(deployment, stage))
+    for name, layers in expert_host_layers(deployment, stage).items():
+        read = read - layers * sum(_read(one, load) for one in work.block_gemms(deployment, name) if one.routed is not None)
+    moved = min(1.0, offload.weights_gb * 1e9 / on_device) * read
     return HostWork("weights", sum(layers for _, layers in stage.groups), 0.0, moved, streamed_s(deployment, moved))
 
 
@@ -254,13 +257,18 @@ def weights_in_host(deployment: Deployment, stage: Stage, stored: float) -> floa
     offload = deployment.offload
     if offload is None:
         return 0.0
+    return min(stored, _host_expert_bytes(deployment, stage) + offload.weights_gb * 1e9)
+
+
+def _host_expert_bytes(deployment: Deployment, stage: Stage) -> float:
+    """Bytes of one device's routed experts of a stage that lie in the host's memory."""
     sharding, bytes_of = work.storage_sharding(deployment), deployment.stored.bytes_of
-    total = 0.0
-    for name, layers in expert_host_layers(deployment, stage).items():
-        for part in parts(deployment.model.blocks[name], deployment.model.hidden, sharding):
-            if part.routed:
-                total += layers * held_experts(part.routed, sharding) * sum(m.elements * bytes_of(m.tensor) for m in part.routed.matrices)
-    return min(stored, total + offload.weights_gb * 1e9)
+    return sum(
+        layers * held_experts(part.routed, sharding) * sum(one.elements * bytes_of(one.tensor) for one in part.routed.matrices)
+        for name, layers in expert_host_layers(deployment, stage).items()
+        for part in parts(deployment.model.blocks[name], deployment.model.hidden, sharding)
+        if part.routed
+    )
 
 
 def host_weight_bytes(deployment: Deployment) -> float:

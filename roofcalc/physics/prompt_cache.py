@@ -46,14 +46,14 @@ def found_tokens(deployment: Deployment, isl: Any) -> NDArray[Any]:
     "fetch, nvme = fetched_all/(σ·nvme)",
 )
 def tier_s(deployment: Deployment, prefix: Any, found: Any) -> NDArray[Any]:
-    """Seconds to fetch the cache entries between `prefix` and `found` tokens of one sequence: each device its own, all at once."""
+    """Seconds to fetch the cache entries between `prefix` and `found` tokens of one sequence on each rank: all devices at once."""
     assert deployment.offload is not None
     host, offloaded = deployment.offload.host, deployment.offload
     kept = [memory.kv_bytes(deployment, stage, found) - memory.kv_bytes(deployment, stage, prefix) for stage in deployment.stages]
     of_device = np.maximum.reduce(kept)
     seconds = of_device / offload.stream_bytes_per_s(deployment, host)
     if offloaded.kv_nvme_gb:
-        whole = sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True)) * deployment.layout.tp
+        whole = sum(stage.count * one for stage, one in zip(deployment.stages, kept, strict=True)) * deployment.layout.tp * deployment.layout.dp
         seconds = np.maximum(seconds, whole / (host.figure("nvme_gb_s", "the read bandwidth of the host's drives") * 1e9 * host.stream))
     return np.asarray(np.where(np.asarray(found) > np.asarray(prefix), seconds, 0.0))
 

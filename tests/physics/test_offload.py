@@ -12,7 +12,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics import memory, offload
 from roofcalc.physics.breakdown import lines, prefill_lines
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.prompt_cache import fetch_s, first_token_s, found_tokens
+from roofcalc.physics.prompt_cache import fetch_s, first_token_s, found_tokens, tier_s
 from roofcalc.physics.resources import operation_seconds
 from roofcalc.physics.roofline import decode
 from roofcalc.report import columns
@@ -104,6 +104,26 @@ def test_streamed_weights_take_their_share_of_the_link() -> None:
     stored = memory.system_weight_bytes(plain)
     read = 2 * (70_553_706_496 - 128_256 * 8192 - (2 * 80 + 1) * 8192)
     assert step_s(hosted) - step_s(plain) == pytest.approx(40e9 / stored * read / 25e9, rel=1e-9)
+
+
+@pytest.mark.parametrize("experts", ["cpu", "host"])
+@pytest.mark.parametrize("batch", [1.0, 40.0])
+def test_streamed_weights_are_not_those_of_the_hosts_experts(experts: str, batch: float) -> None:
+    """All that is left on the device is streamed whole, its embedding aside, and half of it half; no more where more is asked for."""
+    plain = deployed("gpt-oss-20b", offload=f"experts={experts}", host=HOST)
+    left = memory.system_weight_bytes(plain)
+
+    def streamed_s(gb: float) -> float:
+        both = deployed("gpt-oss-20b", offload=f"experts={experts} weights=host:{gb}", host=HOST)
+        host = [float(decode(one, np.array([4000.0])).resources(np.array([batch]))["host"][0]) for one in (both, plain)]
+        return host[0] - host[1]
+
+    # gpt-oss-20b: an embedding of 201,088 × 2,880 in 16 bits is stored and not read, nor are the experts' biases, in 24 layers of 32 experts
+    # 2 · 2,880 of up and gate and 2,880 of down; norms, sinks and the biases of attention are less than a thousandth
+    read = left - 2 * (201_088 * 2880 + 24 * 32 * 3 * 2880)
+    assert streamed_s(left / 1e9) == pytest.approx(read / 25e9, rel=1e-3)
+    assert streamed_s(left / 2e9) == pytest.approx(read / 50e9, rel=1e-3)
+    assert streamed_s(left / 1e9 + 5) == pytest.approx(streamed_s(left / 1e9))
 
 
 def test_sequences_that_the_host_has_no_room_for() -> None:
@@ -241,6 +261,15 @@ def test_fetching_by_hand() -> None:
     assert fetch_s(tiered("kv=host:500"), isl) == pytest.approx(90_000 * 327_680 / 4 / 63e9)
     assert fetch_s(tiered("kv=nvme:500"), isl) == pytest.approx(90_000 * 327_680 / 25e9)
     assert found_tokens(tiered("kv=host:500"), isl) == found
+
+
+def test_ranks_share_the_drives_and_the_hosts_memory() -> None:
+    # llama-3.1-8b: 32 layers, 8 KV heads of 128 in 16 bits, 131,072 bytes a token; eight ranks fetch 28,800 tokens each
+    host = "memory_gb=1500,memory_gb_s=400,nvme_gb_s=25,link_gb_s=63"
+    (nvme, ram) = (deployed("llama-3.1-8b", "8xh100-sxm", tp=1, dp=8, hit_rate=0.9, offload=f"kv={tier}:500", host=host) for tier in ("nvme", "host"))
+    isl, fetched = np.array([32_000.0]), 28_800 * 131_072
+    assert tier_s(nvme, 0.0, isl * 0.9) == pytest.approx(8 * fetched / 25e9)
+    assert fetch_s(ram, isl) == pytest.approx(8 * fetched / 400e9)
 
 
 def test_what_is_computed_sooner_is_not_fetched() -> None:
