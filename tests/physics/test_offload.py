@@ -158,6 +158,17 @@ def test_a_prefill_takes_the_sooner_of_computing_and_streaming() -> None:
     assert times[0.5] == pytest.approx(streamed) and times[1000] < times[2] <= streamed
 
 
+@pytest.mark.parametrize(("cpu_ms", "on_device"), [(25.7, False), (26.3, True)])
+def test_streamed_experts_take_the_devices_time_too(cpu_ms: float, on_device: bool) -> None:
+    # gpt-oss-20b, one token in 12 of its 24 layers: 4 experts of 3 · 2,880 · 2,880 weights of 4.25 bits, 634.5 MB: 25.4 ms over the link
+    # and 0.63 ms more from the memory of an RTX 4090 (1,008 GB/s), 26.0 ms; the CPUs' arithmetic is set to take less, and more
+    flops = 12 * 4 * 2 * 3 * 2880 * 2880
+    host = f"memory_gb_s=100,link_gb_s=25,tflop_s={flops / cpu_ms / 1e9}"
+    hosted = deployed("gpt-oss-20b", offload="experts=cpu", host=host)
+    found = {one.op: float(one.bytes[0]) for one in prefill_lines(hosted, np.array([1.0]), 0.0, np.array([1.0]))}
+    assert (found["full.expert_up"] > 0) == (found["local.expert_up"] > 0) == on_device
+
+
 @pytest.mark.parametrize(
     "given",
     [{"offload": "experts=cpu"}, {"offload": "experts=cpu:9"}, {"offload": "weights=host:9"}, {"gpu_layers": 20}],
@@ -270,6 +281,9 @@ def test_ranks_share_the_drives_and_the_hosts_memory() -> None:
     isl, fetched = np.array([32_000.0]), 28_800 * 131_072
     assert tier_s(nvme, 0.0, isl * 0.9) == pytest.approx(8 * fetched / 25e9)
     assert fetch_s(ram, isl) == pytest.approx(8 * fetched / 400e9)
+    staged = deployed("llama-3.1-8b", "4xh100-sxm", tp=1, pp=4, hit_rate=0.9, offload="kv=nvme:500", host=host)
+    assert tier_s(staged, 0.0, isl * 0.9) == pytest.approx(fetched / 25e9)  # the layers of four stages
+
 
 
 def test_what_is_computed_sooner_is_not_fetched() -> None:
