@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from roofcalc.commands.options import Options
 from roofcalc.errors import RoofcalcError
 
 Value = Callable[[str], Any]
@@ -56,11 +55,28 @@ def tokens(text: str) -> int | None:
     return round(float(match.group(1)) * unit)
 
 
+def step_tokens(text: str) -> int:
+    """A number of tokens above 0."""
+    found = tokens(text)
+    if found is None:
+        raise RoofcalcError(f"{text!r}: expected a number of tokens above 0")
+    return found
+
+
 def count(text: str) -> int:
-    """A whole number."""
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise RoofcalcError(f"{text!r}: expected a whole number")
+    """A whole number above 0."""
+    if not re.fullmatch(r"\d{1,9}", text) or int(text) == 0:
+        raise RoofcalcError(f"{text!r}: expected a whole number above 0")
     return int(text)
+
+
+def gpu_layers(text: str) -> int | None:
+    """A number of layers above 0; None for all of them."""
+    if text.lower() in ("all", "auto", "-1"):
+        return None
+    if text == "0":
+        raise RoofcalcError("0: a model that the CPUs run alone is not calculated; the least is 1, the output layer")
+    return count(text)
 
 
 def gibibytes(text: str) -> float:
@@ -71,11 +87,10 @@ def gibibytes(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """A number from 0 to 1."""
-    try:
-        return float(text)
-    except ValueError:
-        raise RoofcalcError(f"{text!r}: expected a fraction") from None
+    """A number above 0 and up to 1."""
+    if not re.fullmatch(r"\d{0,9}\.?\d{1,17}", text) or not 0 < float(text) <= 1:
+        raise RoofcalcError(f"{text!r}: expected a fraction above 0 and up to 1")
+    return float(text)
 
 
 _CACHE = {"auto": None, "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "f16": "fp16", "float32": "fp32", "f32": "fp32", "fp4_e2m1": "mxfp4"}
@@ -99,9 +114,16 @@ _QUANTISATION = {
 }
 
 
+_AS_THE_FILES_SAY = ("auto", "none", "auto-round", "compressed-tensors", "gguf", "inc", "quark", "torchao")
+
+
 def quantisation(text: str) -> str | None:
-    """A weights recipe; None where the checkpoint's own files decide (compressed-tensors, gguf)."""
-    return _QUANTISATION.get(text.lower())
+    """A weights recipe; None where the checkpoint's own files decide."""
+    name = text.lower()
+    if name not in _QUANTISATION and name not in _AS_THE_FILES_SAY:
+        known = ", ".join(sorted((*_QUANTISATION, *_AS_THE_FILES_SAY)))
+        raise RoofcalcError(f"{text!r}: not known here: leave it out, or give --weights; known: {known}")
+    return _QUANTISATION.get(name)
 
 
 def speculation(text: str) -> dict[str, Any]:
@@ -130,8 +152,8 @@ _VLLM = {
     "--gpu-memory-utilization": Flag("util", fraction),
     "--kv-cache-dtype": Flag("kv", cache_dtype, written=_VLLM_CACHE),
     **dict.fromkeys(("--quantization", "-q"), Flag("weights", quantisation, written={**_AT_START, "nf4": "bitsandbytes"})),
-    "--max-num-seqs": Flag("max_seqs", tokens),
-    "--max-num-batched-tokens": Flag("max_batched_tokens", tokens),
+    "--max-num-seqs": Flag("max_seqs", count),
+    "--max-num-batched-tokens": Flag("max_batched_tokens", step_tokens),
     "--block-size": Flag("kv_block", count),
     "--speculative-config": Flag("draft", speculation, why=_DRAFTED),
     "--num-speculative-tokens": Flag(why=_DRAFTED),
@@ -157,7 +179,7 @@ _SGLANG = {
     "--mem-fraction-static": Flag("util", fraction),
     "--kv-cache-dtype": Flag("kv", cache_dtype, written=_SGLANG_CACHE),
     "--quantization": Flag("weights", quantisation, written=_AT_START),
-    "--max-running-requests": Flag("max_seqs", tokens),
+    "--max-running-requests": Flag("max_seqs", count),
     "--chunked-prefill-size": Flag("max_batched_tokens", tokens),
     "--page-size": Flag("kv_block", count),
     "--cpu-offload-gb": Flag("cpu_offload_gib", gibibytes),
@@ -171,15 +193,14 @@ _SGLANG = {
     "--max-loras-per-batch": Flag("adapter_count", count),
     "--max-lora-rank": Flag("adapter_rank", count),
 }
-_SHARE_OF_FREE = "it is a share of what weights and buffers leave, which needs the engine's memory rules (--engine tensorrt-llm)"
 _TRTLLM = {
     **dict.fromkeys(("--model", "--model-path"), Flag("model")),
     **dict.fromkeys(("--tp-size", "--tp", "--tensor-parallel-size"), Flag("tp", count)),
     **dict.fromkeys(("--pp-size", "--pp", "--pipeline-parallel-size"), Flag("pp", count)),
     **dict.fromkeys(("--ep-size", "--ep", "--moe-expert-parallel-size"), Flag("ep", count)),
     "--max-seq-len": Flag("seq", tokens),
-    "--max-batch-size": Flag("max_seqs", tokens),
-    "--max-num-tokens": Flag("max_batched_tokens", tokens),
+    "--max-batch-size": Flag("max_seqs", count),
+    "--max-num-tokens": Flag("max_batched_tokens", step_tokens),
     **dict.fromkeys(("--kv-cache-free-gpu-memory-fraction", "--free-gpu-memory-fraction"), Flag("util", fraction)),
     "--kv-cache-dtype": Flag("kv", cache_dtype, written={}),  # the file of --config is documented for it
     "--extra-llm-api-options": Flag(why="the file's options are not read"),
@@ -194,8 +215,8 @@ _LLAMA = {
     **dict.fromkeys(("--cache-type-k", "-ctk"), Flag("kv", cache_dtype, written=_LLAMA_CACHE)),
     **dict.fromkeys(("--cache-type-v", "-ctv"), Flag("kv_values", cache_dtype, written=_LLAMA_CACHE)),
     **dict.fromkeys(("--split-mode", "-sm"), Flag("split")),
-    **dict.fromkeys(("--ubatch-size", "-ub"), Flag("max_batched_tokens", tokens)),
-    **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers")),
+    **dict.fromkeys(("--ubatch-size", "-ub"), Flag("max_batched_tokens", step_tokens)),
+    **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers", gpu_layers)),
     **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag("cpu_moe", switch=True)),
     **dict.fromkeys(("--n-cpu-moe", "-ncmoe"), Flag("n_cpu_moe", count)),
     **dict.fromkeys(("--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
@@ -212,14 +233,13 @@ _SHELL = {
     "cpu_moe": "--offload experts=cpu",
     "n_cpu_moe": "--offload experts=cpu:N",
     "cpu_offload_gib": "--offload weights=host:GB",
-    "reserve_gb": "--reserve",
     "slots": "--batch",
     "kv_values": "--kv",
     "dp_attention": "--dp",
     "split": "--tp or --pp",
+    "draft": "--draft with --acceptance",
+    **dict.fromkeys(("adapters", "adapter_count", "adapter_rank"), "--lora rank=16,count=40"),
 }
-_INSTEAD = {"max_seqs": "--batch", "max_batched_tokens": "--chunk", "draft": "--draft with --acceptance"}
-_INSTEAD |= dict.fromkeys(("adapters", "adapter_count", "adapter_rank"), "--lora rank=16,count=40")
 
 
 def engine_flag(engine: str, option: str) -> tuple[str, Flag]:
@@ -240,11 +260,7 @@ def shell_name(option: str) -> str:
     """The option of the command line that a flag's option has."""
     if option == "model":
         return "MODEL, the first argument"
-    if option in _SHELL:
-        return _SHELL[option]
-    if option in _INSTEAD and (option == "draft" or option not in Options.__annotations__):
-        return _INSTEAD[option]
-    return f"--{option.replace('_', '-')}"
+    return _SHELL.get(option, f"--{option.replace('_', '-')}")
 
 
 def plain(flag: str) -> str:

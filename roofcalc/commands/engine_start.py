@@ -7,7 +7,6 @@ import shlex
 from typing import Any, NamedTuple
 
 from roofcalc.commands.engine_flags import TABLES, Flag, plain
-from roofcalc.commands.options import Options
 from roofcalc.errors import RoofcalcError
 
 # what begins an engine's command, and the words behind it that are no flags
@@ -142,8 +141,7 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
         devices = None
         by_layer = value.get("split", "layer") not in ("row", "tensor")
         options = {"tp": 1, "dp": 1} if by_layer else {"pp": 1, "dp": 1}  # layers over all devices, or matrices
-        layers = str(value.get("gpu_layers", "all"))
-        options |= {"gpu_layers": int(layers)} if layers.isdigit() else {}
+        options |= {"gpu_layers": value["gpu_layers"]} if value.get("gpu_layers") else {}
         if value.get("kv_values") not in (None, value.get("kv")):
             notes.append(f"-ctv {value['kv_values']}: keys and values of different types are not calculated; both are taken as the keys'")
     experts = value.get("ep")
@@ -154,12 +152,8 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
         if experts is not True and experts != options["ep"]:
             notes.append(f"ep {experts}: experts are split over all ranks or spread over all of them; taken as {options['ep']}")
     for name in ("util", "kv", "weights", "kv_block", "dcp", "max_seqs", "max_batched_tokens"):
-        if value.get(name) is None:
-            continue
-        if name not in Options.__annotations__:
-            notes.append(f"{given[name][0]}: not calculated here: it acts on an engine's own memory rules")
-            continue
-        options[name] = value[name]
+        if value.get(name) is not None:
+            options[name] = value[name]
     if engine == "sglang" and value.get("dp_attention") and options.get("max_seqs"):
         options["max_seqs"] = max(options["max_seqs"] // degrees["dp"], 1)  # of all ranks, where they share one scheduler
     if value.get("adapters"):
@@ -169,16 +163,19 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
             notes.append(f"--enable-lora: adapters of rank {_RANK}, as --max-lora-rank is not given")
     if offload := _offload(value):
         options["offload"] = offload
-    has_rules = "max_seqs" in Options.__annotations__
-    if has_rules:
-        options["engine"] = engine
-    elif engine == "tensorrt-llm" and options.pop("util", None) is not None:
-        notes.append(f"{given['util'][0]}: a share of what weights and buffers leave, not of the memory; not taken")
+    options["engine"] = engine
     slots = value.get("slots") or (1 if engine == "llama.cpp" else None)
     seq = value.get("seq")
     if slots and seq:
         seq = seq // slots  # llama.cpp divides its context among the slots
-    return Start(engine, model, seq, slots, devices, options, tuple(ignored), tuple(notes))
+    return Start(engine, model, seq, slots, devices, options, (*ignored, *_unused(given, bare)), tuple(notes))
+
+
+def _unused(given: dict[str, tuple[str, Flag, Any]], bare: list[str]) -> list[str]:
+    """Flags that leave the engine's default, those of adapters where none are enabled, and words behind the model."""
+    of_adapters = () if "adapters" in given else ("adapter_count", "adapter_rank")
+    flags = [written for option, (written, flag, meant) in given.items() if (meant is None and not flag.why) or option in of_adapters]
+    return flags + bare["model" not in given :]
 
 
 def _offload(value: dict[str, Any]) -> str:

@@ -240,6 +240,12 @@ class Deployment(Record):
         util = 1.0 if self.assumptions.util is None else self.assumptions.util
         return (self.capacity_bytes - before) * util - kept - (self.rules.margin_gib * engines.GIB if self.rules else 0.0)
 
+    @property
+    def takes_stages(self) -> bool:
+        """Whether the layers may be divided into pipeline stages: not beside a drafter, nor where a number of layers is offloaded."""
+        counted = self.offload is not None and (self.offload.gpu_layers is not None or self.offload.expert_layers is not None)
+        return self.draft is None and not counted
+
     @cached_property
     def stages(self) -> list[Stage]:
         """The kinds of pipeline stages, with the layers that the devices hold."""

@@ -126,7 +126,8 @@ def offloaded(deployment: Deployment, offload: Offload) -> Deployment:
         raise RoofcalcError("--offload: bound takes no memory but the devices'; use --assume roofline or typical")
     if offload.experts and not layers_with_experts(model):
         raise RoofcalcError(f"--offload: {model.name} has no routed experts; use weights=host:GB or --gpu-layers")
-    if layout.pp > 1 and (offload.gpu_layers is not None or offload.expert_layers is not None):
+    found = replace(deployment, offload=offload)
+    if layout.pp > 1 and not found.takes_stages:
         raise RoofcalcError("--offload, --gpu-layers: a number of layers is only defined without pipeline stages; give --pp 1")
     if offload.gpu_layers is not None and (offload.experts or offload.weights_gb):
         raise RoofcalcError("--gpu-layers: cannot be combined with --offload weights or experts unless it names every layer (--gpu-layers 99)")
@@ -143,7 +144,7 @@ def offloaded(deployment: Deployment, offload: Offload) -> Deployment:
     if offload.experts == "cpu" or host_layers(model, offload):
         host.figure("memory_gb_s", "the bandwidth of the host's memory")
         host.figure("link_gb_s", "the bandwidth between host and device")
-    return replace(deployment, offload=offload)
+    return found
 
 
 def layers_with_experts(model: Model) -> dict[str, int]:

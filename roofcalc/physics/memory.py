@@ -325,6 +325,12 @@ def _batch_of_host(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix
         return np.asarray(np.where(kept > 0, np.floor(room / kept * (1 + 1e-12)), np.inf))
 
 
+def host_bytes(deployment: Deployment, seq: Any) -> NDArray[Any]:
+    """Bytes that the host's memory must hold for one sequence: weights, the caches of earlier requests, and of the layers that it holds."""
+    kept = deployment.offload.kv_host_gb * 1e9 if deployment.offload is not None else 0.0
+    return np.asarray(kept + offload.host_weight_bytes(deployment) + host_kv_bytes(deployment, seq))
+
+
 def host_kv_bytes(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> NDArray[Any]:
     """Bytes that one sequence keeps in the host's memory: the caches of the layers that it holds."""
     if deployment.offload is None or deployment.offload.gpu_layers is None:

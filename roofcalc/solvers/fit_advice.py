@@ -19,7 +19,13 @@ NARROWER_GGUF = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")  # where 
 
 
 def what_would_fit(deployment: Deployment, seq: float) -> str:
-    """Two sentences: why the model does not fit, and the fewest devices, the widest weight dtype and the smaller requests that would."""
+    """Why the model does not fit, and what would: more host memory, or the fewest devices, the widest weight dtype and smaller requests."""
+    host, hosted_gb = deployment.offload.host if deployment.offload else None, float(memory.host_bytes(deployment, seq)) / 1e9
+    if deployment.offload and host and host.memory_gb is not None and hosted_gb > host.memory_gb:
+        where = f"{deployment.model.name} does not fit on {deployment.hardware.name}"
+        short = f"{where}: the host must hold {hosted_gb:.1f} GB of weights and caches, and has {host.memory_gb:g} GB (--host memory_gb=…)"
+        larger = replace(deployment, offload=replace(deployment.offload, host=replace(host, memory_gb=None)))
+        return short if memory.batch_memory(larger, seq) >= 1 else f"{short}; and {what_would_fit(larger, seq)}"
     model, hardware = deployment.model, deployment.hardware
     draft_gb = memory.system_draft_weight_bytes(deployment) / 1e9
     weights_gb = memory.system_weight_bytes(deployment) / 1e9 - draft_gb
@@ -110,13 +116,11 @@ def widest_weights(deployment: Deployment, seq: float) -> str | None:
 
 def _fits(deployment: Deployment, layout: Layout, weights: str, seq: float) -> bool:
     model = deployment.model
-    if layout.pp > model.depth or any(heads % layout.tp for heads in head_counts(model)):
+    if layout.pp > model.depth or any(heads % layout.tp for heads in head_counts(model)) or (layout.pp > 1 and not deployment.takes_stages):
         return False
     hardware = replace(deployment.hardware, count=layout.devices)
     draft = deployment.draft
     if draft and draft.deployment:
-        if layout.pp > 1:
-            return False
         draft = replace(
             draft,
             deployment=replace(

@@ -71,7 +71,7 @@ def pieces(single_device: Deployment, machine: Hardware, fixed_degrees: Mapping[
     """Every legal layout of a deployment on `machine`, in pieces; `fixed_degrees` lists the values allowed for a degree."""
     draft, there = single_device.draft, replace(single_device, hardware=machine)
     drafter = draft.deployment.model if draft and draft.deployment else None
-    legal = layouts(single_device.model, machine.count, fixed_degrees, drafter, pipelines=draft is None)
+    legal = layouts(single_device.model, machine.count, fixed_degrees, drafter, pipelines=single_device.takes_stages)
     for first in range(0, len(legal), LAYOUTS_OF_A_PIECE):
         yield Piece(there, tuple(legal[first : first + LAYOUTS_OF_A_PIECE]))
 

@@ -42,6 +42,25 @@ def test_what_would_fit(line: str, advice: str) -> None:
     assert advice in run(line).stderr
 
 
+GPU_LAYERS = "--gpu-layers 20 --host memory_gb_s=90,tflop_s=1,memory_gb=64,link_gb_s=25"
+
+
+@pytest.mark.parametrize("command", ["max-batch", "memory", "interactivity", "frontier", "plan", "frontier --devices 1,2"])
+def test_layers_on_the_host_have_no_pipeline(command: str) -> None:
+    """Layouts that are searched, and those that advice tries, have one stage."""
+    words = command.split()
+    line = " ".join([words[0], "llama-3.1-70b", "2xh100-sxm" if len(words) == 1 and words[0] == "frontier" else "h100-sxm", *words[1:]])
+    assert run(f"{line} --seq 8k {GPU_LAYERS}").exit_code == 0
+
+
+def test_a_host_that_is_too_small_is_what_is_said() -> None:
+    # 61 of 80 layers of 855.7 million 16-bit weights, and of 8,000 tokens of 4,096 bytes a layer
+    weights_gb, cache_gb = 61 * 855_654_400 * 2 / 1e9, 61 * 8000 * 4096 / 1e9
+    said = run(f"max-batch llama-3.1-70b h100-sxm --seq 8k {GPU_LAYERS}").stderr
+    assert f"the host must hold {weights_gb + cache_gb:.1f} GB of weights and caches, and has 64 GB (--host memory_gb=…)" in said
+    assert "devices" not in said and "narrower" not in said
+
+
 def test_one_note_on_a_peak_that_the_device_lacks() -> None:
     said = run("interactivity llama-3.3-70b m3-max --weights q4_k_m --seq 1k --batch 1").stderr
     assert said.count("has no bf16 peak") == 1 and "GEMMs with q4_k, q6_k, q5_k weights compute in fp16" in said

@@ -12,12 +12,11 @@ VLLM = (
     "vllm serve Qwen/Qwen3-32B-AWQ --tensor-parallel-size 4 --max-model-len 32768 --gpu-memory-utilization 0.92 --kv-cache-dtype fp8 "
     "--port 8000 --enable-prefix-caching --served-model-name big"
 )
-RULES = "max_seqs" in Options.__annotations__  # whether options of an engine's memory are there
 
 
 def test_the_issue_line_is_the_same_as_our_options() -> None:
     """`vllm serve … -tp 4 …` on L40S, against `memory` and `max-batch` with the options by hand."""
-    (row,) = rc.from_command(VLLM, "4xl40s", util=0.92, **({"engine": "none"} if RULES else {})).rows()  # type: ignore[arg-type]
+    (row,) = rc.from_command(VLLM, "4xl40s", util=0.92, engine="none").rows()
     given = {"seq": 32768, "util": 0.92, "kv": "fp8", "weights": "awq", "tp": 4}
     (held,) = rc.memory("qwen3-32b", "4xl40s", **given).rows()  # type: ignore[arg-type]
     (most,) = rc.max_batch("qwen3-32b", "4xl40s", interactivity=0, **given).rows()  # type: ignore[arg-type]
@@ -120,3 +119,25 @@ def test_every_flag_leads_somewhere() -> None:
             assert flag.option in special or flag.option in Options.__annotations__, name
             assert flag.option or flag.why, name
             assert hint(name), name
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("vllm serve m --quantization foo", "--quantization 'foo': not known here"),
+        ("vllm serve m --max-num-seqs 0", "--max-num-seqs '0': expected a whole number above 0"),
+        ("vllm serve m --max-num-batched-tokens 0", "--max-num-batched-tokens '0': expected a number of tokens above 0"),
+        ("vllm serve m -pp 0", "-pp '0': expected a whole number above 0"),
+        ("vllm serve m --gpu-memory-utilization 2", "--gpu-memory-utilization '2': expected a fraction above 0 and up to 1"),
+        ("llama-server -m m -ngl foo", "-ngl 'foo': expected a whole number above 0"),
+        ("llama-server -m m -ngl 0", "the least is 1, the output layer"),
+    ],
+)
+def test_values_that_an_engine_refuses_are_refused(line: str, said: str) -> None:
+    assert said in refused(f"from '{line}' h100-sxm")
+
+
+def test_what_changes_nothing_is_listed() -> None:
+    start = parse("vllm serve m --max-lora-rank 64 -q torchao --max-model-len auto two words")
+    assert start.ignored == ("--max-lora-rank 64", "-q torchao", "--max-model-len auto", "two", "words")
+    assert parse("vllm serve --model m other").ignored == ("other",)
