@@ -14,11 +14,13 @@ from roofcalc.commands.demands import demand_of, split_lists
 from roofcalc.commands.idle_changes import notes_idle_changes
 from roofcalc.commands.options import Options
 from roofcalc.commands.price import Pricing, device_price, note_idle_power, power_w, pricing
+from roofcalc.commands.price import idle_power as idle_power_of
 from roofcalc.commands.request import Request
 from roofcalc.commands.serving_layout import serving
 from roofcalc.commands.workload import chunk_tokens, generation_options, note_prompts_of_others, required_speed
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics import cost as money
+from roofcalc.economics.ownership import power_at
 from roofcalc.errors import RoofcalcError
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
@@ -115,14 +117,14 @@ def compare(
         raise RoofcalcError(f"{option}: give the tokens of a request too: --isl and --osl")
     deadlines = ((ttft, "--ttft", columns.MAX_TTFT_S), (max_latency, "--max-latency", columns.MAX_LATENCY_S))
     more = (*columns.PLAN_LIMITS, *(column for value, _, column in deadlines if value is not None))
-    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
+    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power, idle=requests_per_second is not None, energy=True)
     given = (*generation_options(isl, osl, chunk), *price.given)
     request = Request("compare", columns.COMPARE, model, split_lists(hardware), options, given, more)
     limits = [np.inf if value is None else single_number(value, option, MIN_RATE, MAX_RATE) for value, option, _ in deadlines]
     loads = {"interactivity": required_speed(request, interactivity), "ttft_s": limits[0], "latency_s": limits[1]}
     rate = None if requests_per_second is None else single_number(requests_per_second, "--requests-per-second", 1e-9, 1e9)
     loads |= {"batch": 1.0} if rate is None else {"rate": rate}
-    if price.power_price is not None and rate is not None:
+    if rate is not None:
         note_idle_power(request, price)
     note_prompts_of_others(request, isl)
     if not generations and seq is None:
@@ -196,7 +198,7 @@ def _row(request: Request, deployment: Deployment, need: Demand, replicas: float
     machine = deployment.hardware
     load = 1.0 if np.isnan(at_load.busy[0]) else min(float(at_load.busy[0]), 1.0)
     hour = float(device_price(request, machine, price).at(load)) * devices
-    watts = power_w(request, machine) * devices / machine.count
+    watts = float(power_at(power_w(request, machine) * devices / machine.count, idle_power_of(price), load))
     return {
         **values,
         "users": at_load.batch,

@@ -101,15 +101,19 @@ def cost(
     """
     prompts, outputs = _queries(query)
     api_prices = _api_prices(api, price_in, price_out, prompts.size)
-    chosen = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
+    loads = number_array(1.0 if load is None else load, "--load", LEAST_LOAD, 1)
+    idle = bool((loads < 1).any()) or (bool(api_prices) and power_price is not None)  # a break-even is below full load too
+    chosen = pricing(usd_per_hour, capex, years, power_price, pue, idle_power, idle=idle, energy=True)
     given = tuple(name for name, value in (("kv_at", kv_at), ("chunk", chunk)) if value is not None)
     results = columns.COST + (columns.COST_API if api_prices else ()) + columns.COST_LOAD + (columns.COST_BREAK_EVEN if api_prices else ())
     request = Request("cost", results, model, hardware, options, (*given, *chosen.given))
     for price in {one.name: one for one in map(api_price, _api_names(api))}.values():
         cached = "" if price.price_cached_in is None else f", {price.price_cached_in:g} in from its cache"
         request.note(f"{price.name}: {price.price_in:g} USD per million tokens in, {price.price_out:g} out{cached} ({price.date}, {price.source})")
-    rates, loads = required_interactivity(request, interactivity), _loads(request, load)
-    if (loads < 1).any() or (api_prices and chosen.power_price is not None):
+    rates = required_interactivity(request, interactivity)
+    if load is None:
+        request.note("load: 1, all of the paid capacity is used (--load)")
+    if idle:
         note_idle_power(request, chosen)
     note_other_pool(request)
     check_prompts(request, prompts)
@@ -165,19 +169,6 @@ def cost(
             **values,
         )
     return request.table
-
-
-def _loads(request: Request, value: Numbers | None) -> NDArray[Any]:
-    """The shares of the paid capacity that are used; a note if the default applies.
-
-    Raises
-    ------
-    RoofcalcError
-        A share that is not above 0 and at most 1.
-    """
-    if value is None:
-        request.note("load: 1, all of the paid capacity is used (--load)")
-    return number_array(1.0 if value is None else value, "--load", LEAST_LOAD, 1)
 
 
 def _against_api(

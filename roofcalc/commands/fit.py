@@ -141,7 +141,8 @@ def _file_entries(file: str, options: Options, table: Table, run: dict[str, Any]
     points, problems, notes = measured_points(file, **run)
     comparable = [case for case in cases(points) if isinstance(case, Case)]
     total = len(points) + len({problem.place for problem in problems})
-    table.notes.append(f"{len(comparable)} of {total} points are fitted (`roofcalc validate` says why not)")
+    why = "" if len(comparable) == total else " (`roofcalc validate` says why not all)"
+    table.notes.append(f"{len(comparable)} of {total} points are fitted{why}")
     table.notes += [*map(str, problems), *notes]
     if not comparable:
         raise RoofcalcError(f"{file}: none of its {len(points)} points can be compared; `roofcalc validate {file}` says why")

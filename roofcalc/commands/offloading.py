@@ -31,6 +31,8 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     text, layers = request.options.get("offload"), request.options.get("gpu_layers")
     if text is None and layers is None:
         raise RoofcalcError("--host: has no effect without --offload or --gpu-layers")
+    if layers is not None and single_integer(layers, "--gpu-layers", 10_000, 0) == 0:
+        raise RoofcalcError("--gpu-layers: a model that the CPUs run alone is not calculated; the least is 1, the output layer")
     if layers is not None and single_integer(layers, "--gpu-layers", 10_000) > deployment.model.depth:
         layers = None  # every layer is on the devices; llama.cpp's `-ngl 99 --n-cpu-moe 20` then names experts on the host
         if text is None:

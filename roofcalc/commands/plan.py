@@ -163,7 +163,7 @@ def plan(
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
         *serve_columns(server := target(serve)),
     )
-    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power)
+    price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power, idle=requests_per_second is not None)
     also = [*(name for name, value in (("chunk", chunk), ("mix", mix), ("ttft_percentile", ttft_percentile)) if value is not None), *price.given]
     request = Request("plan", columns.PLAN, model, split_lists(hardware), options, (*given, *also), more)
     if price.power_price is not None and requests_per_second is not None:

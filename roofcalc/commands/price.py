@@ -41,8 +41,17 @@ def pricing(
     power_price: Numbers | None = None,
     pue: Numbers | None = None,
     idle_power: Numbers | None = None,
+    idle: bool = True,
+    energy: bool = False,
 ) -> Pricing:
     """The options about prices, checked.
+
+    Parameters
+    ----------
+    idle : bool
+        Whether machines wait for some of the time, below full load.
+    energy : bool
+        Whether the command counts energy, also where nobody pays for it.
 
     Raises
     ------
@@ -67,6 +76,10 @@ def pricing(
         raise RoofcalcError("--capex, --years: give both: USD for one device, and the years over which they are spread")
     if found.pue is not None and found.power_price is None:
         raise RoofcalcError("--pue: give --power-price too, in USD per kWh")
+    if found.idle_power is not None and not idle:
+        raise RoofcalcError("--idle-power: no machine waits at full load; give --load below 1 (cost) or --requests-per-second (plan, compare)")
+    if found.idle_power is not None and found.power_price is None and not energy:
+        raise RoofcalcError("--idle-power: give --power-price too, in USD per kWh")
     return found
 
 
@@ -90,7 +103,7 @@ def device_price(request: Request, hardware: Hardware, chosen: Pricing) -> Devic
         return DevicePrice(math.nan)
     pue = 1.0 if chosen.pue is None else chosen.pue
     price = ownership.owned(amortisation, watts / hardware.count, idle_power(chosen), pue, chosen.power_price)
-    bought = "" if chosen.capex is None else f"{chosen.capex:,.0f} USD over {chosen.years:g} years, and "
+    bought = "no purchase (--capex, --years); " if chosen.capex is None else f"{chosen.capex:,.0f} USD over {chosen.years:g} years, and "
     assumed = " (--pue)" if chosen.pue is None else ""
     request.note(
         f"{hardware.name}: {float(price.at(1)):.4g} USD per device-hour at full load: {bought}"

@@ -102,7 +102,8 @@ def note_prompts_of_others(request: Request, isl: Any) -> None:
     """Notes what the speed of generations counts: the prompts of other requests, or none where another pool prefills them."""
     served = [one for one in request.presets if not one.is_bound]
     if isl is not None and any(one.prefill != "separate" for one in served):
-        request.note("interactivity: includes the prefill of other requests (--prefill); decode_tok_s is the speed without it")
+        alone = "; decode_tok_s is the speed without it" if any(column.name == "decode_tok_s" for column in request.table.columns) else ""
+        request.note(f"interactivity: includes the prefill of other requests (--prefill){alone}")
     if any(one.prefill == "separate" for one in served):
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
     _note_prefill_of_bound(request)

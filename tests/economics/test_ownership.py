@@ -156,3 +156,25 @@ def test_bad_prices() -> None:
     assert "--pue: give --power-price too" in refused(f"{LINE} --usd-per-hour 2 --pue 1.2")
     assert "--pue: expected 1 to 100" in refused(f"{LINE} --power-price 0.1 --pue 0.9")
     assert "power is not known" in run("cost llama-3.1-8b tests/examples/hardware/a-torus.yaml --query 10:10 --power-price 0.1").stderr
+
+
+def test_energy_of_a_compared_machine_counts_its_idle_power() -> None:
+    # 10 requests of 500 tokens a second; an H100 draws 700 W, idle 15 % of it; `plan` says how busy it is
+    load = "gpt-oss-20b h100-sxm {}--isl 2k --osl 500 --requests-per-second 10 --interactivity 30"
+    (plan,) = rows(f"plan {load.format('')}")
+    first, _ = rows(f"compare {load.format('l40s ')}")
+    watts = 700 * float(plan["devices"]) * (0.15 + 0.85 * float(plan["busy"]))
+    assert float(first["joule_per_token"]) == pytest.approx(watts / 5000)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("cost llama-3.1-8b h100-sxm --query 4k:500 --idle-power 0.5", "--idle-power: no machine waits at full load; give --load below 1"),
+        ("plan llama-3.1-8b h100-sxm --seq 8k --idle-power 0.5", "--idle-power: no machine waits at full load"),
+        ("compare llama-3.1-8b h100-sxm l40s --idle-power 0.5", "--idle-power: no machine waits at full load"),
+        ("plan llama-3.1-8b h100-sxm --isl 4k --osl 500 --requests-per-second 3 --idle-power 0.5", "--idle-power: give --power-price too"),
+    ],
+)
+def test_idle_power_that_changes_nothing_is_refused(line: str, message: str) -> None:
+    assert message in refused(line)

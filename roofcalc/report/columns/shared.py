@@ -122,7 +122,9 @@ MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to firs
 JOULE_PER_TOKEN = Column(
     "joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7
 )
-USD_PER_MTOK_OUT = Column("usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens", "number", 9)
+USD_PER_MTOK_OUT = Column(
+    "usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens, with that of their prompts", "number", 9
+)
 SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (
     TTFT,
