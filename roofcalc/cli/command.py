@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
@@ -266,14 +267,25 @@ def print_table(
     table = _in_unit(table, unit, chosen)
     shown = [_column(table, name.strip()) for name in columns.split(",")] if columns is not None else []
     progress.enable(path is not None or not sys.stdout.isatty())  # never between the rows of a table on the terminal
-    write(_lines(table, chosen, shown, to_file=path is not None), path)
+    closed: BrokenPipeError | None = None  # who reads the table may stop early (`| head`); requirements count all the same
+    try:
+        write(_lines(table, chosen, shown, to_file=path is not None), path)
+    except BrokenPipeError as error:
+        if not require and not table.failures:
+            raise
+        closed = error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more at exit
     _print_notes(table.notes, quiet)
     failed = False
     for line in chain(table.failures, unmet):
         failed = True
         print(f"failed: {line}", file=sys.stderr)
+        if closed is not None:  # nobody reads on: one failure is enough
+            break
     if failed:
         raise typer.Exit(3)
+    if closed is not None:
+        raise closed
 
 
 def _column(table: Table, name: str) -> Column:

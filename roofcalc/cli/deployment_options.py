@@ -66,7 +66,7 @@ ASSUMPTIONS = (
         _ASSUMPTIONS,
         "Inference engine whose memory rules apply, and with typical its overheads and attention kernel: vllm, sglang, tensorrt-llm, "
         "llama.cpp, mlx, or with a release (vllm-0.16); none.",
-        "none; typical: newest vllm's memory, overheads of all combined",
+        "none; typical: the newest vllm",
         metavar="NAME",
     ),
     Option("max_batched_tokens", "--max-batched-tokens", _ASSUMPTIONS, "Tokens of the engine's largest step.", "the engine's", metavar="TOKENS"),
@@ -106,12 +106,14 @@ ASSUMPTIONS = (
         "prefill",
         "--prefill",
         _ASSUMPTIONS,
-        "Prompts of other requests: before decode steps on the same devices, in chunks that ride on decode steps, or on other devices; "
+        "Prompts of other requests: before decode steps on the same devices, in chunks batched with decode steps, or on other devices; "
         "with --isl and --osl.",
-        "colocated",
+        "colocated; typical: chunked",
         metavar=_choices("prefill"),
     ),
-    Option("kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1", metavar="N"),
+    Option(
+        "kv_block", "--kv-block", _ASSUMPTIONS, "KV block size: round each sequence up to a multiple of N tokens.", "1; the engine's", metavar="N"
+    ),
     Option("imbalance", "--imbalance", _ASSUMPTIONS, "Load of the busiest expert rank relative to the mean.", "1", float, "RATIO"),
     Option(
         "routing",
@@ -144,7 +146,7 @@ HOST = (
         "--offload",
         _HOST,
         "What lies in the host's memory: experts=cpu (the CPUs compute them), experts=host (streamed), weights=host:GB per device (streamed); "
-        "experts=cpu:20: in the first 20 layers that have experts.",
+        "experts=cpu:20: in the first 20 layers that have experts; kv=host:GB, kv=nvme:GB: caches of earlier requests.",
         metavar="WHAT=WHERE",
     ),
     Option("gpu_layers", "--gpu-layers", _HOST, "Layers on the devices, as llama.cpp counts them; the CPUs compute the rest.", "all", metavar="N"),
@@ -152,7 +154,8 @@ HOST = (
         "host",
         "--host",
         _HOST,
-        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63; comma-separated.",
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63, nvme_gb_s=12, "
+        "and the fractions of these that are reached: mbu, mfu, stream; comma-separated.",
         "the catalog's, where it has them",
         metavar="NAME=VALUE",
     ),

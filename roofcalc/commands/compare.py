@@ -22,8 +22,10 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.economics import cost as money
 from roofcalc.economics.ownership import power_at
 from roofcalc.errors import RoofcalcError
+from roofcalc.physics.memory import batch_memory
 from roofcalc.report import columns
 from roofcalc.report.table import Block, Table
+from roofcalc.solvers import fit_advice
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.solvers.planner.inventory import Inventory
 from roofcalc.solvers.planner.replica import REASONS, max_load
@@ -161,6 +163,8 @@ def _machines_as_named(request: Request, demand: Any) -> Iterator[Found]:
             yield deployment, changes, need, 0.0, count, "unknown"
             continue
         most = max_load(need, deployment)
+        if not batch_memory(deployment, need.held[:, 0]).all():
+            request.note(fit_advice.what_would_fit(deployment, float(need.held[0, 0])))
         served_ = need._replace(batch=most.most)
         yield deployment, changes, served_, float(most.most[0] > 0), count, REASONS[int(most.reason[0])]
 

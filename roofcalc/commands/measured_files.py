@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from roofcalc.commands.arguments import MAX_RATE, MAX_TOKENS, single_integer, single_number
+from roofcalc.deployment.assumptions import assumptions
 from roofcalc.errors import RoofcalcError, flag
 from roofcalc.measurements import points, spellings
 from roofcalc.measurements.points import Loaded
@@ -42,6 +43,8 @@ def _run(stated: dict[str, Any]) -> Run:
             from roofcalc.catalog import lookup
 
             getattr(lookup, name)(str(stated[name]))  # refuses it, with the nearest names
+    if "engine" in stated:
+        assumptions(engine=str(stated["engine"]))  # refuses a name that is not known
     if "weights" in stated:
         weight_recipes.parse(str(stated["weights"]))
     if "kv" in stated:

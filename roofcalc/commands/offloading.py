@@ -44,7 +44,10 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
         fields["gpu_layers"] = single_integer(layers, "--gpu-layers", 10_000)
     host = machine_host(deployment.hardware, request.options.get("host"), deployment.assumptions.is_typical)
     found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
-    if found.offload is not None and host.tflop_s is None and (found.offload.experts == "cpu" or offload.host_layers(found.model, found.offload)):
+    computes = found.offload is not None and (found.offload.experts == "cpu" or bool(offload.host_layers(found.model, found.offload)))
+    if not computes and (idle := [name for name in ("tflop_s", "mfu") if name in _parsed(request.options.get("host") or "")]):
+        raise RoofcalcError(f"--host: {idle[0]} changes nothing: what is streamed is computed by the devices; leave it out")
+    if found.offload is not None and host.tflop_s is None and computes:
         request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
     tiers = found.offload is not None and found.offload.has_tier
     if tiers and request.table.command != "memory" and not deployment.assumptions.hit_rate:
@@ -96,7 +99,7 @@ def _figures(listed: hosts.Host, typical: bool) -> Host:
 
 def _parsed(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for item in text.split(","):
+    for item in text.split(",") if text else ():
         name, sign, value = item.strip().partition("=")
         name = name.strip().lower()
         if not sign or name not in KEYS:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST, MOST = 50.0, 98.0
+_METRICS: dict[str, tuple[str, ...]] = {  # of `roofcalc.deployment.calibrated`, by command; other commands time decode steps
+    "prefill": ("prompt",),
+    "cost": ("total",),
+    "vote": ("total",),
+    "rollouts": ("total",),
+    **dict.fromkeys(("memory", "flops", "overtrain"), ()),
+}
 
 
 def percent(value: Any, options: Options) -> float | None:
@@ -34,6 +41,16 @@ def percent(value: Any, options: Options) -> float | None:
     if presets is None or [name.strip() for name in (presets.split(",") if isinstance(presets, str) else presets)] != ["typical"]:
         raise RoofcalcError("--range: only typical answers with a range; give --assume typical")
     return share
+
+
+def accuracy_notes(deployment: Deployment, command: str, generations: bool) -> list[str]:
+    """How far `typical` was off for what a command times, on measured runs like these; of generations for their first tokens too."""
+    if deployment.profile is None:
+        return []
+    from roofcalc.deployment import calibrated  # only `typical` needs it
+
+    metrics = _METRICS.get(command, ("decode", "prompt") if generations else ("decode",))
+    return [f"typical: {calibrated.accuracy(calibrated.read(), deployment.profile, metric)}" for metric in metrics]
 
 
 def given(value: Any) -> tuple[str, ...]:

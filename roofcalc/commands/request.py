@@ -17,7 +17,8 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, is_absent, stated_assumptions
+from roofcalc.commands.ranges import accuracy_notes
+from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, check_step_tokens, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import assumptions
@@ -80,6 +81,7 @@ class Request:
         for name in options:
             if name not in Options.__annotations__:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
+        self.generations = "isl" in given
         self.models, self.machines = names(model, "model"), [] if hardware is None else names(hardware, "hardware")
         self.options = options
         self.sweeps = combinations(options.get("changes") or ())
@@ -104,11 +106,12 @@ class Request:
         if options.get("prefill") == "separate" and command == "plan":
             raise RoofcalcError("--prefill: plan prices one pool of devices; `roofcalc frontier --disaggregated` searches two")
         check_serving(command, options, given)
+        check_step_tokens(options, self.presets)
         optional = stated_assumptions(options, given, self.presets if self.machines else [])
         self.table = Table(command, (*columns.CASE, *results, *assumed, *optional, *more))
         self.table.catalog = {"models": {}, "hardware": {}}
         if self.fitted:
-            self.note(self.fitted.note())
+            self.note(self.fitted.note({name for name in ASSUMPTION_NAMES if options.get(name) is not None}))
         self.table.executor, self.table.shortens = checked_executor(options.get("executor")), True
 
     def note(self, text: str) -> None:
@@ -164,7 +167,7 @@ class Request:
             **layout,
         )
         deployment = self._with_tenants(self._with_drafts(self._offloaded(deployment)))
-        for text in notes(deployment):
+        for text in (*notes(deployment), *accuracy_notes(deployment, self.table.command, self.generations)):
             self.note(text)
         return deployment
 

@@ -44,7 +44,7 @@ def mix(path: str) -> Mix:
             except RoofcalcError as error:
                 errors.append(f"{path}:{number}: {error}")
     if errors or not 0 < len(kinds) <= MAX_KINDS:
-        raise RoofcalcError(*(errors or [f"{path}: {len(kinds):,} kinds of requests; expected 1 to {MAX_KINDS:,}"]))
+        raise RoofcalcError(*(errors or [f"--mix: {path}: {len(kinds):,} kinds of requests; expected 1 to {MAX_KINDS:,}"]))
     isl, osl, weights = (np.array(column, dtype=float) for column in zip(*kinds, strict=True))
     return Mix(isl, osl, weights / weights.sum())
 

@@ -178,8 +178,8 @@ def _words(engine: str, deployment: Deployment, chunk: float | None) -> Iterator
         util = assumed.util if assumed.util is not None or rules is None else rules.util
         if util is not None and (rules is not None or util < 1):
             yield _written(engine, "util", f"{util:g}") or ""
-        if assumed.kv_block > 1 and (rules is None or assumed.kv_block not in (rules.block, rules.latent_block)):
-            yield _written(engine, "kv_block", str(assumed.kv_block)) or ""
+        if deployment.kv_block not in ((1,) if rules is None else (rules.block, rules.latent_block)):
+            yield _written(engine, "kv_block", str(deployment.kv_block)) or ""
     step = assumed.max_batched_tokens or chunk
     if step:
         yield _written(engine, "max_batched_tokens", f"{step:.0f}") or ""

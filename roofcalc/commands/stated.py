@@ -80,6 +80,20 @@ def check_serving(command: str, options: Options, given: tuple[str, ...]) -> Non
         raise RoofcalcError("--hit-rate: applies to the prefill of prompts; give --isl and --osl, or use `roofcalc prefill`")
 
 
+def check_step_tokens(options: Options, effective: Sequence[Assumptions]) -> None:
+    """Refuses a size of the engine's largest step where nothing depends on it: without an engine, chunks or packed prompts.
+
+    Raises
+    ------
+    RoofcalcError
+        Such a size with presets none of which depends on it.
+    """
+    if options.get("max_batched_tokens") is None:
+        return
+    if not any(one.engine not in (None, "none") or one.is_typical or one.prefill == "chunked" or one.arrivals == "burst" for one in effective):
+        raise RoofcalcError("--max-batched-tokens: changes nothing without an engine; give --engine, or --prefill chunked with --isl and --osl")
+
+
 def check_experts(model: Model, options: Options) -> None:
     """Refuses options about experts for a model that has none."""
     default = Assumptions()

@@ -57,8 +57,8 @@ class Assumptions(Record):
         "reserved" is another name of "full".
     max_batched_tokens, max_seqs : int or None
         Tokens of the engine's largest step, and sequences of one replica, which also cap the batch; None: the engine's default.
-    kv_block : int
-        Tokens per KV block: contexts are rounded up to a multiple of it for capacity.
+    kv_block : int or None
+        Tokens per KV block: contexts are rounded up to a multiple of it for capacity; None: the engine's, 1 without one.
     imbalance : float
         Load of the busiest expert rank over the mean, beyond what `routing` says.
     routing : str
@@ -95,7 +95,7 @@ class Assumptions(Record):
     reserve_gb: float | None = 0.0
     capacity: str | None = "nominal"
     kv_policy: str | None = None
-    kv_block: int = 1
+    kv_block: int | None = None
     imbalance: float = 1.0
     routing: str = UNIFORM
     expert_shares: tuple[float, ...] = ()
@@ -175,7 +175,8 @@ def assumptions(assume: str = "roofline", **given: Any) -> Assumptions:
             raise RoofcalcError(f"{flag(name)}: {value!r} is not a whole number from 1 to {MAX_STEP_TOKENS:,}")
     if built.reserve_gb is not None and not (is_number(built.reserve_gb) and 0 <= built.reserve_gb <= 1e6):
         raise RoofcalcError(f"--reserve: {built.reserve_gb!r} is not a number of GB per device from 0 to a million")
-    if not (is_number(built.kv_block) and built.kv_block == int(built.kv_block) and 1 <= built.kv_block <= MAX_KV_BLOCK):
+    block = 1 if built.kv_block is None else built.kv_block
+    if not (is_number(block) and block == int(block) and 1 <= block <= MAX_KV_BLOCK):
         raise RoofcalcError(f"--kv-block: {built.kv_block!r} is not a whole number of tokens from 1 to {MAX_KV_BLOCK:,}")
     if not (is_number(built.imbalance) and 1 <= built.imbalance <= 1e6):
         raise RoofcalcError(f"--imbalance: {built.imbalance!r} is not a number from 1 (uniform) to a million")

@@ -84,7 +84,6 @@ def resolved(file: Typical, device: Device, model: Model, engine: str | None = N
     family, timed = family_of(file, device), timed_engine(file, engine)
     kernels = file.engines[timed] if timed else EngineKernels()
     return Profile(
-        accuracy=accuracy(file, timed or "pooled", family, kind_of(model)),
         engine=timed or "pooled",
         family=family,
         kernel_device=file.kernels_of.get(family, file.kernels_of[ANY]),
@@ -137,21 +136,24 @@ def kinds_of_error(release: str, family: str, kind: str, metric: str) -> tuple[s
     return (f"{engine} {family} {kind} {metric}", f"{engine} {family} {metric}", f"{engine} {metric}", metric, "*")
 
 
+METRICS = {"decode": "decode steps", "prompt": "prompts", "total": "throughput"}  # of errors, in words
+
+
 def timed_engine(file: Typical, engine: str | None) -> str | None:
     """The entry of the file that an engine's release takes: its own, or its engine's; None: that of all engines together."""
     names = (engine, split(engine)[0]) if engine is not None else ()
     return next((name for name in names if name in file.engines), None)
 
 
-def accuracy(file: Typical, release: str, family: str, kind: str) -> str:
-    """One sentence on the date of the fit and the errors of decoding for such an engine, device family and model."""
-    for name in kinds_of_error(release, family, kind, "decode"):
+def accuracy(file: Typical, profile: Profile, metric: str) -> str:
+    """One sentence on the date of the fit, and on how far `metric` was off for such an engine, device family and model."""
+    for name in kinds_of_error(profile.engine, profile.family, profile.kind, metric):
         if name in file.errors:
             count, sources, median, p90 = file.errors[name][:4]
             runs = "measured runs of all kinds" if name == "*" else f"measured runs like these ({name})"
             left_out = f"each of {sources:.0f} sources" if sources > 1 else "each model and device of their one source"
-            found = f"median {median:.0%}, 90 % within {p90:.0%} (logarithms), with {left_out} left out"
-            return f"calibrated {file.date}; errors of {count:.0f} {runs}: {found}"
+            off = f"off by a factor of {math.exp(median):.2f} in the median and {math.exp(p90):.2f} at the 90th percentile"
+            return f"calibrated {file.date}; {METRICS[metric]} {off} on {count:.0f} {runs}, with {left_out} left out"
     return f"calibrated {file.date}"
 
 

@@ -241,6 +241,11 @@ class Deployment(Record):
         return (self.capacity_bytes - before) * util - kept - (self.rules.margin_gib * engines.GIB if self.rules else 0.0)
 
     @property
+    def kv_block(self) -> int:
+        """Tokens per KV block."""
+        return self.assumptions.kv_block or 1
+
+    @property
     def takes_stages(self) -> bool:
         """Whether the layers may be divided into pipeline stages: not beside a drafter, nor where a number of layers is offloaded."""
         counted = self.offload is not None and (self.offload.gpu_layers is not None or self.offload.expert_layers is not None)
@@ -301,6 +306,7 @@ def deploy(
         assumed = _by_engine(assumed, rules, model, device, layout)
     elif assumed.capacity == "engine":
         raise RoofcalcError("--capacity: 'engine' is the figure of an engine's runtime; name one (--engine vllm)")
+    assumed = replace(assumed, kv_block=assumed.kv_block or 1)
     if assumed.is_typical:
         assumed, profile = _typical(assumed, device, model)
     if assumed.capacity not in (*readings, "largest", "engine"):
@@ -327,7 +333,7 @@ def _by_engine(assumed: Assumptions, rules: Rules, model: Model, device: Device,
         capacity=assumed.capacity or "engine",
         reserve_gb=assumed.reserve_gb or 0.0,
         kv_policy=assumed.kv_policy or "engine",
-        kv_block=assumed.kv_block if assumed.kv_block > 1 else rules.latent_block if latent else rules.block,
+        kv_block=assumed.kv_block or (rules.latent_block if latent else rules.block),
     )
 
 
@@ -345,7 +351,6 @@ def notes(deployment: Deployment) -> list[str]:
     """Notes on fallbacks and replication that affect the result."""
     model, device = deployment.model, deployment.hardware.device
     found = []
-    found += [f"typical: {deployment.profile.accuracy}"] if deployment.profile else []
     found += _sixteen_bit_ends(deployment)
     wider: dict[tuple[str, str], list[str]] = {}  # dtypes of weights by the peak that is missing and the one that is taken
     for name in deployment.linear_classes:

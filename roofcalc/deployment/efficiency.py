@@ -83,8 +83,6 @@ class Profile(Record):
 
     Attributes
     ----------
-    accuracy : str
-        When the constants were fitted, and the error for measured runs that the fit did not see.
     engine : str
         The engine whose constants these are, or "pooled": all engines together.
     family : str
@@ -107,7 +105,6 @@ class Profile(Record):
         Memory of one device that engines without memory rules keep free.
     """
 
-    accuracy: str
     engine: str
     family: str
     kind: str

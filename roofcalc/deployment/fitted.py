@@ -1,9 +1,11 @@
 """Profiles that `roofcalc fit --save-profile` writes and `--profile` reads: fitted efficiencies in place of a preset's."""
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from roofcalc.catalog import yamlfile
+from roofcalc.deployment.assumptions import assumptions
 from roofcalc.errors import RoofcalcError, did_you_mean
 
 # Assumptions that a profile sets, and the parameter of `roofcalc.measurements.fit` that each one comes from.
@@ -36,9 +38,10 @@ class FittedProfile(NamedTuple):
     values: dict[str, Any]
     fitted: dict[str, Any]
 
-    def note(self) -> str:
-        """A sentence that says what the profile sets and what it was fitted to."""
-        sets = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in self.values.items())
+    def note(self, overridden: Container[str] = ()) -> str:
+        """A sentence that says what the profile sets, but for options that were given, and what it was fitted to."""
+        kept = {name: value for name, value in self.values.items() if name not in overridden}
+        sets = ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in kept.items()) or "nothing"
         of = ", ".join(str(self.fitted[name]) for name in ("model", "hardware") if self.fitted.get(name))
         error = self.fitted.get("median_error")
         measured = f"{self.fitted['points']} points" if self.fitted.get("points") else "points"
@@ -73,12 +76,12 @@ def write(path: Path, efficiencies: dict[str, float], settings: dict[str, Any], 
 
 
 def read(path: str | Path) -> FittedProfile:
-    """The profile of a file; the values themselves are checked where they become assumptions.
+    """The profile of a file.
 
     Raises
     ------
     RoofcalcError
-        The file cannot be read, or has other keys than a profile.
+        The file cannot be read, has other keys than a profile, or values that are no assumptions.
     """
     tree, _ = yamlfile.load(Path(path))
     if unknown := [key for key in tree if key not in KEYS]:
@@ -91,4 +94,9 @@ def read(path: str | Path) -> FittedProfile:
             raise RoofcalcError(f"--profile: {path}: {key}: unknown {unknown[0]!r}{did_you_mean(str(unknown[0]), known)}; known: {', '.join(known)}")
     if not parts["efficiencies"]:
         raise RoofcalcError(f"--profile: {path}: sets no efficiencies ({', '.join(EFFICIENCIES)})")
-    return FittedProfile(str(path), {**parts["efficiencies"], **parts["settings"]}, parts["fitted"])
+    values = {**parts["efficiencies"], **parts["settings"]}
+    try:
+        assumptions("roofline", **values)
+    except RoofcalcError as error:
+        raise RoofcalcError(*(f"--profile: {path}: {line.removeprefix('--')}" for line in error.lines)) from None
+    return FittedProfile(str(path), values, parts["fitted"])

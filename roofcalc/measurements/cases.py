@@ -26,7 +26,7 @@ from roofcalc.specs.weight_recipes import NATIVE
 
 REASONS = {
     "unreadable": "a cell of the row is not of the form that its column has",
-    "not comparable": "the file says that the run uses features that the row does not describe",
+    "not comparable": "the file says so, or lacks what describes the run",
     "repeated": "the same figure of the same run appears earlier in the file",
     "unknown metric": f"not one of {', '.join(METRICS)}",
     "unknown model": "the catalog has no model of that name",

@@ -107,7 +107,7 @@ def _of_stage(stage: Stage, per_layer: dict[str, Array]) -> NDArray[Any]:
 
 def _kept_per_layer(deployment: Deployment, seq: Any, shared_prefix: SharedPrefix = NO_SHARING) -> dict[str, Array]:
     """Bytes that one sequence keeps on one device in one layer of each block; under "", in the drafters."""
-    block = deployment.assumptions.kv_block
+    block = deployment.kv_block
     kept = np.ceil(np.asarray(seq, dtype=float) / block) * block
     whole = SharedPrefix(shared_prefix.count, np.floor(shared_prefix.prefix / block) * block)
     found: dict[str, Array] = {"": np.zeros_like(kept)}
@@ -172,7 +172,7 @@ def kept_by_stage(deployment: Deployment, seq: Any) -> list[Kept]:
     found = []
     for stage, alone, both in zip(stages, one, two, strict=True):
         page = engine_memory.grouped_pages(deployment, stage)
-        block = deployment.assumptions.kv_block if page is None else page.block
+        block = deployment.kv_block if page is None else page.block
         whole = np.floor(prefix / block) * block
         (once,) = _kept(deployment, [stage], whole)
         found.append(Kept(np.where(whole > 0, once, 0.0), both - alone))

@@ -28,11 +28,14 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
         return short if memory.batch_memory(larger, seq) >= 1 else f"{short}; and {what_would_fit(larger, seq)}"
     model, hardware = deployment.model, deployment.hardware
     draft_gb = memory.system_draft_weight_bytes(deployment) / 1e9
-    weights_gb = memory.system_weight_bytes(deployment) / 1e9 - draft_gb
+    plain = replace(deployment, lora=None)
+    adapters_gb = (memory.system_weight_bytes(deployment) - memory.system_weight_bytes(plain)) / 1e9
+    weights_gb = memory.system_weight_bytes(deployment) / 1e9 - draft_gb - adapters_gb
     cache_gb = float(memory.system_kv_bytes(deployment, seq)) / 1e9
     activations, runtime, usable = memory.system_overhead_bytes(deployment, seq)
     capacity_gb = float(usable) / 1e9
     need = f"{deployment.weights_label} weights need {weights_gb:.1f} GB" + (f", those of the drafter {draft_gb:.1f} GB" if draft_gb else "")
+    need += f", adapters {adapters_gb:.1f} GB" if deployment.lora else ""
     if deployment.rules is not None:
         need += f", activations {float(activations) / 1e9:.1f} GB, the runtime {runtime / 1e9:.1f} GB"
     sequence = f"one {seq:,.0f}-token sequence"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.shell import refused, run
+from tests.shell import refused, rows, run
 
 LLAMA_SERVER = "llama-server -m Qwen3-30B-A3B-Q4_K_M.gguf -ngl 99 -c 32768"
 
@@ -99,3 +99,44 @@ def test_plans_state_the_percentile_of_the_first_token() -> None:
     line = "plan llama-3.1-8b h100-sxm --isl 1k --osl 100 --requests-per-second 1 --ttft 1 --usd-per-hour 2"
     assert "first-token percentile 95" in run(f"{line} --ttft-percentile 95").stdout
     assert "first-token percentile" not in run(line).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("max-batch llama-3.1-8b h100-sxm --seq 8k --max-batched-tokens 100", "--max-batched-tokens: changes nothing without an engine"),
+        (
+            "interactivity deepseek-v3 8xh200-sxm --offload weights=host:10 --host memory_gb_s=500,link_gb_s=50,tflop_s=7",
+            "--host: tflop_s changes nothing: what is streamed is computed by the devices",
+        ),
+        ("memory llama-3.1-8b rtx-4090 --gpu-layers 0 --host memory_gb_s=90", "--gpu-layers: a model that the CPUs run alone is not calculated"),
+    ],
+)
+def test_options_that_change_nothing_are_refused(line: str, message: str) -> None:
+    assert message in refused(line)
+
+
+def test_a_block_of_one_token_replaces_the_engines() -> None:
+    # 131,072 bytes a token: 1,000 tokens in blocks of one, and in 63 of vLLM's blocks of 16
+    given, default = (rows(f"memory llama-3.1-8b h100-sxm --engine vllm --seq 1k{more}")[0]["kv_gb"] for more in (" --kv-block 1", ""))
+    assert float(given) == pytest.approx(1000 * 131_072 / 1e9) and float(default) == pytest.approx(63 * 16 * 131_072 / 1e9)
+
+
+def test_the_note_on_typical_is_of_what_is_timed() -> None:
+    """Decode steps and prompts have errors of their own in the calibration file; a memory table has none."""
+    line = "llama-3.1-70b 4xh100-sxm --seq 4k --assume typical"
+    said = {command: run(f"{command} {line}").stderr for command in ("interactivity", "prefill", "memory")}
+    assert "decode steps off by a factor" in said["interactivity"] and "prompts off by" not in said["interactivity"]
+    assert "prompts off by a factor" in said["prefill"] and "decode steps" not in said["prefill"]
+    assert "off by a factor" not in said["memory"]
+
+
+def test_adapters_are_not_weights_where_they_do_not_fit() -> None:
+    # rank 16 in 16 bits, llama-3.1-70b: 80 layers of seven matrices of 8,192, 10,240 (q, k, v), 28,672: 207 million parameters an adapter
+    each = 80 * 16 * (8192 + 8192 + 2 * (8192 + 1024) + 8192 + 8192 + 2 * (8192 + 28672) + 28672 + 8192)
+    said = run("memory llama-3.1-70b h100-sxm --lora rank=16,count=40 --weights fp8 --seq 1k").stderr
+    assert f"fp8 weights need 72.7 GB, adapters {40 * each * 2 / 1e9:.1f} GB" in said
+
+
+def test_machines_that_hold_no_sequence_say_what_would_fit() -> None:
+    assert "llama-3.1-405b does not fit on h200-sxm" in run("compare llama-3.1-405b h100-sxm h200-sxm").stderr

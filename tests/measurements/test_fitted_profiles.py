@@ -93,10 +93,10 @@ def test_a_result_file_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("efficiencies: {mbu: 2}\n", "--mbu: 2 is not a fraction"),
+        ("efficiencies: {mbu: 2}\n", "p.yaml: mbu: 2 is not a fraction"),
         ("efficiencies: {mub: 0.5}\n", "efficiencies: unknown 'mub'; did you mean"),
         ("efficiency: {mbu: 0.5}\n", "unknown key 'efficiency'; did you mean efficiencies"),
-        ("efficiencies: {mbu: fast}\n", "--mbu: 'fast' is not a fraction"),
+        ("efficiencies: {mbu: fast}\n", "p.yaml: mbu: 'fast' is not a fraction"),
         ("efficiencies: [1]\n", "efficiencies: expected keys and values"),
         ("fitted: {points: 1}\n", "sets no efficiencies"),
     ],

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -218,3 +219,10 @@ def test_an_interrupted_search_leaves_nothing(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=30)
     assert (process.returncode, complaint) == (130, "error: interrupted\n") and os.listdir(tmp_path) == []
+
+
+def test_a_requirement_fails_where_the_table_is_cut_off() -> None:
+    """`--require … | head -1`: the reader stops before the table ends, and the exit code is still 3."""
+    line = "max-batch llama-3.1-8b h100-sxm --seq 1k:20k:1 -f csv --require 'max_batch>=1e9'"
+    found = subprocess.run(["bash", "-c", f"{shlex.join(ROOFCALC)} {line} 2>/dev/null | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    assert found.returncode == 3 and found.stdout.startswith("model,")

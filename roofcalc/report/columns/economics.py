@@ -11,10 +11,10 @@ COST = (
     MIN_INTERACTIVITY,
     BATCH,
     Column("usd_per_mtok_in", "in", "USD/M tokens", "hardware cost per million input tokens", "number", 8),
-    USD_PER_MTOK_OUT._replace(meaning="hardware cost per million output tokens, without that of the prompts"),
+    USD_PER_MTOK_OUT,
     _USD_PER_QUERY,
     Column("relative_cost", "relative cost", "", "cost of a query relative to the first query", "number", 9),
-    JOULE_PER_TOKEN._replace(meaning=f"{JOULE_PER_TOKEN.meaning}; without that of the prompts"),
+    JOULE_PER_TOKEN,
 )
 COST_API = (
     Column("api_usd_per_query", "API price", "USD/query", "API price of a query", "number", 8),

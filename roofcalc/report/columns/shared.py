@@ -120,10 +120,20 @@ SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "att
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)
 JOULE_PER_TOKEN = Column(
-    "joule_per_token", "energy", "J/token", "energy per output token at nominal power; below full load with that of idle time", "number", 7
+    "joule_per_token",
+    "energy",
+    "J/token",
+    "energy per output token at nominal power, with that of idle time below full load, and with that of prompts but in `cost`",
+    "number",
+    7,
 )
 USD_PER_MTOK_OUT = Column(
-    "usd_per_mtok_out", "out", "USD/M tokens", "hardware cost per million output tokens, with that of their prompts", "number", 9
+    "usd_per_mtok_out",
+    "out",
+    "USD/M tokens",
+    "hardware cost per million output tokens, with that of their prompts but in `cost`, which has `usd_per_mtok_in`",
+    "number",
+    9,
 )
 SERVE = Column("serve", "serve", "", "command line that serves the row with the engine of --for", "text", 1, "line")
 GENERATION = (

@@ -23,7 +23,7 @@ from roofcalc.report.explain.render import Line, Section, line, total
 
 def memory(deployment: Deployment, seq: float, batch: float | None = None) -> list[Section]:
     """Sections on the memory of one device of the fullest stage, and on the batch that fits."""
-    seq = float(np.ceil(seq / deployment.assumptions.kv_block) * deployment.assumptions.kv_block)
+    seq = float(np.ceil(seq / deployment.kv_block) * deployment.kv_block)
     each = [_fitting(deployment, stage, seq) for stage in deployment.stages]
     sections, fitting = min(each, key=lambda one: one[1])
     if len(each) > 1:
