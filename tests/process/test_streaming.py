@@ -224,5 +224,6 @@ def test_an_interrupted_search_leaves_nothing(tmp_path: Path) -> None:
 def test_a_requirement_fails_where_the_table_is_cut_off() -> None:
     """`--require … | head -1`: the reader stops before the table ends, and the exit code is still 3."""
     line = "max-batch llama-3.1-8b h100-sxm --seq 1k:20k:1 -f csv --require 'max_batch>=1e9'"
-    found = subprocess.run(["bash", "-c", f"{shlex.join(ROOFCALC)} {line} 2>/dev/null | head -1; exit ${{PIPESTATUS[0]}}"], capture_output=True, text=True)
+    script = f"{shlex.join(ROOFCALC)} {line} 2>/dev/null | head -1; exit ${{PIPESTATUS[0]}}"
+    found = subprocess.run(["bash", "-c", script], capture_output=True, text=True)
     assert found.returncode == 3 and found.stdout.startswith("model,")
