@@ -22,6 +22,9 @@ Share = Annotated[float, Range(0.0, 1.0)]
 Amount = Annotated[float, Range(0.0, 1e6)]
 
 
+MANY_RANKS = 4  # from which SGLang captures larger batches
+
+
 class Step(Record):
     """The largest step that an engine prepares for: tokens in it, and sequences that it samples for.
 
@@ -58,7 +61,7 @@ class Rules(Record):
         What the fraction is of: all memory; what is free before weights are loaded; what is left after weights and buffers.
     reserve : ReserveRule, optional
         The default fraction leaves so much.
-    steps : tuple of (GiB, prefill tokens, graph batch)
+    steps : tuple of (GiB, prefill tokens, graph batch, graph batch of four ranks or more)
         By a device's memory, below so many GiB: the prefill chunk and the largest batch in CUDA graphs.
     outside : bool
         Activations live in the memory that the fraction leaves, not in what it takes.
@@ -147,7 +150,7 @@ class Rules(Record):
         """The default step on a device."""
         if self.steps:
             size = visible_bytes(device) / GIB
-            tokens = next(int(tokens) for below, tokens, _ in self.steps if size < below)
+            tokens = next(int(tokens) for below, tokens, *_ in self.steps if size < below)
             return Step(tokens, self.small.seqs)
         large = self.large
         if large is None or device.name in self.unsized or any(word in device.name for word in large.but):
@@ -159,7 +162,8 @@ class Rules(Record):
         if self.util is not None or self.reserve is None:
             return 1.0 if self.util is None else self.util
         rule, size = self.reserve, visible_bytes(device) / MIB
-        _, tokens, graphs = next(step for step in self.steps if size / 1024 < step[0])
+        _, tokens, few, many = next(step for step in self.steps if size / 1024 < step[0])
+        graphs = many if ranks >= MANY_RANKS else few
         kept = rule.fixed_mib + tokens * rule.per_token_mib + graphs * rule.per_graph_mib + ranks * rule.per_rank_mib
         if size > rule.least_from_gib * 1024:
             kept = max(kept, rule.least_mib)
