@@ -200,7 +200,7 @@ COMMANDS: dict[str, CommandSpec] = {
             *(o.ARRIVALS, *o.CACHING, *o.SPECULATION, *_DEPLOYMENT),
         ),
         "Cost and energy per token and per query at the largest batch that fits and meets the per-user speed, at any load, with a price per "
-        "hour or of one's own hardware, optionally against API prices.",
+        "hour or of owned hardware, optionally against API prices.",
         (
             "roofcalc cost llama-3.1-405b 8xh100-sxm --weights fp8 --query 140:775 --query 140:7661 --usd-per-hour 3",
             "roofcalc cost llama-3.1-70b 4xh100-sxm --weights fp8 --query 4k:500 --interactivity 20,50 --price-in 0.6 --price-out 0.9",

@@ -101,7 +101,7 @@ RANGE = Option(
     "range",
     "--range",
     WORKLOAD,
-    "In typical: low and high figures between which so many percent of the measured runs of this kind lie.",
+    "In typical: low and high figures that contain this percentage of the measured runs of this kind.",
     "none",
     kind=float,
     metavar="PERCENT",
@@ -124,7 +124,7 @@ TENANTS = (
         "none",
         metavar="COUNT@SIZE",
     ),
-    Option("lora", "--lora", WORKLOAD, "Adapters beside the model: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
+    Option("lora", "--lora", WORKLOAD, "LoRA adapters: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
 )
 SPECULATION = (
     Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),

@@ -103,7 +103,7 @@ def _check_load(batch: Any, isl: Any, osl: Any, rate: Any, goodput: bool, ttft: 
     Raises
     ------
     RoofcalcError
-        A rate without generations or besides a batch, or limits without `goodput`.
+        A rate without generations or together with a batch, or limits without `goodput`.
     """
     if rate is not None and isl is None and osl is None:
         raise RoofcalcError("--requests-per-second: give the tokens of a request too: --isl and --osl")

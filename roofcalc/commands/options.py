@@ -43,7 +43,7 @@ class Options(TypedDict, total=False):
     images : str
         Images of every prompt: COUNT@WIDTHxHEIGHT, by the family's rule, or COUNT@TOKENS (`roofcalc.deployment.images`).
     lora : str
-        Adapters beside the model: rank=16,count=40 (`roofcalc.deployment.lora`).
+        LoRA adapters loaded with the model: rank=16,count=40 (`roofcalc.deployment.lora`).
     layer_overhead_us, step_overhead_us, collective_latency_us : float
     profile : path
         A file of `fit(..., save_profile=...)`: its efficiencies go before the preset's, and after those given here.

@@ -166,7 +166,7 @@ class Request:
             assumptions=self.assumptions,
             **layout,
         )
-        deployment = self._with_tenants(self._with_drafts(self._offloaded(deployment)))
+        deployment = self._with_adapters_and_images(self._with_drafts(self._offloaded(deployment)))
         for text in (*notes(deployment), *accuracy_notes(deployment, self.table.command, self.generations)):
             self.note(text)
         return deployment
@@ -179,19 +179,19 @@ class Request:
 
         return offloaded(self, deployment)
 
-    def _with_tenants(self, deployment: Deployment) -> Deployment:
+    def _with_adapters_and_images(self, deployment: Deployment) -> Deployment:
         """The deployment with adapters and images, where an option asks for them."""
         if self.options.get("lora") is None and self.options.get("images") is None:
             return deployment
-        from roofcalc.commands.tenants import with_tenants
+        from roofcalc.commands.adapters_and_images import with_adapters_and_images
 
-        return with_tenants(self, deployment)
+        return with_adapters_and_images(self, deployment)
 
     def image_tokens(self, model: Model) -> int:
         """Tokens that `--images` adds to every prompt; a note says so."""
         if self.options.get("images") is None:
             return 0
-        from roofcalc.commands.tenants import image_tokens
+        from roofcalc.commands.adapters_and_images import image_tokens
 
         return image_tokens(self, model)
 

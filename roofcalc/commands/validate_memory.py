@@ -1,4 +1,4 @@
-"""Logged starts of engines beside the calculation: weights, cache, tokens and concurrency, start by start or by group."""
+"""Startup logs of engines compared with the calculation: weights, cache, tokens and concurrency, start by start or by group."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS = ("all", "engine", "release", "kind of cache", "source")
 
 
 def validate_memory(file: str | Path, *, summary: bool = False) -> Table:
-    """Each logged start of a CSV beside the calculation, or with `summary` the errors by engine, release, kind of cache and source.
+    """Each startup log of a CSV compared with the calculation, or with `summary` the errors by engine, release, kind of cache and source.
 
     Raises
     ------

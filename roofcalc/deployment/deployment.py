@@ -80,7 +80,7 @@ class Deployment(Record):
     images : Images or None
         Images of every prompt: the tower's work; their tokens are counted by who asks for prompts.
     lora : Lora or None
-        Adapters that are served beside the model.
+        LoRA adapters loaded with the model.
     """
 
     model: Model
@@ -247,7 +247,7 @@ class Deployment(Record):
 
     @property
     def takes_stages(self) -> bool:
-        """Whether the layers may be divided into pipeline stages: not beside a drafter, nor where a number of layers is offloaded."""
+        """Whether the layers may be divided into pipeline stages: not with a drafter, nor where a number of layers is offloaded."""
         counted = self.offload is not None and (self.offload.gpu_layers is not None or self.offload.expert_layers is not None)
         return self.draft is None and not counted
 
@@ -385,7 +385,7 @@ def _replicated(deployment: Deployment, attention: AttentionSpec | None) -> str:
     if attention is None or layout.tp == 1:
         return ""
     copies = attention.kv_copies(layout.tp) // layout.dcp
-    return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp stripes it, data parallel avoids it)" if copies > 1 else ""
+    return f"{model.name}: {attention.describe_copies(layout.tp, copies)} (--dcp shards it, --dp avoids copies)" if copies > 1 else ""
 
 
 def _states_of_hits(deployment: Deployment) -> str:

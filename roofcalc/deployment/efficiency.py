@@ -1,4 +1,4 @@
-"""What the preset `typical` knows of a device and an engine beside the kernels: constants of whole runs, and where kernels come from.
+"""Constants of whole runs in the preset `typical`, other than times of kernels, and which device's kernels are taken.
 
 `roofcalc.deployment.calibrated` reads them from `typical.yaml`; `roofcalc.physics.timing` turns them into seconds.
 """
@@ -34,7 +34,7 @@ class RunConstants(NamedTuple):
     prompt_layer_us, prompt_step_us
         Fixed time of each layer and of each pass in a prefill step, which runs outside of CUDA graphs.
     request_ms
-        Time to first token beside the prefill: HTTP, tokenising, scheduling.
+        Per-request overhead before the first token: HTTP, tokenising, scheduling.
     """
 
     gemm: float = 1.0

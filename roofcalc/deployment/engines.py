@@ -158,7 +158,7 @@ class Rules(Record):
         return large if visible_bytes(device) >= large.from_gib * GIB else self.small
 
     def default_util(self, device: Device, ranks: int) -> float:
-        """The fraction of memory that the engine takes where it is not told: of a device, in a group of tensor × pipeline ranks."""
+        """The fraction of memory that the engine takes if not set: of a device, in a group of tensor × pipeline ranks."""
         if self.util is not None or self.reserve is None:
             return 1.0 if self.util is None else self.util
         rule, size = self.reserve, visible_bytes(device) / MIB

@@ -1,4 +1,4 @@
-"""LoRA adapters that a deployment serves beside the model: rank, number, and the matrices that they adapt."""
+"""LoRA adapters that a deployment loads with the model: rank, number, and the matrices that they adapt."""
 
 from __future__ import annotations
 

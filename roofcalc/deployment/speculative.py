@@ -143,7 +143,7 @@ def draft_deployment(deployment: Deployment, drafter: Model) -> Deployment:
 
 
 def drafter_weights(drafter: Model, weights: str) -> str:
-    """The recipe of a drafter's weights beside a target with the recipe `weights`; published EAGLE heads stay in 16 bits."""
+    """The recipe of a drafter's weights next to a target with the recipe `weights`; published EAGLE heads stay in 16 bits."""
     if isinstance(drafter, EagleHead):
         return NATIVE
     return without_layers(weights) if isinstance(drafter, MTPLayer) else weights

@@ -36,7 +36,7 @@ REASONS = {
     "no batch": "the batch is not given",
     "impossible layout": "tensor, pipeline and data parallel degrees do not multiply to the number of devices, or do not divide the model",
     "speculation": "the accepted tokens are not given or more than the drafted ones allow, or the run has pipeline stages",
-    "no room": "at maximum load, the memory does not hold one sequence",
+    "does not fit": "at maximum load, the memory does not hold one sequence",
     "no peak": "the device has no peak for these weights",
 }
 
@@ -315,7 +315,7 @@ def _lack(case: Case) -> str | None:
     if not deployment.has_time:
         return "no peak"
     if case.max_load and not batch_memory(deployment, max(1.0, case.work.held)) >= 1:
-        return "no room"
+        return "does not fit"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Logged starts beside the calculation: weights, cache, its tokens and concurrency, and why they differ.
+"""Startup logs compared with the calculation: weights, cache, its tokens and concurrency, and why they differ.
 
 What the notes of a start say in a log's own words (`max_num_seqs 64`, `3 speculative tokens`) is heeded.
 """
@@ -34,7 +34,7 @@ _GIVEN_SIZE = re.compile(r"\(([\d.]+) GiB")
 
 
 class Compared(Record):
-    """A start beside the calculation. Sizes in GiB on one device; None where the row or the calculation has none.
+    """A startup log compared with the calculation. Sizes in GiB on one device; None where the row or the calculation has none.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Compared(Record):
 
 
 def compare(start: Start, other: Rules | None = None) -> Compared:
-    """A start beside what is calculated for it, by `other` rules where they are given."""
+    """A startup log compared with what is calculated for it, by `other` rules where they are given."""
     try:
         return _compare(start, other)
     except RoofcalcError as error:

@@ -1,6 +1,6 @@
-"""Memory and work of LoRA adapters: two low-rank matrices beside each adapted one.
+"""Memory and work of LoRA adapters: two low-rank matrices for each adapted one.
 
-An adapter of a K × N matrix is A, K × rank, and B, rank × N (arXiv 2106.09685). Tensor ranks hold them beside their part of the matrix: A whole and
+An adapter of a K × N matrix is A, K × rank, and B, rank × N (arXiv 2106.09685). Tensor ranks hold them with their part of the matrix: A whole and
 B divided for a matrix that is divided by columns, the other way round by rows.
 """
 
@@ -65,7 +65,7 @@ def adapters_used(lora: Lora, sequences: Array) -> Array:
 
 @formula("FLOPs = 2·T·r_elements", "bytes = used·r_elements·2")
 def adapter_operations(deployment: Deployment, stage: Stage, load: TokenLoad, sequences: Array, prompt: bool = False) -> list[Operation]:
-    """The pair of low-rank GEMMs beside each adapted matrix, in a stage: of every token, reading the adapters in use once."""
+    """The pair of low-rank GEMMs of each adapted matrix, in a stage: of every token, reading the adapters in use once."""
     lora = deployment.lora
     if lora is None:
         return []

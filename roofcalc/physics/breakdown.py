@@ -128,7 +128,7 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
 
 
 def _request(deployment: Deployment, shape: tuple[int, ...]) -> list[Line]:
-    """The line of what a request takes beside its prefill, in `typical`."""
+    """The line of the per-request overhead, in `typical`."""
     seconds = overhead.request_seconds(deployment)
     if not np.any(seconds):
         return []

@@ -37,6 +37,6 @@ def pass_seconds(deployment: Deployment, prompt: bool = False, sequences: Any = 
 
 
 def request_seconds(deployment: Deployment) -> Any:
-    """Seconds to first token beside the prefill, in `typical`: HTTP, tokenising, scheduling."""
+    """Per-request overhead before the first token, in `typical`: HTTP, tokenising, scheduling."""
     profile = deployment.profile
     return 0.0 if profile is None else profile.constants.request_ms * 1e-3

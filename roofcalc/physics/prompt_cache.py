@@ -1,7 +1,7 @@
 """Prompts whose first tokens are in the KV cache already: a prefix that all requests share, and hits of earlier requests.
 
 The shared prefix (`--shared-prefix`, a system prompt) lies in the cache of every data-parallel rank once; of what follows it, each
-prompt finds a fraction (`--hit-rate`). Prefill starts behind what was found and computes at least the last token, whose logits give
+prompt finds a fraction (`--hit-rate`). Prefill starts after the cached prefix and computes at least the last token, whose logits give
 the first output token. Engines look up whole blocks; the part of a block that is computed again is not counted.
 Where earlier caches lie in the host's memory or on its drives (`--offload kv=host:GB`), hits are fetched before the prefill, unless
 computing them again is sooner; other requests go on meanwhile, so that fetching takes time from the first token alone.
@@ -73,6 +73,6 @@ def first_token_s(deployment: Deployment, isl: Any, batch: Any = 1.0, chunk: flo
 
 
 def prompt_prefill(deployment: Deployment, isl: Any, batch: Any = 1.0, chunk: float | None = None) -> Prefill:
-    """Times of the prefill of whole prompts of `isl` tokens behind what is in the cache; other parameters of `prefill`."""
+    """Times of the prefill of whole prompts of `isl` tokens after the cached prefix; other parameters of `prefill`."""
     found = found_tokens(deployment, isl)
     return prefill(deployment, np.asarray(isl, dtype=float) - found, found, batch, chunk)

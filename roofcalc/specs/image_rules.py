@@ -162,10 +162,10 @@ class Canvas(Record):
         return found._replace(tokens=found.tokens + (tiles if tiles > 1 else 0) + 3)
 
 
-class Beside(Record):
+class CrossAttention(Record):
     """Tiles that cross-attention reads: the prompt has one token per image, and the tower always encodes `most` tiles (Llama 3.2)."""
 
-    rule: ClassVar[str] = "beside"
+    rule: ClassVar[str] = "cross_attention"
     side: Count
     most: Count
 
@@ -220,8 +220,8 @@ class Unpadded(Record):
 
 
 Rule = Annotated[
-    Grid | Budget | Rows | Padded | Fixed | Tiles | Canvas | Beside | Unpadded,
-    Alternatives("rule", {one.rule: one for one in (Grid, Budget, Rows, Padded, Fixed, Tiles, Canvas, Beside, Unpadded)}, default=""),
+    Grid | Budget | Rows | Padded | Fixed | Tiles | Canvas | CrossAttention | Unpadded,
+    Alternatives("rule", {one.rule: one for one in (Grid, Budget, Rows, Padded, Fixed, Tiles, Canvas, CrossAttention, Unpadded)}, default=""),
 ]
 
 

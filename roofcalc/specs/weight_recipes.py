@@ -144,7 +144,7 @@ def parse(text: str) -> Recipe:
 
 
 def without_layers(text: str) -> str:
-    """A recipe without its items for numbered layers, for layers beside those of the model; 16-bit where nothing else is left."""
+    """A recipe without its items for numbered layers, for layers other than the model's; 16-bit where nothing else is left."""
     return " ".join(piece for piece in parse(text).label.split() if "@" not in piece) or "bf16"
 
 

@@ -90,7 +90,7 @@ def test_every_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "impossible layout": {"n_devices": 6, "tp": 4},
         "no peak": {"hardware": "slow"},
         "speculation": {"accepted": 3.5, "draft": 2},
-        "no room": {"model": "llama-3.1-405b", "metric": "decode_tok_s_total", "batch": None, "max_load": True},
+        "does not fit": {"model": "llama-3.1-405b", "metric": "decode_tok_s_total", "batch": None, "max_load": True},
     }
     assert {reason: one(**changes) for reason, changes in wanted.items()} == {reason: reason for reason in wanted}
     assert cases([PLAIN, replace(PLAIN, id="Q")])[1] == "repeated"

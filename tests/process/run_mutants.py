@@ -8,10 +8,10 @@ import sys
 
 import pytest
 
-from tests.claims import test_claims, test_claims_kinds, test_claims_plans, test_claims_serving, test_claims_tenants
+from tests.claims import test_claims, test_claims_adapters, test_claims_kinds, test_claims_plans, test_claims_serving
 from tests.process.mutants import MUTANTS
 
-CLAIMS = [str(module.__file__) for module in (test_claims, test_claims_kinds, test_claims_plans, test_claims_serving, test_claims_tenants)]
+CLAIMS = [str(module.__file__) for module in (test_claims, test_claims_kinds, test_claims_plans, test_claims_serving, test_claims_adapters)]
 AT_ONCE = 2
 
 

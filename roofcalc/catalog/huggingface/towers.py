@@ -114,7 +114,7 @@ def _mllama(inner: Config, outer: Config, kind: str, hidden: int) -> Tower:
     return {
         **shape,
         "projector": [inner.count("vision_output_dim"), hidden],
-        "image": {"rule": "beside", "side": inner.count("image_size"), "most": most},
+        "image": {"rule": "cross_attention", "side": inner.count("image_size"), "most": most},
     }
 
 

@@ -24,7 +24,7 @@ CHUNK = 64.0  # tokens of a chunk in the scans of prompts
 
 
 class Busy(NamedTuple):
-    """Seconds of a kernel beside its launch, and its launch."""
+    """Seconds of a kernel without its launch, and of its launch."""
 
     seconds: NDArray[Any]
     launch_s: float

@@ -49,7 +49,7 @@ def small_bytes(part: Part, hidden: int) -> float:
     """Bytes per token that the small kernels around a part move, in 16 bits.
 
     Norm with residual: two vectors read and two written, 8 bytes per element. Activations, rotary embeddings and cache writes: what
-    matrices produce beside hidden vectors is read once, and half as much written.
+    matrices produce other than hidden vectors is read once, and half as much written.
     """
     return 8.0 * hidden + 3.0 * sum(one.cols * one.copies for one in part.matrices if one.cols != hidden)
 

@@ -62,7 +62,7 @@ WHERE_GIVEN = (
     Column("layer_overhead_us", "layer overhead", "us", "fixed overhead per layer", "number", 1, "assumed"),
     Column("step_overhead_us", "step overhead", "us", "fixed overhead per step and pipeline stage", "number", 1, "assumed"),
     Column("images", "images", "", "images of every prompt, and the tokens that they add to it", "text", 1, "assumed"),
-    Column("lora", "LoRA", "", "adapters served beside the model: rank, number, and the matrices that they adapt", "text", 1, "assumed"),
+    Column("lora", "LoRA", "", "LoRA adapters loaded with the model: rank, number, and the matrices that they adapt", "text", 1, "assumed"),
     Column("collective_latency_us", "collective latency", "us", "latency per collective, besides its bytes", "number", 1, "assumed"),
     Column("profile", "profile", "", "file of fitted efficiencies in place of the preset's", "text", 1, "assumed"),
     Column("offload", "offload", "", "what lies in the host's memory", "text", 1, "assumed"),

@@ -22,7 +22,7 @@ from roofcalc.report.explain.step import StepWorking
 from roofcalc.specs.attention_spec import AttentionSpec
 from roofcalc.specs.weights import Matrix
 
-REQUEST = "the prefill, and what a request takes beside it: HTTP, tokenising, scheduling"
+REQUEST = "the prefill, and per-request overhead: HTTP, tokenising, scheduling"
 
 
 class PrefillWorking(StepWorking):

@@ -86,7 +86,7 @@ class StepWorking:
         return [*found, *map(self._further, self.further()), *self._small(), *self._host(), *self._overhead(), self._sum()]
 
     def further(self) -> list[Operation]:
-        """Operations beside those of the model's layers: of adapters, and in a prefill of the vision tower."""
+        """Operations other than those of the model's layers: of adapters, and in a prefill of the vision tower."""
         return adapter_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
 
     def _further(self, one: Operation) -> Section:

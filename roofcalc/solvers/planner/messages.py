@@ -39,8 +39,8 @@ def describe_choice(plan: Plan, chosen: Served, least: Served | None) -> str:
     deployment, spares = plan.deployment, plan.inventory.spares
     domain = usual.domain_of(deployment.hardware)
     why = {
-        usual.DOMAIN: f"usual layouts need {_counted(plan.devices, 'device')}; of these the smallest replicas that carry at least "
-        f"{NEARLY * 100:.0f} % of the most",
+        usual.DOMAIN: f"usual layouts need {_counted(plan.devices, 'device')}; the smallest replica size with at least "
+        f"{NEARLY * 100:.0f} % of the best capacity per device",
         usual.DOMAINS: f"no usual layout within a scale-up domain of {_counted(domain, 'device')} meets the demand; a usual one over several",
         usual.OTHER: "no usual layout meets the demand (a power of two of tensor ranks in a domain, pipeline stages between domains); from all",
     }[plan.chosen]

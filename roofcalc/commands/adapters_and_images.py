@@ -1,4 +1,4 @@
-"""The options that put images into prompts and adapters beside the model."""
+"""The options for images in prompts and for LoRA adapters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from roofcalc.commands.request import Request
 
 
-def with_tenants(request: Request, deployment: Deployment) -> Deployment:
+def with_adapters_and_images(request: Request, deployment: Deployment) -> Deployment:
     """The deployment with the adapters of `--lora` and the images of `--images`.
 
     Raises
