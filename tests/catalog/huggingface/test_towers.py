@@ -137,7 +137,7 @@ CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
 INNER = {kind: inner for _, kind, inner, _ in CASES}
 
 
-@pytest.mark.parametrize(("name", "kind", "inner", "cross_attention"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(("name", "kind", "inner", "beside"), CASES, ids=[case[0] for case in CASES])
 def test_the_tower_is_the_one_in_the_catalog(name: str, kind: str, inner: dict[str, Any], beside: dict[str, Any]) -> None:
     model = lookup.model(name)[0]
     found = vision(Config({"vision_config": inner, **beside}, "config.json"), kind, model.hidden)
