@@ -165,7 +165,7 @@ class Deployment(Record):
     def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
         """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
 
-        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, whose times follow kernel models.
+        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, where kernel models add what is beyond.
         """
         mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
         return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu

@@ -13,7 +13,7 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part, Routed, TokenLoad
-from roofcalc.physics.timing.charge import Terms, add, run_constants
+from roofcalc.physics.timing.charge import Terms, add, has_launches, run_constants
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms
 from roofcalc.specs.formula import formula
 
@@ -56,8 +56,7 @@ def small_bytes(part: Part, hidden: int) -> float:
 
 def small_s(deployment: Deployment, name: str, tokens: Any) -> Any:
     """Seconds of the small kernels of one layer of a block: their bytes at the memory's bandwidth, with the factor of whole runs."""
-    given = deployment.assumptions
-    if given.mfu is not None or given.mbu is not None:
+    if not has_launches(deployment):
         return 0.0 * np.asarray(tokens, dtype=float)
     return run_constants(deployment).small * (
         np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s)
