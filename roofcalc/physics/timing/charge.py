@@ -31,6 +31,7 @@ def charge(
     memory: NDArray[Any],
     times: Any = 1.0,
     stacked: bool = False,
+    weighed: NDArray[Any] | None = None,
 ) -> None:
     """Adds kernels' seconds to `terms` under "compute" and "bandwidth", by which of the two takes longer on the roofline.
 
@@ -48,12 +49,14 @@ def charge(
         Layers, or how often each kernel runs.
     stacked
         Whether the first axis holds kernels to sum over.
+    weighed
+        Seconds on the roof of memory that w is of, where they are not `memory`.
     """
     given = deployment.assumptions
     if isinstance(factors[0], np.ndarray):  # constants as unit vectors along a first axis: the table of terms of a fit
         _charge_units(terms, factors, busy, compute, memory, times, stacked)
         return
-    kernel = busy * _factor(factors, compute, memory)
+    kernel = busy * _factor(factors, compute, memory if weighed is None else weighed)
     if given.mfu is not None or given.mbu is not None:
         kernel = np.where(is_replaced(deployment, compute, memory), 0.0, kernel)
         compute, memory = compute / (given.mfu or 1.0), memory / (given.mbu or 1.0)
