@@ -162,8 +162,9 @@ class Deployment(Record):
         clock = self.hardware.device.best.clock if self.assumptions.is_bound else 1.0
         return self.hardware.device.peak_tflop_s[name] * 1e12 * clock
 
-    def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
-        """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
+    @property
+    def achieved(self) -> tuple[float, float]:
+        """Fractions of the peak FLOP/s and of the memory bandwidth that operations reach: mfu and mbu.
 
         `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, where kernel models add what is beyond.
         """

@@ -22,7 +22,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST, HostWork, prefill_work
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
-from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
+from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, add_seconds, cache_savings_s, combined, limit_of, operation_terms
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
@@ -161,15 +161,15 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
     if host:
         terms[HOST] = sum((one.seconds for one in host), start=np.float64(0.0))
     if not fused and (spared := cache_savings_s(deployment)):
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+        add_seconds(terms, "bandwidth", -spared)
     if deployment.profile and not fused:
         from roofcalc.physics.timing.step import small_s  # only `typical` needs it
 
         small = sum(small_s(deployment, name, tokens) * layers for name, layers in deployment.stages[index].groups)
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) + small
+        add_seconds(terms, "bandwidth", small)
     add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
     if not fused and np.any(fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
-        terms["overhead"] = terms.get("overhead", 0.0) + fixed
+        add_seconds(terms, "overhead", fixed)
     return terms
 
 

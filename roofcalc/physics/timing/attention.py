@@ -11,7 +11,8 @@ from roofcalc.physics.kernels.attention import DecodeParameters, PromptParameter
 from roofcalc.physics.kernels.modules import ModuleParameters, core_s, index_s
 from roofcalc.physics.kernels.recurrent import RecurrentParameters, recurrent_s
 from roofcalc.physics.ops.types import Attended, Cache, Heads, Operation, Updated
-from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
+from roofcalc.physics.resources import Terms
+from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, chosen
 
 if TYPE_CHECKING:

@@ -8,12 +8,10 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import RunConstants
-from roofcalc.physics.kv_span import Array
+from roofcalc.physics.resources import Terms, add_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Terms = dict[str, Array]  # seconds by resource
 
 
 def run_constants(deployment: Deployment) -> RunConstants:
@@ -67,8 +65,8 @@ def charge(
     on_memory = np.where(nearer, memory * times if both else 0.0, seconds)
     if stacked:
         on_compute, on_memory = on_compute.sum(axis=0), on_memory.sum(axis=0)
-    add(terms, "compute", on_compute)
-    add(terms, "bandwidth", on_memory)
+    add_seconds(terms, "compute", on_compute)
+    add_seconds(terms, "bandwidth", on_memory)
 
 
 def is_replaced(deployment: Deployment, compute: Any, memory: Any) -> Any:
@@ -102,15 +100,10 @@ def _charge_units(
     parts = [seconds * (1 - weight), seconds * weight]
     if stacked:
         parts = [part.sum(axis=0) for part in parts]
-    add(terms, "bandwidth", factors[0] * parts[0] + factors[1] * parts[1])
+    add_seconds(terms, "bandwidth", factors[0] * parts[0] + factors[1] * parts[1])
 
 
 def launches(terms: Terms, deployment: Deployment, seconds: Any) -> None:
     """Adds the share of launch floors that kernels pay one after another to "overhead"."""
     if has_launches(deployment):
-        add(terms, "overhead", seconds * run_constants(deployment).launch)
-
-
-def add(terms: Terms, name: str, seconds: Any) -> None:
-    """Adds seconds to one resource."""
-    terms[name] = terms.get(name, 0.0) + seconds
+        add_seconds(terms, "overhead", seconds * run_constants(deployment).launch)

@@ -15,7 +15,8 @@ from roofcalc.physics.kernels.routing import RoutedLoad, uniform_load
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expected_active_experts, expected_experts_read, expert_gemms
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Routed, Sharding
-from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
+from roofcalc.physics.resources import Terms
+from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, activation_bytes, chosen, is_unpacked, kernel_peak, table_format
 from roofcalc.specs.record import replace
 from roofcalc.specs.routing import Routing

@@ -217,7 +217,7 @@ class StepWorking:
             return self._kernel(name, sequences)
         runs_at = deployment.format_of(role, tensor)
         spread = self.load.spread
-        mfu, mbu = deployment.achieved(role, tensor, self.prompt)
+        mfu, mbu = deployment.achieved
         flops, moved = (float(one.value) for one in lines[-2:])
         letters = {
             "FLOPs": flops,
