@@ -111,8 +111,8 @@ class Deployment(Record):
         return weight_dtypes(self.model, self.weights)
 
     def weight_dtype(self, tensor: str) -> Dtype:
-        """Storage dtype of a tensor class."""
-        return self.stored.of(tensor)
+        """Storage dtype of a tensor class; adapters are in the model's 16-bit type, whatever the weights are."""
+        return dtypes.dtype(sixteen_bit(self.model.dtypes)) if tensor == "adapter" else self.stored.of(tensor)
 
     def linear_format(self, tensor: str) -> str | None:
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
