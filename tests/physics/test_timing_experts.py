@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from roofcalc.deployment.efficiency import RunConstants
 from roofcalc.errors import RoofcalcError
+from roofcalc.physics.kernels.experts import experts_s
 from roofcalc.physics.ops.types import Routed, Sharding
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import decode
-from roofcalc.physics.timing.products import expert_load, fullest
+from roofcalc.physics.timing.products import expert_constants, expert_load, expert_terms, fullest
+from roofcalc.physics.timing.step import block_work
+from roofcalc.specs.record import replace
 from roofcalc.specs.routing import Routing
 from tests import catalogs
 from tests.catalogs import on
@@ -81,3 +85,28 @@ def test_the_fullest_rank_by_hand() -> None:
     assert load.assignments[0] == pytest.approx(64 + 1.4342 * math.sqrt(64 * 7 / 8), rel=1e-4)
     alike = expert_load(Routed((), 256, 256, 8, 1, Routing("skewed")), Sharding(ep=8, group=8), np.array([64.0]))
     assert (alike.experts_hit[0], alike.assignments[0]) == (pytest.approx(1), pytest.approx(64))  # one of the 8 chosen experts on each rank
+
+
+def test_fused_experts_by_hand() -> None:
+    """DeepSeek-V3's layer: 256 experts of 7,168 × 2,048, three matrices in one byte; 32 experts on each of 8 ranks, 64 tokens."""
+    deployment = on("deepseek-v3", "8xh200-sxm", tp=1, dp=8, assume="typical")
+    ((routed,),) = [block_work(deployment, name).routed for name in deployment.model.groups if block_work(deployment, name).routed]
+    sharding = Sharding(ep=8, group=8)
+    assert deployment.profile is not None
+    run = RunConstants(experts=2.0, experts_compute=3.0, launch=0.5)
+    deployment = replace(deployment, profile=replace(deployment.profile, constants=run))
+    found = expert_constants(deployment, "experts")[0]
+    load, launch = expert_load(routed, sharding, np.array([64.0])), found.parameters.t0_us * 1e-6
+    width = deployment.weight_dtype("experts").bytes_per_element
+    assert width == pytest.approx(1 + 4 / 128**2, rel=1e-4)
+    busy = experts_s(found.parameters, found.facts, load, 7168, 2048, width, 1 + 4 / 128, gated=True).item() - launch
+    read = 256 * (1 - (1 - 8 / 256) ** 64) / 8
+    compute = 2 * 3 * 7168 * 2048 * 64 * 8 / 8 / 1978.9e12
+    moved = read * 3 * 7168 * 2048 * width + (2 * 7168 + 3 * 2048) * 2 * 64 * 8 / 8  # gate and up are one matrix of 4,096 columns
+    memory = moved / 4800e9
+    weight = compute**3 / (compute**3 + memory**3)
+    expected = busy * (2 + (3 - 2) * weight)
+    assert expected > memory > compute
+    terms = expert_terms(deployment, routed, sharding, 58, np.array([64.0]))
+    assert np.asarray(terms["bandwidth"]).item() == pytest.approx(58 * expected, rel=1e-9)
+    assert np.asarray(terms["overhead"]).item() == pytest.approx(58 * launch * 0.5, rel=1e-12)
