@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
 
+
 class SharedReads(NamedTuple):
     """What the sequences of a rank read whose contexts begin with the same tokens: less together than each for itself.
 

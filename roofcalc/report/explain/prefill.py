@@ -48,6 +48,7 @@ class PrefillWorking(StepWorking):
         index = self.deployment.stages.index(self.stage)
         steps = chunks(np.array([self.new]), np.array([self.cached]), None)
         return {one.name: one for one in stage_work(self.deployment, index, steps, np.array([[self.batch]]))[0]}
+
     def further(self) -> list[Operation]:
         return further_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
 
