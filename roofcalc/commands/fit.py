@@ -206,7 +206,8 @@ def _add(
             table.blocks.append(Block(1, {**entry.row, **_case([entry]), **figures}))
         return
     errors = np.abs(fitted.log_errors)
-    values = {name: value for name, value in fitted.values.items() if name not in fitted.left_out}
+    alone = entries[0].observation.deployment.profile is None  # in `typical` what is not given keeps the kernel models, which no fit has
+    values = {name: value for name, value in fitted.values.items() if not (alone and name in fitted.left_out)}
     summed = {"points": len(entries), "median_error": float(np.median(errors)), "worst_error": float(errors.max())}
     spread = {f"{name}_error": error for name, error in fitted.errors.items()}
     table.blocks.append(Block(1, {**_case(entries), **values, **summed, **spread, **group}))
@@ -222,7 +223,8 @@ def _save(path: Path, fitted: Fitted, entries: list[_Entry], source: str | None)
     devices = {entry.observation.deployment.hardware.device.name for entry in entries}
     facts["device"] = devices.pop() if len(devices) == 1 else None
     facts |= {"source": source, "points": len(entries), "median_error": float(np.median(errors)), "worst_error": float(errors.max())}
-    values = {name: value for name, value in fitted.values.items() if name not in fitted.left_out}
+    alone = entries[0].observation.deployment.profile is None  # in `typical` what is not given keeps the kernel models, which no fit has
+    values = {name: value for name, value in fitted.values.items() if not (alone and name in fitted.left_out)}
     write(path, values, settings, {**facts, "parameters": len(fitted.free)})
 
 

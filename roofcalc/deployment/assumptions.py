@@ -42,7 +42,7 @@ class Assumptions(Record):
     network : "bandwidth" or "ideal"
         Collectives limited by bandwidth, or free.
     mbu, mfu, link : float or None
-        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: the device profile's, for each operation and
+        Achieved fractions of memory bandwidth, peak FLOP/s and link bandwidth; None: kernel models, for each operation and
         message.
     util : float or None
         Fraction of the memory that may be used.

@@ -111,8 +111,8 @@ class Deployment(Record):
         return weight_dtypes(self.model, self.weights)
 
     def weight_dtype(self, tensor: str) -> Dtype:
-        """Storage dtype of a tensor class."""
-        return self.stored.of(tensor)
+        """Storage dtype of a tensor class; adapters are in the model's 16-bit type, whatever the weights are."""
+        return dtypes.dtype(sixteen_bit(self.model.dtypes)) if tensor == "adapter" else self.stored.of(tensor)
 
     def linear_format(self, tensor: str) -> str | None:
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
@@ -162,10 +162,11 @@ class Deployment(Record):
         clock = self.hardware.device.best.clock if self.assumptions.is_bound else 1.0
         return self.hardware.device.peak_tflop_s[name] * 1e12 * clock
 
-    def achieved(self, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
-        """Fractions of the peak FLOP/s and of the memory bandwidth that an operation reaches: mfu and mbu.
+    @property
+    def achieved(self) -> tuple[float, float]:
+        """Fractions of the peak FLOP/s and of the memory bandwidth that operations reach: mfu and mbu.
 
-        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, whose times follow kernel models.
+        `--mfu` and `--mbu` where they are given; 1 elsewhere, also in `typical`, where kernel models add what is beyond.
         """
         mfu, mbu = self.assumptions.mfu, self.assumptions.mbu
         return 1.0 if mfu is None else mfu, 1.0 if mbu is None else mbu

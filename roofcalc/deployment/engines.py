@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.device import MIB, Device
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import Record
 from roofcalc.specs.schema import Count, Positive, Range, build
 
 PATH = Path(__file__).with_name("engines.yaml")
@@ -259,8 +259,3 @@ def total_bytes(device: Device) -> float:
     if device.vendor in file.lossless:
         return seen
     return seen * (1 - file.lost_share) - min(file.lost_gib * GIB, file.most_lost_share * seen)
-
-
-def with_constants(given: Rules, **constants: float) -> Rules:
-    """The same rules with other constants, for fits."""
-    return replace(given, **constants)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FRACTIONS = ("mbu", "mfu", "link")
 TIMES = ("latency_us", "layer_us", "step_us")
+OVERHEADS = ("collective_latency_us", "layer_overhead_us", "step_overhead_us")  # assumptions that stand for the times
 PARAMETERS = (*FRACTIONS, *TIMES)
 FIRST = ("mbu", "mfu", "layer_us", "link", "latency_us", "step_us")  # order of preference where the points do not determine all parameters
 NEUTRAL = {"mbu": 1.0, "mfu": 1.0, "link": 1.0, "latency_us": 0.0, "layer_us": 0.0, "step_us": 0.0}
@@ -142,7 +143,10 @@ def _bounds(names: tuple[str, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _achieving(deployment: Deployment, fractions: Mapping[str, float]) -> Deployment:
-    return replace(deployment, assumptions=replace(deployment.assumptions, **fractions))
+    """The deployment at these fractions, without the overheads of a preset: those are fitted."""
+    given = deployment.assumptions
+    none = {name: 0.0 for name in OVERHEADS if getattr(given, name) is None}
+    return replace(deployment, assumptions=replace(given, **fractions, **none))
 
 
 def _counts(one: Observation) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 
 BYTES = 2.0  # per element: adapters are stored in 16 bits
-TENSOR = "tower"  # a class of 16-bit weights that no recipe narrows
+TENSOR = "adapter"  # a class of weights that no recipe names: in the model's 16-bit type
 
 
 @formula("r_elements = rank·(joined·K + N)")

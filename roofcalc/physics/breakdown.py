@@ -19,7 +19,7 @@ from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Message, Operation
-from roofcalc.physics.prefill import chunks, prefill_messages, stage_work
+from roofcalc.physics.prefill import chunks, pieces_at_once, prefill_messages, stage_work
 from roofcalc.physics.resources import RESOURCES, cache_savings_s, operation_seconds
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.record import replace
@@ -115,14 +115,15 @@ def prefill_lines(deployment: Deployment, new: Any, cached: Any, batch: Any, chu
     new, cached, batch = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, cached, batch)))
     steps = chunks(new, cached, chunk)
     runs, shape = steps.new > 0, np.broadcast_shapes(steps.new.shape)
-    fills_pipeline = deployment.assumptions.is_bound and deployment.layout.pp > 1
-    pieces = np.minimum(deployment.layout.pp, np.maximum(new, 1.0)) if fills_pipeline else 1.0  # of one prompt, processed by different stages at once
-    each = []
+    by_stage = []
     for index, stage in enumerate(deployment.stages):
         operations, tokens, used = stage_work(deployment, index, steps, batch[..., np.newaxis])
         host: list[tuple[HostWork, Array]] = [(one, 1.0) for one in used]
         found = _of_stage(deployment, stage, [(one, 1.0) for one in operations], prefill_messages(deployment, stage), tokens, shape, True, host)
-        each.append([_over_chunks(line, runs, pieces) for line in found])
+        by_stage.append([_over_chunks(line, runs) for line in found])
+    through = np.asarray(sum(stage.count * line.time_s for stage, found in zip(deployment.stages, by_stage, strict=True) for line in found))
+    pieces = np.asarray(pieces_at_once(deployment, new, cached, batch, through))
+    each = [[_scaled(line, 1.0 / pieces)._replace(layers=line.layers) for line in found] for found in by_stage]
     passes = [np.full(new.shape, float(stage.count)) for stage in deployment.stages]
     return [*_of_all(deployment, each, passes, per_layer), *_request(deployment, new.shape)]
 
@@ -136,9 +137,9 @@ def _request(deployment: Deployment, shape: tuple[int, ...]) -> list[Line]:
     return [Line(REQUEST, "", zero + 1, zero, zero, zero, zero, zero, zero + seconds, zero + seconds, zero)]
 
 
-def _over_chunks(line: Line, runs: NDArray[Any], pieces: Any) -> Line:
-    """A line summed over the chunks that run, with its time divided by the pieces that are processed at once."""
-    sums = {name: np.where(runs, getattr(line, name), 0.0).sum(axis=-1) / pieces for name in FIGURES}
+def _over_chunks(line: Line, runs: NDArray[Any]) -> Line:
+    """A line summed over the chunks that run."""
+    sums = {name: np.where(runs, getattr(line, name), 0.0).sum(axis=-1) for name in FIGURES}
     return line._replace(**{**sums, "layers": line.layers.max(axis=-1)})
 
 

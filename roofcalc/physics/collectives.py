@@ -22,7 +22,7 @@ from roofcalc.specs.formula import formula
 class LinkTime(NamedTuple):
     """Seconds on the scale-up link and on the scale-out link, and latency, each in the shape of the message sizes.
 
-    In `typical` the link's seconds include the latency, unless `--collective-latency-us` gives one.
+    In `typical` the link's seconds include the latency of the kernel models, unless `--link` replaces their bandwidths.
     """
 
     link: Array
@@ -36,11 +36,14 @@ def seconds(deployment: Deployment, message: Message, tokens: Array) -> LinkTime
     size = tokens * (message.elements * deployment.wire_bytes(message.dtype))
     least = _BY_KIND[message.kind](deployment, message, size)
     given = deployment.assumptions.collective_latency_us
-    if deployment.profile is not None and deployment.assumptions.link is None:  # a fraction given by hand replaces the kernel models
+    if deployment.profile is not None:
         from roofcalc.physics.timing import messages  # only `typical` needs it
 
-        timed = messages.seconds(deployment, message, size)
-        least = LinkTime(*messages.charged(deployment, message, timed, (least.link, least.scale_out)))
+        if deployment.assumptions.link is None:
+            timed = messages.seconds(deployment, message, size)
+            least = LinkTime(*messages.charged(deployment, message, timed, (least.link, least.scale_out)))
+        elif given is None:  # a fraction given by hand replaces the bandwidths of the kernel models, not their latencies
+            least = least._replace(latency=messages.latency_s(deployment, message))
     return least if given is None else least._replace(latency=np.float64(given * 1e-6))
 
 

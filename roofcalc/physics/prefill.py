@@ -22,7 +22,8 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST, HostWork, prefill_work
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
-from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, cache_savings_s, combined, limit_of, operation_terms
+from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, add_seconds, cache_savings_s, combined, limit_of, operation_terms
+from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Prefill(NamedTuple):
     Attributes
     ----------
     ttft_s : array
-        Seconds to the first token: the sum of the stages; in `bound` each prompt is pipelined over them.
+        Seconds to the first token: the sum of the stages; in `bound` prompts are pipelined over them.
     batch_prefill_s : array
         Seconds per batch with the pipeline full: pp times the slowest stage once there are as many sequences as stages.
     limited_by : array of str
@@ -66,7 +67,7 @@ def chunks(new: NDArray[Any], cached: NDArray[Any], size: float | None) -> Chunk
         More steps than can be computed at once.
     """
     if size is None:
-        return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*new.shape, 1)))
+        return Chunks(new[..., np.newaxis], cached[..., np.newaxis], np.ones((*np.shape(new), 1)))
     count = int(np.ceil(new.max() / size))
     if count * new.size > MAX_STEPS:
         raise RoofcalcError(f"--chunk: {count * new.size:,} steps of {units.plain(size)} tokens; at most {MAX_STEPS:,} are computed at once")
@@ -94,15 +95,39 @@ def prefill(deployment: Deployment, new: Any, cached: Any = 0.0, batch: Any = 1.
     each = [stage_terms(deployment, index, steps, size) for index in range(len(deployment.stages))]
     runs = steps.new > 0
     seconds = [np.where(runs, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each]
-    through = np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
+    through = _through(deployment, seconds)
     depth = deployment.layout.pp
-    if deployment.assumptions.is_bound:  # small enough pieces of one prompt fill the pipeline; several prompts share it
-        ttft = through / np.minimum(depth, np.maximum(new, 1.0))
+    if deployment.assumptions.is_bound:
+        ttft = through / pieces_at_once(deployment, new, cached, batch, through)
         pace = np.maximum(ttft, through * np.minimum(batch / depth, 1.0))
     else:
         ttft, pace = through, np.where(batch >= depth, depth * np.maximum.reduce(seconds), through)
     by_resource = _over_stages(deployment, each, runs)
     return Prefill(ttft + overhead.request_seconds(deployment), pace, limit_of(deployment, by_resource))
+
+
+def _through(deployment: Deployment, seconds: list[NDArray[Any]]) -> NDArray[Any]:
+    """Seconds of a pass through all stages."""
+    return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, seconds, strict=True)))
+
+
+@formula("pieces, bound = min(p, P·max(B/d, 1), through/last)")
+def pieces_at_once(deployment: Deployment, new: Array, cached: Array, batch: Array, through: Array) -> Any:
+    """Pieces of prompts that the stages of a pipeline work on at the same time: 1, or in `bound` so many that the first token comes earliest.
+
+    Pieces of one token at least fill the pipeline. `through` are the seconds of the prompts in all stages, `last` those of the last token of one
+    prompt on each rank, which passes every stage and its weights after all other pieces.
+    """
+    if not deployment.assumptions.is_bound or deployment.layout.pp == 1:
+        return 1.0
+    nothing = np.zeros(np.shape(new))
+    before, one = np.stack([nothing, np.maximum(cached + new - 1, 0.0)], axis=-1), np.stack([nothing, nothing + 1], axis=-1)
+    steps = Chunks(one, before, one)  # the first step, of no tokens, takes what a prompt begins with
+    prompts = np.minimum(batch, deployment.layout.dp)[..., np.newaxis]
+    each = [stage_terms(deployment, index, steps, prompts) for index in range(len(deployment.stages))]
+    last = _through(deployment, [np.where(one > 0, combined(deployment, terms), 0.0).sum(axis=-1) for terms in each])
+    filled = np.clip(new * np.maximum(batch / deployment.layout.dp, 1.0), 1.0, deployment.layout.pp)
+    return np.minimum(filled, np.maximum(through / last, 1.0))
 
 
 def _resource(terms: Terms, name: str) -> Array:
@@ -136,15 +161,15 @@ def stage_terms(deployment: Deployment, index: int, steps: Chunks, batch: Array,
     if host:
         terms[HOST] = sum((one.seconds for one in host), start=np.float64(0.0))
     if not fused and (spared := cache_savings_s(deployment)):
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) - spared
+        add_seconds(terms, "bandwidth", -spared)
     if deployment.profile and not fused:
         from roofcalc.physics.timing.step import small_s  # only `typical` needs it
 
         small = sum(small_s(deployment, name, tokens) * layers for name, layers in deployment.stages[index].groups)
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) + small
+        add_seconds(terms, "bandwidth", small)
     add_messages(deployment, terms, prefill_messages(deployment, deployment.stages[index]), tokens)
     if not fused and np.any(fixed := overhead.seconds(deployment, deployment.stages[index], prompt=True)):
-        terms["overhead"] = terms.get("overhead", 0.0) + fixed
+        add_seconds(terms, "overhead", fixed)
     return terms
 
 

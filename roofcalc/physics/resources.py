@@ -5,7 +5,7 @@ Source: S. Williams, A. Waterman, D. Patterson, "Roofline", doi.org/10.1145/1498
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,10 +29,15 @@ UNKNOWN = "unknown"  # limited_by where the device lists no peak that an operati
 Terms = dict[str, Array]  # seconds by "bandwidth", "compute", "link", "scale_out" and, in `typical`, "overhead"
 
 
-def add_terms(terms: Terms, more: Terms, layers: int) -> None:
+def add_seconds(terms: Terms, resource: str, seconds: Any) -> None:
+    """Adds seconds to one resource, in place."""
+    terms[resource] = terms.get(resource, 0.0) + seconds
+
+
+def add_terms(terms: Terms, more: Terms, layers: Any = 1) -> None:
     """Adds `layers` times the seconds in `more` to `terms`, in place."""
     for resource, time in more.items():
-        terms[resource] = terms.get(resource, 0.0) + layers * time
+        add_seconds(terms, resource, layers * time)
 
 
 class Fixed(NamedTuple):
@@ -71,7 +76,7 @@ def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Messag
         times = collectives.seconds(deployment, message, tokens)
         for name, time in zip((*LINKS, "overhead"), times, strict=True):
             if name in LINKS or has_latency:
-                terms[name] = terms.get(name, 0.0) + message.layers * time
+                add_seconds(terms, name, message.layers * time)
 
 
 def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[np.str_]:
@@ -84,16 +89,19 @@ def limit_of(deployment: Deployment, parts: dict[str, NDArray[Any]]) -> NDArray[
 
 
 def combined(deployment: Deployment, terms: Terms) -> NDArray[Any]:
-    """Seconds of a stage from the seconds by resource, by the formulas of `Step.stage_seconds`."""
-    zero = np.float64(0.0)
-    memory, compute, link, out, overhead, host = (np.asarray(terms.get(name, zero)) for name in ("bandwidth", "compute", *LINKS, "overhead", HOST))
+    """Seconds of a stage from the seconds by resource, in the overlap in force."""
+    return overlapped(deployment, lambda names: np.asarray(sum((terms[name] for name in names if name in terms), start=np.float64(0.0))))
+
+
+def overlapped(deployment: Deployment, seconds: Callable[[Iterable[str]], NDArray[Any]]) -> NDArray[Any]:
+    """Seconds of a stage by the formulas of `Step.stage_seconds`; `seconds` gives those of some resources one after another."""
     overlap = deployment.assumptions.overlap
     if overlap in ("op", "none"):
-        return np.asarray(memory + compute + link + out + host + overhead)
+        return seconds(("bandwidth", "compute", *LINKS, HOST, "overhead"))
     if overlap == "net":
-        return np.asarray(np.maximum(memory + compute + host, link + out) + overhead)
-    wires = [link, out] if deployment.assumptions.is_bound else [link + out]
-    return np.asarray(reduce(np.maximum, [memory, compute, *wires, host]) + overhead)
+        return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + seconds(("overhead",)))
+    wires = [(name,) for name in LINKS] if deployment.assumptions.is_bound else [LINKS]
+    return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + seconds(("overhead",)))
 
 
 def cache_savings_s(deployment: Deployment) -> float:
@@ -105,16 +113,16 @@ def cache_savings_s(deployment: Deployment) -> float:
 @formula("compute = FLOPs/(mfu·F)", "memory = bytes/(mbu·β)", "time = max(compute, memory)", "time, nothing overlapped = compute + memory")
 def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Array, Array]:
     """Arithmetic and memory time of one operation, at the efficiencies of `Deployment.achieved`."""
-    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor, operation.prompt)
+    flop_per_s, bytes_per_s = rates(deployment, operation.role, operation.tensor)
     return operation.flops / flop_per_s, operation.bytes / bytes_per_s
 
 
 @lru_cache(maxsize=4096)
-def rates(deployment: Deployment, role: str, tensor: str, prompt: bool = False) -> tuple[float, float]:
-    """FLOP/s and bytes/s that an operation reaches, by its role and the class of its weights, in decode or prefill."""
+def rates(deployment: Deployment, role: str, tensor: str) -> tuple[float, float]:
+    """FLOP/s and bytes/s that an operation reaches, by its role and the class of its weights."""
     rate = deployment.flop_per_s(deployment.format_of(role, tensor))
     assert rate is not None  # callers check Deployment.has_time first
-    mfu, mbu = deployment.achieved(role, tensor, prompt)
+    mfu, mbu = deployment.achieved
     return mfu * rate, mbu * deployment.memory_bytes_per_s
 
 
@@ -128,6 +136,5 @@ def operation_terms(deployment: Deployment, operations: Iterable[Operation]) -> 
     for operation in operations:
         compute, memory = operation_seconds(deployment, operation)
         compute, memory = gemm_time.attributed(compute * operation.layers, memory * operation.layers, deployment.assumptions.overlap)
-        terms["compute"] = terms.get("compute", 0.0) + compute
-        terms["bandwidth"] = terms.get("bandwidth", 0.0) + memory
+        add_terms(terms, {"compute": compute, "bandwidth": memory})
     return terms

@@ -38,12 +38,14 @@ from roofcalc.physics.resources import (
     Fixed,
     Terms,
     add_messages,
+    add_seconds,
     add_terms,
     cache_savings_s,
     fixed_seconds,
     fixed_terms,
     limit_of,
     operation_terms,
+    overlapped,
     rates,
     tokens_of_rank,
 )
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
+
 
 class SharedReads(NamedTuple):
     """What the sequences of a rank read whose contexts begin with the same tokens: less together than each for itself.
@@ -171,7 +174,6 @@ class Step(Record):
 
     def _together(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> NDArray[Any]:
         """Seconds of a stage in the overlap in force."""
-        overlap = self.deployment.assumptions.overlap
 
         def seconds(names: Iterable[str]) -> NDArray[Any]:
             slope = sum((per_sequence[name] for name in names if name in per_sequence), start=np.float64(0.0))
@@ -182,12 +184,7 @@ class Step(Record):
                 return time
             return np.asarray(time + offset, dtype=float)
 
-        if overlap in ("op", "none"):
-            return seconds(("bandwidth", "compute", *LINKS, HOST, "overhead"))
-        if overlap == "net":
-            return np.asarray(np.maximum(seconds(("bandwidth", "compute", HOST)), seconds(LINKS)) + seconds(("overhead",)))
-        wires = [(name,) for name in LINKS] if self.deployment.assumptions.is_bound else [LINKS]
-        return np.asarray(reduce(np.maximum, [seconds(names) for names in [("bandwidth",), ("compute",), *wires, (HOST,)]]) + seconds(("overhead",)))
+        return overlapped(self.deployment, seconds)
 
     def _by_resource(self, fixed: Terms, per_sequence: Terms, sequences: Array) -> dict[str, NDArray[Any]]:
         zero = np.float64(0.0)
@@ -219,7 +216,7 @@ class Step(Record):
             if deployment.offload is not None:
                 self.add_host(terms, stage, load, terms_of)
             if deployment.lora is not None:
-                add_terms(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)), 1)
+                add_terms(terms, operation_terms(deployment, adapter_operations(deployment, stage, load, sequences)))
             found.append(terms)
         return found, sequences
 
@@ -228,9 +225,9 @@ class Step(Record):
         terms = self.of_tokens(index, load, load.tokens)
         if self.deployment.lora is not None:
             further = adapter_operations(self.deployment, self.deployment.stages[index], load, sequences)
-            add_terms(terms, operation_terms(self.deployment, further), 1)
+            add_terms(terms, operation_terms(self.deployment, further))
         exposed_s = overhead.seconds(self.deployment, self.deployment.stages[index], sequences=sequences * self.streams)
-        terms["overhead"] = terms.get("overhead", 0.0) + exposed_s
+        add_seconds(terms, "overhead", exposed_s)
         return terms
 
     def of_tokens(self, index: int, load: TokenLoad, scored: Array) -> Terms:
@@ -254,7 +251,7 @@ class Step(Record):
         for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
             add_terms(terms, fixed_terms(deployment, self.fixed[name], load), layers)
         if stage.last:
-            add_terms(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)), 1)
+            add_terms(terms, fixed_terms(deployment, self.fixed[HEAD], replace(load, tokens=scored)))
         if deployment.offload is not None:
             self.add_host(terms, stage, load, fixed_terms)
         return terms
@@ -339,7 +336,7 @@ def _kernel_terms(
     found = []
     for of_stage, more in zip(operations, host, strict=True):
         terms = operations_terms(deployment, of_stage, sequences)
-        add_terms(terms, {name: sequences * time for name, time in more.items()}, 1)
+        add_terms(terms, {name: sequences * time for name, time in more.items()})
         found.append(terms)
     return tuple(found)
 

@@ -106,9 +106,26 @@ def test_given_overheads_add_to_any_preset() -> None:
 
 
 def test_a_link_given_by_hand() -> None:
-    """A fraction given by hand replaces the kernel models: (1 + 1/g)·M/(f·λ) of 1 GiB, reduced in the switch, at half of 450 GB/s: 5.37 ms."""
-    deployment = on("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}, assume="typical", link=0.5)
-    assert _seconds(deployment, Message("x", "all_reduce", 1, 1.0, 8), 2**29) == pytest.approx(1.125 * 2**30 / 225e9, rel=1e-9)
+    """A fraction given by hand replaces bandwidths: (1 + 1/g)·M/(f·λ) of 1 GiB, reduced in the switch, at half of 450 GB/s: 5.37 ms."""
+    message = Message("x", "all_reduce", 1, 1.0, 8)
+    deployment = on("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}, assume="typical", link=0.5, collective_latency_us=0.0)
+    assert _seconds(deployment, message, 2**29) == pytest.approx(1.125 * 2**30 / 225e9, rel=1e-9)
+    kept = kernels_alone(on("llama-3.1-70b", "8xh100-sxm", "fp8", {"tp": 8}, assume="typical", link=0.5))
+    assert _seconds(kept, message, 2**29) - 1.125 * 2**30 / 225e9 == pytest.approx(4.58e-6, rel=3e-3)  # α2 of Hopper's, below α1: 4.88 µs
+    assert _seconds(kept, message, 0.0) == pytest.approx(4.58e-6, rel=3e-3)
+
+
+def test_a_fit_in_typical_predicts_what_it_was_fitted_to(tmp_path: Path) -> None:
+    """The fit is the roofline at fractions, with overheads of its own and none of the preset's; the profile that it saves means the same."""
+    line = ("llama-3.1-70b", "8xh100-sxm")
+    at = [(1000, 1, 120.0), (1000, 16, 100.0), (4000, 64, 60.0), (8000, 200, 20.0), (500, 512, 18.0)]
+    points = [f"seq={seq},batch={batch},interactivity={rate}" for seq, batch, rate in at]
+    for fix in ("link=0.5", ["link=1", "latency_us=0", "mfu=1"]):
+        profile = tmp_path / "typical.yaml"
+        rows = rc.fit(*line, point=points, assume="typical", fix=fix, residuals=True, save_profile=profile).rows()
+        for (seq, batch, _), row in zip(at, rows, strict=True):
+            (again,) = rc.interactivity(*line, seq=seq, batch=batch, assume="typical", profile=profile).rows()
+            assert again["interactivity_tok_s"] == pytest.approx(float(row["fitted"]), rel=1e-9)
 
 
 def kernels_alone(deployment: Deployment) -> Deployment:

@@ -9,7 +9,7 @@ from roofcalc.physics.kernels.experts import ExpertParameters, experts_s
 from roofcalc.physics.kernels.facts import DeviceFacts, joined, memory_s, waves
 from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
 from roofcalc.physics.kernels.profile import fits
-from roofcalc.physics.kernels.routing import TILES, balanced_load, routed_load, skewed_load, uniform_load
+from roofcalc.physics.kernels.routing import TILES, RoutedLoad, uniform_load
 
 # A round device: 1 PFLOP/s and 1 TB/s over 100 units, so that times can be worked by hand.
 ROUND = DeviceFacts(1e15, 1e12, 100.0, 1e9, 50e6, 100e9)
@@ -103,14 +103,6 @@ def test_products_of_arrays_equal_the_loop() -> None:
 # Routing
 
 
-def test_balanced_by_hand() -> None:
-    """64 tokens × 8 of 256 experts: 2 tokens for each; 4 tokens hit 32 experts; over 8 ranks each holds an eighth."""
-    full = balanced_load(64, 8, 256)
-    assert (full.experts_hit, full.assignments, full.rows[0]) == (256, 512, 256 * 16)
-    few = balanced_load(4, 8, 256, 8)
-    assert (few.experts_hit, few.assignments, few.routed) == (4, 4, 32)
-
-
 @pytest.mark.parametrize("tokens", [1, 8, 100, 1000, 4096])
 def test_uniform_against_simulation(tokens: int) -> None:
     """Distinct experts and padded rows of 400 random routings of 8 among 128 experts."""
@@ -127,34 +119,6 @@ def test_uniform_against_simulation(tokens: int) -> None:
         assert ours[0] == pytest.approx(theirs, rel=0.08)
 
 
-@pytest.mark.parametrize("exponent", [0.6, 1.0, 1.01, 1.2])
-def test_skewed_loads_place_every_pair_once(exponent: float) -> None:
-    tokens = np.array([1.0, 3.0, 17.0, 500.0, 16384.0])
-    whole = skewed_load(tokens, 8, 256, 1, exponent)
-    assert whole.assignments == pytest.approx(tokens * 8)
-    assert (whole.experts_hit <= np.minimum(256, tokens * 8)).all()
-    assert (whole.experts_hit >= 8).all()
-    fullest = skewed_load(tokens, 8, 256, 16, exponent)
-    assert (fullest.assignments >= tokens * 8 / 16 - 1e-9).all()
-
-
-def test_no_expert_sees_a_token_twice() -> None:
-    """With one expert on each rank the fullest rank is the fullest expert; rounding may add one token."""
-    tokens = np.array([17.0, 500.0, 16384.0])
-    for exponent in (0.6, 1.2, 2.0):
-        assert (skewed_load(tokens, 2, 8, 8, exponent).assignments <= tokens + 1).all()
-
-
-def test_skew_hits_fewer_experts_and_fills_one_rank_more() -> None:
-    even, skewed = routed_load(256, 8, 256, 8, "uniform"), routed_load(256, 8, 256, 8, 1.2)
-    assert skewed.experts_hit < even.experts_hit
-    assert skewed.assignments > even.assignments
-
-
-def test_ranks_that_do_not_divide_the_experts() -> None:
-    assert skewed_load(100, 4, 60, 8, 1.2).assignments[0] >= 50
-
-
 EXPERT = ExpertParameters(
     t0_us=10, compute=0.5, bandwidth=0.8, small_tile=0, wave_us=0, copies=3, pair_bandwidth=0.5, expert_ns=100, remote_pairs=0.5
 )
@@ -168,13 +132,14 @@ def test_experts_by_hand() -> None:
     Pairs: 128·(2048 + 512)·2 bytes = 0.65536 MB at 0.5 TB/s = 1.31072 µs; 8 experts × 100 ns = 0.8 µs.
     """
     expected = 10 + 0.8 + 1.31072 + (1.258291**3 + 32.60416**3) ** (1 / 3)
-    seconds = experts_s(EXPERT, ROUND, balanced_load(64, 2, 8), 1024, 512)
+    rows = tuple(np.asarray(8.0 * tile) for tile in TILES)
+    seconds = experts_s(EXPERT, ROUND, RoutedLoad(np.asarray(8.0), np.asarray(128.0), np.asarray(128.0), rows), 1024, 512)
     assert seconds * 1e6 == pytest.approx(expected, rel=1e-6)
 
 
 def test_pairs_of_other_devices_cost_their_share() -> None:
     """Half of the 64 remote pairs: 32·2560·2 bytes at 0.5 TB/s = 0.32768 µs."""
-    load = balanced_load(64, 2, 8, 2)
+    load = RoutedLoad(np.asarray(4.0), np.asarray(64.0), np.asarray(128.0), tuple(np.asarray(4.0 * tile) for tile in TILES))
     without = ExpertParameters(**{**EXPERT.__dict__, "remote_pairs": 0.0})
     more = experts_s(EXPERT, ROUND, load, 1024, 512) - experts_s(without, ROUND, load, 1024, 512)
     assert more * 1e6 == pytest.approx(0.32768, rel=1e-6)

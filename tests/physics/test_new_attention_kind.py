@@ -111,8 +111,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ROOFCALC_PATH", str(tmp_path))
     registry.register(PairedValues, paired_values)
     yield
-    registry.unregister(PairedValues)
-    assert "paired_values" not in ATTENTION_KINDS and PairedValues not in registry.KINDS
+    del ATTENTION_KINDS["paired_values"], registry.KINDS[PairedValues]
 
 
 # Weights of a layer: qkv 64 x (8·16 + 2·(2·16 + 32)) = 64 x 256 = 16,384; o 8·32 x 64 = 16,384; up and gate 64 x 2·128 = 16,384;

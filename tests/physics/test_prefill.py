@@ -217,6 +217,39 @@ def test_a_first_token_passes_every_stage() -> None:
     assert three.batch_prefill_s == pytest.approx(3 * max(11 / 32 * layers, 10 / 32 * layers + head), rel=1e-9)
 
 
+@pytest.mark.parametrize("model", KINDS)
+def test_more_tokens_are_never_faster(model: str) -> None:
+    """Also in `bound`, whose pieces fill a pipeline: the last token passes all stages, as a prompt of one token does."""
+    new = np.array([1.0, 2, 3, 4, 5, 8, 16, 100, 3000, 40_000])
+    batch, cached = np.array([1.0, 2, 3, 16, 300])[:, None], np.array([0.0, 5000])[:, None, None]
+    for (machine, tp, pp, dp), given in itertools.product(LAYOUTS, ({"assume": "bound"}, {})):
+        try:
+            deployment = on(model, machine, tp, pp, dp, **given)
+        except RoofcalcError:  # the heads do not divide
+            continue
+        seconds = prefill(deployment, new, cached, batch).ttft_s
+        assert (np.diff(seconds, axis=-1) >= -1e-12 * seconds[..., 1:]).all(), (machine, given)
+        alone = prefill(deployment, 1.0, cached, 1.0).ttft_s
+        assert (seconds >= alone * (1 - 1e-12)).all()
+
+
+def test_two_tokens_in_a_pipeline_by_hand() -> None:
+    """Llama 3.1 70B on two stages of two H100: every token reads 69,501,714,432 weights of blocks and head in two bytes, half of them on a device.
+
+    A prompt of two tokens fills both stages with one token each; its last token still waits for all weights of one stage and then of the other.
+    The cache adds 327,680 bytes a token, half on a device. 80 layers of two all-reduces of 8,192 numbers (bound: 4 bits) hide behind the memory.
+    The last-level cache of 50 MB spares as many bytes of each stage.
+    """
+    deployment = on("llama-3.1-70b", "4xh100-sxm", 2, 2, assume="bound")
+    weights = 80 * (8192 * (8192 + 2 * 1024) + 8192 * 8192 + 3 * 8192 * 28_672) + 8192 * 128_256
+    assert weights == 69_501_714_432
+    rate, spared = deployment.memory_bytes_per_s, 2 * deployment.cache_bytes
+    one, two, many = (float(prefill(deployment, tokens).ttft_s) for tokens in (1, 2, 16))
+    assert one == pytest.approx((weights * 2 / 2 + 327_680 / 2 - spared) / rate, rel=1e-6)
+    assert two == pytest.approx((weights * 2 / 2 + 327_680 - spared) / rate, rel=1e-6)
+    assert many == pytest.approx((weights * 2 / 2 + 16 * 327_680 / 2 - spared) / rate, rel=1e-6)
+
+
 def gflop(model: str, chunk: int | None, new: int = 3000, cached: int = 700) -> dict[str, float]:
     table = rc.ops(model, "h100-sxm", phase="prefill", seq=new, cached=cached, chunk=chunk)
     return {str(row["op"]): float(row["gflop"]) for row in table.rows()}  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from statistics import median, quantiles
 from typing import NamedTuple
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.deployment.engines import GIB, rules, split, with_constants
+from roofcalc.deployment.engines import GIB, rules, split
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.measurements import memory_compare, memory_starts
 from roofcalc.measurements.memory_starts import Start
@@ -102,7 +102,7 @@ def with_values(row: Row, values: Values) -> Deployment:
     assert row.deployment.rules is not None
     name = row.deployment.rules.name
     changed = {one.field: value for one, value in values.items() if name in one.releases}
-    return replace(row.deployment, rules=with_constants(row.deployment.rules, **changed))
+    return replace(row.deployment, rules=replace(row.deployment.rules, **changed))
 
 
 def overhead(row: Row, values: Values) -> float:

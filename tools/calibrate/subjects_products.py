@@ -6,7 +6,8 @@ import numpy as np
 
 from roofcalc.physics.kernels.experts import ExpertParameters, experts_s
 from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
-from roofcalc.physics.kernels.routing import TILES, RoutedLoad, routed_load
+from roofcalc.physics.kernels.routing import TILES, RoutedLoad
+from tools.calibrate.loads import routed_load
 from tools.calibrate.subjects import ACTIVATION_BYTES, WEIGHT_BYTES, Prepared, Subject, compute_dtype, looked_up
 from tools.calibrate.tables import Columns
 

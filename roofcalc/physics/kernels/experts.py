@@ -65,7 +65,7 @@ def experts_s(
     Parameters
     ----------
     load
-        See `routing.routed_load`.
+        See `routing.RoutedLoad`.
     hidden, inter
         h and the expert width f of this device, after tensor parallelism.
     weight_bytes, activation_bytes

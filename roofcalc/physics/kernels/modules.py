@@ -60,7 +60,7 @@ def module_s(
 ) -> Array:
     """Seconds of one module.
 
-    t = t0 + tokens·token_ns + join(projections) + join(core, heads padded) + join(indexer) + tokens·candidates·candidate_ps.
+    t = t0 + join(projections) + join(core, heads padded) + tokens·token_ns + join(indexer) + tokens·candidates·candidate_ps.
 
     Parameters
     ----------
@@ -77,15 +77,25 @@ def module_s(
     index_flops, index_bytes, candidates
         The indexer's FLOPs and bytes, and the entries that each token chooses from.
     """
-    tokens, heads = np.asarray(tokens, dtype=float), np.asarray(heads, dtype=float)
-    peak = np.asarray(facts.peak_flop_s)
-    linear_peak = peak if linear_peak_flop_s is None else np.asarray(linear_peak_flop_s)
+    linear_peak = np.asarray(facts.peak_flop_s if linear_peak_flop_s is None else linear_peak_flop_s)
     linear = joined(
         linear_flops / (parameters.linear_compute * linear_peak),
         memory_s(linear_bytes, parameters.linear_bandwidth, facts),
     )
+    core = core_s(parameters, facts, tokens, heads, core_flops, core_bytes)
+    index = index_s(parameters, facts, tokens, candidates, index_flops, index_bytes)
+    return np.asarray(parameters.t0_us * 1e-6 + linear + core + index)
+
+
+def core_s(parameters: ModuleParameters, facts: DeviceFacts, tokens: Number, heads: Number, flops: Number, moved_bytes: Number) -> Array:
+    """Seconds of the attention core of `tokens` new tokens, heads padded to `head_tile`, and of the small kernels."""
+    heads = np.asarray(heads, dtype=float)
     padded = np.maximum(heads, parameters.head_tile) / heads
-    core = joined(core_flops * padded / (parameters.core_compute * peak), memory_s(core_bytes, parameters.core_bandwidth, facts))
-    index = joined(index_flops / (parameters.index_compute * peak), memory_s(index_bytes, parameters.core_bandwidth, facts))
-    small = tokens * (parameters.token_ns * 1e-9 + np.asarray(candidates) * parameters.candidate_ps * 1e-12)
-    return np.asarray(parameters.t0_us * 1e-6 + linear + core + index + small)
+    core = joined(flops * padded / (parameters.core_compute * np.asarray(facts.peak_flop_s)), memory_s(moved_bytes, parameters.core_bandwidth, facts))
+    return np.asarray(core + np.asarray(tokens, dtype=float) * parameters.token_ns * 1e-9)
+
+
+def index_s(parameters: ModuleParameters, facts: DeviceFacts, tokens: Number, candidates: Number, flops: Number, moved_bytes: Number) -> Array:
+    """Seconds of the indexer's scores of `tokens` new tokens, each with so many candidates, and of the selection."""
+    scores = joined(flops / (parameters.index_compute * np.asarray(facts.peak_flop_s)), memory_s(moved_bytes, parameters.core_bandwidth, facts))
+    return np.asarray(scores + np.asarray(tokens, dtype=float) * np.asarray(candidates) * parameters.candidate_ps * 1e-12)

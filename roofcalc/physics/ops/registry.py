@@ -64,11 +64,6 @@ def register(record: type[AttentionSpec], function: PartFunction) -> None:
     KINDS[record] = function
 
 
-def unregister(record: type[AttentionSpec]) -> None:
-    """Removes a kind that `register` added. Results computed before stay cached: a changed kind needs a new record class."""
-    del ATTENTION_KINDS[record.type], KINDS[record]
-
-
 @lru_cache(maxsize=4096)
 def parts(block: Block, hidden: int, sharding: Sharding) -> tuple[Part, ...]:
     """The work of each part of a block on one device, in the order of `Block.parts`: attention, state, feed-forward.

@@ -8,11 +8,11 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.kernels.attention import DecodeParameters, PromptParameters, decode_s, prompt_s
-from roofcalc.physics.kernels.facts import joined, memory_s
-from roofcalc.physics.kernels.modules import ModuleParameters
+from roofcalc.physics.kernels.modules import ModuleParameters, core_s, index_s
 from roofcalc.physics.kernels.recurrent import RecurrentParameters, recurrent_s
 from roofcalc.physics.ops.types import Attended, Cache, Heads, Operation, Updated
-from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
+from roofcalc.physics.resources import Terms
+from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, chosen
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def decode_busy(deployment: Deployment, operation: Operation, sequences: Any) ->
     cache, heads = shape.cache, heads_of(shape.cache)
     found = constants(deployment, cache, prompt=False)
     if isinstance(found.parameters, ModuleParameters):
-        return _module_busy(deployment, operation, found, sequences * shape.new, sequences)
+        return _module_busy(operation, found, sequences * shape.new, sequences)
     loaded = np.maximum(np.asarray(shape.loaded, dtype=float), 1e-9)
     query = np.asarray(shape.new, dtype=float) * heads.query
     entry_bytes = operation.bytes / loaded / heads.kv
@@ -85,7 +85,7 @@ def prompt_busy(deployment: Deployment, operation: Operation) -> Busy:
     new = np.maximum(np.asarray(shape.new, dtype=float), 1.0)
     sequences = np.asarray(shape.sequences, dtype=float)
     if isinstance(found.parameters, ModuleParameters):
-        return _module_busy(deployment, operation, found, sequences * new, 1.0)
+        return _module_busy(operation, found, sequences * new, 1.0)
     pairs = np.maximum(np.asarray(shape.cache.span.pairs(np.asarray(shape.cached), new)), 1e-9)
     dims = operation.flops / np.maximum(sequences, 1e-9) / pairs / (2.0 * heads.query)
     kv = heads.query if heads.kind == "latent" else heads.kv
@@ -96,19 +96,18 @@ def prompt_busy(deployment: Deployment, operation: Operation) -> Busy:
     return Busy(np.asarray(seconds), launch)
 
 
-def _module_busy(deployment: Deployment, operation: Operation, found: Chosen, tokens: Any, times: Any) -> Busy:
+def _module_busy(operation: Operation, found: Chosen, tokens: Any, times: Any) -> Busy:
     """Seconds of the core or the indexer of a sparse module; its projections are GEMMs of their own."""
-    parameters, facts, shape = found.parameters, found.facts, operation.shape
+    parameters, shape = found.parameters, operation.shape
     assert isinstance(shape, Attended)
     heads = heads_of(shape.cache)
     flops, moved = operation.flops * times, operation.bytes * times
     if heads.kind == "index":
-        reads = np.asarray(shape.cache.span.pairs(np.asarray(shape.cached), np.asarray(shape.new))) / shape.new if operation.prompt else shape.loaded
-        scores = joined(flops / (parameters.index_compute * facts.peak_flop_s), memory_s(moved, parameters.core_bandwidth, facts))
-        return Busy(np.asarray(scores + np.asarray(tokens) * np.asarray(reads) * parameters.candidate_ps * 1e-12), 0.0)
-    padded = max(heads.query, parameters.head_tile) / heads.query
-    core = joined(flops * padded / (parameters.core_compute * facts.peak_flop_s), memory_s(moved, parameters.core_bandwidth, facts))
-    return Busy(np.asarray(core + np.asarray(tokens) * parameters.token_ns * 1e-9), parameters.t0_us * 1e-6)
+        candidates = shape.loaded
+        if operation.prompt:
+            candidates = np.asarray(shape.cache.span.pairs(np.asarray(shape.cached), np.asarray(shape.new))) / shape.new
+        return Busy(index_s(parameters, found.facts, tokens, candidates, flops, moved), 0.0)
+    return Busy(core_s(parameters, found.facts, tokens, heads.query, flops, moved), parameters.t0_us * 1e-6)
 
 
 def state_constants(deployment: Deployment, prompt: bool) -> Chosen:

@@ -8,12 +8,10 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.efficiency import RunConstants
-from roofcalc.physics.kv_span import Array
+from roofcalc.physics.resources import Terms, add_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-Terms = dict[str, Array]  # seconds by resource
 
 
 def run_constants(deployment: Deployment) -> RunConstants:
@@ -31,10 +29,13 @@ def charge(
     memory: NDArray[Any],
     times: Any = 1.0,
     stacked: bool = False,
+    weighed: NDArray[Any] | None = None,
 ) -> None:
     """Adds kernels' seconds to `terms` under "compute" and "bandwidth", by which of the two takes longer on the roofline.
 
-    t = max(busy·(φ_memory + (φ_compute − φ_memory)·w), compute, memory), with w = c³/(c³ + m³) the weight of the compute roof.
+    t = max(busy·(φ_memory + (φ_compute − φ_memory)·w), c, m), with w = compute³/(compute³ + memory³) the weight of the compute roof,
+    c = compute/mfu and m = memory/mbu. A fraction given by hand, 1 where it is not, replaces the kernel model of the operations that
+    its resource limits on the roofline: they take max(c, m).
 
     Parameters
     ----------
@@ -46,23 +47,37 @@ def charge(
         Layers, or how often each kernel runs.
     stacked
         Whether the first axis holds kernels to sum over.
+    weighed
+        Seconds on the roof of memory that w is of, where they are not `memory`.
     """
     given = deployment.assumptions
-    if given.mfu is not None or given.mbu is not None:  # fractions given by hand replace the kernel model
-        seconds = np.maximum(compute / (given.mfu or 1.0), memory / (given.mbu or 1.0)) * times
-    elif isinstance(factors[0], float) and isinstance(factors[1], float):
-        seconds = np.maximum(busy * _factor(factors, compute, memory), np.maximum(compute, memory)) * times
-    else:  # constants as unit vectors along a first axis: the table of terms of a fit
+    if isinstance(factors[0], np.ndarray):  # constants as unit vectors along a first axis: the table of terms of a fit
         _charge_units(terms, factors, busy, compute, memory, times, stacked)
         return
+    kernel = busy * _factor(factors, compute, memory if weighed is None else weighed)
+    if given.mfu is not None or given.mbu is not None:
+        kernel = np.where(is_replaced(deployment, compute, memory), 0.0, kernel)
+        compute, memory = compute / (given.mfu or 1.0), memory / (given.mbu or 1.0)
+    seconds = np.maximum(kernel, np.maximum(compute, memory)) * times
     nearer = np.greater(compute, memory)
     both = given.overlap in ("full", "none")  # each resource counts, not the slower one alone
     on_compute = np.where(nearer, seconds, compute * times if both else 0.0)
     on_memory = np.where(nearer, memory * times if both else 0.0, seconds)
     if stacked:
         on_compute, on_memory = on_compute.sum(axis=0), on_memory.sum(axis=0)
-    add(terms, "compute", on_compute)
-    add(terms, "bandwidth", on_memory)
+    add_seconds(terms, "compute", on_compute)
+    add_seconds(terms, "bandwidth", on_memory)
+
+
+def is_replaced(deployment: Deployment, compute: Any, memory: Any) -> Any:
+    """Where fractions given by hand replace the kernel model, by the seconds of an operation on both roofs at their peaks."""
+    given = deployment.assumptions
+    return np.where(np.greater(compute, memory), given.mfu is not None, given.mbu is not None)
+
+
+def has_launches(deployment: Deployment) -> bool:
+    """Whether launch floors and small kernels are counted: always, unless both fractions are given by hand."""
+    return deployment.assumptions.mfu is None or deployment.assumptions.mbu is None
 
 
 def _factor(factors: tuple[float, float], compute: NDArray[Any], memory: NDArray[Any]) -> Any:
@@ -85,16 +100,10 @@ def _charge_units(
     parts = [seconds * (1 - weight), seconds * weight]
     if stacked:
         parts = [part.sum(axis=0) for part in parts]
-    add(terms, "bandwidth", factors[0] * parts[0] + factors[1] * parts[1])
+    add_seconds(terms, "bandwidth", factors[0] * parts[0] + factors[1] * parts[1])
 
 
 def launches(terms: Terms, deployment: Deployment, seconds: Any) -> None:
     """Adds the share of launch floors that kernels pay one after another to "overhead"."""
-    given = deployment.assumptions
-    if given.mfu is None and given.mbu is None:
-        add(terms, "overhead", seconds * run_constants(deployment).launch)
-
-
-def add(terms: Terms, name: str, seconds: Any) -> None:
-    """Adds seconds to one resource."""
-    terms[name] = terms.get(name, 0.0) + seconds
+    if has_launches(deployment):
+        add_seconds(terms, "overhead", seconds * run_constants(deployment).launch)

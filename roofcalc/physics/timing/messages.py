@@ -98,6 +98,12 @@ def _out(deployment: Deployment, fraction: float) -> float:
     return interconnect.scale_out_rate(deployment) * fraction
 
 
+def latency_s(deployment: Deployment, message: Message) -> Any:
+    """Seconds of a message that is almost empty, one byte, with the factor of whole runs: by the fastest kernel that can carry it."""
+    nothing = np.float64(0.0)
+    return sum(charged(deployment, message, seconds(deployment, message, np.float64(1.0)), (nothing, nothing)))
+
+
 def charged(deployment: Deployment, message: Message, taken: tuple[Array, Array], least: tuple[Array, Array]) -> tuple[Any, Any]:
     """The times with the factors of whole runs, on each link not below the roofline's."""
     assert deployment.profile is not None

@@ -10,8 +10,9 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import Grouped, Operation, Product
+from roofcalc.physics.resources import Terms, add_terms
 from roofcalc.physics.timing.attention import sequence_terms
-from roofcalc.physics.timing.charge import Terms, add, charge, run_constants
+from roofcalc.physics.timing.charge import charge, run_constants
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms
 
 
@@ -32,16 +33,16 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
                 continue  # with the first matrix the whole kernel was counted
             share = 1.0 if len(operations) > 1 else routed.matrices[one.shape.matrix].elements / sum(matrix.elements for matrix in routed.matrices)
             found = expert_terms(deployment, routed, work.storage_sharding(deployment), one.layers, one.shape.tokens, share)
-            _merge(terms, {name: value * one.shape.kept for name, value in found.items()})
+            add_terms(terms, {name: value * one.shape.kept for name, value in found.items()})
         elif one.shape is None:
-            _merge(terms, plain_terms(deployment, one))
+            add_terms(terms, plain_terms(deployment, one))
         else:
-            _merge(terms, sequence_terms(deployment, one, sequences, one.layers))
+            add_terms(terms, sequence_terms(deployment, one, sequences, one.layers))
     if products:
         keys = tuple(Key(shape.rows, shape.cols, shape.copies, one.tensor) for one, shape in products)
         layers = np.array([one.layers for one, _ in products], dtype=float)
         tokens = np.stack(np.broadcast_arrays(*(np.asarray(shape.tokens, dtype=float) for _, shape in products)))
-        _merge(terms, gemm_terms(deployment, keys, layers, tokens, each=True))
+        add_terms(terms, gemm_terms(deployment, keys, layers, tokens, each=True))
     return terms
 
 
@@ -53,8 +54,3 @@ def plain_terms(deployment: Deployment, operation: Operation) -> Terms:
     run = run_constants(deployment)
     charge(terms, deployment, (run.gemm, run.gemm_compute), np.maximum(compute, memory), compute, memory, operation.layers)
     return terms
-
-
-def _merge(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        add(terms, name, value)

@@ -13,10 +13,13 @@ from roofcalc.physics.kernels.facts import DeviceFacts
 from roofcalc.physics.kernels.gemm import GemmParameters, gemm_s
 from roofcalc.physics.kernels.routing import RoutedLoad, uniform_load
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.ffn import expected_active_experts, expected_experts_read
+from roofcalc.physics.ops.ffn import expected_active_experts, expected_experts_read, expert_gemms
 from roofcalc.physics.ops.types import ACTIVATION_BYTES, Routed, Sharding
-from roofcalc.physics.timing.charge import Terms, charge, launches, run_constants
+from roofcalc.physics.resources import Terms
+from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, activation_bytes, chosen, is_unpacked, kernel_peak, table_format
+from roofcalc.specs.record import replace
+from roofcalc.specs.routing import Routing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,7 +162,7 @@ def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:
         return load
     held = routed.experts / sharding.ep
     hit, pairs = load.experts_hit, load.assignments
-    beyond = fullest(sharding.ep)
+    beyond = 0.0 if routed.routing.is_skewed else fullest(sharding.ep)  # skewed: copies of the chosen experts are where the tokens are
     hit = np.minimum(hit + beyond * np.sqrt(np.maximum(hit * (1.0 - hit / held), 0.0)), held) * sharding.imbalance
     pairs = (pairs + beyond * np.sqrt(pairs * (1.0 - 1.0 / sharding.ep))) * sharding.imbalance
     more = np.maximum(pairs / np.maximum(load.assignments, 1e-300), hit / np.maximum(load.experts_hit, 1e-300))
@@ -208,17 +211,19 @@ def expert_terms(deployment: Deployment, routed: Routed, sharding: Sharding, lay
         )
         - launch
     )
-    elements = sum(matrix.elements for matrix in routed.matrices)
-    chosen_experts = routed.top_k * routed.experts / routed.routed * (sharding.imbalance if sharding.ep > 1 else 1.0) / sharding.group
-    imbalance = sharding.imbalance if sharding.ep > 1 else 1.0
-    peak = deployment.flop_per_s(deployment.linear_format(up.tensor)) or np.inf
-    compute = 2.0 * elements * chosen_experts * tokens / peak
-    moved: Array = elements * width / sharding.group * expected_experts_read(routed, imbalance, tokens)
-    if deployment.assumptions.activations:
-        moved = moved + sum(matrix.rows + matrix.cols for matrix in routed.matrices) * ACTIVATION_BYTES * chosen_experts * tokens
+    gemms = expert_gemms(routed, layers, sharding, 1.0, lambda _: width, deployment.assumptions.activations)
+    compute = sum(one.flops for one in gemms) * tokens / (deployment.flop_per_s(deployment.linear_format(up.tensor)) or np.inf)
+
+    def memory_s(read: Array) -> NDArray[Any]:
+        moved = sum(one.weights for one in gemms) * read + sum(one.activation_bytes for one in gemms) * tokens
+        return np.asarray(moved / deployment.memory_bytes_per_s)
+
+    memory = memory_s(expected_experts_read(routed, gemms[0].imbalance, tokens))
+    uniform = memory  # to uniform routing the factors were fitted
+    if routed.routing != Routing():
+        uniform = memory_s(expected_experts_read(replace(routed, routing=Routing()), gemms[0].imbalance, tokens))
     run = run_constants(deployment)
     terms: Terms = {}
-    memory = np.asarray(moved / deployment.memory_bytes_per_s)
-    charge(terms, deployment, (run.experts, run.experts_compute), busy, np.asarray(compute), memory, layers * share)
+    charge(terms, deployment, (run.experts, run.experts_compute), busy, compute, memory, layers * share, weighed=uniform)
     launches(terms, deployment, launch * layers * share + np.zeros_like(tokens))
     return terms

@@ -13,7 +13,8 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.registry import parts
 from roofcalc.physics.ops.types import Part, Routed, TokenLoad
-from roofcalc.physics.timing.charge import Terms, add, run_constants
+from roofcalc.physics.resources import Terms, add_seconds, add_terms
+from roofcalc.physics.timing.charge import has_launches, run_constants
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms
 from roofcalc.specs.formula import formula
 
@@ -56,8 +57,7 @@ def small_bytes(part: Part, hidden: int) -> float:
 
 def small_s(deployment: Deployment, name: str, tokens: Any) -> Any:
     """Seconds of the small kernels of one layer of a block: their bytes at the memory's bandwidth, with the factor of whole runs."""
-    given = deployment.assumptions
-    if given.mfu is not None or given.mbu is not None:
+    if not has_launches(deployment):
         return 0.0 * np.asarray(tokens, dtype=float)
     return run_constants(deployment).small * (
         np.asarray(tokens, dtype=float) * (block_work(deployment, name).small_bytes / deployment.memory_bytes_per_s)
@@ -83,13 +83,8 @@ def work_terms(deployment: Deployment, stage: Stage, load: TokenLoad, scored: An
     elsewhere = expert_host_layers(deployment, stage) if deployment.offload is not None and deployment.offload.experts == "cpu" else {}
     for name, layers, one in each:
         for routed in one.routed:
-            _merge(terms, expert_terms(deployment, routed, load.sharding, layers - elsewhere.get(name, 0), load.group_tokens))
-        add(terms, "bandwidth", small_s(deployment, name, tokens) * layers)
+            add_terms(terms, expert_terms(deployment, routed, load.sharding, layers - elsewhere.get(name, 0), load.group_tokens))
+        add_seconds(terms, "bandwidth", small_s(deployment, name, tokens) * layers)
     if scored is not None and scored is not load.tokens:
-        _merge(terms, gemm_terms(deployment, (head_key(deployment),), np.ones(1), scored))
+        add_terms(terms, gemm_terms(deployment, (head_key(deployment),), np.ones(1), scored))
     return terms
-
-
-def _merge(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        add(terms, name, value)

@@ -15,9 +15,9 @@ from roofcalc.report.explain.render import Line, Section, total
 
 
 def is_timed(deployment: Deployment) -> bool:
-    """Whether operations are timed by kernel models: in `typical`, unless fractions are given by hand."""
+    """Whether operations are timed by kernel models: in `typical`, unless both fractions are given by hand."""
     given = deployment.assumptions
-    return deployment.profile is not None and given.mfu is None and given.mbu is None
+    return deployment.profile is not None and (given.mfu is None or given.mbu is None)
 
 
 def operation_lines(deployment: Deployment, operation: Operation, sequences: Any) -> tuple[list[Line], Terms]:
@@ -31,7 +31,20 @@ def operation_lines(deployment: Deployment, operation: Operation, sequences: Any
     lines = [Line("kernels", busy, f"s in all layers, limited by {nearer}")]
     if launched := terms.get("overhead", 0.0):
         lines.append(Line("launches", launched, "s in all layers"))
-    return [*lines, Line("constants", describe.of_operation(deployment, operation))], terms  # type: ignore[return-value]
+    words = _given(deployment, operation) or describe.of_operation(deployment, operation)
+    return [*lines, Line("constants", words)], terms  # type: ignore[return-value]
+
+
+def _given(deployment: Deployment, operation: Operation) -> str:
+    """The fraction given by hand that replaces an operation's kernel model; empty where none does."""
+    from roofcalc.physics.timing.charge import is_replaced  # only `typical` needs it
+
+    given = deployment.assumptions
+    compute = float(np.squeeze(operation.flops)) / (deployment.flop_per_s(deployment.format_of(operation.role, operation.tensor)) or np.inf)
+    memory = float(np.squeeze(operation.bytes)) / deployment.memory_bytes_per_s
+    if not is_replaced(deployment, compute, memory):
+        return ""
+    return f"none: mfu {given.mfu:g}, given by hand" if compute > memory else f"none: mbu {given.mbu:g}, given by hand"
 
 
 def message_lines(deployment: Deployment, message: Message, tokens: float) -> tuple[list[Line], collectives.LinkTime]:

@@ -13,7 +13,7 @@ from roofcalc.physics import overhead
 from roofcalc.physics import prefill_ops as operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence
-from roofcalc.physics.prefill import chunks, further_operations, prefill_messages, prefill_share, stage_work
+from roofcalc.physics.prefill import chunks, further_operations, pieces_at_once, prefill_messages, prefill_share, stage_work
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work
 from roofcalc.report.explain.render import Line, Section, line, total
@@ -48,6 +48,7 @@ class PrefillWorking(StepWorking):
         index = self.deployment.stages.index(self.stage)
         steps = chunks(np.array([self.new]), np.array([self.cached]), None)
         return {one.name: one for one in stage_work(self.deployment, index, steps, np.array([[self.batch]]))[0]}
+
     def further(self) -> list[Operation]:
         return further_operations(self.deployment, self.stage, self.load, np.float64(self.sequences))
 
@@ -136,6 +137,8 @@ def prefill(deployment: Deployment, new: float, cached: float, batch: float) -> 
     summed = total("TTFT", seconds, "s")
     if not deployment.assumptions.is_bound:
         return [*sections, Section("Pipeline", (summed,), "the sum of the stages")], float(summed.value)
-    depth = min(deployment.layout.pp, max(new, 1.0))
-    both = (summed._replace(what="sum of the stages"), Line("TTFT", float(summed.value) / depth, "s", "", f"{number(float(summed.value))}/{depth:g}"))
-    return [*sections, Section("Pipeline", both, "bound: small enough pieces of the prompt fill the pipeline")], float(summed.value) / depth
+    through = float(summed.value)
+    pieces = float(pieces_at_once(deployment, np.float64(new), np.float64(cached), np.float64(batch), np.float64(through)))
+    both = (summed._replace(what="sum of the stages"), Line("TTFT", through / pieces, "s", "", f"{number(through)}/{number(pieces)}"))
+    words = "bound: small enough pieces of the prompts fill the pipeline, and the last token passes every stage after them"
+    return [*sections, Section("Pipeline", both, words)], through / pieces

@@ -217,7 +217,7 @@ class StepWorking:
             return self._kernel(name, sequences)
         runs_at = deployment.format_of(role, tensor)
         spread = self.load.spread
-        mfu, mbu = deployment.achieved(role, tensor, self.prompt)
+        mfu, mbu = deployment.achieved
         flops, moved = (float(one.value) for one in lines[-2:])
         letters = {
             "FLOPs": flops,
@@ -297,9 +297,9 @@ class StepWorking:
             if message.layers > 1:
                 lines.append(Line("in all", seconds, "s", "", f"{message.layers}·{number(worked.value)}"))
             (self.sums.scale_out if applied.link == "scale_out" else self.sums.link).append(seconds)
-        if given := deployment.assumptions.collective_latency_us:
-            lines.append(Line("latency in all", message.layers * given * 1e-6, "s", "", f"{message.layers}·{number(given * 1e-6)}"))
-            self.sums.overhead.append(message.layers * given * 1e-6)
+        if latency := float(collectives.seconds(deployment, message, np.float64(self.message_tokens)).latency):
+            lines.append(Line("latency in all", message.layers * latency, "s", "", f"{message.layers}·{number(latency)}"))
+            self.sums.overhead.append(message.layers * latency)
         return Section(f"{message.name}, {message.layers} messages", tuple(lines), words)
 
     def _overhead(self) -> list[Section]:

@@ -1,0 +1,40 @@
+"""Seconds of small kernels and GEMMs in `typical`, by hand."""
+
+import numpy as np
+import pytest
+
+from roofcalc.physics.kernels.gemm import gemm_s
+from roofcalc.physics.timing.products import Key, gemm_constants, gemm_terms
+from roofcalc.physics.timing.step import block_work, small_s
+from tests.catalogs import on
+
+
+def test_small_kernels_by_hand() -> None:
+    """Llama 3.1 8B on two devices: two norms with residuals of 4,096 numbers, 8 bytes each; and 3 bytes for each number that queries, keys and values
+    ((32 + 2·8)·128 of the whole model) and gate and up (2·14,336) produce; what writes hidden vectors is in the norms."""
+    deployment = on("llama-3.1-8b", "2xh100-sxm", tp=2, assume="typical")
+    moved = 2 * 8 * 4096 + 3 * (48 * 128 + 2 * 14_336) / 2
+    assert block_work(deployment, "block").small_bytes == moved
+    assert deployment.profile is not None
+    factor = deployment.profile.constants.small
+    assert float(small_s(deployment, "block", 64.0)) == pytest.approx(factor * 64 * moved / 3350e9, rel=1e-12)
+
+
+def test_gemms_by_hand() -> None:
+    """Queries, keys and values of Llama 3.1 8B, 4,096 × 6,144 in 16 bits, in 32 layers, for 64 tokens, which the memory limits.
+
+    w = c³/(c³ + m³) of the roofs c = 2·64·4096·6144/989.4e12 and m = (4096·6144 + 64·(4096 + 6144))·2/3350e9.
+    """
+    deployment = on("llama-3.1-8b", "h100-sxm", assume="typical")
+    assert deployment.profile is not None
+    found, run = gemm_constants(deployment, "attention")[0], deployment.profile.constants
+    launch = found.parameters.t0_us * 1e-6
+    busy = float(gemm_s(found.parameters, found.facts, 64, 6144, 4096, 2.0, 2.0, 1)) - launch
+    compute, memory = 2 * 64 * 4096 * 6144 / 989.4e12, (4096 * 6144 + 64 * (4096 + 6144)) * 2 / 3350e9
+    weight = compute**3 / (compute**3 + memory**3)
+    terms = gemm_terms(deployment, (Key(4096, 6144, 1, "attention"),), np.array([32.0]), np.array([64.0]))
+    expected = 32 * busy * (run.gemm + (run.gemm_compute - run.gemm) * weight)
+    assert expected > 32 * memory
+    assert np.asarray(terms["bandwidth"]).item() == pytest.approx(expected, rel=1e-9)
+    assert np.asarray(terms["compute"]).item() == 0
+    assert np.asarray(terms["overhead"]).item() == pytest.approx(32 * launch * run.launch, rel=1e-12)
