@@ -256,7 +256,8 @@ def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDA
     "decoding = osl/(A·chunks)",
     "TPOT, every step full = T_mix/A",
     "TTFT, every step full = (B_r − decoding)·osl·T_mix/(A·decoding)",
-    "TTFT, burst = (B_r/packed + 1)/2·chunks·T_mix",
+    "T_first, chunked = chunks·(T_step + Δ_stages)",
+    "TTFT, burst = (B_r/packed + 1)/2·chunks·T_mix + chunks·(Δ_stages − Δ)",
 )
 def _chunked(
     deployment: Deployment,
@@ -272,7 +273,8 @@ def _chunked(
 
     While fewer chunks come than there are steps, a share ρ of the steps carries one. Beyond, every step is full: D sequences
     of a rank decode at once, and the others wait for their prompts, which is time to first token. Short prompts are packed,
-    several into a step. In `typical`, data-parallel ranks that exchange tokens all wait in a step in which any has a chunk.
+    several into a step. In a pipeline a chunk delays the others by its slowest stage, itself by all. In `typical`, data-parallel
+    ranks that exchange tokens all wait in a step in which any has a chunk.
     """
     layout, accepted = deployment.layout, deployment.accepted
     tokens = _step_tokens(mean)
@@ -302,24 +304,26 @@ def _chunked(
         carried, ranks = np.maximum(carried, met), np.clip(mu / met / prompts, 1.0, layout.dp)
     held = np.where(of_rank <= at_once, batch, at_once * layout.dp)
     step_s = np.asarray(mean.seconds(held))
-    each = chunk_s(deployment, mean, held, new, counts, prompts, ranks, found)
-    extra = (each * counts * parts).sum(axis=-1) / count
+    chunk_of = (deployment, mean, held, new, counts, prompts, ranks, found)
+    extra = (chunk_s(*chunk_of) * counts * parts).sum(axis=-1) / count
     mixed = step_s + extra
+    through = extra if layout.pp == 1 else (chunk_s(*chunk_of, True) * counts * parts).sum(axis=-1) / count
+    own = count * (step_s + through)
     if is_burst:
         # all chunks of a rank follow one another, on average beside half of the sequences; a request meets those after its own while it decodes
         after = (groups - 1.0) * count
         with np.errstate(divide="ignore", invalid="ignore"):
             carried = np.where(after <= steps, after / 2.0, steps - steps**2 / (2.0 * after)) / steps
         tpot = (step_s + carried * extra) / accepted
-        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra)
+        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra) + count * (through - extra)
     else:
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
-        ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+        ttft = np.maximum(own + np.minimum(offered, 1.0) * mixed / 2.0, full)
     ttft = ttft + overhead.request_seconds(deployment)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
-    prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
+    prompt_times = PromptTimes(own, count * mixed / packed, count * extra / packed)
     idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
     return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
 

@@ -8,6 +8,7 @@ import pytest
 from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import mean_step
 from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import served
 from tests.catalogs import on
 from tests.physics.test_images import deployed
 from tests.shell import rows
@@ -23,6 +24,8 @@ REPLICAS = (
     f"qwen3-30b-a3b rtx-4090 --offload experts=cpu --weights int4 {HOST}",
     f"gpt-oss-20b rtx-4090 --offload experts=host {HOST}",
     f"llama-3.1-8b rtx-4090 --offload weights=host:8 {HOST}",
+    "llama-3.1-70b 4xh100-sxm --weights fp8 --tp 2 --pp 2",
+    "llama-3.1-70b 4xh100-sxm --weights fp8 --tp 1 --pp 4",
     "deepseek-v3 8xh200-sxm --tp 8",
     "llama-3.1-8b h100-sxm --draft 3 --acceptance 0.7 --draft-model llama-3.2-1b",
 )
@@ -70,3 +73,22 @@ def test_attention_in_layers_of_the_host_by_hand() -> None:
     read = 13 * 2 * 218_103_808 / 83e9  # of one token, which the step takes anyway
     on_device = 19 / 32 * float(prefill(deployed("llama-3.1-8b", "rtx-4090"), 4000).ttft_s)
     assert found == pytest.approx(gemms + attention - read + on_device, rel=0.002)
+
+
+def test_a_chunk_in_a_pipeline_delays_others_by_one_stage_and_itself_by_all() -> None:
+    deployment = on("llama-3.1-70b", "4xh100-sxm", weights="fp8", tp=1, pp=4)
+    mean, chunk = mean_step(deployment, 2000, 300), (np.array([2000.0]), np.array([1.0]))
+    one, all_of_them = (float(chunk_s(deployment, mean, 4.0, *chunk, 1.0, 1.0, 0.0, through)[0]) for through in (False, True))
+    # four stages of 20 layers, the last with the LM head, which the chunk does not pass
+    assert all_of_them == pytest.approx(4 * one, rel=1e-3)
+
+
+def test_first_token_in_a_pipeline_by_hand() -> None:
+    """A request alone: its chunks pass four stages, each with the token that decodes; a rank is free for the next after one."""
+    deployment = on("llama-3.1-70b", "4xh100-sxm", weights="fp8", tp=1, pp=4)
+    mean = mean_step(deployment, 2000, 300)
+    one = served(deployment, 2000, 300, 1.0, mean, "chunked", 1000.0)
+    each = float(chunk_s(deployment, mean, 1.0, np.array([2000.0]), np.array([2.0]))[0])
+    assert one.prompt is not None
+    assert one.ttft_s == pytest.approx(2 * (float(mean.seconds(1.0)) + 4 * each), rel=1e-3)
+    assert one.prompt.own_s == one.ttft_s and one.prompt.occupied_s == pytest.approx(2 * (float(mean.seconds(1.0)) + each), rel=1e-9)
