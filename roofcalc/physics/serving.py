@@ -323,7 +323,7 @@ def _chunked(
     ttft = ttft + overhead.request_seconds(deployment)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
-    prompt_times = PromptTimes(own, count * mixed / packed, count * extra / packed)
+    prompt_times = PromptTimes(own + overhead.request_seconds(deployment), count * mixed / packed, count * extra / packed)
     idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
     return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
 

@@ -161,3 +161,14 @@ def test_refused(more: str, words: str) -> None:
     assert "--requests-per-second: give the tokens of a request too" in refused(
         "interactivity llama-3.1-8b h100-sxm --seq 2k --requests-per-second 1"
     )
+
+
+@pytest.mark.parametrize("prefill", ["colocated", "chunked"])
+def test_the_first_token_at_next_to_no_load_is_that_of_an_idle_replica(prefill: str) -> None:
+    """With the step that a prompt finds running; `typical` counts what a server does before the prefill, once."""
+    line = "interactivity llama-3.1-8b h100-sxm --isl 2k --osl 300 --assume typical --max-batched-tokens 16384"
+    (row,) = rows(f"{line} --prefill {prefill} --requests-per-second 0.0001")
+    (given,) = rows(f"{line} --prefill {prefill} --batch 1")
+    wait = float(row["step_ms"]) / 2
+    assert float(row["ttft_ms"]) == pytest.approx(float(given["ttft_ms"]) + wait, rel=0.01)
+    assert float(row["ttft_ms"]) > float(row["ttft_idle_ms"])
