@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LATE = 95.0  # percentile of `ttft_late_s`
 MOST = 2.0**40
 LEAST_LEFT = 0.02  # of a processor
-RESIDUALS = 32  # parts of a step that an arriving prompt is taken to find
 
 
 class Loaded(NamedTuple):
@@ -176,12 +175,9 @@ def goodput(paced: ServedStep, at: Loaded, ttft_s: Any, tpot_s: Any) -> NDArray[
     one = at.served
     if one.prompt is None or at.prompts is None:
         in_time = (at.ttft_s <= ttft_s).astype(float)
-    else:  # an arriving prompt finds any part of a step still to run, or nothing that decodes
-        parts = np.array([-0.5, *((np.arange(RESIDUALS) + 0.5) / RESIDUALS - 0.5)]).reshape(-1, *(1,) * at.rate.ndim)
-        own = (np.asarray(one.prompt.own_s) + parts * at.prompts.step_s)[..., np.newaxis]
-        idle, *steps = 1 - share_later(ttft_s + 0 * at.rate, own, np.ones(1), at.rate, at.prompts)
-        alone = np.exp(-at.rate * np.asarray(paced.osl) * one.tpot_s)
-        in_time = alone * idle + (1 - alone) * np.mean(steps, axis=0)
+    else:
+        own, decoding = np.asarray(one.prompt.own_s)[..., np.newaxis], -np.expm1(-at.rate * np.asarray(paced.osl) * one.tpot_s)
+        in_time = 1 - share_later(ttft_s + 0 * at.rate, own, np.ones(1), at.rate, at.prompts, decoding)
     spread = tpot_spread_s(paced, at)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(spread > 0, (tpot_s - one.tpot_s) / spread, np.where(one.tpot_s <= tpot_s * (1 + 1e-12), np.inf, -np.inf))

@@ -172,3 +172,14 @@ def test_the_first_token_at_next_to_no_load_is_that_of_an_idle_replica(prefill: 
     wait = float(row["step_ms"]) / 2
     assert float(row["ttft_ms"]) == pytest.approx(float(given["ttft_ms"]) + wait, rel=0.01)
     assert float(row["ttft_ms"]) > float(row["ttft_idle_ms"])
+
+
+@pytest.mark.parametrize("given", [{}, {"assume": "typical"}, {"prefill": "chunked"}], ids=str)
+def test_the_percentile_is_not_below_the_mean(given: dict[str, object]) -> None:
+    """And at that time, with a step always running, 95 of 100 have their first token; without one more of them have."""
+    paced = paced_of(**given)
+    rates = rate_of(paced, 1.0) * np.array([0.0001, 0.01, 0.05, 0.1, 0.3, 0.6])
+    found = loaded(paced, rates, 2000.0)
+    assert (found.ttft_late_s > found.ttft_s).all()
+    shares = goodput(paced, found, found.ttft_late_s, 1.0)
+    assert (shares >= 0.95 - 1e-9).all() and shares[-1] == pytest.approx(0.95, abs=1e-3)
