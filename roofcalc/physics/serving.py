@@ -20,7 +20,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
 from roofcalc.physics.chunk_time import chunk_s
-from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
+from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, packing_tokens, prompt_waits
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
@@ -242,9 +242,8 @@ def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDA
 
     The prompts of a rank are prefilled k at a time, each group after those before it: on average (B_r + k)/2 prompts end with one's own.
     """
-    of_rank, profile = np.maximum(batch / deployment.layout.dp, 1.0), deployment.profile
-    budget = deployment.assumptions.max_batched_tokens if profile is None else profile.packed_prefill_tokens
-    packed = np.ones_like(of_rank) if budget is None else np.clip(np.floor(budget / np.maximum(prompt, 1.0)), 1.0, of_rank)
+    of_rank = np.maximum(batch / deployment.layout.dp, 1.0)
+    packed = np.clip(np.floor(packing_tokens(deployment) / np.maximum(prompt, 1.0)), 1.0, of_rank)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(of_rank > 1, (of_rank + packed - 2.0) / (2.0 * (of_rank - 1.0)), 0.5)
 
