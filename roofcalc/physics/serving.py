@@ -2,7 +2,8 @@
 
 A pure decode step is what one user would see if nobody else sent a prompt. On a replica that serves B requests at a time,
 every decode waits for the prompts of the others (colocated, prompts before decode), or shares its steps with their chunks
-(chunked prefill), unless other devices read them (separate pools). In `bound` the step is the pure one: no engine beats it.
+(chunked prefill), unless other devices read them (separate pools). In `bound` the step is the pure one: no engine beats it; the throughput
+is that of all work of the requests, or in separate pools that of the decode steps.
 
 Symbols: A accepted tokens per step, O output tokens, B_r sequences of one data-parallel rank, c tokens of a chunk,
 N chunks of a prompt, Δ what a chunk adds to the step that it rides on, T_mix = T_step + Δ.
@@ -214,8 +215,9 @@ def _served(
         return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
-    if deployment.assumptions.is_bound:
-        return Served(step_s, step_s, first, first, np.asarray(batch * answer / fewest_seconds(deployment, isl, osl, batch, parts)))
+    if deployment.assumptions.is_bound:  # of separate pools the one that decodes
+        least = answer * step_s if mode == "separate" else fewest_seconds(deployment, isl, osl, batch, parts)
+        return Served(step_s, step_s, first, first, np.asarray(batch * answer / least))
     if mode == "separate":
         return Served(step_s, step_s, first, first, batch * answer / (answer * step_s + first))
     others = np.maximum(0.0, prompts - first)
