@@ -99,28 +99,6 @@ def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, promp
     return np.where(stable, high, np.inf)
 
 
-@formula("rate, of a wait = 2·(wait − T_step/2)/(T_square + 2·T_occupied·(wait − T_step/2))")
-def largest_rate(wait_s: Any, prompts: Prompts) -> NDArray[Any]:
-    """Requests per second of one rank at which the mean wait is `wait_s`: `queue_wait_s` solved for the rate; 0 where half a step is longer."""
-    queued = np.maximum(np.asarray(wait_s, dtype=float) - prompts.step_s / 2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = 2 * queued / (prompts.square_s2 + 2 * prompts.mean_s * queued)
-        rate = np.where(np.isinf(queued), 1 / np.maximum(prompts.mean_s, 1e-300), rate)
-    return np.where(queued > 0, rate, 0.0)
-
-
-def largest_rate_of_percentile(percent: float, time_s: Any, first_s: Any, parts: Any, prompts: Prompts) -> NDArray[Any]:
-    """Requests per second of one rank at which `percent` of them have their first token within `time_s`; 0 where fewer have it on an idle rank."""
-    left = 1.0 - percent / 100.0
-    high = 1 / np.maximum(np.broadcast_to(prompts.mean_s, np.broadcast_shapes(np.shape(time_s), np.shape(prompts.mean_s))), 1e-12)
-    low = np.zeros(high.shape)
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = share_later(time_s, first_s, parts, middle, prompts) <= left
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    return low
-
-
 def batch_in_flight(rate: Any, served: Callable[[NDArray[Any]], Served], wait_s: Any, osl: Any, limit: Any) -> NDArray[Any]:
     """Requests in flight on a replica that is sent `rate` requests per second; nan where it can't keep up with `limit` of them.
 

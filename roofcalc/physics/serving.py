@@ -110,6 +110,11 @@ class ServedStep(Record):
     def deployment(self) -> Deployment:
         return self.step.deployment
 
+    @property
+    def answer(self) -> NDArray[Any]:
+        """Mean output tokens of a request."""
+        return np.asarray(self.osl if self.parts is None else (self.osl * self.parts).sum(axis=-1), dtype=float)
+
     def served(self, batch: Any) -> Served:
         """What each of `batch` requests gets, in the mode of the deployment's assumptions."""
         deployment = self.deployment
@@ -188,9 +193,11 @@ def served(
 @formula("TTFT, fetched = fetch + TTFT")
 def _after_fetching(plain: Served, fetched: NDArray[Any], osl: NDArray[Any], batch: NDArray[Any]) -> Served:
     """With the time to fetch what prompts find in another tier, while the other requests of the batch go on."""
+    prompt = None if plain.prompt is None else plain.prompt._replace(own_s=plain.prompt.own_s + fetched)
     return plain._replace(
         ttft_s=plain.ttft_s + fetched,
         ttft_idle_s=plain.ttft_idle_s + fetched,
+        prompt=prompt,
         throughput_tok_s=batch * osl / (batch * osl / plain.throughput_tok_s + fetched),
     )
 
