@@ -218,8 +218,8 @@ def _percentile(request: Request, value: Numbers | None, ttft: Numbers | None, r
         raise invalid_choice("--ttft-percentile", f"{percent:g}", [f"{one:g}" for one in PERCENTILES])
     if ttft is None or rate is None:
         raise RoofcalcError("--ttft-percentile: give --ttft and --requests-per-second too; it applies to requests that arrive at random times")
-    if request.assumptions.is_bound or request.assumptions.prefill != "colocated":
-        raise RoofcalcError("--ttft-percentile: only with --prefill colocated, where prompts queue before decode steps, and not in bound")
+    if request.assumptions.is_bound:
+        raise RoofcalcError("--ttft-percentile: not in bound, where prompts do not queue")
     return percent
 
 

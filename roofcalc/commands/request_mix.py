@@ -45,7 +45,10 @@ def mix(path: str) -> Mix:
                 errors.append(f"{path}:{number}: {error}")
     if errors or not 0 < len(kinds) <= MAX_KINDS:
         raise RoofcalcError(*(errors or [f"--mix: {path}: {len(kinds):,} kinds of requests; expected 1 to {MAX_KINDS:,}"]))
-    isl, osl, weights = (np.array(column, dtype=float) for column in zip(*kinds, strict=True))
+    each: dict[tuple[float, float], float] = {}  # lines that are alike are one kind
+    for prompt, output, weight in kinds:
+        each[prompt, output] = each.get((prompt, output), 0.0) + weight
+    isl, osl, weights = (np.array(column, dtype=float) for column in zip(*((*tokens, weight) for tokens, weight in each.items()), strict=True))
     return Mix(isl, osl, weights / weights.sum())
 
 

@@ -104,9 +104,10 @@ def note_prompts_of_others(request: Request, isl: Any) -> None:
     if isl is not None and any(one.prefill != "separate" for one in served):
         alone = "; decode_tok_s is the speed without it" if any(column.name == "decode_tok_s" for column in request.table.columns) else ""
         request.note(f"interactivity: includes the prefill of other requests (--prefill){alone}")
-    if any(one.prefill == "separate" for one in served):
+    if request.options.get("prefill") == "separate":
         request.note("--prefill separate: another pool prefills; its devices are not counted (frontier --disaggregated counts both)")
-    _note_prefill_of_bound(request)
+    else:
+        _note_prefill_of_bound(request)
 
 
 def _note_prefill_of_bound(request: Request) -> None:

@@ -1,11 +1,13 @@
 """The time that a chunk of a prompt adds to the decode step that it rides on.
 
-Linear layers read their weights once for the chunk and the decoding sequences; attention of the chunk comes on top.
+Linear layers and adapters read their weights once for the chunk and the decoding sequences; attention of the chunk and a vision tower
+come on top, on the devices and in the layers that the host holds.
 Source: chunked prefill arXiv 2308.16369.
 """
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +15,14 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
+from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
+from roofcalc.physics.images import TENSOR as TOWER
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.offload import HOST
+from roofcalc.physics.ops.types import TokenLoad
 from roofcalc.physics.prefill import chunks, stage_work
-from roofcalc.physics.resources import Terms, combined, operation_terms
+from roofcalc.physics.resources import Terms, add_terms, combined, operation_terms
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
@@ -27,11 +33,12 @@ if TYPE_CHECKING:
 
 @formula("Δ = T_mix − T_step")
 def chunk_s(
-    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0
-) -> NDArray[Any]:
-    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ.
+    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0,
+    through: bool = False,
+) -> NDArray[Any]:  # fmt: skip
+    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ, in the slowest pipeline stage.
 
-    Linear layers work on decode tokens and the chunk's together and read their weights once; attention of the chunk, the mean
+    Linear layers work on decode tokens and the chunk's together and read their weights once; what is the chunk's own, the mean
     over all chunks of a prompt, comes on top. A drafter reads the chunk as well.
 
     Parameters
@@ -46,6 +53,8 @@ def chunk_s(
         Data-parallel ranks that have a chunk in the same step, for experts that all of them share.
     cached : array
         Tokens of a prompt that are in the cache already, in the shape of `new`.
+    through : bool
+        Of all stages, which the chunk itself passes one after another.
 
     Returns
     -------
@@ -53,9 +62,10 @@ def chunk_s(
         In the shape of `new`.
     """
     if isinstance(mean, SpeculativeStep):
-        added = chunk_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached)
+        added = chunk_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached, through)
         if mean.draft is not None and deployment.draft is not None:
-            added = added + deployment.draft.copies * chunk_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached)
+            drafter = chunk_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached, through)
+            added = added + deployment.draft.copies * drafter
         return added
     step, weights = (mean.step, mean.weights) if isinstance(mean, MeanStep) else (mean, None)
     assert isinstance(step, Step)
@@ -65,18 +75,39 @@ def chunk_s(
     adds_up = bool(step.attention) and deployment.assumptions.overlap == "op"  # what both steps have in common cancels
     each, of_rank = (step.per_sequence, np.float64(0.0)) if adds_up else _of_contexts(step, weights, sequences)
     mixed = replace(load, tokens=load.tokens + size, group_tokens=load.group_tokens + size * ranks)
-    slowest: NDArray[Any] | None = None
+    found = []
     for index, context in enumerate(each):
-        plain, full = step.of_tokens(index, load, load.tokens), step.of_tokens(index, mixed, load.tokens)
-        for terms in () if adds_up else (plain, full):
-            _add(terms, {name: of_rank * time for name, time in context.items()})
+        stage = deployment.stages[index]
+        contexts: Terms = {} if adds_up else {name: of_rank * time for name, time in context.items()}
+        own: Terms = {name: time * prompts for name, time in _own_terms(deployment, index, new, count, cached).items()}
+        if HOST in own:  # which one host does for all ranks
+            own[HOST] = own[HOST] * ranks / deployment.layout.dp
         if deployment.profile:
-            _add(full, {"overhead": overhead.seconds(deployment, deployment.stages[index], prompt=True)})
-        _add(full, {name: time * prompts for name, time in _attention_terms(deployment, index, new, count, cached).items()})
-        added = combined(deployment, full) - combined(deployment, plain)
-        slowest = added if slowest is None else np.maximum(slowest, added)
-    assert slowest is not None
-    return np.asarray(slowest)
+            own["overhead"] = own.get("overhead", 0.0) + overhead.seconds(deployment, stage, prompt=True)
+        plain = _stage_s(step, index, load, load.tokens, sequences, contexts)
+        carrying = (_stage_s(one, index, mixed, load.tokens, sequences + prompts, contexts, own) for one in _ways(step))
+        found.append(np.maximum(reduce(np.minimum, carrying) - plain, 0.0))
+    if through:
+        return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, found, strict=True)))
+    return np.asarray(reduce(np.maximum, found))
+
+
+def _stage_s(step: Step, index: int, load: TokenLoad, scored: Array, sequences: Array, *more: Terms) -> NDArray[Any]:
+    """Seconds of one pass through a stage for the tokens of `load`, of so many sequences, and more work."""
+    adapters = operation_terms(step.deployment, adapter_operations(step.deployment, step.deployment.stages[index], load, sequences))
+    terms = step.of_tokens(index, load, scored)
+    for some in (adapters, *more):
+        add_terms(terms, some, 1)
+    return combined(step.deployment, terms)
+
+
+def _ways(step: Step) -> list[Step]:
+    """The step, and where the CPUs compute experts in decode steps the one that streams them to the devices, as `prefill_work` chooses."""
+    deployment = step.deployment
+    if deployment.offload is None or deployment.offload.experts != "cpu":
+        return [step]
+    streams = replace(step, deployment=replace(deployment, offload=replace(deployment.offload, experts=HOST)))
+    return [streams] if deployment.offload.host.tflop_s is None else [step, streams]
 
 
 def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> tuple[tuple[Terms, ...], Any]:
@@ -95,26 +126,30 @@ def _of_contexts(step: Step, weights: NDArray[Any] | None, sequences: Array) -> 
     return tuple(means), of_rank
 
 
-def _attention_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:
-    """Seconds by resource of one chunk's attention and recurrent updates, on average over the chunks of a prompt.
+def _own_terms(deployment: Deployment, index: int, new: Array, count: Array, cached: Array) -> Terms:
+    """Seconds by resource of what a chunk does not share with the decode step, on average over the chunks of a prompt.
 
-    Latents that are expanded again for cached tokens add their FLOPs; the weights are read by the step anyway.
+    Attention and recurrent updates, also those of layers on the host, and the vision tower. Latents that are expanded again for cached
+    tokens add their FLOPs; the weights are read by the step anyway.
     """
     new, count, cached = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (new, count, cached)))
     layout = deployment.layout
     steps = chunks(new, cached, None) if count.max() <= 1 else _equal_chunks(new, count, cached)
-    operations, _, _ = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
+    operations, _, host = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
     plain = {one.name: one for one in work.batch_gemms(deployment, deployment.stages[index])}
     kept = []
     for one in operations:
-        if one.role != "linear":
+        if one.role != "linear" or one.name.startswith(f"{TOWER}."):
             kept.append(one)
         elif one.name in plain and plain[one.name].routed is None and one.name != "head":
             again = one.flops - plain[one.name].flops * steps.new
             if np.any(again > 1e-6 * one.flops):
                 kept.append(replace(one, flops=np.maximum(again, 0.0), bytes=0.0))
     runs = steps.new > 0
-    return {name: np.asarray(np.where(runs, value, 0.0).sum(axis=-1) / count) for name, value in operation_terms(deployment, kept).items()}
+    terms = operation_terms(deployment, kept)
+    if not all(one.shared for one in host):
+        terms[HOST] = sum((one.seconds for one in host if not one.shared), start=np.float64(0.0))
+    return {name: np.asarray(np.where(runs, value, 0.0).sum(axis=-1) / count) for name, value in terms.items()}
 
 
 def _equal_chunks(new: NDArray[Any], count: NDArray[Any], cached: NDArray[Any]) -> Any:
@@ -127,7 +162,3 @@ def _equal_chunks(new: NDArray[Any], count: NDArray[Any], cached: NDArray[Any]) 
         new=np.where(runs, size, 0.0), cached=np.where(runs, cached[..., np.newaxis] + places * size, 0.0), scored=np.zeros(runs.shape)
     )
 
-
-def _add(terms: Terms, more: Terms) -> None:
-    for name, value in more.items():
-        terms[name] = terms.get(name, 0.0) + value

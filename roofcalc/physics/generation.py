@@ -178,11 +178,17 @@ def prompt_s_per_request(deployment: Deployment, isl: Any, chunk: float | None =
     return prefill_s_per_request(deployment, np.asarray(isl, dtype=float) - found, chunk, found, batch)
 
 
+def packing_tokens(deployment: Deployment) -> float:
+    """Tokens of prompts that are prefilled in one step: `--max-batched-tokens`, by default those of `typical`; else 0, each prompt by itself."""
+    profile = deployment.profile
+    return float(deployment.assumptions.max_batched_tokens or (0.0 if profile is None else profile.packed_prefill_tokens))
+
+
 def _together(deployment: Deployment, isl: Any, batch: Any) -> Any:
     """Prompts that a rank prefills together: in `typical` as many as fit into the token budget of a step, else 1."""
     if deployment.profile is None:
         return 1.0
-    fitting = np.floor(deployment.profile.packed_prefill_tokens / np.maximum(isl, 1.0))
+    fitting = np.floor(packing_tokens(deployment) / np.maximum(isl, 1.0))
     return np.maximum(np.minimum(fitting, np.ceil(np.asarray(batch) / (deployment.layout.dp * deployment.layout.pp))), 1.0)
 
 

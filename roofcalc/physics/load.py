@@ -16,6 +16,7 @@ import numpy as np
 from roofcalc.physics.queueing import Prompts, batch_in_flight, queue_wait_s, share_later, ttft_percentile_s
 from roofcalc.physics.serving import Served, ServedStep, combine
 from roofcalc.specs.formula import formula
+from roofcalc.specs.record import replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 LATE = 95.0  # percentile of `ttft_late_s`
 MOST = 2.0**40
 LEAST_LEFT = 0.02  # of a processor
-RESIDUALS = 32  # parts of a step that an arriving prompt is taken to find
 
 
 class Loaded(NamedTuple):
@@ -43,6 +43,8 @@ class Loaded(NamedTuple):
         Requests per second of one data-parallel rank.
     prompts : Prompts or None
         The queue of a rank; None in `bound`, and where another pool prefills.
+    first_s, parts : array
+        Own time to first token of each kind of request, along a last axis, and how many of the requests are of it.
     """
 
     batch: NDArray[Any]
@@ -52,6 +54,39 @@ class Loaded(NamedTuple):
     served: Served
     rate: NDArray[Any]
     prompts: Prompts | None
+    first_s: NDArray[Any]
+    parts: NDArray[Any]
+
+
+class Kinds(NamedTuple):
+    """How the prompts of a mix differ; of one kind of request they are alike.
+
+    Attributes
+    ----------
+    first : array
+        Own time to first token of each kind over the mean, along a last axis.
+    square : array
+        E[T_p²]/E[T_p]² of the seconds that prompts occupy a rank.
+    parts : array
+        Fraction of the requests of each kind.
+    """
+
+    first: NDArray[Any]
+    square: NDArray[Any]
+    parts: NDArray[Any]
+
+
+def kinds(paced: ServedStep, batch: NDArray[Any]) -> Kinds:
+    """The kinds of a served step, with about `batch` requests in flight."""
+    if paced.parts is None or np.size(paced.parts) == 1:
+        return Kinds(np.ones(1), np.ones(()), np.ones(1))
+    parts = np.asarray(paced.parts)
+    each = [replace(paced, isl=paced.isl[..., kind], osl=paced.osl[..., kind], parts=None).served(batch) for kind in range(parts.size)]
+    first = np.stack([_own_s(one) for one in each], axis=-1)
+    occupied = np.stack([_own_s(one) if one.prompt is None else one.prompt.occupied_s for one in each], axis=-1)
+    least = 1e-300  # of prompts without tokens
+    means = [np.maximum((one * parts).sum(axis=-1), least) for one in (first, occupied)]
+    return Kinds(first / means[0][..., np.newaxis], (occupied**2 * parts).sum(axis=-1) / means[1] ** 2, parts)
 
 
 def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
@@ -63,49 +98,76 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
     Parameters
     ----------
     paced : ServedStep
-        The served step of one kind of request; its shape broadcasts with `rate` and `limit`.
+        The served step of the requests; the shape of its mean broadcasts with `rate` and `limit`.
     """
-    deployment = paced.deployment
-    rate, limit, osl = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (rate, np.minimum(limit, MOST), paced.osl)))
-    each = rate / deployment.layout.dp
+    rate, limit, _ = np.broadcast_arrays(*(np.asarray(one, dtype=float) for one in (rate, np.minimum(limit, MOST), paced.answer)))
+    most = np.maximum(np.floor(limit), 1.0)
+    of = kinds(paced, most)
 
     def wait(one: Served) -> Any:
-        return 0.0 if one.prompt is None else queue_wait_s(each, _prompts(paced, one))
+        return 0.0 if one.prompt is None else queue_wait_s(rate / paced.deployment.layout.dp, _prompts(paced, one, of))
 
-    batch, one = in_flight(paced, rate, wait, osl, limit)
-    holds, most = ~np.isnan(batch), _of_mean(paced, np.maximum(limit, 1.0))
-    ttft, late, prompts = one.ttft_idle_s, np.full(rate.shape, np.nan), None
-    if one.prompt is not None:
-        prompts, own = _prompts(paced, one), np.asarray(one.prompt.own_s)
-        ttft = queue_wait_s(each, prompts) + own
-        late = ttft_percentile_s(LATE, own[..., np.newaxis], np.ones(1), each, prompts)
-    possible = np.where(limit >= 1, _possible(most, limit, osl), np.nan)
-    return Loaded(batch, np.where(holds, ttft, np.nan), np.where(holds, late, np.nan), rate / possible, one, each, prompts)
-
-
-def in_flight(paced: ServedStep, rate: NDArray[Any], wait_s: Any, osl: NDArray[Any], limit: NDArray[Any]) -> tuple[NDArray[Any], Served]:
-    """Requests in flight on a replica at a rate, by Little's law, and what they get; nan where more would be than `limit`.
-
-    Parameters
-    ----------
-    wait_s : array or callable
-        Seconds in the queue, or a function of what a batch is served like.
-    osl : array
-        Mean output tokens of a request.
-    """
-    batch = batch_in_flight(rate, lambda some: _of_mean(paced, some), wait_s, osl, limit)
+    batch = batch_in_flight(rate, lambda some: of_mean(paced, some), wait, paced.answer, limit)
     holds = ~np.isnan(batch)
-    above, below = np.where(holds, batch, 1.0), np.where(holds, np.maximum(batch - 1.0, 0.0), 1.0)
-    low, high = _of_mean(paced, below), _of_mean(paced, above)
-    missing = [
-        some - rate * ((wait_s(one) if callable(wait_s) else wait_s) + _own_s(one) + osl * one.tpot_s) for some, one in ((below, low), (above, high))
-    ]
+    around = [np.where(holds, np.maximum(batch - 1.0, 0.0), 1.0), np.where(holds, batch, 1.0)]
+    found = between(paced, of, rate, *((some, of_mean(paced, some)) for some in around))._replace(batch=batch)
+    possible = np.where(limit >= 1, rate_of(paced, of, most, of_mean(paced, most)), np.nan)
+    first = np.where(holds, found.ttft_s, np.nan)
+    return found._replace(ttft_s=first, ttft_late_s=np.where(holds, late_s(found), np.nan), busy=rate / possible)
+
+
+def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], Served], above: tuple[NDArray[Any], Served]) -> Loaded:
+    """A replica at a rate that keeps a number in flight between two, of which it is given what requests get; linear between them.
+
+    Without the percentile and `busy`.
+    """
+    each, missing = np.asarray(rate / paced.deployment.layout.dp), []
+    for some, one in (below, above):
+        wait = 0.0 if one.prompt is None else queue_wait_s(each, _prompts(paced, one, of))
+        missing.append(some - rate * (wait + _stay_s(paced, some, one)))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
-    return batch, combine(low, high, lambda a, b: np.asarray(a + (b - a) * part))
+    one = combine(below[1], above[1], lambda a, b: np.asarray(a + (b - a) * part))
+    return at_batch(paced, of, rate, below[0] + (above[0] - below[0]) * part, one)
 
 
-def _of_mean(paced: ServedStep, batch: NDArray[Any]) -> Served:
+def at_batch(paced: ServedStep, of: Kinds, rate: Any, batch: NDArray[Any], one: Served) -> Loaded:
+    """A replica at a rate that keeps `batch` requests in flight, which are served as `one` says; without the percentile and `busy`."""
+    each, unknown, own = np.asarray(rate / paced.deployment.layout.dp), np.full(np.shape(batch), np.nan), _own_s(one)
+    prompts = None if one.prompt is None else _prompts(paced, one, of)
+    ttft = own if prompts is None else queue_wait_s(each, prompts) + own
+    return Loaded(batch, np.asarray(ttft), unknown, unknown, one, each, prompts, own[..., np.newaxis] * of.first, of.parts)
+
+
+def late_s(at: Loaded, percent: float = LATE) -> NDArray[Any]:
+    """The time to first token that `percent` of the requests do not exceed; nan where prompts do not queue here."""
+    if at.prompts is None:
+        return np.full(np.shape(at.ttft_s), np.nan)
+    return ttft_percentile_s(percent, at.first_s, at.parts, at.rate, at.prompts)
+
+
+@formula("stay = wait + T_first + osl·TPOT", "B = rate·stay")
+def rate_of(paced: ServedStep, of: Kinds, batch: NDArray[Any], one: Served) -> NDArray[Any]:
+    """Requests per second that keep `batch` in flight, which are served as `one` says: Little's law solved for the rate, with the queue's wait."""
+    ranks, stay = paced.deployment.layout.dp, _stay_s(paced, batch, one)
+    if one.prompt is None:
+        return np.asarray(batch / stay)
+    prompts, each = _prompts(paced, one, of), batch / ranks
+    stay = stay + prompts.step_s / 2
+    # each = x·(stay + x·square/(2·(1 − x·mean))), a square equation for the rate x of a rank
+    half = stay + each * prompts.mean_s
+    root = np.sqrt(np.maximum(half**2 - 2 * each * (2 * stay * prompts.mean_s - prompts.square_s2), 0.0))
+    return np.asarray(ranks * 2 * each / (half + root))
+
+
+def _stay_s(paced: ServedStep, batch: NDArray[Any], one: Served) -> NDArray[Any]:
+    """Seconds of a request in a replica without the queue; in `bound` by the floor on the time of all."""
+    if one.prompt is None:
+        return np.asarray(np.maximum(batch, 1.0) * paced.answer / one.throughput_tok_s)
+    return np.asarray(one.prompt.own_s + paced.answer * one.tpot_s)
+
+
+def of_mean(paced: ServedStep, batch: NDArray[Any]) -> Served:
     """What requests get with so many in flight on average: a request finds as many others, so that on its rank there is one more.
 
     Where prompts are not prefilled here, and in `bound`, what so many get.
@@ -115,21 +177,16 @@ def _of_mean(paced: ServedStep, batch: NDArray[Any]) -> Served:
     return paced.served(np.maximum(batch, 1.0) if alone else batch + paced.deployment.layout.dp)
 
 
-def _possible(one: Served, limit: NDArray[Any], osl: NDArray[Any]) -> NDArray[Any]:
-    """Requests per second of the replica with as many in flight as there may be, without any in the queue."""
-    return np.asarray(limit / (_own_s(one) + osl * one.tpot_s))
-
-
 def _own_s(one: Served) -> NDArray[Any]:
     return np.asarray(one.ttft_idle_s if one.prompt is None else one.prompt.own_s)
 
 
-def _prompts(paced: ServedStep, one: Served) -> Prompts:
-    """The queue of a rank: its prompts are all alike, and an arriving one finds a decode step under way."""
+def _prompts(paced: ServedStep, one: Served, of: Kinds) -> Prompts:
+    """The queue of a rank, where an arriving prompt finds a decode step under way."""
     assert one.prompt is not None
     occupied = np.asarray(one.prompt.occupied_s)
     step_s = one.decode_s * paced.deployment.accepted / paced.deployment.layout.pp
-    return Prompts(occupied, occupied**2, np.asarray(step_s))
+    return Prompts(occupied, occupied**2 * of.square, np.asarray(step_s))
 
 
 @formula(
@@ -176,12 +233,9 @@ def goodput(paced: ServedStep, at: Loaded, ttft_s: Any, tpot_s: Any) -> NDArray[
     one = at.served
     if one.prompt is None or at.prompts is None:
         in_time = (at.ttft_s <= ttft_s).astype(float)
-    else:  # an arriving prompt finds any part of a step still to run, or nothing that decodes
-        parts = np.array([-0.5, *((np.arange(RESIDUALS) + 0.5) / RESIDUALS - 0.5)]).reshape(-1, *(1,) * at.rate.ndim)
-        own = (np.asarray(one.prompt.own_s) + parts * at.prompts.step_s)[..., np.newaxis]
-        idle, *steps = 1 - share_later(ttft_s + 0 * at.rate, own, np.ones(1), at.rate, at.prompts)
-        alone = np.exp(-at.rate * np.asarray(paced.osl) * one.tpot_s)
-        in_time = alone * idle + (1 - alone) * np.mean(steps, axis=0)
+    else:
+        decoding = -np.expm1(-at.rate * paced.answer * one.tpot_s)
+        in_time = 1 - share_later(ttft_s + 0 * at.rate, at.first_s, at.parts, at.rate, at.prompts, decoding)
     spread = tpot_spread_s(paced, at)
     with np.errstate(divide="ignore", invalid="ignore"):
         score = np.where(spread > 0, (tpot_s - one.tpot_s) / spread, np.where(one.tpot_s <= tpot_s * (1 + 1e-12), np.inf, -np.inf))

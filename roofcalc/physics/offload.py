@@ -45,6 +45,8 @@ class HostWork(NamedTuple):
     flops, bytes : array
         On the CPUs, of all layers; streamed bytes of one device.
     seconds : array
+    shared : bool
+        Whether decode steps do it as well, so that a chunk which rides on one shares it: GEMMs and streams, not attention.
     """
 
     name: str
@@ -52,6 +54,7 @@ class HostWork(NamedTuple):
     flops: Array
     bytes: Array
     seconds: Array
+    shared: bool = True
 
 
 def stream_bytes_per_s(deployment: Deployment, host: Host) -> float:
@@ -247,7 +250,14 @@ def _prefill_of_host_layers(deployment: Deployment, offload: Offload, load: Toke
     whole = replace(load, sharding=replace(load.sharding, tp=1, group=1, ep=1, dcp=1), tokens=load.group_tokens)
     operations = prefill_operations(deployment, Stage(groups, False, False, ""), whole, sequences * (load.group_tokens / load.tokens), new, cached)
     return [
-        HostWork(one.name, one.layers, one.layers * one.flops, one.layers * one.bytes, one.layers * computed_s(deployment, one.flops, one.bytes))
+        HostWork(
+            one.name,
+            one.layers,
+            one.layers * one.flops,
+            one.layers * one.bytes,
+            one.layers * computed_s(deployment, one.flops, one.bytes),
+            one.role == "linear",
+        )
         for one in operations
     ]
 

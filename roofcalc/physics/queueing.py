@@ -58,11 +58,11 @@ def _queued_s(rate: Any, prompts: Prompts) -> NDArray[Any]:
 
 
 @formula("p_later = busy·exp(−busy·wait/queue)")
-def share_later(time: Any, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
+def share_later(time: Any, first_s: Any, parts: Any, rate: Any, prompts: Prompts, running: Any = 1.0) -> NDArray[Any]:
     """Share of the requests whose first token comes after `time` seconds; 1 where the queue grows without end.
 
     A prompt finds others ahead with the chance that is the load, and its wait then has an exponential tail with the mean of the
-    queue. Half a step, which it also waits for, is added to its own time.
+    queue. It also waits for the rest of a step, any part of it with the same chance: `p_later` is averaged over these.
 
     Parameters
     ----------
@@ -70,50 +70,33 @@ def share_later(time: Any, first_s: Any, parts: Any, rate: Any, prompts: Prompts
         With a last axis of kinds of requests: the own time of each, without waiting.
     parts : array
         How many of the requests are of each kind.
+    running : array
+        Chance that an arriving prompt finds a step running; by default certain, as for the mean and the percentiles.
     """
-    load, queued = np.asarray(rate, dtype=float) * prompts.mean_s, _queued_s(rate, prompts)
-    own = np.asarray(first_s, dtype=float) + np.asarray(prompts.step_s / 2)[..., np.newaxis]
-    wait = np.asarray(time, dtype=float)[..., np.newaxis] - own
-    with np.errstate(over="ignore", invalid="ignore"):
-        tail = load[..., np.newaxis] * np.exp(-np.maximum(wait, 0.0) * (load / queued)[..., np.newaxis])
-    return np.where(load < 1, (np.where(wait < 0, 1.0, tail) * parts).sum(axis=-1), 1.0)
+    load = np.asarray(rate, dtype=float) * prompts.mean_s
+    decay, step, busy, found = (
+        np.asarray(one)[..., np.newaxis]
+        for one in (np.maximum(load / _queued_s(rate, prompts), 1e-300), np.maximum(prompts.step_s, 1e-300), load, np.asarray(running, dtype=float))
+    )
+    wait = np.asarray(time, dtype=float)[..., np.newaxis] - np.asarray(first_s, dtype=float)
+    left = np.maximum(wait, 0.0)
+    rest = np.minimum(left, step)  # the largest rest of a step that leaves any time for the queue
+    after = 1.0 - rest / step + busy * np.exp(-decay * (left - rest)) * -np.expm1(-decay * rest) / (decay * step)
+    at_once = np.where(wait < 0, 1.0, busy * np.exp(-decay * left))
+    return np.where(load < 1, ((found * after + (1.0 - found) * at_once) * parts).sum(axis=-1), 1.0)
 
 
 def ttft_percentile_s(percent: float, first_s: Any, parts: Any, rate: Any, prompts: Prompts) -> NDArray[Any]:
     """The time to first token that `percent` of the requests do not exceed (`share_later`); inf where the queue grows without end."""
-    load, left = np.asarray(rate, dtype=float) * prompts.mean_s, 1.0 - percent / 100.0
-    queued = _queued_s(rate, prompts)
-    own = np.asarray(first_s, dtype=float) + np.asarray(prompts.step_s / 2)[..., np.newaxis]
-    stable = load < 1
+    load, left, own = np.asarray(rate, dtype=float) * prompts.mean_s, 1.0 - percent / 100.0, np.asarray(first_s, dtype=float)
+    stable, queued = load < 1, _queued_s(rate, prompts)
     low = np.zeros(np.broadcast_shapes(own.shape[:-1], load.shape))
-    high = own.max(axis=-1) + np.where(stable, queued / np.maximum(load, 1e-12) * np.log(1.0 / left), 0.0)
+    high = own.max(axis=-1) + prompts.step_s + np.where(stable, queued / np.maximum(load, 1e-12) * np.log(1.0 / left), 0.0)
     for _ in range(60):
         middle = (low + high) / 2
         above = share_later(middle, first_s, parts, rate, prompts) > left
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.where(stable, high, np.inf)
-
-
-@formula("rate, of a wait = 2·(wait − T_step/2)/(T_square + 2·T_occupied·(wait − T_step/2))")
-def largest_rate(wait_s: Any, prompts: Prompts) -> NDArray[Any]:
-    """Requests per second of one rank at which the mean wait is `wait_s`: `queue_wait_s` solved for the rate; 0 where half a step is longer."""
-    queued = np.maximum(np.asarray(wait_s, dtype=float) - prompts.step_s / 2, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = 2 * queued / (prompts.square_s2 + 2 * prompts.mean_s * queued)
-        rate = np.where(np.isinf(queued), 1 / np.maximum(prompts.mean_s, 1e-300), rate)
-    return np.where(queued > 0, rate, 0.0)
-
-
-def largest_rate_of_percentile(percent: float, time_s: Any, first_s: Any, parts: Any, prompts: Prompts) -> NDArray[Any]:
-    """Requests per second of one rank at which `percent` of them have their first token within `time_s`; 0 where fewer have it on an idle rank."""
-    left = 1.0 - percent / 100.0
-    high = 1 / np.maximum(np.broadcast_to(prompts.mean_s, np.broadcast_shapes(np.shape(time_s), np.shape(prompts.mean_s))), 1e-12)
-    low = np.zeros(high.shape)
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = share_later(time_s, first_s, parts, middle, prompts) <= left
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
-    return low
 
 
 def batch_in_flight(rate: Any, served: Callable[[NDArray[Any]], Served], wait_s: Any, osl: Any, limit: Any) -> NDArray[Any]:

@@ -2,7 +2,8 @@
 
 A pure decode step is what one user would see if nobody else sent a prompt. On a replica that serves B requests at a time,
 every decode waits for the prompts of the others (colocated, prompts before decode), or shares its steps with their chunks
-(chunked prefill), unless other devices read them (separate pools). In `bound` the step is the pure one: no engine beats it.
+(chunked prefill), unless other devices read them (separate pools). In `bound` the step is the pure one: no engine beats it; the throughput
+is that of all work of the requests, or in separate pools that of the decode steps.
 
 Symbols: A accepted tokens per step, O output tokens, B_r sequences of one data-parallel rank, c tokens of a chunk,
 N chunks of a prompt, Δ what a chunk adds to the step that it rides on, T_mix = T_step + Δ.
@@ -20,7 +21,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
 from roofcalc.physics.chunk_time import chunk_s
-from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, prompt_waits
+from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, packing_tokens, prompt_waits
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
@@ -109,6 +110,11 @@ class ServedStep(Record):
     def deployment(self) -> Deployment:
         return self.step.deployment
 
+    @property
+    def answer(self) -> NDArray[Any]:
+        """Mean output tokens of a request."""
+        return np.asarray(self.osl if self.parts is None else (self.osl * self.parts).sum(axis=-1), dtype=float)
+
     def served(self, batch: Any) -> Served:
         """What each of `batch` requests gets, in the mode of the deployment's assumptions."""
         deployment = self.deployment
@@ -187,9 +193,11 @@ def served(
 @formula("TTFT, fetched = fetch + TTFT")
 def _after_fetching(plain: Served, fetched: NDArray[Any], osl: NDArray[Any], batch: NDArray[Any]) -> Served:
     """With the time to fetch what prompts find in another tier, while the other requests of the batch go on."""
+    prompt = None if plain.prompt is None else plain.prompt._replace(own_s=plain.prompt.own_s + fetched)
     return plain._replace(
         ttft_s=plain.ttft_s + fetched,
         ttft_idle_s=plain.ttft_idle_s + fetched,
+        prompt=prompt,
         throughput_tok_s=batch * osl / (batch * osl / plain.throughput_tok_s + fetched),
     )
 
@@ -214,8 +222,9 @@ def _served(
         return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
     first, prompts = prompt_waits(deployment, isl, osl, batch, chunk, parts)
-    if deployment.assumptions.is_bound:
-        return Served(step_s, step_s, first, first, np.asarray(batch * answer / fewest_seconds(deployment, isl, osl, batch, parts)))
+    if deployment.assumptions.is_bound:  # of separate pools the one that decodes
+        least = answer * step_s if mode == "separate" else fewest_seconds(deployment, isl, osl, batch, parts)
+        return Served(step_s, step_s, first, first, np.asarray(batch * answer / least))
     if mode == "separate":
         return Served(step_s, step_s, first, first, batch * answer / (answer * step_s + first))
     others = np.maximum(0.0, prompts - first)
@@ -242,9 +251,8 @@ def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDA
 
     The prompts of a rank are prefilled k at a time, each group after those before it: on average (B_r + k)/2 prompts end with one's own.
     """
-    of_rank, profile = np.maximum(batch / deployment.layout.dp, 1.0), deployment.profile
-    budget = deployment.assumptions.max_batched_tokens if profile is None else profile.packed_prefill_tokens
-    packed = np.ones_like(of_rank) if budget is None else np.clip(np.floor(budget / np.maximum(prompt, 1.0)), 1.0, of_rank)
+    of_rank = np.maximum(batch / deployment.layout.dp, 1.0)
+    packed = np.clip(np.floor(packing_tokens(deployment) / np.maximum(prompt, 1.0)), 1.0, of_rank)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(of_rank > 1, (of_rank + packed - 2.0) / (2.0 * (of_rank - 1.0)), 0.5)
 
@@ -256,7 +264,8 @@ def _share_before_first(deployment: Deployment, prompt: NDArray[Any], batch: NDA
     "decoding = osl/(A·chunks)",
     "TPOT, every step full = T_mix/A",
     "TTFT, every step full = (B_r − decoding)·osl·T_mix/(A·decoding)",
-    "TTFT, burst = (B_r/packed + 1)/2·chunks·T_mix",
+    "T_first, chunked = chunks·(T_step + Δ_stages)",
+    "TTFT, burst = (B_r/packed + 1)/2·chunks·T_mix + chunks·(Δ_stages − Δ)",
 )
 def _chunked(
     deployment: Deployment,
@@ -272,7 +281,8 @@ def _chunked(
 
     While fewer chunks come than there are steps, a share ρ of the steps carries one. Beyond, every step is full: D sequences
     of a rank decode at once, and the others wait for their prompts, which is time to first token. Short prompts are packed,
-    several into a step. In `typical`, data-parallel ranks that exchange tokens all wait in a step in which any has a chunk.
+    several into a step. In a pipeline a chunk delays the others by its slowest stage, itself by all. In `typical`, data-parallel
+    ranks that exchange tokens all wait in a step in which any has a chunk.
     """
     layout, accepted = deployment.layout, deployment.accepted
     tokens = _step_tokens(mean)
@@ -302,24 +312,26 @@ def _chunked(
         carried, ranks = np.maximum(carried, met), np.clip(mu / met / prompts, 1.0, layout.dp)
     held = np.where(of_rank <= at_once, batch, at_once * layout.dp)
     step_s = np.asarray(mean.seconds(held))
-    each = chunk_s(deployment, mean, held, new, counts, prompts, ranks, found)
-    extra = (each * counts * parts).sum(axis=-1) / count
+    chunk_of = (deployment, mean, held, new, counts, prompts, ranks, found)
+    extra = (chunk_s(*chunk_of) * counts * parts).sum(axis=-1) / count
     mixed = step_s + extra
+    through = extra if layout.pp == 1 else (chunk_s(*chunk_of, True) * counts * parts).sum(axis=-1) / count
+    own = count * (step_s + through)
     if is_burst:
         # all chunks of a rank follow one another, on average beside half of the sequences; a request meets those after its own while it decodes
         after = (groups - 1.0) * count
         with np.errstate(divide="ignore", invalid="ignore"):
             carried = np.where(after <= steps, after / 2.0, steps - steps**2 / (2.0 * after)) / steps
         tpot = (step_s + carried * extra) / accepted
-        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra)
+        ttft = (groups + 1.0) / 2.0 * count * (np.asarray(mean.seconds(np.maximum(held / 2.0, 1.0))) + extra) + count * (through - extra)
     else:
         tpot = (step_s + carried * extra) / accepted
         full = (of_rank - decoding) * steps * mixed / decoding
-        ttft = np.maximum(count * mixed + np.minimum(offered, 1.0) * mixed / 2.0, full)
+        ttft = np.maximum(own + np.minimum(offered, 1.0) * mixed / 2.0, full)
     ttft = ttft + overhead.request_seconds(deployment)
     idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
     pure = np.asarray(mean.seconds(batch)) / accepted
-    prompt_times = PromptTimes(count * mixed, count * mixed / packed, count * extra / packed)
+    prompt_times = PromptTimes(own + overhead.request_seconds(deployment), count * mixed / packed, count * extra / packed)
     idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
     return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
 

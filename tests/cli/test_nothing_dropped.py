@@ -105,8 +105,12 @@ def test_notes_say_what_applies() -> None:
     assert "per device-hour: 2.8e-07 silent errors and 1.9e-05 other failures (--error-rate, --failure-rate)" in run(line).stderr
     assert "per device-hour: 1.9e-05 other failures (--failure-rate)" in run(f"{line} --error-rate 2").stderr
     assert "per device-hour" not in run(f"{line} --error-rate 2 --failure-rate 3").stderr
-    # a floor does not depend on where prompts are prefilled
-    for line in (f"max-batch {LLAMA} --isl 2k --osl 100", f"cost {LLAMA} --query 2k:100", f"vote {LLAMA} --prefix 2k --suffix 100"):
+    # a floor on the cost of both pools does not depend on where prompts are prefilled; one on the pool that decodes has no prompts
+    line = f"max-batch {LLAMA} --isl 2k --osl 100 --assume bound"
+    assert "--prefill changes nothing there" in run(f"{line} --prefill chunked").stderr
+    said = run(f"{line} --prefill separate").stderr
+    assert "--prefill changes nothing there" not in said and "--prefill separate: another pool prefills" in said
+    for line in (f"cost {LLAMA} --query 2k:100", f"vote {LLAMA} --prefix 2k --suffix 100"):
         assert "--prefill changes nothing there" in run(f"{line} --assume bound --prefill separate").stderr
         assert "--prefill changes nothing there" not in run(f"{line} --prefill chunked").stderr
         # of several presets each gets its notes

@@ -161,3 +161,50 @@ def test_refused(more: str, words: str) -> None:
     assert "--requests-per-second: give the tokens of a request too" in refused(
         "interactivity llama-3.1-8b h100-sxm --seq 2k --requests-per-second 1"
     )
+
+
+@pytest.mark.parametrize("prefill", ["colocated", "chunked"])
+def test_the_first_token_at_next_to_no_load_is_that_of_an_idle_replica(prefill: str) -> None:
+    """With the step that a prompt finds running; `typical` counts what a server does before the prefill, once."""
+    line = "interactivity llama-3.1-8b h100-sxm --isl 2k --osl 300 --assume typical --max-batched-tokens 16384"
+    (row,) = rows(f"{line} --prefill {prefill} --requests-per-second 0.0001")
+    (given,) = rows(f"{line} --prefill {prefill} --batch 1")
+    wait = float(row["step_ms"]) / 2
+    assert float(row["ttft_ms"]) == pytest.approx(float(given["ttft_ms"]) + wait, rel=0.01)
+    assert float(row["ttft_ms"]) > float(row["ttft_idle_ms"])
+
+
+@pytest.mark.parametrize("given", [{}, {"assume": "typical"}, {"prefill": "chunked"}], ids=str)
+def test_the_percentile_is_not_below_the_mean(given: dict[str, object]) -> None:
+    """And at that time, with a step always running, 95 of 100 have their first token; without one more of them have."""
+    paced = paced_of(**given)
+    rates = rate_of(paced, 1.0) * np.array([0.0001, 0.01, 0.05, 0.1, 0.3, 0.6])
+    found = loaded(paced, rates, 2000.0)
+    assert (found.ttft_late_s > found.ttft_s).all()
+    shares = goodput(paced, found, found.ttft_late_s, 1.0)
+    assert (shares >= 0.95 - 1e-9).all() and shares[-1] == pytest.approx(0.95, abs=1e-3)
+
+
+@pytest.mark.parametrize("given", [{}, {"assume": "bound"}, {"assume": "typical"}, {"prefill": "chunked"}, {"prefill": "separate"}], ids=str)
+def test_kinds_of_requests_that_are_alike_are_one(given: dict[str, object]) -> None:
+    plain = paced_of(**given)
+    isl, osl, parts = np.full(2, ISL), np.full(2, float(OSL)), np.array([0.3, 0.7])
+    mixed = ServedStep(mean_step(plain.deployment, isl, osl, shares=parts), isl, osl, parts=parts)
+    rates = rate_of(plain, 1.0) * np.array([0.01, 0.3, 0.8])
+    one, two = (loaded(paced, rates, 2000.0) for paced in (plain, mixed))
+    for name in ("batch", "ttft_s", "ttft_late_s", "busy"):
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-9)
+    np.testing.assert_allclose(two.served.tpot_s, one.served.tpot_s, rtol=1e-9)
+
+
+def test_the_queue_of_a_mix_by_hand() -> None:
+    """Two kinds of prompts, 3 to 1: Pollaczek and Khinchine's wait for both, and each kind's own time."""
+    deployment = on("llama-3.1-8b", "h100-sxm")
+    isl, osl, parts = np.array([8000.0, 1000.0]), np.array([100.0, 500.0]), np.array([0.75, 0.25])
+    paced = ServedStep(mean_step(deployment, isl, osl, shares=parts * osl / (parts * osl).sum()), isl, osl, parts=parts)
+    found, (long, short) = loaded(paced, 3.0, 2000.0), (float(prefill(deployment, tokens).ttft_s) for tokens in isl)
+    wait = 3.0 * (0.75 * long**2 + 0.25 * short**2) / (2 * (1 - 3.0 * (0.75 * long + 0.25 * short)))
+    assert found.prompts is not None
+    np.testing.assert_allclose(found.first_s, [long, short], rtol=1e-9)
+    assert found.ttft_s == pytest.approx(0.75 * long + 0.25 * short + wait + float(found.prompts.step_s) / 2, rel=1e-9)
+    assert found.batch == np.ceil(3.0 * (found.ttft_s + 200 * found.served.tpot_s))

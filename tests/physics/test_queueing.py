@@ -61,3 +61,12 @@ def test_littles_law_holds_and_is_tight() -> None:
         assert b >= r * (0.01 + 0.05 + 300 * served(np.array([b])).tpot_s[0])
         assert b == 1 or b - 1 < r * (0.01 + 0.05 + 300 * served(np.array([b - 1.0])).tpot_s[0])
     assert found[1] == pytest.approx(2 * (0.06 + 300 * (0.02 + 0.0001 * found[1]) / (1 - 0.1)), rel=0.05)
+
+
+def test_the_percentile_by_hand() -> None:
+    # hardly any requests, 100 ms each, steps of 20 ms: 95 % of them wait for up to 95 % of a step. At a load of 0.5 the queue's tail is
+    # 0.5 exp(-0.5 t / 50 ms), as M/D/1 waits 50 ms on average, averaged over the rests of a step: at t = own + step + x that is
+    # 0.5 exp(-x / 100 ms) (1 - exp(-0.2)) / 0.2 = 0.4532 exp(-x / 100 ms); 0.05 at x = 100 ms ln 9.063 = 220.4 ms
+    prompts = Prompts(np.float64(0.1), np.float64(0.01), np.float64(0.02))
+    assert ttft_percentile_s(95, np.array([0.1]), np.ones(1), 1e-9, prompts) == pytest.approx(0.1 + 0.95 * 0.02, rel=1e-6)
+    assert ttft_percentile_s(95, np.array([0.1]), np.ones(1), 5.0, prompts) == pytest.approx(0.1 + 0.02 + 0.2204, rel=1e-3)

@@ -188,3 +188,31 @@ def test_a_batch_without_limit_is_an_empty_cell() -> None:
     (chunked,), (free,) = rows(f"{line} --interactivity 5 --prefill chunked"), rows(f"{line} --interactivity 0")
     assert (chunked["batch_interactivity"], free["batch_interactivity"]) == ("", "")
     assert chunked["max_batch"] == chunked["batch_memory"] == free["max_batch"]
+
+
+@pytest.mark.parametrize(("budget", "together"), [(None, 4), (8192, 4), (4000, 2), (3999, 1), (1000, 1), (16_384, 8)])
+def test_prompts_are_packed_into_the_largest_step(budget: int | None, together: int) -> None:
+    """`typical`: 8 prompts of 2,000 tokens, as many at once as --max-batched-tokens holds, by default 8,192; a burst ends a pack at a time."""
+    deployment = on("llama-3.1-8b", "h100-sxm", assume="typical", prefill="colocated", max_batched_tokens=budget)
+    packs = 8 // together
+    pack = float(prefill(deployment, 2000, 0.0, together).batch_prefill_s)
+    one = of(deployment, 2000, 500, 8, "colocated")
+    assert 8 * 500 / one.throughput_tok_s == pytest.approx(500 * float(one.decode_s) + packs * pack, rel=1e-9)
+    burst = on("llama-3.1-8b", "h100-sxm", assume="typical", prefill="colocated", max_batched_tokens=budget, arrivals="burst")
+    alone = float(prefill(burst, 2000).ttft_s)
+    # the mean prompt ends with pack (packs + 1)/2, and what is over the first of its own prompts is spread evenly over the others
+    others = max(packs * pack - alone, 0.0)
+    assert of(burst, 2000, 500, 8, "colocated").ttft_s == pytest.approx(alone + others * ((packs + 1) / 2 * together - 1) / 7, rel=1e-9)
+
+
+@pytest.mark.parametrize("mode", ["colocated", "separate"])
+@pytest.mark.parametrize("case", CASES[:7], ids=str)
+def test_a_bound_serves_at_least_as_many_tokens(case: tuple[str, str, dict[str, object]], mode: str) -> None:
+    """Than the roofline of the same layout; of separate pools, B tokens in each of its decode steps."""
+    given = {name: value for name, value in case[2].items() if name != "overlap"}
+    least, most = (on(case[0], case[1], **given, assume=preset) for preset in ("roofline", "bound"))  # type: ignore[arg-type]
+    for isl, osl in ((4000.0, 500.0), (30_000.0, 20.0), (200.0, 1.0)):
+        found, bound = (of(one, isl, osl, BATCHES, mode) for one in (least, most))
+        assert (bound.throughput_tok_s >= found.throughput_tok_s * (1 - 1e-9)).all()
+        if mode == "separate":
+            np.testing.assert_allclose(bound.throughput_tok_s, BATCHES / mean_step(most, isl, osl).seconds(BATCHES), rtol=1e-12)

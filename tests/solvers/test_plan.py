@@ -242,7 +242,7 @@ def test_chunks_may_be_written_with_a_suffix() -> None:
         ("--isl 1k --osl 1k --ttft 1 --ttft-percentile 95", "--ttft-percentile: give --ttft and --requests-per-second too"),
         ("--isl 1k --osl 1k --requests-per-second 1 --ttft-percentile 95", "--ttft-percentile: give --ttft and --requests-per-second too"),
         ("--isl 1k --osl 1k --requests-per-second 1 --ttft 1 --ttft-percentile 80", "invalid choice '80' (choose from 50, 90, 95, 99)"),
-        ("--isl 1k --osl 1k --requests-per-second 1 --ttft 1 --ttft-percentile 95 --assume bound", "only with --prefill colocated, where"),
+        ("--isl 1k --osl 1k --requests-per-second 1 --ttft 1 --ttft-percentile 95 --assume bound", "not in bound, where prompts do not queue"),
         ("--usd-per-hour -1", "--usd-per-hour: expected"),
         ("--batch 1:1000:1 --kv bf16,fp8 --interactivity 10,20", "4,000 plans; at most 2,000 are computed at once"),
         ("--tp 3", "no legal layout of llama-3.1-8b with tp 3 on 1 to 64 devices"),

@@ -1,9 +1,12 @@
 """Plans for requests per second: Little's law, queues of prompts, mixes; against loops over every batch and a simulation."""
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import roofcalc as rc
@@ -127,20 +130,55 @@ def test_first_tokens_that_must_be_in_time() -> None:
 QUEUED = {"isl": 8000, "osl": 200, "tp": 1, "pp": 1, "interactivity": 10}
 
 
+@lru_cache
+def of_each_batch() -> tuple[float, list[float]]:
+    """Seconds of a prompt of Llama 3.1 8B on one H100, and of the mean decode step of each batch from 0 (as of 1) up."""
+    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
+    steps = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, batch="1:80:1")["step_ms"] / 1e3
+    return one["ttft_ms"] / 1e3, [float(steps[0]), *steps.tolist()]  # type: ignore[operator, return-value]
+
+
+def waiting(rate: float) -> float:
+    """Mean wait in an M/D/1 queue, without the step that is running."""
+    prompt, _ = of_each_batch()
+    load = rate * prompt
+    return load * prompt / (2 * (1 - load))
+
+
+def flight(rate: float, batch: float) -> float:
+    """Requests in flight by Little's law if each is served like one of `batch` and one more: prompts of the others come between its tokens."""
+    prompt, steps = of_each_batch()
+    step = float(np.interp(batch + 1, range(len(steps)), steps))
+    between = step + batch * prompt * (1 - 1 / 400) / 200  # of 200 tokens the first waits for half of a step's
+    return rate * (prompt + step / 2 + waiting(rate) + 200 * between)
+
+
+def solved(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where `holds` begins to fail."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low
+
+
 def queued(rate: float, late: float | None = None) -> float:
     """Seconds to the first token of Llama 3.1 8B on one H100 at `rate` requests per second: an M/D/1 queue by hand.
 
     The mean, or where 1 in 1/`late` requests comes later: an arriving prompt waits with the chance that is the load, and then as long as an
-    exponential distribution with the queue's mean has it.
+    exponential distribution with the queue's mean has it; before that for the rest of a step, of which 20,000 parts are averaged.
     """
-    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
-    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
-    prompt, step = one["ttft_ms"] / 1e3, most["step_ms"] / 1e3  # type: ignore[operator]
-    load = rate * prompt
-    wait = load * prompt / (2 * (1 - load))
+    prompt, steps = of_each_batch()
+    batch = solved(lambda some: flight(rate, some) > some, 0.0, len(steps) - 2.0)
+    step, wait, load = float(np.interp(batch + 1, range(len(steps)), steps)), waiting(rate), rate * prompt
     if late is None:
-        return prompt + step / 2 + wait  # type: ignore[no-any-return]
-    return prompt + step / 2 + max(0.0, wait / load * math.log(load / late))  # type: ignore[no-any-return]
+        return prompt + step / 2 + wait
+    rests = (np.arange(20_000) + 0.5) / 20_000 * step
+
+    def later(time: float) -> float:
+        left = time - prompt - rests
+        return float(np.where(left < 0, 1.0, load * np.exp(-np.maximum(left, 0.0) * load / wait)).mean())
+
+    return solved(lambda time: later(time) > late, prompt, prompt + 100 * (wait + step))
 
 
 def test_first_tokens_under_the_load_by_hand() -> None:
@@ -187,8 +225,11 @@ def test_a_batch_whose_first_tokens_come_in_time() -> None:
 
 def test_a_full_plan_says_so() -> None:
     (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
+    full = float(most["max_batch"])  # type: ignore[arg-type]
+    possible = solved(lambda rate: flight(rate, full) < full, 0.0, 1 / of_each_batch()[0] * (1 - 1e-9))
+    assert possible < most["requests_per_s"]  # type: ignore[operator]
     for part, says in ((0.85, False), (0.95, True)):
-        rate = part * most["requests_per_s"]  # type: ignore[operator]
+        rate = part * possible
         table = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, devices=1, **QUEUED)  # type: ignore[arg-type]
         assert next(table.rows())["busy"] == pytest.approx(part, rel=1e-6)
         assert any("% busy" in note for note in table.notes) is says
@@ -280,3 +321,36 @@ def test_what_is_not_asked_for_its_prompts_would_not_be_chosen(
     quick = list(rc.plan(model, device, **given).rows())  # type: ignore[arg-type]
     monkeypatch.setattr(select, "max_load", lambda demand, one, read, met: asked(demand, one, read))
     assert list(rc.plan(model, device, **given).rows()) == quick  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("prefill", ["colocated", "chunked"])
+@pytest.mark.parametrize("preset", ["roofline", "typical", "bound"])
+@pytest.mark.parametrize(("model", "machine", "layout"), [
+    ("deepseek-v3", "8xh200-sxm", {"tp": 1, "pp": 1, "dp": 8, "dcp": 1}),
+    ("llama-3.1-8b", "h100-sxm", {"tp": 1, "pp": 1, "dp": 1}),
+    ("llama-3.1-70b", "8xh100-sxm", {"tp": 4, "pp": 2, "dp": 1}),
+])  # fmt: skip
+def test_a_plan_serves_as_interactivity_says(model: str, machine: str, layout: dict[str, int], preset: str, prefill: str) -> None:
+    """One rule: the same requests at the same rate in the same layout, from nearly idle to nearly full."""
+    asked = {"isl": 2000, "osl": 500, "assume": preset, "prefill": prefill, **layout}
+    (most,) = rc.max_batch(model, machine, interactivity=1, **asked).rows()  # type: ignore[arg-type]
+    for part in (0.02, 0.2, 0.6):
+        rate = part * most["requests_per_s"]  # type: ignore[operator]
+        (row,) = rc.interactivity(model, machine, requests_per_second=rate, **asked).rows()  # type: ignore[arg-type]
+        (plan,) = rc.plan(model, machine, requests_per_second=rate, interactivity=0.1, devices=lookup.hardware(machine)[0].count, **asked).rows()  # type: ignore[arg-type]
+        assert plan["replicas"] == 1
+        for name in ("batch", "interactivity_tok_s", "ttft_ms", "ttft_p95_ms", "busy"):
+            assert plan[name] == (None if row[name] is None else pytest.approx(row[name], rel=1e-9)), name
+
+
+def test_chunked_first_tokens_in_time() -> None:
+    """A percentile is met by as many replicas as by hand, each at its share of the rate as `interactivity` says."""
+    asked = {"isl": 8000, "osl": 200, "prefill": "chunked", "tp": 1, "pp": 1}
+    limit, rate = 0.4, 12.0
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, interactivity=10, ttft=limit, ttft_percentile=95, **asked).rows()  # type: ignore[arg-type]
+    late = [
+        next(rc.interactivity("llama-3.1-8b", "h100-sxm", requests_per_second=rate / n, **asked).rows())["ttft_p95_ms"]  # type: ignore[arg-type]
+        for n in (row["replicas"], row["replicas"] - 1)  # type: ignore[operator]
+    ]
+    assert row["limited_by"] == "ttft" and row["ttft_p95_ms"] == pytest.approx(late[0])
+    assert late[0] <= limit * 1e3 < (late[1] or math.inf)  # type: ignore[operator]

@@ -52,7 +52,8 @@ def served_sections(deployment: Deployment, of: Generation, batch: float, limite
     ]
     letters = {"B": batch, "osl": of.osl, "TPOT": tpot, "TTFT": ttft}
     if assumed.is_bound:
-        speed.append(Line("throughput", float(one.throughput_tok_s), "tok/s, each resource busy with the work of all requests"))
+        busy = "of the decode steps alone" if assumed.prefill == "separate" else "each resource busy with the work of all requests"
+        speed.append(Line("throughput", float(one.throughput_tok_s), f"tok/s, {busy}"))
     else:
         speed.append(line(work(served, "throughput", letters), "tok/s"))
     letters = {"throughput": float(one.throughput_tok_s), "devices": float(deployment.hardware.count)}

@@ -1,7 +1,7 @@
 """Time to first token and to the last of a replica: in a queue where requests come at a rate, staggered where so many are in flight.
 
-Requests per second arrive at random times, so that prompts queue (`roofcalc.physics.queueing`). Where a number of sequences is
-given, where chunks of prompts ride on decode steps, or in `bound`, it is that of `roofcalc.physics.serving`.
+Requests per second arrive at random times, so that prompts queue (`roofcalc.physics.load`). Where a number of sequences is given,
+it is that of `roofcalc.physics.serving`.
 """
 
 from __future__ import annotations
@@ -11,65 +11,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics import load
 from roofcalc.physics.generation import Timed, prompt_waits
-from roofcalc.physics.prompt_cache import fetch_s
-from roofcalc.physics.queueing import Prompts, largest_rate, largest_rate_of_percentile, queue_wait_s, ttft_percentile_s
-from roofcalc.physics.serving import ServedStep
+from roofcalc.physics.load import Kinds, Loaded
+from roofcalc.physics.queueing import share_later
+from roofcalc.physics.serving import Served, ServedStep
 from roofcalc.solvers.integer_search import largest_integer
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-
-class Queue(NamedTuple):
-    """The prompts of one data-parallel rank.
-
-    Attributes
-    ----------
-    first_s : array (N, K)
-        Own time of a prompt of each kind, without waiting.
-    prompts : Prompts
-        What they occupy a rank for, and the step that they find running.
-    ranks : int
-        Ranks of the replica, which share its requests evenly.
-    """
-
-    first_s: NDArray[Any]
-    prompts: Prompts
-    ranks: int
-
-
-def has_queue(demand: Demand, deployment: Deployment) -> bool:
-    """Whether requests arrive at random times and their prompts take the ranks from decoding."""
-    assumed = deployment.assumptions
-    return demand.rate is not None and assumed.prefill == "colocated" and not assumed.is_bound
-
-
-def queue(demand: Demand, step: Timed, batch: NDArray[Any]) -> Queue:
-    """The queue of a rank while `batch` sequences are in flight on the replica.
-
-    A prompt occupies its rank as long as it delays decoding (`prompt_waits`): in a pipeline the slowest stage, which is free for
-    it when one of the micro-batches of a step has passed.
-    """
-    deployment = step.deployment
-    layout = deployment.layout
-    in_flight = np.maximum(batch, float(layout.dp * layout.pp))
-    first, prompts = prompt_waits(deployment, demand.isl, demand.osl, in_flight[..., np.newaxis], demand.chunk)
-    occupied = prompts / in_flight[..., np.newaxis] * layout.dp
-    mean, square = (np.asarray((one * demand.parts).sum(axis=-1)) for one in (occupied, occupied**2))
-    running = np.asarray(step.seconds(np.maximum(batch, 1.0))) / layout.pp
-    return Queue(first + fetch_s(deployment, demand.isl), Prompts(mean, square, running), layout.dp)
-
-
-def ttft_s(demand: Demand, waiting: Queue, rate: Any, percent: float | None = None) -> NDArray[Any]:
-    """Time to first token at `rate` requests per second of a replica: the mean of the longest kind of prompt, or a percentile of all."""
-    each = np.asarray(rate, dtype=float) / waiting.ranks
-    if percent is None:
-        return np.asarray(queue_wait_s(each, waiting.prompts) + waiting.first_s.max(axis=-1))
-    return ttft_percentile_s(percent, waiting.first_s, demand.parts, each, waiting.prompts)
 
 
 class InTime(NamedTuple):
@@ -133,39 +85,73 @@ def batch_in_time(demand: Demand, step: Timed, most: NDArray[Any]) -> InTime:
     return InTime(both, (most >= 1) & (first < 1), (first >= 1) & (both < 1))
 
 
-def rate_in_time(demand: Demand, step: Timed, most: NDArray[Any], rate: Callable[[NDArray[Any]], NDArray[Any]]) -> InTime:
-    """The largest rate of requests of a replica at which the times to the first and to the last token are met.
+def last_s(demand: Demand, at: Loaded) -> NDArray[Any]:
+    """Mean time to the last token at a rate, of the kind of request that takes longest."""
+    assert demand.osl is not None
+    return np.asarray(at.ttft_s - (at.first_s * at.parts).sum(axis=-1) + (at.first_s + demand.osl * at.served.tpot_s[..., np.newaxis]).max(axis=-1))
 
-    More sequences in flight serve more requests per second, and their slower steps leave less time for the queue: the best batch is the
-    last at which the queue leaves time for all that it serves, or the one after it.
+
+def first_s(at: Loaded) -> NDArray[Any]:
+    """Mean time to the first token at a rate, of the kind of prompt that takes longest."""
+    return np.asarray(at.ttft_s - (at.first_s * at.parts).sum(axis=-1) + at.first_s.max(axis=-1))
+
+
+def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTime, NDArray[Any]]:
+    """The largest rate of requests of a replica at which they are fast enough and the times to the first and to the last token are met.
+
+    Little's law gives the rate that keeps a batch in flight (`roofcalc.physics.load`); it grows with the batch, and so do all times.
 
     Parameters
     ----------
-    most : array
-        Largest batch; its step is the one that prompts are taken to find running.
-    rate : callable
-        Requests per second that a batch serves; does not decrease with it.
+    limit : array
+        Largest batch.
+
+    Returns
+    -------
+    InTime, array
+        The second without limits on the time to the first and to the last token.
     """
-    waiting, served = queue(demand, step, most), rate(most)
-    first = served
-    if np.isfinite(demand.ttft_s).any():
-        first = np.where(np.isfinite(demand.ttft_s), np.minimum(_first_in_time(demand, waiting), served), served)
-    both = first
-    if np.isfinite(demand.latency_s).any():
+    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
+    limit = np.floor(np.minimum(limit, load.MOST))
+    of = load.kinds(paced, np.maximum(limit, 1.0))
+    with np.errstate(divide="ignore"):
+        slowest = 1.0 / demand.interactivity
 
-        def queued(batch: NDArray[Any]) -> NDArray[Any]:
-            slack = demand.latency_s - latency_s(demand, step, batch, waiting.first_s, 0.0)
-            return waiting.ranks * largest_rate(slack, waiting.prompts)
+    def fast(at: Loaded) -> NDArray[Any]:
+        return np.asarray(at.served.tpot_s <= slowest * (1 + 1e-12))
 
-        last = np.minimum(largest_integer(lambda batch: rate(batch) <= queued(batch), most.shape, int(max(1.0, most.max()))), most)
-        around = [last, np.minimum(last + 1, most)]
-        best = np.maximum(*(np.where(one >= 1, np.minimum(rate(one), queued(one)), 0.0) for one in around))
-        both = np.where(np.isfinite(demand.latency_s), np.minimum(first, best), first)
-    return InTime(both, (most >= 1) & (first <= 0), (first > 0) & (both <= 0))
+    def first(at: Loaded) -> NDArray[Any]:
+        if demand.percentile is None or at.prompts is None:
+            return fast(at) & (first_s(at) <= demand.ttft_s)
+        late = share_later(demand.ttft_s, at.first_s, at.parts, at.rate, at.prompts)
+        return np.asarray(fast(at) & (late <= 1 - demand.percentile / 100 + 1e-12))
+
+    def last(at: Loaded) -> NDArray[Any]:
+        return np.asarray(first(at) & (last_s(demand, at) <= demand.latency_s))
+
+    free = _largest_rate(paced, of, limit, fast)
+    early = _largest_rate(paced, of, limit, first) if np.isfinite(demand.ttft_s).any() else free
+    both = _largest_rate(paced, of, limit, last) if np.isfinite(demand.latency_s).any() else early
+    return InTime(both, (free > 0) & (early <= 0), (early > 0) & (both <= 0)), free
 
 
-def _first_in_time(demand: Demand, waiting: Queue) -> NDArray[Any]:
-    """Requests per second of a replica up to which the demanded time to first token is met; 0 where it never is."""
-    if demand.percentile is None:
-        return waiting.ranks * largest_rate(demand.ttft_s - waiting.first_s.max(axis=-1), waiting.prompts)
-    return waiting.ranks * largest_rate_of_percentile(demand.percentile, demand.ttft_s, waiting.first_s, demand.parts, waiting.prompts)
+def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Callable[[Loaded], NDArray[Any]]) -> NDArray[Any]:
+    """The largest rate with at most `limit` in flight that is in time: at a whole batch, then between it and the next; 0 where none is."""
+
+    def at(batch: NDArray[Any]) -> Served:
+        return load.of_mean(paced, batch)
+
+    def holds(batch: NDArray[Any]) -> NDArray[Any]:
+        one = at(batch)
+        return in_time(load.at_batch(paced, of, load.rate_of(paced, of, batch, one), batch, one))
+
+    below = np.minimum(largest_integer(holds, limit.shape, int(max(1.0, limit.max()))), limit)
+    above = np.minimum(below + 1.0, limit)
+    around = (below, at(below)), (above, at(above))
+    low, high = (load.rate_of(paced, of, *one) for one in around)
+    for _ in range(40):
+        middle = (low + high) / 2
+        early = in_time(load.between(paced, of, middle, *around))
+        low, high = np.where(early, middle, low), np.where(early, high, middle)
+    some = in_time(load.between(paced, of, low, *around)) & (limit >= 1)
+    return np.where(some, low, 0.0)

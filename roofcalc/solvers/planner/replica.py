@@ -18,7 +18,7 @@ from roofcalc.physics.generation import Timed, output_tok_s
 from roofcalc.physics.prompt_cache import fetch_s, prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, has_queue, rate_in_time
+from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, rate_in_time
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
@@ -118,19 +118,17 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
     batch = np.minimum(fitting, fast)
     kept = InTime(batch, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool))
-    if batch.max() >= 1 and (demand.rate is not None or has_deadline(demand)):
+    if batch.max() >= 1 and demand.rate is not None:
+        kept, free = rate_in_time(demand, step, batch)
+        fast = np.where(free > 0, fast, 0.0)
+    elif batch.max() >= 1 and has_deadline(demand):
         alike = replace(deployment.layout, dcp=1)
         prompts = (read or {}).get(alike) or prefill_times(demand, deployment)
         if read is not None:
             read[alike] = prompts
-        queues, timed = has_queue(demand, deployment), has_deadline(demand) and demand.osl is not None
-        if timed and not queues:
+        if demand.osl is not None:
             kept = batch_in_time(demand, step, batch)
         kept = kept._replace(late=kept.late | (prompts.first_s > demand.ttft_s))
-        if demand.rate is not None:
-            kept = kept._replace(most=_max_request_rate(demand, step, kept.most, prompts))
-        if timed and queues:
-            kept = rate_in_time(demand, step, batch, lambda some: _max_request_rate(demand, step, some, prompts))
     causes = [REASONS.index(name) for name in ("capacity", "interactivity", "ttft", "latency")]
     reason = np.select([fitting < 1, fast < 1, kept.late, kept.slow], causes, 0)
     return MaxLoad(reason, np.where(reason == 0, kept.most, 0.0), step)
@@ -147,15 +145,7 @@ def _most_without_prompts(demand: Demand, step: Timed, fitting: NDArray[Any]) ->
 
 
 def _decode_only_rate(demand: Demand, step: Timed, batch: NDArray[Any]) -> NDArray[Any]:
-    """An upper bound on `_max_request_rate`: prompts take no time."""
+    """An upper bound on the rate of requests: prompts take no time."""
     layout = step.deployment.layout
     some = np.maximum([batch, np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp], 1.0)
     return np.asarray((some / np.asarray(step.seconds(some))).max(axis=0) * step.deployment.accepted / demand.answer)
-
-
-def _max_request_rate(demand: Demand, step: Timed, batch: NDArray[Any], prompts: PrefillTimes) -> NDArray[Any]:
-    """The largest number of requests per second at any batch up to `batch`."""
-    layout = step.deployment.layout
-    full = np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp
-    rates = requests_per_s(demand, step, np.maximum([batch, full], 1.0), prompts)
-    return np.where(batch >= 1, rates.max(axis=0), 0.0)

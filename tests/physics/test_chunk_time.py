@@ -1,0 +1,94 @@
+"""What a chunk of a prompt takes of the step that it rides on: by hand, and never less than the prompt on an idle replica."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from roofcalc.physics.chunk_time import chunk_s
+from roofcalc.physics.generation import mean_step
+from roofcalc.physics.prefill import prefill
+from roofcalc.physics.serving import served
+from tests.catalogs import on
+from tests.physics.test_images import deployed
+from tests.shell import rows
+
+HOST = "--host memory_gb_s=83,tflop_s=1,link_gb_s=25"
+REPLICAS = (
+    "llama-3.1-8b h100-sxm",
+    "llama-3.1-8b h100-sxm --lora rank=512,count=1",
+    "llama-3.1-8b h100-sxm --lora rank=64,count=16 --overlap full",
+    "qwen2.5-vl-7b h100-sxm --images 4@1024x1024",
+    f"llama-3.1-8b rtx-4090 --gpu-layers 20 --weights q4_k_m {HOST}",
+    f"gpt-oss-20b rtx-4090 --offload experts=cpu {HOST}",
+    f"qwen3-30b-a3b rtx-4090 --offload experts=cpu --weights int4 {HOST}",
+    f"gpt-oss-20b rtx-4090 --offload experts=host {HOST}",
+    f"llama-3.1-8b rtx-4090 --offload weights=host:8 {HOST}",
+    "llama-3.1-70b 4xh100-sxm --weights fp8 --tp 2 --pp 2",
+    "llama-3.1-70b 4xh100-sxm --weights fp8 --tp 1 --pp 4",
+    "deepseek-v3 8xh200-sxm --tp 8",
+    "llama-3.1-8b h100-sxm --draft 3 --acceptance 0.7 --draft-model llama-3.2-1b",
+)
+
+
+@pytest.mark.parametrize("preset", ["roofline", "typical"])
+@pytest.mark.parametrize("replica", REPLICAS)
+@pytest.mark.parametrize("arrivals", ["staggered", "burst"])
+def test_a_prompt_that_rides_along_is_no_faster_than_on_an_idle_replica(replica: str, preset: str, arrivals: str) -> None:
+    """One request alone and its whole prompt in one chunk: the step computes all that a prefill does, and a token besides."""
+    line = f"interactivity {replica} --isl 4000 --osl 300 --batch 1 --prefill chunked --max-batched-tokens 16384"
+    (row,) = rows(f"{line} --assume {preset} --arrivals {arrivals}")
+    assert float(row["ttft_idle_ms"]) <= float(row["ttft_ms"]) < 1.5 * float(row["ttft_idle_ms"]) + 300
+
+
+def added(model: str, hardware: str, batch: float, new: float, count: float = 1.0, **given: Any) -> float:
+    deployment = deployed(model, hardware, **given)
+    return float(chunk_s(deployment, mean_step(deployment, new, 500), batch, np.array([new]), np.array([count]))[0])
+
+
+def test_adapters_by_hand() -> None:
+    # rank 512 on all seven matrices of Llama 3.1 8B: 41,943,040 / 16 x 512 elements = 1.342e9, 2.684 GB; 64 sequences read them in
+    # 2.684 / 3350 = 0.801 ms; 64 tokens and a chunk of 2,048 compute 2 x 2112 x 1.342e9 FLOPs in 5.730 ms: 4.929 ms more
+    elements = 41_943_040 / 16 * 512
+    expected = 2 * 2112 * elements / 989.4e12 - 2 * elements / 3350e9
+    step = ("llama-3.1-8b", "h100-sxm", 64.0, 2048.0)
+    assert expected == pytest.approx(4.929e-3, rel=1e-3)
+    assert added(*step, lora="rank=512,count=1") - added(*step) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_vision_tower_reads_the_images_of_a_prompt_once() -> None:
+    """In one chunk or in four as much as the prefill of a whole prompt counts."""
+    images = {"images": "4@1024x1024"}
+    seen, blind = (float(prefill(deployed("qwen2.5-vl-7b", **given), 8000).ttft_s) for given in (images, {}))
+    for count in (1.0, 4.0):
+        more = added("qwen2.5-vl-7b", "h100-sxm", 8.0, 8000.0, count, **images) - added("qwen2.5-vl-7b", "h100-sxm", 8.0, 8000.0, count)
+        assert count * more == pytest.approx(seen - blind, rel=1e-9) and seen - blind > 0.03
+
+
+def test_attention_in_layers_of_the_host_by_hand() -> None:
+    # 20 layers of the GPU are the output and 19 of 32, which leaves 13 to CPUs of 1 TFLOP/s: a chunk of 4,000 adds 13 x 2 x 218,103,808 x 4000
+    # FLOPs of GEMMs, 22.68 s, and attention of 13 x 4 x 32 x 128 x 4000 x 4001 / 2, 1.70 s
+    found = added("llama-3.1-8b", "rtx-4090", 1.0, 4000.0, gpu_layers=20, host="memory_gb_s=83,tflop_s=1,link_gb_s=25")
+    gemms, attention = 13 * 2 * 218_103_808 * 4000 / 1e12, 13 * 4 * 4096 * 4000 * 4001 / 2 / 1e12
+    read = 13 * 2 * 218_103_808 / 83e9  # of one token, which the step takes anyway
+    on_device = 19 / 32 * float(prefill(deployed("llama-3.1-8b", "rtx-4090"), 4000).ttft_s)
+    assert found == pytest.approx(gemms + attention - read + on_device, rel=0.002)
+
+
+def test_a_chunk_in_a_pipeline_delays_others_by_one_stage_and_itself_by_all() -> None:
+    deployment = on("llama-3.1-70b", "4xh100-sxm", weights="fp8", tp=1, pp=4)
+    mean, chunk = mean_step(deployment, 2000, 300), (np.array([2000.0]), np.array([1.0]))
+    one, all_of_them = (float(chunk_s(deployment, mean, 4.0, *chunk, 1.0, 1.0, 0.0, through)[0]) for through in (False, True))
+    # four stages of 20 layers, the last with the LM head, which the chunk does not pass
+    assert all_of_them == pytest.approx(4 * one, rel=1e-3)
+
+
+def test_first_token_in_a_pipeline_by_hand() -> None:
+    """A request alone: its chunks pass four stages, each with the token that decodes; a rank is free for the next after one."""
+    deployment = on("llama-3.1-70b", "4xh100-sxm", weights="fp8", tp=1, pp=4)
+    mean = mean_step(deployment, 2000, 300)
+    one = served(deployment, 2000, 300, 1.0, mean, "chunked", 1000.0)
+    each = float(chunk_s(deployment, mean, 1.0, np.array([2000.0]), np.array([2.0]))[0])
+    assert one.prompt is not None
+    assert one.ttft_s == pytest.approx(2 * (float(mean.seconds(1.0)) + 4 * each), rel=1e-3)
+    assert one.prompt.own_s == one.ttft_s and one.prompt.occupied_s == pytest.approx(2 * (float(mean.seconds(1.0)) + each), rel=1e-9)
