@@ -46,7 +46,7 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
     computes = found.offload is not None and (found.offload.experts == "cpu" or bool(offload.host_layers(found.model, found.offload)))
     if not computes and (idle := [name for name in ("tflop_s", "mfu") if name in _parsed(request.options.get("host") or "")]):
-        raise RoofcalcError(f"--host: {idle[0]} changes nothing: what is streamed is computed by the devices; leave it out")
+        request.note(f"--host: {idle[0]} changes nothing here: what is streamed is computed by the devices")
     if found.offload is not None and host.tflop_s is None and computes:
         request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
     tiers = found.offload is not None and found.offload.has_tier

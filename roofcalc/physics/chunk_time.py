@@ -161,4 +161,3 @@ def _equal_chunks(new: NDArray[Any], count: NDArray[Any], cached: NDArray[Any]) 
     return cut._replace(
         new=np.where(runs, size, 0.0), cached=np.where(runs, cached[..., np.newaxis] + places * size, 0.0), scored=np.zeros(runs.shape)
     )
-

@@ -25,19 +25,20 @@ def test_eight_stages_hold_a_sequence_while_it_is_read() -> None:
 
 
 def test_two_cards_with_room_for_one_sequence_serve_one_after_another() -> None:
-    # (2 x 24e9 - 16.06e9 bytes) over 126,000 x 131,072: one at a time, so a request occupies both stages from its first token to its last
+    # (2 x 24e9 - 16.06e9 bytes) over 126,000 x 131,072: one at a time, so a request occupies both stages from its first token to its last.
+    # One in flight on average leaves time for that and for the wait: between it alone and an M/D/1 queue of it, load 2 - sqrt(2) with one in the system
     given = {"tp": 1, "pp": 2, "dp": 1}
     (row,) = rc.plan("llama-3.1-8b", "rtx-4090", isl=125_000, osl=1000, requests_per_second=0.01, interactivity=1, **given).rows()  # type: ignore[arg-type]
     (first,) = rc.prefill("llama-3.1-8b", "2xrtx-4090", seq=125_000, **given).rows()  # type: ignore[arg-type]
     (step,) = rc.interactivity("llama-3.1-8b", "2xrtx-4090", isl=125_000, osl=1000, batch=1, **given).rows()  # type: ignore[arg-type]
     taken_s = first["ttft_ms"] / 1e3 + 1000 * step["step_ms"] / 1e3  # type: ignore[operator]
     assert math.floor((48e9 - 16.06e9) / (126_000 * 131_072)) == 1 and row["devices"] == 2
-    assert row["busy"] == pytest.approx(0.01 * taken_s, rel=1e-6) and 0.6 < 0.01 * taken_s < 0.7
+    assert 0.01 * taken_s < row["busy"] < 0.01 * taken_s / (2 - math.sqrt(2)) and 0.6 < 0.01 * taken_s < 0.7  # type: ignore[operator]
 
 
 def test_one_h100_takes_in_seven_requests_per_second() -> None:
     # 8,000 tokens · 2 · 7.5e9 weights and their attention over 989e12 FLOP/s: 0.13 s each, whatever the steps between take
-    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=8000, osl=10, requests_per_second=10, tp=1, pp=1).rows()
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=8000, osl=10, requests_per_second=10, tp=1, pp=1, interactivity=1).rows()
     assert row["devices"] == math.ceil(10 * 8000 * 2 * 7.5e9 / 989e12) == 2
 
 

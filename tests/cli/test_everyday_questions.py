@@ -105,15 +105,18 @@ def test_plans_state_the_percentile_of_the_first_token() -> None:
     ("line", "message"),
     [
         ("max-batch llama-3.1-8b h100-sxm --seq 8k --max-batched-tokens 100", "--max-batched-tokens: changes nothing without an engine"),
-        (
-            "interactivity deepseek-v3 8xh200-sxm --offload weights=host:10 --host memory_gb_s=500,link_gb_s=50,tflop_s=7",
-            "--host: tflop_s changes nothing: what is streamed is computed by the devices",
-        ),
         ("memory llama-3.1-8b rtx-4090 --gpu-layers 0 --host memory_gb_s=90", "--gpu-layers: a model that the CPUs run alone is not calculated"),
     ],
 )
 def test_options_that_change_nothing_are_refused(line: str, message: str) -> None:
     assert message in refused(line)
+
+
+def test_a_peak_of_cpus_that_compute_nothing_is_said() -> None:
+    line = "interactivity deepseek-v3 8xh200-sxm --offload weights=host:10 --host memory_gb_s=500,link_gb_s=50"
+    without, given = run(line), run(f"{line},tflop_s=7")
+    assert "--host: tflop_s changes nothing here: what is streamed is computed by the devices" in given.stderr
+    assert "tflop_s" not in without.stderr
 
 
 def test_a_block_of_one_token_replaces_the_engines() -> None:

@@ -25,9 +25,7 @@ def synthetic(folder: Path, true: dict[str, float], noise: float = 0.0, counts: 
     fractions = {name: true[name] for name in ("mbu", "mfu", "link")}
     for model, layers in LAYERS.items():
         for count in counts:
-            steps = rc.interactivity(
-                model, f"{count}xh100-sxm", seq=[500, 8000], batch=[1, 16, 128, 512], weights="all=fp8", kv="bf16", **fractions
-            )
+            steps = rc.interactivity(model, f"{count}xh100-sxm", seq=[500, 8000], batch=[1, 16, 128, 512], weights="all=fp8", kv="bf16", **fractions)
             extra = layers * true["layer_us"] + (2 * layers * true["latency_us"] if count > 1 else 0) + true["step_us"]
             for row in steps.rows():
                 ms = (float(row["step_ms"]) + extra / 1e3) * float(np.exp(noise * random.standard_normal()))  # type: ignore[arg-type]

@@ -15,9 +15,7 @@ from roofcalc.specs.attention import GQA
 from roofcalc.specs.record import replace
 
 
-def start(
-    model: str, device: str, engine: str, count: int = 1, weights: str = "native", kv: str | None = None, **given: float | None
-) -> Deployment:
+def start(model: str, device: str, engine: str, count: int = 1, weights: str = "native", kv: str | None = None, **given: float | None) -> Deployment:
     """A deployment over tensor ranks only, with what was asked of the engine in `given`."""
     built = lookup.model(model)[0]
     hardware = replace(lookup.hardware(device)[0], count=count, name=device, scale_out_bytes_per_s=1e9)

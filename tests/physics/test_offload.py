@@ -285,7 +285,6 @@ def test_ranks_share_the_drives_and_the_hosts_memory() -> None:
     assert tier_s(staged, 0.0, isl * 0.9) == pytest.approx(fetched / 25e9)  # the layers of four stages
 
 
-
 def test_what_is_computed_sooner_is_not_fetched() -> None:
     slow = deployed("llama-3.1-70b", "4xh100-sxm", tp=4, pp=1, hit_rate=0.9, offload="kv=nvme:500", host="memory_gb_s=700,link_gb_s=63,nvme_gb_s=0.5")
     isl = np.array([4000.0, 100_000.0])

@@ -43,9 +43,7 @@ VALIDATE = (
     Column("bound_uniform_ratio", "measured / bound speed, uniform routing", "", "measured speed / that bound; may exceed 1", "number", 1),
     Column("measured_engine", "engine", "", "engine that was measured", "text", 1),
     *(one._replace(role="result") for one in WHERE_GIVEN if one.name in ("draft", "acceptance")),
-    Column(
-        "itl", "between tokens", "", "speeds of one user: of a decode step (step), or of a request with the prompts of others (tpot)", "text", 1
-    ),
+    Column("itl", "between tokens", "", "speeds of one user: of a decode step (step), or of a request with the prompts of others (tpot)", "text", 1),
 )
 VALIDATE_SUMMARY = (
     *_GROUP,
