@@ -13,6 +13,7 @@ Sources: chunked prefill arXiv 2308.16369; separate pools arXiv 2401.09670; Litt
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -118,7 +119,17 @@ class ServedStep(Record):
     def served(self, batch: Any) -> Served:
         """What each of `batch` requests gets, in the mode of the deployment's assumptions."""
         deployment = self.deployment
-        return served(deployment, self.isl, self.osl, batch, self.step, deployment.assumptions.prefill, self.chunk, parts=self.parts)
+        mode = deployment.assumptions.prefill
+        return served(deployment, self.isl, self.osl, batch, self.step, mode, self.chunk, parts=self.parts, idle_s=self._idle_s)
+
+    @cached_property
+    def _idle_s(self) -> NDArray[Any] | None:
+        """Own time of the prompts on an idle replica where they are read in chunks: the same whatever the batch."""
+        if self.deployment.assumptions.prefill != "chunked" or self.deployment.assumptions.is_bound:
+            return None
+        isl = np.asarray(self.isl, dtype=float)
+        each, of_each = (isl[..., np.newaxis], np.ones(1)) if self.parts is None else (isl, np.asarray(self.parts))
+        return _idle_first_s(self.deployment, each, of_each, self.chunk or _step_budget(self.deployment))
 
     def seconds(self, batch: Any) -> NDArray[Any]:
         """Seconds per accepted tokens: A times the TPOT."""
@@ -159,6 +170,7 @@ def served(
     chunk: float | None = None,
     max_batched_tokens: float | None = None,
     parts: Any = None,
+    idle_s: NDArray[Any] | None = None,
 ) -> Served:
     """What each of `batch` requests in flight gets, of `osl` tokens after a prompt of `isl`; arrays that broadcast.
 
@@ -178,6 +190,8 @@ def served(
         That budget; by default as `--max-batched-tokens` says, else the engine's, else 8192.
     parts : array, optional
         With it the last axis of `isl` and `osl` holds kinds of requests, of which each is so large a part.
+    idle_s : array, optional
+        Seconds to the first token of chunked prompts on an idle replica, where they are known.
     """
     isl, osl, batch = (np.asarray(one, dtype=float) for one in (isl, osl, batch))
     if parts is None:
@@ -185,9 +199,9 @@ def served(
     answer = osl if parts is None else np.asarray((osl * parts).sum(axis=-1))
     fetched = fetch_s(deployment, isl)
     if np.any(fetched):
-        plain = _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+        plain = _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts, idle_s)
         return _after_fetching(plain, fetched if parts is None else np.asarray((fetched * parts).sum(axis=-1)), answer, batch)
-    return _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts)
+    return _served(deployment, isl, osl, answer, batch, mean, mode, chunk, max_batched_tokens, parts, idle_s)
 
 
 @formula("TTFT, fetched = fetch + TTFT")
@@ -213,11 +227,12 @@ def _served(
     chunk: float | None,
     max_batched_tokens: float | None,
     parts: Any,
+    idle_s: NDArray[Any] | None,
 ) -> Served:
     """`served` where nothing is fetched; `answer` is the mean of `osl`."""
     if mode == "chunked" and not deployment.assumptions.is_bound:
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if parts is None else (isl, np.asarray(parts))
-        found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens or _step_budget(deployment))
+        found = _chunked(deployment, each, of_each, answer, batch, mean, chunk, max_batched_tokens or _step_budget(deployment), idle_s)
         prompted = (each * of_each).sum(axis=-1) > 0
         return found if prompted.all() else combine(found, _without_prompts(deployment, answer, batch, mean), lambda a, b: np.where(prompted, a, b))
     step_s = np.asarray(mean.seconds(batch)) / deployment.accepted
@@ -276,6 +291,7 @@ def _chunked(
     mean: Timed,
     chunk: float | None,
     budget: float,
+    idle_s: NDArray[Any] | None,
 ) -> Served:
     """Chunks of prompts that ride on decode steps; `isl` has a last axis of kinds of requests, which come in `parts`.
 
@@ -329,11 +345,15 @@ def _chunked(
         full = (of_rank - decoding) * steps * mixed / decoding
         ttft = np.maximum(own + np.minimum(offered, 1.0) * mixed / 2.0, full)
     ttft = ttft + overhead.request_seconds(deployment)
-    idle = prompt_prefill(deployment, isl, float(layout.dp), chunk or budget).ttft_s
-    pure = np.asarray(mean.seconds(batch)) / accepted
+    pure = (step_s if np.array_equal(held, batch) else np.asarray(mean.seconds(batch))) / accepted
     prompt_times = PromptTimes(own + overhead.request_seconds(deployment), count * mixed / packed, count * extra / packed)
-    idle_s = np.asarray((idle * parts).sum(axis=-1)) + np.zeros_like(ttft)
-    return Served(tpot, pure, ttft, idle_s, batch * osl / (osl * tpot + ttft), prompt_times)
+    idle_s = _idle_first_s(deployment, isl, parts, chunk or budget) if idle_s is None else idle_s
+    return Served(tpot, pure, ttft, idle_s + np.zeros_like(ttft), batch * osl / (osl * tpot + ttft), prompt_times)
+
+
+def _idle_first_s(deployment: Deployment, isl: NDArray[Any], parts: NDArray[Any], chunk: float) -> NDArray[Any]:
+    """Mean seconds to the first token of prompts on an idle replica; `isl` has a last axis of kinds of requests, which come in `parts`."""
+    return np.asarray((prompt_prefill(deployment, isl, float(deployment.layout.dp), chunk).ttft_s * parts).sum(axis=-1))
 
 
 def _step_budget(deployment: Deployment) -> float:

@@ -26,7 +26,8 @@ def test_eight_stages_hold_a_sequence_while_it_is_read() -> None:
 
 def test_two_cards_with_room_for_one_sequence_serve_one_after_another() -> None:
     # (2 x 24e9 - 16.06e9 bytes) over 126,000 x 131,072: one at a time, so a request occupies both stages from its first token to its last.
-    # One in flight on average leaves time for that and for the wait: between it alone and an M/D/1 queue of it, load 2 - sqrt(2) with one in the system
+    # One in flight on average leaves time for that and for the wait: between it alone and an M/D/1
+    # queue of it, load 2 - sqrt(2) with one in the system
     given = {"tp": 1, "pp": 2, "dp": 1}
     (row,) = rc.plan("llama-3.1-8b", "rtx-4090", isl=125_000, osl=1000, requests_per_second=0.01, interactivity=1, **given).rows()  # type: ignore[arg-type]
     (first,) = rc.prefill("llama-3.1-8b", "2xrtx-4090", seq=125_000, **given).rows()  # type: ignore[arg-type]

@@ -135,6 +135,21 @@ def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTi
     return InTime(both, (free > 0) & (early <= 0), (early > 0) & (both <= 0)), free
 
 
+def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]:
+    """A rate of requests that a replica does not exceed with at most `limit` in flight, each fast enough, in one evaluation.
+
+    That of the first power of two in flight that is too slow: rates and times grow with the batch.
+    """
+    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
+    limit = np.floor(np.minimum(limit, load.MOST))
+    powers = 2.0 ** np.arange(int(max(1.0, limit.max())).bit_length() + 1).reshape(-1, *(1,) * limit.ndim)
+    batch = np.maximum(np.minimum(powers, limit), 1.0)
+    one = load.of_mean(paced, batch)
+    rate = load.rate_of(paced, load.kinds(paced, np.maximum(limit, 1.0)), batch, one)
+    slow = one.tpot_s * demand.interactivity > 1 + 1e-9
+    return np.asarray(np.where(slow | (batch >= limit), rate, np.inf).min(axis=0))
+
+
 def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Callable[[Loaded], NDArray[Any]]) -> NDArray[Any]:
     """The largest rate with at most `limit` in flight that is in time: at a whole batch, then between it and the next; 0 where none is."""
 

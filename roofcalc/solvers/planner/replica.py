@@ -18,7 +18,7 @@ from roofcalc.physics.generation import Timed, output_tok_s
 from roofcalc.physics.prompt_cache import fetch_s, prompt_prefill
 from roofcalc.physics.serving import served
 from roofcalc.solvers import max_batch as solver
-from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, rate_in_time
+from roofcalc.solvers.planner.deadlines import InTime, batch_in_time, has_deadline, rate_bound, rate_in_time
 from roofcalc.solvers.planner.demand import Demand
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
@@ -112,16 +112,16 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     if met is not None and (fitting < met).all() and demand.rate is None:
         return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, None)
     step = demand.step(deployment)
-    without_prompts = met is not None and demand.rate is not None and not deployment.assumptions.is_bound
-    if without_prompts and (_decode_only_rate(demand, step, _most_without_prompts(demand, step, fitting)) < met).all():
+    if met is not None and demand.rate is not None and _is_less(demand, step, fitting, met):
         return MaxLoad(np.zeros(shape, dtype=np.intp), nothing, step)
-    fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
-    batch = np.minimum(fitting, fast)
-    kept = InTime(batch, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool))
-    if batch.max() >= 1 and demand.rate is not None:
-        kept, free = rate_in_time(demand, step, batch)
-        fast = np.where(free > 0, fast, 0.0)
-    elif batch.max() >= 1 and has_deadline(demand):
+    if demand.rate is not None:
+        kept, free = rate_in_time(demand, step, fitting)
+        batch, fast = fitting, (free > 0).astype(float)
+    else:
+        fast = solver.batch_interactivity(demand.served_step(step), demand.interactivity, shape)
+        batch = np.minimum(fitting, fast)
+        kept = InTime(batch, np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool))
+    if demand.rate is None and batch.max() >= 1 and has_deadline(demand):
         alike = replace(deployment.layout, dcp=1)
         prompts = (read or {}).get(alike) or prefill_times(demand, deployment)
         if read is not None:
@@ -134,18 +134,26 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     return MaxLoad(reason, np.where(reason == 0, kept.most, 0.0), step)
 
 
-def _most_without_prompts(demand: Demand, step: Timed, fitting: NDArray[Any]) -> NDArray[Any]:
-    """An upper bound on the batch that fits and is fast enough, which costs no prefill to find.
+def _is_less(demand: Demand, step: Timed, fitting: NDArray[Any], met: NDArray[Any]) -> bool:
+    """Whether a replica certainly carries a lower rate than `met` for every demand; found by two evaluations."""
+    if step.deployment.assumptions.is_bound:
+        return False
+    return not _may_carry(demand, step, fitting, met).any() or bool((rate_bound(demand, step, fitting) < met * (1 - 1e-9)).all())
 
-    Where chunks ride on every step fewer sequences decode than are in flight, so that a step may be faster than that of the whole batch.
+
+@formula("B_users = rate·osl/interactivity")
+def _may_carry(demand: Demand, step: Timed, fitting: NDArray[Any], rate: NDArray[Any]) -> NDArray[Any]:
+    """Whether decode steps without any prompts carry a rate of requests, each of them fast enough; false only where they don't.
+
+    Of the sequences that decode at the lowest speed B_users carry the rate. If the step of so many is too long, the longest step that is short enough
+    has fewer, and tokens per second grow with the batch. Where fewer fit, those that fit must carry it.
     """
-    if step.deployment.assumptions.prefill == "chunked":
-        return fitting
-    return np.asarray(np.minimum(fitting, solver.batch_interactivity(step, demand.interactivity, fitting.shape)))
-
-
-def _decode_only_rate(demand: Demand, step: Timed, batch: NDArray[Any]) -> NDArray[Any]:
-    """An upper bound on the rate of requests: prompts take no time."""
-    layout = step.deployment.layout
-    some = np.maximum([batch, np.floor(batch / (layout.pp * layout.dp)) * layout.pp * layout.dp], 1.0)
-    return np.asarray((some / np.asarray(step.seconds(some))).max(axis=0) * step.deployment.accepted / demand.answer)
+    layout, accepted, tokens = step.deployment.layout, step.deployment.accepted, rate * demand.answer
+    with np.errstate(divide="ignore", invalid="ignore"):
+        users = np.floor(tokens / demand.interactivity)
+    few, at_once = users < fitting, layout.pp * layout.dp
+    batch = np.maximum(np.where(few, users, fitting), 1.0)
+    some = np.stack([batch, np.maximum(np.floor(batch / at_once) * at_once, 1.0)])
+    seconds = np.asarray(step.seconds(some))
+    in_time = seconds[0] * demand.interactivity <= accepted * (1 + 1e-9)
+    return np.asarray((few & in_time) | ((some / seconds).max(axis=0) * accepted >= tokens * (1 - 1e-9)))
