@@ -66,7 +66,7 @@ ASSUMPTIONS = (
         _ASSUMPTIONS,
         "Inference engine whose memory rules apply, and with typical its overheads and attention kernel: vllm, sglang, tensorrt-llm, "
         "llama.cpp, mlx, or with a release (vllm-0.16); none.",
-        "none; typical: the newest vllm",
+        "none; typical: the newest vllm, llama.cpp for GGUF weights, mlx on Apple devices",
         metavar="NAME",
     ),
     Option("max_batched_tokens", "--max-batched-tokens", _ASSUMPTIONS, "Tokens of the engine's largest step.", "the engine's", metavar="TOKENS"),

@@ -21,7 +21,7 @@ from roofcalc.commands.ranges import accuracy_notes
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, check_step_tokens, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
-from roofcalc.deployment.assumptions import assumptions
+from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
@@ -31,7 +31,9 @@ from roofcalc.solvers.parallel import checked_executor
 from roofcalc.specs.device import Hardware
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
+from roofcalc.specs.record import replace
 from roofcalc.specs.weight_recipes import NATIVE
+from roofcalc.specs.weight_recipes import parse as weight_recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -163,13 +165,24 @@ class Request:
             comm=optional_name(self.options.get("comm_dtype"), flag("comm_dtype")),
             dispatch=optional_name(self.options.get("dispatch_dtype"), flag("dispatch_dtype")),
             combine=optional_name(self.options.get("combine_dtype"), flag("combine_dtype")),
-            assumptions=self.assumptions,
+            assumptions=self._of_engine(machine, weights),
             **layout,
         )
         deployment = self._with_adapters_and_images(self._with_drafts(self._offloaded(deployment)))
         for text in (*notes(deployment), *accuracy_notes(deployment, self.table.command, self.generations)):
             self.note(text)
         return deployment
+
+    def _of_engine(self, machine: Hardware, weights: str) -> Assumptions:
+        """The assumptions of the preset; `typical` takes an engine that runs such weights on such devices where none is named."""
+        if not self.assumptions.is_typical or self.options.get("engine") is not None or (self.fitted and "engine" in self.fitted.values):
+            return self.assumptions
+        gguf, on_apple = bool(weight_recipe(weights).gguf), machine.device.vendor == "Apple"
+        if not gguf and not on_apple:
+            return self.assumptions
+        engine = "llama.cpp" if gguf else "mlx"
+        self.note(f"typical: --engine {engine}, since {'the weights are GGUF' if gguf else f'{machine.device.name} is an Apple device'}")
+        return replace(self.assumptions, engine=engine)
 
     def _offloaded(self, deployment: Deployment) -> Deployment:
         """The deployment with a part of it in the host's memory, where an option asks for it."""

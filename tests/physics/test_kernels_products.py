@@ -44,11 +44,11 @@ def test_one_more_row_than_fits_costs_a_wave() -> None:
     assert times[1] / times[0] == pytest.approx(5 / 4, rel=1e-6)
 
 
-def test_a_tile_costs_the_same_with_one_row() -> None:
-    """Compute of 1 and of 64 rows is that of the same tiles; the memory is made free."""
+def test_rows_that_are_padding_alone_are_not_computed() -> None:
+    """Compute of 1 and of 16 rows is that of the same tensor-core instructions; 64 rows take four times as many, 17 twice; the memory is made free."""
     free = DeviceFacts(1e15, 1e18, 100.0, 1e9)
-    one, full = gemm_s(PLAIN, free, np.array([1, 64]), 12800, 4096)
-    assert one == pytest.approx(full, rel=1e-9)
+    one, sixteen, more, full = gemm_s(PLAIN, free, np.array([1, 16, 17, 64]), 12800, 4096) - 2e-6
+    assert one == pytest.approx(sixteen, rel=1e-9) and full == pytest.approx(4 * one, rel=1e-6) and more == pytest.approx(2 * one, rel=1e-6)
 
 
 def test_thin_tiles_wait_for_their_operands() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from roofcalc.physics.kernels.gemm import gemm_s
+from roofcalc.physics.timing.devices import facts
 from roofcalc.physics.timing.products import Key, gemm_constants, gemm_terms
 from roofcalc.physics.timing.step import block_work, small_s
 from tests.catalogs import on
@@ -38,3 +39,20 @@ def test_gemms_by_hand() -> None:
     assert np.asarray(terms["bandwidth"]).item() == pytest.approx(expected, rel=1e-9)
     assert np.asarray(terms["compute"]).item() == 0
     assert np.asarray(terms["overhead"]).item() == pytest.approx(32 * launch * run.launch, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("machine", "units"),
+    [
+        ("rtx-3090", 35.6e12 / (256 * 2.49e9)),  # fp32; by the bf16 peak with fp32 accumulation, 71.2e12, it would be half of that
+        ("rtx-4090", 82.6e12 / (256 * 2.49e9)),  # 129.6 for the card's 128
+        ("v100-sxm2-32gb", 125e12 / (1024 * 2.49e9)),  # its tensor peak is worth more units of an L40S than its fp32 peak of 15.7
+        ("m1-max", 10.4e12 / (256 * 2.49e9)),
+        ("l40s", 142),  # timed: its own
+    ],
+)
+def test_compute_units_of_devices_without_timed_kernels(machine: str, units: float) -> None:
+    deployment = on("llama-3.1-8b", machine, assume="typical")
+    assert deployment.profile is not None
+    device = deployment.hardware.device
+    assert facts(device, None, deployment.profile, "fp16").compute_units == pytest.approx(units, rel=1e-9)

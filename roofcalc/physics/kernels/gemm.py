@@ -7,6 +7,7 @@ import numpy as np
 from roofcalc.physics.kernels.facts import CACHE_SPEED, Array, DeviceFacts, Number, joined, memory_s, waves
 
 TILES = ((64, 64), (64, 128), (128, 128), (128, 256))  # rows × columns of the output that one block computes
+FRAGMENT = 16  # rows of the output that one tensor-core instruction computes: a tile leaves out those that are all padding
 SPLITS = (1, 8)  # parts of the inner dimension that blocks share before a reduction
 
 
@@ -59,7 +60,7 @@ def gemm_s(
 ) -> Array:
     """Seconds of a product of m × k activations by k × n weights.
 
-    t = t0 + q + min over tiles and splits of join(w·k/s·max(2·tm·tn/(η·F/U), (tm·a + tn·b)/feed) + (w−1)·wave, bytes/(η_b·β)),
+    t = t0 + q + min over tiles and splits of join(w·k/s·max(2·min(tm, 16·ceil(m/16))·tn/(η·F/U), (tm·a + tn·b)/feed) + (w−1)·wave, bytes/(η_b·β)),
     with w = ceil(ceil(m/tm)·ceil(n/tn)·s/U) waves over U compute units.
 
     Parameters
@@ -82,7 +83,10 @@ def gemm_s(
     best: Array | None = None
     for rows, columns in TILES:
         slower = (128 * 256 / (rows * columns)) ** parameters.small_tile
-        step = np.maximum(2.0 * rows * columns * slower / flop_s, (rows * activation_bytes + columns * weight_bytes) / (parameters.feed_gb_s * 1e9))
+        computed = np.minimum(rows, np.ceil(m / FRAGMENT) * FRAGMENT)
+        step = np.maximum(
+            2.0 * computed * columns * slower / flop_s, (rows * activation_bytes + columns * weight_bytes) / (parameters.feed_gb_s * 1e9)
+        )
         blocks = np.ceil(m / rows) * np.ceil(n / columns) * count
         for split in SPLITS:
             rounds = waves(blocks * split, units)

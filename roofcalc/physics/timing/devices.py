@@ -14,9 +14,15 @@ from roofcalc.specs import dtypes
 from roofcalc.specs.device import Device, Link
 from roofcalc.specs.dtypes import Dtype
 
-# Dense bf16 FLOP of one compute unit in one cycle: peak ÷ units ÷ clock of the timed devices' data sheets. A device without a count of its
-# units has as many of these as its peak is worth.
-_PER_CYCLE = {"ampere": 2048.0, "hopper": 4096.0, "blackwell": 8192.0, "ada": 1024.0, "blackwell-rtx": 1024.0, "xe2": 2048.0}
+# FLOP of one compute unit in one cycle, dense bf16 and fp32 of the vector units: peak ÷ units ÷ clock of the timed devices' data sheets.
+_PER_CYCLE = {
+    "ampere": (2048.0, 128.0),
+    "hopper": (4096.0, 256.0),
+    "blackwell": (8192.0, 256.0),
+    "ada": (1024.0, 256.0),
+    "blackwell-rtx": (1024.0, 256.0),
+    "xe2": (2048.0, 256.0),
+}
 
 # Number formats of the kernel tables: the format whose peak they compute at, and bytes of an activation, scales included.
 _TABLE = {
@@ -73,20 +79,26 @@ def kernel_peak(device: Device, name: str) -> str:
     return dtypes.arithmetic_format(device, _TABLE[name][0]) or next(iter(device.peak_tflop_s))
 
 
+def _units(device: Device, stands: tables.KnownDevice) -> float:
+    """Compute units of a device that was not timed, as many of those of the device that stands for it as its peaks are worth.
+
+    The larger of the two counts: one of the peaks may be cut, as bf16 with fp32 accumulation is on consumer cards, or belong to narrower units.
+    """
+    sixteen = dtypes.arithmetic_format(device, "bf16")
+    peaks = (device.peak_tflop_s[sixteen] if sixteen else 0.0, device.peak_tflop_s.get("fp32", 0.0))
+    return max(1.0, *(peak * 1e12 / (each * stands.clock_hz) for peak, each in zip(peaks, _PER_CYCLE[stands.architecture], strict=True)))
+
+
 @lru_cache(maxsize=256)
 def facts(device: Device, link: Link | None, profile: Profile, peak: str) -> DeviceFacts:
     """The facts of a device for kernels that compute in the format `peak`."""
     fits = tables.fits()
     known = fits.devices.get(device.name)
     stands = known or fits.devices[profile.kernel_device]
-    sixteen = dtypes.arithmetic_format(device, "bf16")
-    units = stands.compute_units
-    if known is None and sixteen is not None:
-        units = max(1.0, device.peak_tflop_s[sixteen] * 1e12 / (_PER_CYCLE[stands.architecture] * stands.clock_hz))
     return DeviceFacts(
         peak_flop_s=device.peak_tflop_s[peak] * 1e12,
         bandwidth_bytes_s=device.memory.bandwidth_gb_s * 1e9,
-        compute_units=units,
+        compute_units=stands.compute_units if known else _units(device, stands),
         clock_hz=stands.clock_hz,
         cache_bytes=(device.cache_mb or 0.0) * 1e6,
         link_bytes_s=link.gb_s * 1e9 if link and not (link.kind or "").startswith("PCIe") else 0.0,
