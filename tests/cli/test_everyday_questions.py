@@ -145,7 +145,9 @@ def test_machines_that_hold_no_sequence_say_what_would_fit() -> None:
     assert "llama-3.1-405b does not fit on h200-sxm" in run("compare llama-3.1-405b h100-sxm h200-sxm").stderr
 
 
-@pytest.mark.parametrize(("case", "engine"), [("m4-max", "mlx"), ("m4-max --weights q4_k_m", "llama.cpp"), ("rtx-4090 --weights q4_k_m", "llama.cpp")])
+@pytest.mark.parametrize(
+    ("case", "engine"), [("m4-max", "mlx"), ("m4-max --weights q4_k_m", "llama.cpp"), ("rtx-4090 --weights q4_k_m", "llama.cpp")]
+)
 def test_typical_takes_an_engine_that_runs_such_weights_there(case: str, engine: str) -> None:
     line = f"interactivity llama-3.1-8b {case} --seq 1k --batch 1 --assume typical"
     found, named = run(line), run(f"{line} --engine {engine}")

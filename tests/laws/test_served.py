@@ -34,7 +34,7 @@ WORK = ((2000, 300), (8000, 20), (500, 1), (100, 100), (0, 100), (0, 1))
 def test_a_query_costs_what_the_largest_batch_serves(model: str, machine: str, preset: str) -> None:
     # a machine of so many devices that completes so many requests per second is paid by the hour
     for prefill in ("colocated", "chunked"):
-        for isl, osl in share(WORK, 2, model + preset + prefill):
+        for isl, osl in share(WORK, 1, model + preset + prefill):
             _same_price(model, machine, isl, osl, assume=preset, prefill=prefill, interactivity=20)
 
 

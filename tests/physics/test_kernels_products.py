@@ -45,7 +45,7 @@ def test_one_more_row_than_fits_costs_a_wave() -> None:
 
 
 def test_rows_that_are_padding_alone_are_not_computed() -> None:
-    """Compute of 1 and of 16 rows is that of the same tensor-core instructions; 64 rows take four times as many, 17 twice; the memory is made free."""
+    """1 and 16 rows take the same tensor-core instructions, 64 rows four times as many, 17 twice; the memory is made free."""
     free = DeviceFacts(1e15, 1e18, 100.0, 1e9)
     one, sixteen, more, full = gemm_s(PLAIN, free, np.array([1, 16, 17, 64]), 12800, 4096) - 2e-6
     assert one == pytest.approx(sixteen, rel=1e-9) and full == pytest.approx(4 * one, rel=1e-6) and more == pytest.approx(2 * one, rel=1e-6)

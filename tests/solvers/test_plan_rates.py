@@ -312,6 +312,7 @@ def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
         ("deepseek-v3", "h200-sxm", {"isl": 2000, "osl": 500, "requests_per_second": 5, "devices": 8, "dcp": 1}),
         ("llama-3.1-70b", "h100-sxm", {"isl": 4000, "osl": 1000, "requests_per_second": 4, "assume": "typical"}),
         ("mixtral-8x7b", "l40s", {"isl": 1000, "osl": 500, "requests_per_second": 3, "interactivity": 15, "prefill": "chunked", "ttft": 1}),
+        ("gpt-oss-20b", "l4", {"isl": 2000, "osl": 100, "requests_per_second": 20, "interactivity": 20, "assume": "bound"}),
         ("llama-3.1-8b", "l4", {"isl": 2000, "osl": 300, "requests_per_second": 2, "interactivity": 12, "max_latency": 60}),
     ],
 )

@@ -135,10 +135,13 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
 
 
 def _is_less(demand: Demand, step: Timed, fitting: NDArray[Any], met: NDArray[Any]) -> bool:
-    """Whether a replica certainly carries a lower rate than `met` for every demand; found by two evaluations."""
-    if step.deployment.assumptions.is_bound:
-        return False
-    return not _may_carry(demand, step, fitting, met).any() or bool((rate_bound(demand, step, fitting) < met * (1 - 1e-9)).all())
+    """Whether a replica certainly carries a lower rate than `met` for every demand; found by two evaluations.
+
+    In `bound`, where the work of prompts and of all decode steps overlaps, decode steps alone may carry less than the requests.
+    """
+    if not step.deployment.assumptions.is_bound and not _may_carry(demand, step, fitting, met).any():
+        return True
+    return bool((rate_bound(demand, step, fitting) < met * (1 - 1e-9)).all())
 
 
 @formula("B_users = rate·osl/interactivity")

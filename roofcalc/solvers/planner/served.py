@@ -86,14 +86,14 @@ def _at_rate(need: Demand, step: Timed, replicas: float, fits: NDArray[Any], fas
     deployment, most = step.deployment, np.minimum(fits, fast)
     each = need.rate / replicas
     at = loaded(ServedStep(step, need.isl, need.osl, need.chunk, need.parts), np.minimum(each, carried * (1 - 1e-9)), most)
-    without = [_carried(need, deployment, deadline) for deadline in (("ttft_s", "latency_s"), ("latency_s",))]
+    free = carried if not deadlines.has_deadline(need) else _carried(need, deployment, ("ttft_s", "latency_s"))
     prompts, limit = prefill_times(need, deployment), _limit(need.served_step(step), fits, fast)
     if (most * prompts.prefill_s_per_request > need.answer / deployment.accepted * step.seconds(most))[0]:
         limit = str(prompts.limited_by[0])
-    if carried < without[0] * (1 - 1e-9):
-        limit = "latency" if carried < without[1] * (1 - 1e-9) else "ttft"
+    if carried < free * (1 - 1e-9):
+        limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) * (1 - 1e-9) else "ttft"
     times = deadlines.first_s(at), at.ttft_late_s, deadlines.last_s(need, at)
-    return Served(at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, each / without[0], most, carried, limit)
+    return Served(at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, each / free, most, carried, limit)
 
 
 def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) -> float:
