@@ -81,7 +81,8 @@ def api_price(name: str) -> ApiPrice:
     if offers:
         raise RoofcalcError(f"--api: {name!r} is offered by several: {', '.join(offers)}")
     hint = did_you_mean(key, tuple(known)) or did_you_mean(_model(key), tuple(known))
-    raise RoofcalcError(f"--api: unknown API {name!r}{hint} (known: {', '.join(known)}; --price-in and --price-out take any price)")
+    listed = "" if hint else f"; known: {', '.join(known)}"
+    raise RoofcalcError(f"--api: unknown API {name!r}{hint or listed} (--price-in and --price-out take any price)")
 
 
 def _plain(name: str) -> str:

@@ -129,7 +129,7 @@ COMMANDS: dict[str, CommandSpec] = {
         "roofcalc.commands.plan:plan",
         (
             *(o.MODEL, o.DEVICES_OR_MACHINES, o.SEARCH_SEQ, *o.GENERATION, o.CHUNK, o.BATCH, *o.LOAD, o.INTERACTIVITY, o.MAX_TTFT),
-            *(o.TTFT_PERCENTILE, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
+            *(o.TTFT_PERCENTILE, o.PLAN_GOODPUT, o.MAX_LATENCY, o.ARRIVALS, *o.CACHING, *o.SPECULATION, o.AVAILABLE, o.SPARE, o.LEAST, o.LAYOUTS),
             *(o.USD_PER_HOUR, *o.OWNED, o.IDLE_POWER, *_SEARCH, o.SERVE),
         ),
         "Fewest devices (or lowest cost), as replicas of one layout, that serve a load; what limits a replica, and which single change would "

@@ -91,6 +91,13 @@ LOAD = (
     Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
 )
 (REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
+PLAN_GOODPUT = Option(
+    "goodput",
+    "--goodput",
+    WORKLOAD,
+    "Share of requests that meet --ttft and --interactivity; with --requests-per-second, --isl and --osl.",
+    kind=bool,
+)
 GOODPUT = (
     Option("goodput", "--goodput", WORKLOAD, "Share of requests that meet --ttft and --interactivity; with --requests-per-second.", kind=bool),
     Option("ttft", "--ttft", WORKLOAD, "Limit of --goodput on the time to first token.", metavar="SECONDS"),

@@ -105,6 +105,7 @@ LAYOUTS: dict[str, Layout] = {
         Group(declared.PLAN_LAYOUTS),
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
+        Group(declared.GOODPUT[-1:], "with --goodput"),
         _SERVE,
     ),
     "compare": _with_case(

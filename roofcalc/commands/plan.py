@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -32,9 +32,6 @@ from roofcalc.specs.device import Hardware
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 
-if TYPE_CHECKING:
-    pass
-
 OBJECTIVES = ("devices", "usd")
 LAYOUTS = ("usual", "all")
 PERCENTILES = (50.0, 90.0, 95.0, 99.0)
@@ -56,6 +53,7 @@ def plan(
     interactivity: Numbers | None = None,
     ttft: Numbers | None = None,
     ttft_percentile: Numbers | None = None,
+    goodput: bool = False,
     max_latency: Numbers | None = None,
     batch: Numbers | None = None,
     requests_per_second: Numbers | None = None,
@@ -104,6 +102,8 @@ def plan(
         length that has its rank to itself.
     ttft_percentile : 50, 90, 95 or 99
         Instead of the mean: the percentile of all requests that `ttft` limits, for `requests_per_second`.
+    goodput : bool
+        Adds the share of the requests that meet both `ttft` and `interactivity`, each by itself; for `requests_per_second`, isl and osl.
     max_latency : seconds
         Longest acceptable mean time from the arrival of a request to its last token, of the kind of request that takes longest; needs isl
         and osl, or a mix.
@@ -148,6 +148,8 @@ def plan(
         raise RoofcalcError("--batch, --requests-per-second: give one of them")
     if requests_per_second is not None and options.get("arrivals") is not None:
         raise RoofcalcError("--arrivals: requests per second arrive at random times; it is for a number in flight (--batch)")
+    if goodput and (requests_per_second is None or ttft is None or mix is not None):
+        raise RoofcalcError("--goodput: give --requests-per-second, --isl, --osl and --ttft; not known for a mix of requests")
     if max_latency is not None and not generations:
         raise RoofcalcError("--max-latency: give the tokens of a request too: --isl and --osl, or --mix")
     given = ("isl", "osl", "kv_at") if generations else ()
@@ -161,6 +163,7 @@ def plan(
         *columns.PLAN_LAYOUTS,
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
+        *(columns.GOODPUT[-1:] if goodput else ()),
         *serve_columns(server := target(serve)),
     )
     price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power, idle=requests_per_second is not None)

@@ -78,6 +78,7 @@ def _figures(request: Request, plan: Plan, at_load: Served, explain: bool) -> di
         "ttft_p95_ms": at_load.late_s * 1e3,
         "latency_s": at_load.last_s,
         "busy": at_load.busy,
+        "goodput": at_load.goodput,
         "usd_per_mtok_out": MILLION * usd(1 / at_load.tok_s, int(plan.devices), hour),
         "limited_by": at_load.limited_by,
         "usd_per_hour": plan.devices * hour,

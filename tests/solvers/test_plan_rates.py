@@ -347,6 +347,18 @@ def test_a_plan_serves_as_interactivity_says(model: str, machine: str, layout: d
             assert plan[name] == (None if row[name] is None else pytest.approx(row[name], rel=1e-9)), name
 
 
+def test_goodput_of_a_plan_is_that_of_each_replica() -> None:
+    asked = {"isl": 2000, "osl": 300, "tp": 1, "pp": 1, "ttft": 0.5, "interactivity": 50, "goodput": True, "assume": "typical"}
+    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=25, **asked).rows()  # type: ignore[arg-type]
+    (each,) = rc.interactivity("llama-3.1-8b", "h100-sxm", requests_per_second=25 / row["replicas"], **asked).rows()  # type: ignore[arg-type, operator]
+    assert row["replicas"] > 1 and 0.5 < row["goodput"] < 1 and row["goodput"] == pytest.approx(each["goodput"], rel=1e-9)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("line", ["--isl 1k --osl 100 --ttft 1", "--isl 1k --osl 100 --requests-per-second 1"])
+def test_goodput_needs_a_rate_and_both_limits(line: str) -> None:
+    assert "--goodput: give --requests-per-second, --isl, --osl and --ttft" in refused(f"plan llama-3.1-8b h100-sxm --goodput {line}")
+
+
 def test_chunked_first_tokens_in_time() -> None:
     """A percentile is met by as many replicas as by hand, each at its share of the rate as `interactivity` says."""
     asked = {"isl": 8000, "osl": 200, "prefill": "chunked", "tp": 1, "pp": 1}

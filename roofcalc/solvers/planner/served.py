@@ -10,7 +10,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed
-from roofcalc.physics.load import loaded
+from roofcalc.physics.load import Loaded, goodput, loaded
 from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner import deadlines
@@ -38,6 +38,8 @@ class Served(NamedTuple):
         Mean time to the last token of the kind of request that takes longest; nan without generations.
     busy : array
         The rate over the most that is possible whenever tokens come; nan without a rate.
+    goodput : array
+        Share of the requests that meet the limits on the first token and on their speed; nan without a rate, and of a mix of requests.
     most : array
         Sequences that one replica holds at the demanded speed.
     carried : float
@@ -53,6 +55,7 @@ class Served(NamedTuple):
     late_s: NDArray[Any]
     last_s: NDArray[Any]
     busy: NDArray[Any]
+    goodput: NDArray[Any]
     most: NDArray[Any]
     carried: float
     limited_by: str
@@ -77,7 +80,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
         if carried < most[0]:
             limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) else "ttft"
     speed = deployment.accepted / np.asarray(paced.seconds(each))
-    return Served(batch, np.asarray(per_s), speed, first, unknown, last, unknown, most, carried, limit)
+    return Served(batch, np.asarray(per_s), speed, first, unknown, last, unknown, unknown, most, carried, limit)
 
 
 def _at_rate(need: Demand, step: Timed, replicas: float, fits: NDArray[Any], fast: NDArray[Any], carried: float) -> Served:
@@ -93,7 +96,18 @@ def _at_rate(need: Demand, step: Timed, replicas: float, fits: NDArray[Any], fas
     if carried < free * (1 - 1e-9):
         limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) * (1 - 1e-9) else "ttft"
     times = deadlines.first_s(at), at.ttft_late_s, deadlines.last_s(need, at)
-    return Served(at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, each / free, most, carried, limit)
+    return Served(
+        at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, each / free, _goodput(need, step, at), most, carried, limit
+    )
+
+
+def _goodput(need: Demand, step: Timed, at: Loaded) -> NDArray[Any]:
+    """The share of the requests of one kind that meet their limits."""
+    assert need.osl is not None
+    if need.isl.shape[-1] > 1:
+        return np.full(need.interactivity.shape, math.nan)
+    with np.errstate(divide="ignore"):
+        return goodput(ServedStep(step, need.isl[..., 0], need.osl[..., 0], need.chunk), at, need.ttft_s, 1 / need.interactivity)
 
 
 def _carried(need: Demand, deployment: Deployment, deadlines_: tuple[str, ...]) -> float:
