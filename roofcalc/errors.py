@@ -12,12 +12,12 @@ class RoofcalcError(Exception):
     Attributes
     ----------
     lines : tuple of str
-        One complete message per problem: what is wrong, where, and what would be accepted.
+        One complete message per problem, each once: what is wrong, where, and what would be accepted.
     """
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = tuple(dict.fromkeys(lines))
+        super().__init__("\n".join(self.lines))
 
 
 def printable(text: str) -> str:

@@ -9,13 +9,12 @@ from roofcalc.catalog import lookup
 from roofcalc.commands import frontier
 from roofcalc.commands import prefill as prefill_command
 from roofcalc.deployment.deployment import Deployment, Draft
-from roofcalc.physics import adapters, decode_ops, gemm_time, generation, kv_span, kv_storage, memory, prefill, prompt_cache, roofline, serving
+from roofcalc.physics import adapters, decode_ops, gemm_time, generation, kv_span, kv_storage, load, memory, prefill, prompt_cache, roofline, serving
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
 from roofcalc.physics.ops.types import Cache
-from roofcalc.solvers.planner import deadlines, demand, replica, select, usual
-from roofcalc.solvers.planner import served as planned
+from roofcalc.solvers.planner import deadlines, demand, select, usual
 from roofcalc.specs.attention import GQA
 from roofcalc.specs.device import Link
 from roofcalc.specs.feedforward import Experts, _network
@@ -202,7 +201,7 @@ def links_of_both_directions() -> None:
 
 
 def requests_without_their_first_token() -> None:
-    right = planned.batch_in_flight
+    right = load.batch_in_flight
 
     def wrong(rate: Any, of: Callable[[Any], Any], wait_s: Any, osl: Any, limit: Any) -> Any:
         def idle(batch: Any) -> Any:
@@ -211,12 +210,11 @@ def requests_without_their_first_token() -> None:
 
         return right(rate, idle, wait_s, osl, limit)
 
-    planned.batch_in_flight = wrong  # type: ignore[assignment]
+    load.batch_in_flight = wrong  # type: ignore[assignment]
 
 
 def prompts_read_for_nothing() -> None:
-    asked = replica.requests_per_s
-    replica.requests_per_s = lambda demand, step, batch, prompts: asked(demand, step, batch, prompts._replace(prefill_s_per_request=0.0))  # type: ignore[assignment]
+    load.rate_of = lambda paced, of, batch, one: np.asarray(batch / (paced.answer * one.decode_s))  # type: ignore[assignment]
 
 
 def mixes_held_by_requests() -> None:
@@ -254,6 +252,7 @@ def answers_without_their_first_token() -> None:
         return right(demand, step, batch, 0.0 * first_s, 0.0)
 
     deadlines.latency_s = wrong
+    deadlines.last_s = lambda need, at: np.asarray((need.osl * at.served.tpot_s[..., np.newaxis]).max(axis=-1))  # type: ignore[assignment]
 
 
 def prompts_of_others_forgotten() -> None:
