@@ -298,11 +298,16 @@ COMMANDS: dict[str, CommandSpec] = {
         PRESENTATION,
         "Self-contained HTML page: charts, tables, formulas, sources.",
         "roofcalc.commands.report:report",
-        (o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *named(o.GENERATION, "isl", "osl"), o.REPORT_BATCHES, o.ARRIVALS, o.HIT_RATE, *_DEPLOYMENT),
-        "A self-contained HTML page with results, charts, tables, the formulas with numbers filled in, and the source of every catalog figure.",
+        (
+            *(o.MODEL, o.HARDWARE, o.SEQ, o.INTERACTIVITY, *named(o.GENERATION, "isl", "osl"), o.REPORT_BATCHES, o.ARRIVALS, o.HIT_RATE),
+            *(o.REQUESTS_PER_SECOND, o.MAX_TTFT, o.USD_PER_HOUR, o.REPORT_RANGE, *_DEPLOYMENT),
+        ),
+        "A self-contained HTML page with results, charts, tables, the formulas with numbers filled in, and the source of every catalog figure; "
+        "several machines, models or precisions side by side with their cost, and with --requests-per-second a plan.",
         (
             "roofcalc report llama-3.1-405b 8xh100-sxm --weights fp8 -o report.html",
             "roofcalc report llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --seq 1k:64k:x4 --batch 1,32 -o report.html",
+            "roofcalc report gpt-oss-120b h100-sxm,mi300x --isl 2k --osl 500 --requests-per-second 10 --assume typical -o report.html",
         ),
         result="page",
     ),

@@ -113,6 +113,7 @@ RANGE = Option(
     kind=float,
     metavar="PERCENT",
 )
+REPORT_RANGE = RANGE._replace(default="80 in typical")
 ARRIVALS = Option(
     "arrivals",
     "--arrivals",

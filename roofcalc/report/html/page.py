@@ -23,11 +23,12 @@ LONG = 16  # rows; longer tables are collapsible
 
 
 class Part(NamedTuple):
-    """A section of a report: its title, its table, and whether the table is shown in addition to the chart."""
+    """A section of a report: its title, its table, whether the table is shown, and whether its chart is."""
 
     title: str
     table: Table
     listed: bool = True
+    drawn: bool = True
 
 
 class Page(NamedTuple):
@@ -73,7 +74,7 @@ class Page(NamedTuple):
         yield from self._assumptions()
         if self.charts:
             yield '<h2>Charts</h2><div class="charts">'
-            for number, part in enumerate(self.parts):
+            for number, part in enumerate(part for part in self.parts if part.drawn):
                 yield from _chart(part.table, number)
             yield "</div>"
         yield from self._tables()
