@@ -9,7 +9,7 @@ Public names are loaded on first use, so that importing the package is cheap.
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"  # the only place; reading the metadata of the installed package would cost 50 ms at every start
+__version__ = "0.2.0"  # the only place; reading the metadata of the installed package would cost 50 ms at every start
 
 if TYPE_CHECKING:
     from roofcalc.commands.attention import attention as attention
