@@ -76,14 +76,18 @@ class Kinds(NamedTuple):
     parts: NDArray[Any]
 
 
+ALIKE = Kinds(np.ones(1), np.ones(()), np.ones(1))
+
+
 def kinds(paced: ServedStep, batch: NDArray[Any]) -> Kinds:
     """The kinds of a served step, with about `batch` requests in flight."""
     if paced.parts is None or np.size(paced.parts) == 1:
-        return Kinds(np.ones(1), np.ones(()), np.ones(1))
+        return ALIKE
     parts = np.asarray(paced.parts)
-    each = [replace(paced, isl=paced.isl[..., kind], osl=paced.osl[..., kind], parts=None).served(batch) for kind in range(parts.size)]
-    first = np.stack([_own_s(one) for one in each], axis=-1)
-    occupied = np.stack([_own_s(one) if one.prompt is None else one.prompt.occupied_s for one in each], axis=-1)
+    isl, osl = (np.moveaxis(np.broadcast_to(one, (*np.shape(batch), parts.size)), -1, 0) for one in (paced.isl, paced.osl))
+    each = replace(paced, isl=isl, osl=osl, parts=None).served(np.broadcast_to(batch, isl.shape))
+    first = np.moveaxis(_own_s(each), 0, -1)
+    occupied = first if each.prompt is None else np.moveaxis(np.asarray(each.prompt.occupied_s), 0, -1)
     least = 1e-300  # of prompts without tokens
     means = [np.maximum((one * parts).sum(axis=-1), least) for one in (first, occupied)]
     return Kinds(first / means[0][..., np.newaxis], (occupied**2 * parts).sum(axis=-1) / means[1] ** 2, parts)

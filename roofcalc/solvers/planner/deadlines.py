@@ -138,14 +138,15 @@ def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTi
 def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]:
     """A rate of requests that a replica does not exceed with at most `limit` in flight, each fast enough, in one evaluation.
 
-    That of the first power of two in flight that is too slow: rates and times grow with the batch.
+    That of the first power of two in flight that is too slow: rates and times grow with the batch. Prompts are taken to be alike, which
+    keeps the wait at its least.
     """
     paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
     limit = np.floor(np.minimum(limit, load.MOST))
     powers = 2.0 ** np.arange(int(max(1.0, limit.max())).bit_length() + 1).reshape(-1, *(1,) * limit.ndim)
     batch = np.maximum(np.minimum(powers, limit), 1.0)
     one = load.of_mean(paced, batch)
-    rate = load.rate_of(paced, load.kinds(paced, np.maximum(limit, 1.0)), batch, one)
+    rate = load.rate_of(paced, load.ALIKE, batch, one)
     slow = one.tpot_s * demand.interactivity > 1 + 1e-9
     return np.asarray(np.where(slow | (batch >= limit), rate, np.inf).min(axis=0))
 
