@@ -50,6 +50,9 @@ PRIORS = {
 }
 NARROWER = {1: 0.7, 2: 0.5, 3: 0.35}  # spreads of combinations of so many groups, relative to the prior's
 KIND = 0.5  # the same of the kind of model
+# Work of the host, which knows neither the model's layers nor, for a request's text, the device: these groups leave it nearly alone.
+OF_HOST = {"request_ms": ("kind", "family"), "sequence_us": ("kind",), "step_us": ("kind",)}
+APART = 0.1  # spread of such a group relative to others
 POINT, HUBER = 0.20, 0.30  # standard deviation of ln(predicted/measured), and where it counts linearly
 ROUNDS, LEAST = 15, 1.0  # Gauss-Newton steps at most, and the gain below which they end
 
@@ -88,10 +91,11 @@ def design(found: Sequence[Run]) -> Design:
     prior, spread = np.zeros((len(names), len(FIELDS))), np.zeros((len(names), len(FIELDS)))
     prior[0] = [np.log(PRIORS[name].median) for name in FIELDS]
     spread[0] = [PRIORS[name].common for name in FIELDS]
-    kinds = {run.model for run in found}
+    groups = {"kind": {run.model for run in found}, "family": {run.family for run in found}}
     for index, name in enumerate(names[1:], 1):
-        narrower = KIND if name in kinds else NARROWER[len(name.split())]
-        spread[index] = [PRIORS[field].own * narrower for field in FIELDS]
+        narrower = KIND if name in groups["kind"] else NARROWER[len(name.split())]
+        of = {group for group, members in groups.items() if members & set(name.split())}
+        spread[index] = [PRIORS[field].own * narrower * (APART if of & set(OF_HOST.get(field, ())) else 1.0) for field in FIELDS]
     return Design(names, member, np.array([run.terms for run in found]), np.log([run.seconds for run in found]), prior, spread)
 
 
