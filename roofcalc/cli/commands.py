@@ -307,7 +307,7 @@ COMMANDS: dict[str, CommandSpec] = {
         (
             "roofcalc report llama-3.1-405b 8xh100-sxm --weights fp8 -o report.html",
             "roofcalc report llama-3.1-70b 8xh100-sxm,8xmi300x --weights fp8 --seq 1k:64k:x4 --batch 1,32 -o report.html",
-            "roofcalc report gpt-oss-120b h100-sxm,mi300x --isl 2k --osl 500 --requests-per-second 10 --assume typical -o report.html",
+            "roofcalc report gpt-oss-120b h100-sxm,mi300x --isl 2k --osl 500 --requests-per-second 10 --assume typical -o side-by-side.html",
         ),
         result="page",
     ),

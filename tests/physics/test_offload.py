@@ -280,7 +280,7 @@ def test_two_sockets_reach_less_of_their_memory_than_taken(device: str, host: st
         rc.interactivity("minimax-m2", device, seq=seq, batch=1, offload="experts=cpu", host=host + more, assume="typical", engine="none")
         for more in ("", ",mbu=0.36")
     )
-    assert 1.3 < found["interactivity_tok_s"][0] / measured < 1.5
+    assert 1.3 < found["interactivity_tok_s"][0] / measured < 1.6
     assert less["interactivity_tok_s"][0] == pytest.approx(measured, rel=0.2)
 
 
