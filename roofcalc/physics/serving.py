@@ -42,7 +42,7 @@ class PromptTimes(NamedTuple):
     own_s : array
         From its beginning to the first token.
     occupied_s : array
-        Until the next prompt can begin: as long, or less in a pipeline or where several are packed.
+        Until the next prompt can begin: as long, or less in a pipeline or where a step carries several.
     added_s : array
         By which it delays each sequence that decodes meanwhile.
     """
@@ -346,7 +346,7 @@ def _chunked(
         ttft = np.maximum(own + np.minimum(offered, 1.0) * mixed / 2.0, full)
     ttft = ttft + overhead.request_seconds(deployment)
     pure = (step_s if np.array_equal(held, batch) else np.asarray(mean.seconds(batch))) / accepted
-    prompt_times = PromptTimes(own + overhead.request_seconds(deployment), count * mixed / packed, count * extra / packed)
+    prompt_times = PromptTimes(own + overhead.request_seconds(deployment), count * mixed / prompts, count * extra / prompts)
     idle_s = _idle_first_s(deployment, isl, parts, chunk or budget) if idle_s is None else idle_s
     return Served(tpot, pure, ttft, idle_s + np.zeros_like(ttft), batch * osl / (osl * tpot + ttft), prompt_times)
 

@@ -347,6 +347,12 @@ def test_a_plan_serves_as_interactivity_says(model: str, machine: str, layout: d
             assert plan[name] == (None if row[name] is None else pytest.approx(row[name], rel=1e-9)), name
 
 
+def test_no_limit_on_the_speed_between_two_that_are_met_is_missed() -> None:
+    # the largest batch of one of them is followed by one whose prompts take a step more, so that it serves fewer requests
+    table = rc.plan("llama-3.1-8b", "h100-sxm", weights="fp8", isl=1000, osl=300, requests_per_second=5, assume="typical", interactivity="25:40:0.5")
+    assert set(table["devices"].tolist()) == {1}
+
+
 def test_goodput_of_a_plan_is_that_of_each_replica() -> None:
     asked = {"isl": 2000, "osl": 300, "tp": 1, "pp": 1, "ttft": 0.5, "interactivity": 50, "goodput": True, "assume": "typical"}
     (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=25, **asked).rows()  # type: ignore[arg-type]

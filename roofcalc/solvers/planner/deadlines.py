@@ -164,10 +164,12 @@ def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Ca
     below = np.minimum(largest_integer(holds, limit.shape, int(max(1.0, limit.max()))), limit)
     above = np.minimum(below + 1.0, limit)
     around = (below, at(below)), (above, at(above))
-    low, high = (load.rate_of(paced, of, *one) for one in around)
+    at_below, high = (load.rate_of(paced, of, *one) for one in around)
+    low = at_below
     for _ in range(40):
         middle = (low + high) / 2
         early = in_time(load.between(paced, of, middle, *around))
         low, high = np.where(early, middle, low), np.where(early, high, middle)
-    some = in_time(load.between(paced, of, low, *around)) & (limit >= 1)
-    return np.where(some, low, 0.0)
+    # the rate of a whole batch is in time as `holds` says, even where that of one more in flight is lower (one step more for their prompts)
+    found = np.where(in_time(load.between(paced, of, low, *around)), low, np.where(below >= 1, at_below, 0.0))
+    return np.where(limit >= 1, found, 0.0)

@@ -134,6 +134,9 @@ def max_load(demand: Demand, deployment: Deployment, read: dict[Layout, PrefillT
     return MaxLoad(reason, np.where(reason == 0, kept.most, 0.0), step)
 
 
+UNEVEN = 0.05  # by which more in flight may serve a lower rate, where their prompts take one step more
+
+
 def _is_less(demand: Demand, step: Timed, fitting: NDArray[Any], met: NDArray[Any]) -> bool:
     """Whether a replica certainly carries a lower rate than `met` for every demand; found by two evaluations.
 
@@ -141,7 +144,7 @@ def _is_less(demand: Demand, step: Timed, fitting: NDArray[Any], met: NDArray[An
     """
     if not step.deployment.assumptions.is_bound and not _may_carry(demand, step, fitting, met).any():
         return True
-    return bool((rate_bound(demand, step, fitting) < met * (1 - 1e-9)).all())
+    return bool((rate_bound(demand, step, fitting) * (1 + UNEVEN) < met).all())
 
 
 @formula("B_users = rate·osl/interactivity")
