@@ -206,13 +206,14 @@ def tpot_spread_s(paced: ServedStep, at: Loaded) -> NDArray[Any]:
     binomial).
     """
     one, dp = at.served, paced.deployment.layout.dp
+    at_once = dp * paced.deployment.layout.pp  # a step takes as long for as many more as for one more
     if one.prompt is None:
         return np.zeros(np.shape(at.batch))
     osl, added = np.asarray(paced.osl, dtype=float), np.asarray(one.prompt.added_s)
     batch = np.where(np.isnan(at.batch), 1.0, at.batch)
     around = dp * np.maximum(np.sqrt(batch / dp), 1.0)
-    low = np.maximum(batch - around, 1.0)
-    slope = dp * (np.asarray(paced.step.seconds(batch + around)) - np.asarray(paced.step.seconds(low))) / (batch + around - low)
+    low, high = (np.ceil(some / at_once) * at_once for some in (np.maximum(batch - around, 1.0), batch + around))
+    slope = dp * (np.asarray(paced.step.seconds(high)) - np.asarray(paced.step.seconds(low))) / np.maximum(high - low, 1.0)
     grown = slope * osl / paced.deployment.accepted
     arrivals = at.rate * osl * one.tpot_s
     left = np.maximum(1 - at.rate * (added + grown / 2), LEAST_LEFT)
