@@ -166,6 +166,8 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
     options["engine"] = engine
     slots = value.get("slots") or (1 if engine == "llama.cpp" else None)
     seq = value.get("seq")
+    if value.get("slots"):
+        options["max_seqs"] = value["slots"]  # it serves no more at a time
     if slots and seq:
         seq = seq // slots  # llama.cpp divides its context among the slots
     return Start(engine, model, seq, slots, devices, options, (*ignored, *_unused(given, bare)), tuple(notes))

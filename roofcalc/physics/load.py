@@ -123,7 +123,8 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
 def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], Served], above: tuple[NDArray[Any], Served]) -> Loaded:
     """A replica at a rate that keeps a number in flight between two, of which it is given what requests get; linear between them.
 
-    Without the percentile and `busy`.
+    The smaller number where it carries the rate: one more than a multiple of the ranks takes a longer step and may carry less. Without the
+    percentile and `busy`.
     """
     each, missing = np.asarray(rate / paced.deployment.layout.dp), []
     for some, one in (below, above):
@@ -131,6 +132,7 @@ def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], 
         missing.append(some - rate * (wait + _stay_s(paced, some, one)))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
+    part = np.where(missing[0] >= -1e-12 * below[0], 0.0, part)
     one = combine(below[1], above[1], lambda a, b: np.asarray(a + (b - a) * part))
     return at_batch(paced, of, rate, below[0] + (above[0] - below[0]) * part, one)
 
@@ -210,13 +212,14 @@ def tpot_spread_s(paced: ServedStep, at: Loaded) -> NDArray[Any]:
     binomial).
     """
     one, dp = at.served, paced.deployment.layout.dp
+    at_once = dp * paced.deployment.layout.pp  # a step takes as long for as many more as for one more
     if one.prompt is None:
         return np.zeros(np.shape(at.batch))
     osl, added = np.asarray(paced.osl, dtype=float), np.asarray(one.prompt.added_s)
     batch = np.where(np.isnan(at.batch), 1.0, at.batch)
     around = dp * np.maximum(np.sqrt(batch / dp), 1.0)
-    low = np.maximum(batch - around, 1.0)
-    slope = dp * (np.asarray(paced.step.seconds(batch + around)) - np.asarray(paced.step.seconds(low))) / (batch + around - low)
+    low, high = (np.ceil(some / at_once) * at_once for some in (np.maximum(batch - around, 1.0), batch + around))
+    slope = dp * (np.asarray(paced.step.seconds(high)) - np.asarray(paced.step.seconds(low))) / np.maximum(high - low, 1.0)
     grown = slope * osl / paced.deployment.accepted
     arrivals = at.rate * osl * one.tpot_s
     left = np.maximum(1 - at.rate * (added + grown / 2), LEAST_LEFT)

@@ -50,7 +50,7 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
         devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)} (--tp {fewest.tp} --pp {fewest.pp})"
     else:
         devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
-    narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else "no narrower weight dtype is enough"
+    narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else f"weights narrower down to {_narrower(deployment)[-1]} are not enough"
     smaller = f"; it would fit with {' or '.join(found)}" if (found := smaller_requests(deployment, seq)) else ""
     return f"{model.name} does not fit on {hardware.name}: {need}, {capacity_gb:.1f} GB available. {subject} {devices}; {narrower}{smaller}"
 
@@ -109,12 +109,16 @@ def widest_weights(deployment: Deployment, seq: float) -> str | None:
 
     Of weights in a GGUF file the common GGUF kinds; other 4-bit formats than int4 only where the device multiplies them.
     """
+    return next((name for name in _narrower(deployment) if _fits(deployment, deployment.layout, name, seq)), None)
+
+
+def _narrower(deployment: Deployment) -> list[str]:
+    """The weight dtypes that are tried, the widest first."""
+    if weight_recipes.parse(deployment.weights).gguf:
+        return list(NARROWER_GGUF)
     peaks = deployment.hardware.device.peak_tflop_s
     usable = [one for one in NARROWER if dtypes.dtype(one).bits > 4.5 or one == "int4" or "fp4" in peaks]
-    widest_first = sorted(usable, key=lambda one: -dtypes.dtype(one).bytes_per_element)
-    if weight_recipes.parse(deployment.weights).gguf:
-        widest_first = list(NARROWER_GGUF)
-    return next((name for name in widest_first if _fits(deployment, deployment.layout, name, seq)), None)
+    return sorted(usable, key=lambda one: -dtypes.dtype(one).bytes_per_element)
 
 
 def _fits(deployment: Deployment, layout: Layout, weights: str, seq: float) -> bool:

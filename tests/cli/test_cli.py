@@ -114,8 +114,8 @@ def test_notes(line: str, note: str) -> None:
     ("line", "advice"),
     [
         ("llama-3.1-405b 8xh100-sxm --seq 1k", "it needs at least 12 devices (--tp 4 --pp 3); with fp8 weights it fits on 8xh100-sxm"),
-        ("llama-2-7b 12xl40s --seq 1M --tp 1 --dp 12", "fits on these 12 devices with --tp 4 --pp 3; no narrower weight dtype is enough"),
-        ("llama-3.1-70b rtx-4090 --seq 1k", "it needs at least 7 devices (--tp 1 --pp 7); no narrower weight dtype is enough"),
+        ("llama-2-7b 12xl40s --seq 1M --tp 1 --dp 12", "fits on these 12 devices with --tp 4 --pp 3; weights narrower down to"),
+        ("llama-3.1-70b rtx-4090 --seq 1k", "it needs at least 7 devices (--tp 1 --pp 7); weights narrower down to"),
         (
             "llama-3.1-405b 8xh100-sxm --weights all=fp8 --seq 1M",
             "all=fp8 weights need 405.9 GB and the cache of one 1,000,000-token sequence 516.1 GB, 640.0 GB available. It needs at least 12",

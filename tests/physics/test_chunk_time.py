@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from roofcalc.deployment.speculative import with_drafts
 from roofcalc.physics.chunk_time import chunk_s
-from roofcalc.physics.generation import mean_step
+from roofcalc.physics.generation import SpeculativeStep, mean_step
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.serving import served
+from roofcalc.specs.record import replace
 from tests.catalogs import on
 from tests.physics.test_images import deployed
 from tests.shell import rows
@@ -92,3 +94,37 @@ def test_first_token_in_a_pipeline_by_hand() -> None:
     assert one.prompt is not None
     assert one.ttft_s == pytest.approx(2 * (float(mean.seconds(1.0)) + 4 * each), rel=1e-3)
     assert one.prompt.own_s == one.ttft_s and one.prompt.occupied_s == pytest.approx(2 * (float(mean.seconds(1.0)) + each), rel=1e-9)
+
+
+@pytest.mark.parametrize("prompts", [1, 2, 8])
+def test_several_prompts_in_a_step_by_hand(prompts: int) -> None:
+    """Llama 3.1 8B on one H100, 64 sequences and whole prompts of 1,000: GEMMs of all tokens, and the attention of each prompt."""
+    deployment = on("llama-3.1-8b", "h100-sxm")
+    elements, attention = 32 * 218_103_808, 32 * 4 * 32 * 128 * 1000 * 1001 / 2
+    expected = (2 * elements * (64 + prompts * 1000) + prompts * attention) / 989.4e12 - 2 * elements / 3350e9
+    (found,) = chunk_s(deployment, mean_step(deployment, 1000, 500), 64.0, np.array([1000.0]), np.array([1.0]), prompts)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_latents_that_a_chunk_expands_again_by_hand() -> None:
+    """DeepSeek V3 on 8 H200, 16 heads each: a chunk of 4,096 after as many tokens in the cache, less the same chunk without any.
+
+    It scores 4096² pairs more, in the expanded form 2·16·(128 + 64 + 128) FLOPs each, and rebuilds keys and values of the 4,096 latents,
+    2·512·16·(128 + 128) FLOPs each, in 61 layers: 10.59 ms at 989.4 TFLOP/s, and 0.53 ms at the 1,978.9 of fp8.
+    """
+    deployment = on("deepseek-v3", "8xh200-sxm", tp=8)
+    mean, chunk = mean_step(deployment, 8192, 500), (np.array([4096.0]), np.array([1.0]))
+    after, before = (float(chunk_s(deployment, mean, 1.0, *chunk, cached=np.array([cached]))[0]) for cached in (4096.0, 0.0))
+    pairs, rebuilt = 61 * 2 * 16 * 320 * 4096**2 / 989.4e12, 61 * 2 * 512 * 16 * 256 * 4096 / 1978.9e12
+    assert (pairs, rebuilt) == (pytest.approx(10.59e-3, rel=1e-3), pytest.approx(0.53e-3, rel=1e-2))
+    assert after - before == pytest.approx(pairs + rebuilt, rel=1e-3)
+
+
+def test_each_copy_of_a_drafting_layer_reads_the_chunk() -> None:
+    plain = with_drafts(on("deepseek-v3", "8xh200-sxm", tp=8), 3, 0.7, own_layers=True)
+    assert plain.draft is not None and plain.draft.deployment is not None
+    mean, chunk = mean_step(plain, 8192, 500), (8.0, np.array([8192.0]), np.array([1.0]))
+    assert isinstance(mean, SpeculativeStep) and mean.draft is not None
+    layer, verify = (float(chunk_s(one.deployment, one, *chunk)[0]) for one in (mean.draft, mean.verify))
+    three = replace(plain, draft=replace(plain.draft, copies=3))
+    assert float(chunk_s(three, mean, *chunk)[0]) == pytest.approx(verify + 3 * layer, rel=1e-9) and layer > 1e-3

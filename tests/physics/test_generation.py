@@ -12,11 +12,12 @@ from roofcalc.deployment.speculative import with_drafts
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import memory
-from roofcalc.physics.generation import mean_step, output_tok_s
+from roofcalc.physics.generation import mean_step, output_tok_s, prompt_waits
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.resources import operation_terms
 from roofcalc.physics.roofline import Step, decode
 from roofcalc.specs.attention import GQA
+from roofcalc.specs.record import replace
 from tests.physics.test_prefill import KINDS, on
 from tests.shell import refused, rows
 from tests.tiers import share
@@ -237,3 +238,29 @@ def test_a_note_says_that_prompts_of_others_count() -> None:
     generations: dict[str, object] = {"isl": [1000, 2000], "osl": 500}
     assert said(**generations) == 1
     assert said(seq=1000) == said(prefill="separate", **generations) == said(assume="bound", **generations) == 0
+
+
+@pytest.mark.parametrize("met", [0.001, 0.5, 2.0, 8.0])
+def test_ranks_in_a_pipeline_wait_for_the_prompts_of_all_by_hand(met: float) -> None:
+    """Two stages of four ranks that exchange tokens, answers of 100 tokens, `met` prompts in each of the two parts of a step on average.
+
+    A part whose ranks have any prompt (a Poisson distribution, summed term by term) takes one pass of a stage with as many as there then
+    are; two parts follow one another in a step, as long as a full pipeline takes for two times as many prompts.
+    """
+    deployment = on("qwen3-30b-a3b", "8xh100-sxm", tp=1, dp=4, ep=4, pp=2, assume="typical")
+    count = np.arange(1.0, 100.0)
+    chance = np.cumprod(met / count) * np.exp(-met)
+    some, prompts = chance.sum(), (chance * count).sum() / chance.sum()
+    expected = 100 * some * float(prefill(deployment, 2000, 0, 2 * prompts).batch_prefill_s)
+    assert prompt_waits(deployment, 2000, 100.0, np.array(met * 2 * 100))[1] == pytest.approx(expected, rel=1e-9)
+
+
+def test_ranks_wait_for_the_prompts_of_each_copy_of_a_drafter() -> None:
+    """Two prompts in a step on average: some in 1 - e^-2 of the steps, which then take one pass of the model and one of each of three layers."""
+    plain = on("deepseek-v3", "8xh200-sxm", tp=1, dp=8, dcp=1, assume="typical")
+    drafted = with_drafts(plain, 3, 0.7, own_layers=True)
+    assert drafted.draft is not None and drafted.draft.deployment is not None
+    three = replace(drafted, draft=replace(drafted.draft, copies=3))
+    steps, some = 1000 / (1 + 0.7 + 0.7**2 + 0.7**3), 1 - np.exp(-2)
+    model, layer = (float(prefill(one, 2000, 0, 2 / some).batch_prefill_s) for one in (plain, drafted.draft.deployment))
+    assert prompt_waits(three, 2000, 1000.0, np.array(2 * steps))[1] == pytest.approx(steps * some * (model + 3 * layer), rel=1e-9)

@@ -5,8 +5,10 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from roofcalc.deployment.speculative import with_drafts
 from roofcalc.physics.generation import mean_step
-from roofcalc.physics.load import Loaded, goodput, loaded, tpot_spread_s
+from roofcalc.physics.load import Loaded, at_batch, between, goodput, kinds, loaded, of_mean, tpot_spread_s
+from roofcalc.physics.load import rate_of as rate_at
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.serving import ServedStep
 from tests.catalogs import on
@@ -15,9 +17,9 @@ from tests.shell import refused, rows
 ISL, OSL = 4000.0, 200
 
 
-def paced_of(**given: object) -> ServedStep:
-    deployment = on("llama-3.1-8b", "h100-sxm", **given)  # type: ignore[arg-type]
-    return ServedStep(mean_step(deployment, ISL, OSL), ISL, OSL)
+def paced_of(hardware: str = "h100-sxm", isl: float = ISL, osl: float = OSL, **given: object) -> ServedStep:
+    deployment = on("llama-3.1-8b", hardware, **given)  # type: ignore[arg-type]
+    return ServedStep(mean_step(deployment, isl, osl), isl, osl)
 
 
 def rate_of(paced: ServedStep, busy: float) -> float:
@@ -208,3 +210,81 @@ def test_the_queue_of_a_mix_by_hand() -> None:
     np.testing.assert_allclose(found.first_s, [long, short], rtol=1e-9)
     assert found.ttft_s == pytest.approx(0.75 * long + 0.25 * short + wait + float(found.prompts.step_s) / 2, rel=1e-9)
     assert found.batch == np.ceil(3.0 * (found.ttft_s + 200 * found.served.tpot_s))
+
+
+@pytest.mark.parametrize(("isl", "osl"), [(8000.0, 10.0), (1.0, 2000.0)], ids=["prompts", "answers"])
+def test_the_spread_of_few_requests_by_hand(isl: float, osl: float) -> None:
+    """Campbell's theorem: the variance of a sum over Poisson arrivals is the rate times the integral of the square of what each adds.
+
+    With next to no load all decode for S seconds and wait W before, and one that shares all of another's steps makes its answer longer
+    by g. One that arrives u seconds before it, u < S, shares a part 1 − u/S of them; one that arrives in its wait has its own prompt read, which
+    takes a, after its first token and then shares all steps; one that arrives u later than that adds its prompt and the part 1 − u/S.
+    """
+    paced = paced_of(isl=isl, osl=osl)
+    step, two = (float(paced.step.seconds(batch)) for batch in (1.0, 2.0))
+    a, g = float(prefill(paced.deployment, isl).ttft_s), (two - step) * osl
+    rate = 1e-3 / (a + g)
+    stay, wait = osl * step, a + step / 2
+    when = np.linspace(-stay, wait + stay, 200_001)
+    adds = np.where(when < 0, g * (1 + when / stay), a * (when >= 0) + g * np.minimum(1.0, 1 - (when - wait) / stay))
+    variance = rate * (adds**2).mean() * (wait + 2 * stay)
+    assert float(tpot_spread_s(paced, loaded(paced, rate, 100.0))) * osl == pytest.approx(variance**0.5, rel=3e-3)
+
+
+@pytest.mark.parametrize("flight", [1.0, 5.0, 60.0])
+def test_ranks_that_share_nothing_are_as_many_replicas(flight: float) -> None:
+    """Four of them with four times as many in flight: four times the rate, and the same wait, speed and spread."""
+    found = []
+    for paced, ranks in ((paced_of(), 1), (paced_of("4xh100-sxm", tp=1, dp=4), 4)):
+        batch = np.array(flight * ranks)
+        of, one = kinds(paced, batch), of_mean(paced, batch)
+        rate = rate_at(paced, of, batch, one)
+        at = at_batch(paced, of, rate, batch, one)
+        assert rate * (at.ttft_s + OSL * one.tpot_s) == pytest.approx(float(batch), rel=1e-9)  # Little's law, with the wait
+        found.append([float(value) for value in (rate / ranks, at.ttft_s, one.tpot_s, tpot_spread_s(paced, at))])
+    assert found[1] == pytest.approx(found[0], rel=1e-9)
+
+
+@pytest.mark.parametrize("busy", [0.1, 0.5, 0.9])
+def test_requests_between_two_whole_batches_hold_by_littles_law(busy: float) -> None:
+    """Requests in flight are the rate times the whole stay, the queue included."""
+    paced = paced_of()
+    rate = rate_of(paced, busy)
+    above = loaded(paced, rate, 2000.0).batch
+    around = [(batch, of_mean(paced, batch)) for batch in (above - 1, above)]
+    at = between(paced, kinds(paced, above), rate, *around)
+    assert above - 1 < at.batch <= above and at.batch == pytest.approx(float(rate * (at.ttft_s + OSL * at.served.tpot_s)), rel=1e-6)
+
+
+def test_a_prompt_waits_for_half_of_the_running_step_of_one_stage_by_hand() -> None:
+    """Next to no load: half of the step of a sequence, of which a stage of two has half; with drafts the whole verification, not a token's part."""
+    stages = paced_of("2xh100-sxm", tp=1, pp=2)
+    drafts = with_drafts(on("llama-3.1-8b", "h100-sxm"), 3, 0.7)
+    drafted = ServedStep(mean_step(drafts, ISL, OSL), ISL, OSL)
+    for paced, of_step in ((stages, 2), (drafted, 1)):
+        at = loaded(paced, 1e-6, 100.0)
+        assert at.ttft_s - at.served.ttft_idle_s == pytest.approx(float(paced.step.seconds(1.0)) / of_step / 2, rel=1e-5)
+
+
+def test_kinds_of_which_one_is_packed_by_hand() -> None:
+    """In `typical` a step has 8,192 tokens: prompts of 1,000 are read eight at once, which occupies a rank for an eighth of that step each.
+
+    A first token comes after the step of a prompt by itself, as no others wait on an idle rank.
+    """
+    isl, osl, parts = np.array([8000.0, 1000.0]), np.array([100.0, 500.0]), np.array([0.75, 0.25])
+    deployment = on("llama-3.1-8b", "h100-sxm", assume="typical", prefill="colocated")
+    paced = ServedStep(mean_step(deployment, isl, osl, shares=parts * osl / (parts * osl).sum()), isl, osl, parts=parts)
+    found = kinds(paced, np.array(64.0))
+    alone = np.array([float(prefill(deployment, tokens).ttft_s) for tokens in isl])
+    long, short = float(prefill(deployment, 8000).batch_prefill_s), float(prefill(deployment, 1000, 0, 8).batch_prefill_s) / 8
+    assert found.square == pytest.approx((0.75 * long**2 + 0.25 * short**2) / (0.75 * long + 0.25 * short) ** 2, rel=1e-9)
+    np.testing.assert_allclose(found.first, alone / (0.75 * alone[0] + 0.25 * alone[1]), rtol=1e-9)
+
+
+def test_the_spread_of_a_step_that_grows_linearly_is_the_same_at_any_batch() -> None:
+    """Each sequence more reads its own cache and nothing else: what one costs the others does not depend on how many there are, only on the rate."""
+    paced = paced_of()
+    assert np.diff(paced.step.seconds(np.arange(1.0, 71.0)), n=2) == pytest.approx(0.0, abs=1e-12)
+    at = loaded(paced, 5.0, 2000.0)
+    spreads = [float(tpot_spread_s(paced, at._replace(batch=np.array(batch)))) for batch in (1.0, 2.0, 5.0, 6.5, 30.0, 60.0)]
+    assert spreads == pytest.approx([spreads[0]] * 6, rel=1e-9)

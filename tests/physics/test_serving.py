@@ -216,3 +216,47 @@ def test_a_bound_serves_at_least_as_many_tokens(case: tuple[str, str, dict[str, 
         assert (bound.throughput_tok_s >= found.throughput_tok_s * (1 - 1e-9)).all()
         if mode == "separate":
             np.testing.assert_allclose(bound.throughput_tok_s, BATCHES / mean_step(most, isl, osl).seconds(BATCHES), rtol=1e-12)
+
+
+def test_first_tokens_behind_those_who_ask_in_the_same_step_by_hand() -> None:
+    """Two users, prompts of one chunk, answers of 10 tokens: once in 10 both end in the same step, and every other time the other one is first."""
+    deployment = on("llama-3.1-8b", "h100-sxm")
+    mean = mean_step(deployment, 1000, 10)
+    mixed = float(mean.seconds(2)) + float(chunk_s(deployment, mean, 2.0, np.array([1000.0]), np.array([1.0]))[0])
+    assert served(deployment, 1000, 10, 2, mean, "chunked", 1000.0).ttft_s == pytest.approx(mixed * (1 + 1 / 10 / 2), rel=1e-9)
+
+
+def test_prompts_that_fit_one_step_do_not_wait_for_each_other() -> None:
+    """Eight prompts of 1,000 fit into a step of 8,192 tokens: with up to four asked for in each step, none waits longer than the rest of one."""
+    found = of(on("llama-3.1-8b", "h100-sxm"), 1000, 10, np.array([11.0, 21.0, 31.0, 41.0]), "chunked")
+    assert found.prompt is not None
+    np.testing.assert_allclose(found.ttft_s, found.prompt.own_s * 1.5, rtol=1e-9)
+
+
+def met_by_ranks(mean: float) -> tuple[float, float]:
+    """The chance that any prompts come in a step, and how many then come on average: a Poisson distribution summed term by term."""
+    some = np.cumprod(mean / np.arange(1.0, 300.0)) * np.exp(-mean)
+    return float(some.sum()), float((some * np.arange(1.0, 300.0)).sum() / some.sum())
+
+
+@pytest.mark.parametrize("each", [2, 26, 101, 301])
+def test_ranks_that_exchange_tokens_wait_for_the_chunks_of_all_by_hand(each: int) -> None:
+    """`each` users on each of four ranks, answers of 400 tokens, prompts of one chunk.
+
+    The others of a rank ask for (each − 1)/400 chunks in a step, four ranks for as many times four. All wait in a step with any, and then
+    the experts, which are common, read the chunks of as many ranks as have one.
+    """
+    deployment = on("qwen3-30b-a3b", "4xh100-sxm", tp=1, dp=4, ep=4, assume="typical", prefill="chunked")
+    mean = mean_step(deployment, 1000, 400)
+    some, ranks = met_by_ranks(4 * (each - 1) / 400)
+    (extra,) = chunk_s(deployment, mean, 4.0 * each, np.array([1000.0]), np.array([1.0]), 1.0, ranks)
+    found = served(deployment, 1000, 400, 4.0 * each, mean, "chunked", 1000.0)
+    assert found.tpot_s == pytest.approx(float(mean.seconds(4.0 * each)) + some * float(extra), rel=1e-9)
+
+
+def test_where_every_step_is_full_each_carries_a_chunk_on_all_ranks() -> None:
+    """Fifty users on each of two ranks, answers of 10 tokens: a rank reads one prompt of one chunk in each step, 10 decode beside it and one more."""
+    deployment = on("qwen3-30b-a3b", "2xh100-sxm", tp=1, dp=2, ep=2, assume="typical", prefill="chunked")
+    mean = mean_step(deployment, 1000, 10)
+    (extra,) = chunk_s(deployment, mean, 22.0, np.array([1000.0]), np.array([1.0]), 1.0, 2.0)
+    assert served(deployment, 1000, 10, 100.0, mean, "chunked", 1000.0).tpot_s == pytest.approx(float(mean.seconds(22.0) + extra), rel=1e-9)
