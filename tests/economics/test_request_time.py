@@ -11,7 +11,7 @@ from tests.catalogs import on
 
 
 def test_eight_answers_wait_for_an_eighth_of_the_prompts_by_hand() -> None:
-    """33 in flight, of 500 tokens: while one decodes 32 others begin, with 4 prompts between them, less those of half a step before its first token."""
+    """33 in flight, of 500 tokens: while one decodes 32 others begin, with 4 prompts between them, but for half a step before its first token."""
     deployment = on("llama-3.1-8b", "h100-sxm")
     mean = mean_step(deployment, 4000, 500)
     step, prompt = float(mean.seconds(33)), float(prefill(deployment, 4000).ttft_s)
