@@ -119,7 +119,8 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
 def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], Served], above: tuple[NDArray[Any], Served]) -> Loaded:
     """A replica at a rate that keeps a number in flight between two, of which it is given what requests get; linear between them.
 
-    Without the percentile and `busy`.
+    The smaller number where it carries the rate: one more than a multiple of the ranks takes a longer step and may carry less. Without the
+    percentile and `busy`.
     """
     each, missing = np.asarray(rate / paced.deployment.layout.dp), []
     for some, one in (below, above):
@@ -127,6 +128,7 @@ def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], 
         missing.append(some - rate * (wait + _stay_s(paced, some, one)))
     with np.errstate(divide="ignore", invalid="ignore"):
         part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
+    part = np.where(missing[0] >= -1e-12 * below[0], 0.0, part)
     one = combine(below[1], above[1], lambda a, b: np.asarray(a + (b - a) * part))
     return at_batch(paced, of, rate, below[0] + (above[0] - below[0]) * part, one)
 

@@ -138,14 +138,16 @@ def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTi
 def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]:
     """A rate of requests that a replica does not exceed with at most `limit` in flight, each fast enough, in one evaluation.
 
-    That of the first power of two in flight that is too slow: rates and times grow with the batch.
+    The most that powers of two in flight carry, up to the first that is too slow: times grow with the batch, and so do rates but for dips, as of
+    chunks of short answers, and where ranks or stages are not filled evenly, so that whole multiples of them are looked at.
     """
     paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
     limit = np.floor(np.minimum(limit, load.MOST))
     powers = 2.0 ** np.arange(int(max(1.0, limit.max())).bit_length() + 1).reshape(-1, *(1,) * limit.ndim)
-    batch = np.maximum(np.minimum(powers, limit), 1.0)
+    ranks, at_once = step.deployment.layout.dp, step.deployment.layout.pp * step.deployment.layout.dp
+    batch = np.ceil((np.maximum(np.minimum(powers, limit), 1.0) + ranks) / at_once) * at_once - ranks  # with one more on each rank (`load.of_mean`)
     one = load.of_mean(paced, batch)
-    rate = load.rate_of(paced, load.kinds(paced, np.maximum(limit, 1.0)), batch, one)
+    rate = np.maximum.accumulate(load.rate_of(paced, load.kinds(paced, np.maximum(limit, 1.0)), batch, one))
     slow = one.tpot_s * demand.interactivity > 1 + 1e-9
     return np.asarray(np.where(slow | (batch >= limit), rate, np.inf).min(axis=0))
 
@@ -164,6 +166,7 @@ def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Ca
     above = np.minimum(below + 1.0, limit)
     around = (below, at(below)), (above, at(above))
     low, high = (load.rate_of(paced, of, *one) for one in around)
+    high = np.maximum(low, high)  # one more than a multiple of the ranks may carry less
     for _ in range(40):
         middle = (low + high) / 2
         early = in_time(load.between(paced, of, middle, *around))
