@@ -145,8 +145,8 @@ def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]
     paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
     limit = np.floor(np.minimum(limit, load.MOST))
     powers = 2.0 ** np.arange(int(max(1.0, limit.max())).bit_length() + 1).reshape(-1, *(1,) * limit.ndim)
-    at_once = step.deployment.layout.pp * step.deployment.layout.dp
-    batch = np.ceil(np.maximum(np.minimum(powers, limit), 1.0) / at_once) * at_once
+    ranks, at_once = step.deployment.layout.dp, step.deployment.layout.pp * step.deployment.layout.dp
+    batch = np.ceil((np.maximum(np.minimum(powers, limit), 1.0) + ranks) / at_once) * at_once - ranks  # with one more on each rank (`load.of_mean`)
     one = load.of_mean(paced, batch)
     rate = np.maximum.accumulate(load.rate_of(paced, load.ALIKE, batch, one))
     slow = one.tpot_s * demand.interactivity > 1 + 1e-9
