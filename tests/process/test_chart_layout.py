@@ -64,7 +64,7 @@ def test_the_charts_of_the_page_on_output_are_drawn(tmp_path: Path, monkeypatch:
     commands = re.findall(r"^roofcalc (.*)$", section, re.MULTILINE)
     for line in commands:
         assert run(line).exit_code == 0, line
-    assert len(commands) == len(list(tmp_path.iterdir())) == 8
+    assert len(commands) == len(list(tmp_path.iterdir())) == 9
     (code,) = re.findall(r"In Python: `(.*?)`", section)
     exec(code, {"rc": rc, "table": TABLES["memory"]()})
     assert (tmp_path / "picture.svg").read_text().startswith("<?xml")
