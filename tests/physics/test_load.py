@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from roofcalc.deployment.speculative import with_drafts
+from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import mean_step
 from roofcalc.physics.load import Loaded, at_batch, between, goodput, kinds, loaded, of_mean, tpot_spread_s
 from roofcalc.physics.load import rate_of as rate_at
@@ -94,6 +95,40 @@ def test_the_share_that_meets_both_limits_agrees(load: float) -> None:
 def test_the_spread_of_speeds_agrees(load: float) -> None:
     paced, found = at(load)
     assert float(tpot_spread_s(paced, found)) == pytest.approx(float(simulated(load)[:, 1].std()), rel=0.15)
+
+
+def simulated_chunks(paced: ServedStep, rate: float, count: int = 12_000) -> np.ndarray:
+    """Times to first token of Poisson arrivals whose prompts ride on decode steps, as many of those that wait as 8,192 tokens hold.
+
+    Step by step; a step with prompts takes the decode step of its sequences and what so many chunks add.
+    """
+    isl, osl, most = float(paced.isl), int(paced.osl), int(8192 // float(paced.isl))
+    decoding, prompts = (one.ravel() for one in np.meshgrid(np.arange(1.0, 401.0), np.arange(1.0, most + 1.0)))
+    steps, ones = np.asarray(paced.step.seconds(np.arange(1.0, 401.0))), np.ones((decoding.size, 1))
+    added = chunk_s(paced.deployment, paced.step, decoding, isl * ones, ones, prompts).reshape(most, -1)
+    arrivals = np.cumsum(np.random.default_rng(5).exponential(1 / rate, count))
+    now, coming, waiting, left, first = 0.0, 0, [], [], []
+    while len(first) < count:
+        while coming < count and arrivals[coming] <= now:
+            waiting.append(arrivals[coming])
+            coming += 1
+        if not waiting and not left:
+            now = arrivals[coming]
+            continue
+        taken, waiting, of = waiting[:most], waiting[most:], max(len(left), 1) - 1
+        now += steps[of] + (added[len(taken) - 1, of] if taken else 0.0)
+        left = [tokens - 1 for tokens in left if tokens > 1] + [osl] * len(taken)
+        first += [now - one for one in taken]
+    return np.array(first)[count // 10 :]
+
+
+@pytest.mark.parametrize(("isl", "load"), [(1000.0, 0.5), (2000.0, 0.1), (2000.0, 0.7), (2000.0, 0.85), (4000.0, 0.3)])
+def test_a_simulation_of_chunks_agrees(isl: float, load: float) -> None:
+    paced = paced_of(isl=isl, osl=100, prefill="chunked")
+    rate = load * float(paced.served(400.0).throughput_tok_s) / 100
+    found, first = loaded(paced, rate, 2000.0), simulated_chunks(paced, rate)
+    assert found.ttft_s == pytest.approx(first.mean(), rel=0.1)
+    assert found.ttft_late_s == pytest.approx(np.percentile(first, 95), rel=0.15)
 
 
 def test_laws() -> None:
