@@ -31,6 +31,7 @@ from roofcalc.physics.roofline import decode
 from roofcalc.physics.timing.devices import table_format
 from roofcalc.specs.dtypes import dtype
 from roofcalc.specs.record import replace
+from tests import catalogs
 
 HERE = Path(__file__).parent
 BATCHES = np.array([1.0, 2, 3, 8, 17, 64, 255, 256, 1000, 4096])
@@ -371,3 +372,14 @@ def test_the_file_is_read_for_this_preset_alone() -> None:
     for given, expected in (("", "False"), (", assume='bound'", "False"), (", assume='typical'", "True")):
         printed = subprocess.run([sys.executable, "-c", script.format(given)], capture_output=True, text=True, check=True).stdout
         assert printed.strip() == expected
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
+def test_the_host_handles_a_request_alike_whatever_the_model_and_device(engine: str) -> None:
+    """HTTP, tokenising and scheduling know nothing of experts or of compute units: within 15 % for all models and devices of an engine."""
+    every = [
+        calibrated.profile(catalogs.machine(device).device, catalogs.model(model), engine).constants.request_ms
+        for device in ("a100-sxm-80gb", "h100-sxm", "b200-sxm", "mi300x", "l40s", "rtx-5090")
+        for model in ("llama-3.1-8b", "gpt-oss-120b", "deepseek-v3")
+    ]
+    assert min(every) > 5 and max(every) < 1.15 * min(every) < 40

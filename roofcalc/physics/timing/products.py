@@ -144,10 +144,8 @@ def expert_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     """Constants of the fused experts, and their format in the kernel tables."""
     device = deployment.hardware.device
     form = table_format(device, deployment.weight_dtype(tensor), deployment.linear_format(tensor) or "bf16")
-    if (
-        form == "fp8"
-    ):  # engines run experts with one scale per tensor by the kernels of block scales; those timed as fp8 are ModelOpt's and ungated ones
-        form = "fp8_block"
+    if form == "fp8":
+        form = "fp8_block"  # engines run experts with one scale per tensor by these; those timed as fp8 are ModelOpt's and ungated ones
     return chosen(deployment, ExpertParameters, "experts", form, peak=kernel_peak(device, form)), form
 
 
