@@ -106,6 +106,7 @@ LAYOUTS: dict[str, Layout] = {
         Group((declared.LATENCY_S,), "with --isl and --osl, or --mix"),
         Group((declared.MAX_LATENCY_S,), "with --max-latency"),
         Group(declared.GOODPUT[-1:], "with --goodput"),
+        Group((declared.PLAN_TTFT_PERCENTILE,), "with --ttft-percentile"),
         _SERVE,
     ),
     "compare": _with_case(

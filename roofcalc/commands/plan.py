@@ -164,6 +164,7 @@ def plan(
         *((columns.LATENCY_S,) if generations else ()),
         *((columns.MAX_LATENCY_S,) if max_latency is not None else ()),
         *(columns.GOODPUT[-1:] if goodput else ()),
+        *((columns.PLAN_TTFT_PERCENTILE,) if ttft_percentile is not None else ()),
         *serve_columns(server := target(serve)),
     )
     price = pricing(usd_per_hour, capex, years, power_price, pue, idle_power, idle=requests_per_second is not None)

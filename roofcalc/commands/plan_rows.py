@@ -79,6 +79,7 @@ def _figures(request: Request, plan: Plan, at_load: Served, explain: bool) -> di
         "latency_s": at_load.last_s,
         "busy": at_load.busy,
         "goodput": at_load.goodput,
+        "ttft_percentile_ms": at_load.at_percentile_s * 1e3,
         "usd_per_mtok_out": MILLION * usd(1 / at_load.tok_s, int(plan.devices), hour),
         "limited_by": at_load.limited_by,
         "usd_per_hour": plan.devices * hour,

@@ -347,6 +347,17 @@ def test_a_plan_serves_as_interactivity_says(model: str, machine: str, layout: d
             assert plan[name] == (None if row[name] is None else pytest.approx(row[name], rel=1e-9)), name
 
 
+def test_the_percentile_that_is_asked_for_is_printed() -> None:
+    asked = {"isl": 8000, "osl": 200, "tp": 1, "pp": 1, "interactivity": 10, "ttft": 2}
+    found = {
+        percent: next(rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=4, ttft_percentile=percent, **asked).rows())  # type: ignore[arg-type]
+        for percent in (50, 95, 99)
+    }
+    middle, late, last = (row["ttft_percentile_ms"] for row in found.values())
+    assert found[99]["replicas"] == found[95]["replicas"] == 1 and late == found[95]["ttft_p95_ms"]
+    assert middle < found[95]["ttft_ms"] < late and last == pytest.approx(queued(4, late=0.01) * 1e3, rel=1e-3)  # type: ignore[operator]
+
+
 def test_no_limit_on_the_speed_between_two_that_are_met_is_missed() -> None:
     # the largest batch of one of them is followed by one whose prompts take a step more, so that it serves fewer requests
     table = rc.plan("llama-3.1-8b", "h100-sxm", weights="fp8", isl=1000, osl=300, requests_per_second=5, assume="typical", interactivity="25:40:0.5")

@@ -42,6 +42,7 @@ from roofcalc.report.columns.serving import PLAN_LAYOUTS as PLAN_LAYOUTS
 from roofcalc.report.columns.serving import PLAN_LIMITS as PLAN_LIMITS
 from roofcalc.report.columns.serving import PLAN_MORE as PLAN_MORE
 from roofcalc.report.columns.serving import PLAN_QUEUE as PLAN_QUEUE
+from roofcalc.report.columns.serving import PLAN_TTFT_PERCENTILE as PLAN_TTFT_PERCENTILE
 from roofcalc.report.columns.serving import PREFILL as PREFILL
 from roofcalc.report.columns.serving import PREFILL_OF_TIER as PREFILL_OF_TIER
 from roofcalc.report.columns.serving import REQUESTS_PER_S as REQUESTS_PER_S

@@ -119,7 +119,17 @@ PLAN_MORE = (
 )
 PLAN_QUEUE = (
     Column("ttft_p95_ms", "95 % first token", "ms", "95th percentile of the time to first token, requests arriving at random times", "number", 4),
-    Column("busy", "busy", "", "required requests per second over the most that the working replicas can serve", "number", 4),
+    Column(
+        "busy",
+        "busy",
+        "",
+        "required requests per second over the most that can be served with as many in flight as fit, in `plan` as are fast enough too",
+        "number",
+        4,
+    ),
+)
+PLAN_TTFT_PERCENTILE = Column(
+    "ttft_percentile_ms", "first token, percentile", "ms", "time to first token at the percentile that --ttft-percentile names", "number", 5
 )
 REQUESTS_PER_S = GENERATION[1]._replace(keep=6, meaning="required requests per second")
 SPARE = Column("spare", "spare", "", "device failures tolerated; each takes down its replica", "count", 3)

@@ -115,7 +115,14 @@ MAX_CONCURRENCY = Column(
 KV_PER_SEQ = Column(
     "kv_gb_per_seq", "KV", "GB/seq", "KV cache and recurrent state of one sequence beyond a shared prefix, over all devices", "number", 4
 )
-TTFT = Column("ttft_ms", "first token", "ms", "time to first token; of generations with the row's batch in flight", "number", 5)
+TTFT = Column(
+    "ttft_ms",
+    "first token",
+    "ms",
+    "time to first token; of generations with the row's batch in flight, in `plan` of the longest kind of prompt",
+    "number",
+    5,
+)
 SDPA_PER_TOKEN = Column("sdpa_gflop_per_token", "attention", "GFLOP/token", "attention core, indexers and recurrent updates", "number", 9)
 MIN_INTERACTIVITY = Column("min_interactivity_tok_s", "min interactivity", "tok/s/user", "required decode speed per user", "number", 7)
 MAX_TTFT_S = Column("max_ttft_s", "max first token", "s", "required time to first token", "number", 7)

@@ -10,7 +10,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory
 from roofcalc.physics.generation import Timed
-from roofcalc.physics.load import Loaded, goodput, loaded
+from roofcalc.physics.load import Loaded, goodput, late_s, loaded
 from roofcalc.physics.serving import ServedStep, served_limit
 from roofcalc.solvers import max_batch as solver
 from roofcalc.solvers.planner import deadlines
@@ -40,6 +40,8 @@ class Served(NamedTuple):
         The rate over the most that is possible whenever tokens come; nan without a rate.
     goodput : array
         Share of the requests that meet the limits on the first token and on their speed; nan without a rate, and of a mix of requests.
+    at_percentile_s : array
+        The time to first token at the demanded percentile; nan where none is demanded.
     most : array
         Sequences that one replica holds at the demanded speed.
     carried : float
@@ -56,6 +58,7 @@ class Served(NamedTuple):
     last_s: NDArray[Any]
     busy: NDArray[Any]
     goodput: NDArray[Any]
+    at_percentile_s: NDArray[Any]
     most: NDArray[Any]
     carried: float
     limited_by: str
@@ -80,7 +83,7 @@ def served(need: Demand, deployment: Deployment, replicas: float) -> Served:
         if carried < most[0]:
             limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) else "ttft"
     speed = deployment.accepted / np.asarray(paced.seconds(each))
-    return Served(batch, np.asarray(per_s), speed, first, unknown, last, unknown, unknown, most, carried, limit)
+    return Served(batch, np.asarray(per_s), speed, first, unknown, last, unknown, unknown, unknown, most, carried, limit)
 
 
 def _at_rate(need: Demand, step: Timed, replicas: float, fits: NDArray[Any], fast: NDArray[Any], carried: float) -> Served:
@@ -96,9 +99,8 @@ def _at_rate(need: Demand, step: Timed, replicas: float, fits: NDArray[Any], fas
     if carried < free * (1 - 1e-9):
         limit = "latency" if carried < _carried(need, deployment, ("latency_s",)) * (1 - 1e-9) else "ttft"
     times = deadlines.first_s(at), at.ttft_late_s, deadlines.last_s(need, at)
-    return Served(
-        at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, each / free, _goodput(need, step, at), most, carried, limit
-    )
+    shares = each / free, _goodput(need, step, at), np.full(each.shape, math.nan) if need.percentile is None else late_s(at, need.percentile)
+    return Served(at.batch * replicas, need.rate * need.answer, 1 / at.served.tpot_s, *times, *shares, most, carried, limit)
 
 
 def _goodput(need: Demand, step: Timed, at: Loaded) -> NDArray[Any]:
