@@ -176,7 +176,7 @@ def _machines_planned(request: Request, demand: Any, price: Pricing) -> Iterator
         inventory = Inventory(machine, None, 0, float(device_price(request, machine, price).at(1)))
         for weights, kv in precisions:
             single = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            (plan,) = plans(need, single, inventory, request.fixed_degrees(), request.table.executor)
+            (plan,) = plans(need, single, inventory, request.fixed_degrees(single.assumptions.engine), request.table.executor)
             met = np.isfinite(plan.devices)
             deployment = plan.deployment if met else replace(plan.deployment, hardware=machine)
             yield deployment, changes, need, plan.replicas if met else 0.0, plan.devices if met else np.nan, plan.reason

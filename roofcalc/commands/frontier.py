@@ -147,13 +147,13 @@ def _pieces(request: Request, model: Model, machine: Hardware, sizes: list[int] 
         No layout with the given degrees is legal.
     """
     include_dominated: list[Piece] = []
-    fixed = request.fixed_degrees()
     machines = [machine] if sizes is None else [with_device_count(machine, size) for size in sizes]
     for system in machines:
         for text in boxes.joined(replace(machine, count=system.count))[1]:
             request.note(text)
     for weights, kv in precisions:
         single_device = request.deploy(model, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
+        fixed = request.fixed_degrees(single_device.assumptions.engine)
         for system in machines:
             include_dominated += pieces(single_device, system, fixed)
     if not include_dominated:

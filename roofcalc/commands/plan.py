@@ -195,7 +195,9 @@ def plan(
         inventory = Inventory(machine, whole_machines(machine, available), spares, float(hourly.at(1)), hourly.at)
         for weights, kv in precisions:
             single_device = request.deploy(resolved, replace(machine, count=1), weights, kv, tp=1, pp=1, dp=1)
-            made = plans(demand, single_device, inventory, request.fixed_degrees(), request.table.executor, layouts == "all")
+            made = plans(
+                demand, single_device, inventory, request.fixed_degrees(single_device.assumptions.engine), request.table.executor, layouts == "all"
+            )
             by_model.setdefault((resolved.name, changes, single_device.assumptions.assume), []).extend(made)
     shared = {"kv_at": kv_at or "end", "chunk": chunk_tokens(chunk), "mix": mix, "spare": spares, "ttft_percentile": percentile, **price.stated()}
     explain = sum(map(len, by_model.values())) <= MAX_EXPLAINED

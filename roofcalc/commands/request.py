@@ -19,7 +19,7 @@ from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.commands.ranges import accuracy_notes
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, check_step_tokens, is_absent, stated_assumptions
-from roofcalc.deployment import fitted
+from roofcalc.deployment import engines, fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
@@ -44,6 +44,14 @@ OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests
 MAX_ROWS = 10_000_000
 MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
+
+
+ONE_EACH = ("tp", "dp", "ep", "dcp")  # degrees of an engine that divides layers alone
+
+
+def _splits_layers(engine: str | None) -> bool:
+    """Whether an engine divides layers over its devices unless it is told otherwise."""
+    return engine is not None and engines.split(engine)[0] == "llama.cpp"
 
 
 class Request:
@@ -148,14 +156,20 @@ class Request:
             self.note(f"{model.strip()}: --weights {recipe if ' ' not in recipe else repr(recipe)}, as the name says")
         return list(product(dtype_names(given, "--weights"), dtype_names(self.options.get("kv"), "--kv")))
 
-    def fixed_degrees(self) -> dict[str, set[int]]:
-        """The parallel degrees that a layout search is restricted to, by name; degrees that were not given are free."""
-        given = {name: parallel_degrees(self.options.get(name), name) for name in DEGREES}
-        return {name: {degree for degree in degrees if degree} for name, degrees in given.items() if self.options.get(name) is not None}
+    def fixed_degrees(self, engine: str | None) -> dict[str, set[int]]:
+        """The parallel degrees that a layout search is restricted to, by name: those that were given, and what an engine has no others of."""
+        given = {name: parallel_degrees(self.options.get(name), name) for name in DEGREES if self.options.get(name) is not None}
+        fixed = {name: {degree for degree in degrees if degree} for name, degrees in given.items()}
+        if not _splits_layers(engine):
+            return fixed
+        one_each = ONE_EACH[1:] if {"tp", "pp"} & set(given) else ONE_EACH  # matrices are divided where it is said
+        return {**{name: {1} for name in one_each}, **fixed}
 
     def deploy(self, model: Model, machine: Hardware, weights: str, kv: str, **layout: int | None) -> Deployment:
         """One model on one machine in one layout, with its draft model if there is one; fallbacks are reported in notes."""
         check_experts(model, self.options)
+        assumed = self._of_engine(machine, weights)
+        layout = self._layout_of_engine(assumed.engine, model, machine, layout)
         deployment = deploy(
             model,
             machine,
@@ -165,7 +179,7 @@ class Request:
             comm=optional_name(self.options.get("comm_dtype"), flag("comm_dtype")),
             dispatch=optional_name(self.options.get("dispatch_dtype"), flag("dispatch_dtype")),
             combine=optional_name(self.options.get("combine_dtype"), flag("combine_dtype")),
-            assumptions=self._of_engine(machine, weights),
+            assumptions=assumed,
             **layout,
         )
         deployment = self._with_adapters_and_images(self._with_drafts(self._offloaded(deployment)))
@@ -183,6 +197,15 @@ class Request:
         engine = "llama.cpp" if gguf else "mlx"
         self.note(f"typical: --engine {engine}, since {'the weights are GGUF' if gguf else f'{machine.device.name} is an Apple device'}")
         return replace(self.assumptions, engine=engine)
+
+    def _layout_of_engine(self, engine: str | None, model: Model, machine: Hardware, layout: dict[str, int | None]) -> dict[str, int | None]:
+        """The degrees, where none is given and the engine divides layers over several devices: as many stages as devices."""
+        drafted = not all(is_absent(self.options.get(name)) for name in DRAFTING)  # such deployments take no stages
+        offloaded = any(self.options.get(name) is not None for name in OFFLOADING)
+        if not _splits_layers(engine) or machine.count == 1 or any(layout.values()) or drafted or offloaded or machine.count > model.depth:
+            return layout
+        self.note(f"llama.cpp: layers divided over {machine.count} devices, its default (--tp {machine.count}: --split-mode tensor)")
+        return {**dict.fromkeys(ONE_EACH, 1), "pp": machine.count}
 
     def _offloaded(self, deployment: Deployment) -> Deployment:
         """The deployment with a part of it in the host's memory, where an option asks for it."""

@@ -30,7 +30,9 @@ def placements(request: Request, deployment: Deployment, held: NDArray[Any]) -> 
     ways = [deployment]
     if not best.all() and deployment.draft is None:
         empty = best == 0
-        for layout in layouts(deployment.model, deployment.hardware.count, request.fixed_degrees(), pipelines=deployment.takes_stages):
+        for layout in layouts(
+            deployment.model, deployment.hardware.count, request.fixed_degrees(deployment.assumptions.engine), pipelines=deployment.takes_stages
+        ):
             if layout == deployment.layout:
                 continue
             other = with_layout(deployment, deployment.hardware, layout)

@@ -154,3 +154,23 @@ def test_typical_takes_an_engine_that_runs_such_weights_there(case: str, engine:
     assert found.stdout == named.stdout and f"engine {engine}" in " ".join(found.stdout.split())
     assert f"typical: --engine {engine}, since" in found.stderr and "since" not in named.stderr
     assert "--engine llama.cpp, since" not in run(f"{line} --engine vllm").stderr
+
+
+def test_llama_cpp_divides_layers_over_devices() -> None:
+    # one token passes both cards one after the other: no faster than the bytes of all weights at the bandwidth of one
+    line = "interactivity llama-3.1-70b 2xrtx-3090 --weights q4_k_m --seq 1k --batch 1"
+    (row,) = rows(f"{line} --engine llama.cpp")
+    assert (row["tp"], row["pp"], row["dp"]) == ("1", "2", "1") and "layers divided over 2 devices" in run(f"{line} --engine llama.cpp").stderr
+    assert float(row["interactivity_tok_s"]) < 936e9 / 42.0e9  # 42.5 GB with the embedding, of which one token reads a row
+    (asked,) = rows(f"{line} --engine llama.cpp --tp 2")
+    assert (asked["tp"], asked["pp"]) == ("2", "1") and float(asked["interactivity_tok_s"]) > 1.8 * float(row["interactivity_tok_s"])
+    (started,) = rows("from 'llama-server -m Llama-3.1-70B-Instruct-Q4_K_M.gguf -ngl 99 -c 1000' 2xrtx-3090")
+    assert (started["tp"], started["pp"]) == ("1", "2")
+
+
+def test_plans_for_llama_cpp_have_no_ranks_that_it_lacks() -> None:
+    for command in ("plan gpt-oss-120b rtx-5090 --seq 8k --interactivity 10", "frontier gpt-oss-20b 2xrtx-4090 --seq 8k"):
+        found = rows(f"{command} --engine llama.cpp")
+        assert found and {(row["tp"], row["dp"], row["ep"], row["dcp"]) for row in found} == {("1", "1", "1", "1")}
+    (given,) = rows("plan gpt-oss-20b rtx-4090 --seq 8k --engine llama.cpp --tp 2 --pp 1 --devices 2")
+    assert given["tp"] == "2"
