@@ -19,10 +19,11 @@ from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
 from roofcalc.commands.ranges import accuracy_notes
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, check_step_tokens, is_absent, stated_assumptions
-from roofcalc.deployment import engines, fitted
+from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
 from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
+from roofcalc.deployment.usual_engine import ONE_EACH, divides_layers, usual_engine
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding
 from roofcalc.report import columns
@@ -33,7 +34,6 @@ from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import replace
 from roofcalc.specs.weight_recipes import NATIVE
-from roofcalc.specs.weight_recipes import parse as weight_recipe
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,14 +44,6 @@ OF_GENERATIONS = ("cost", "vote", "rollouts", "plan")  # commands whose requests
 MAX_ROWS = 10_000_000
 MAX_LISTED = 10**18  # rows of a table that is computed as it is written: their numbers fit 64 bits
 MAX_KEPT = 50_000  # rows that are computed at once; larger tables are computed as they are written
-
-
-ONE_EACH = ("tp", "dp", "ep", "dcp")  # degrees of an engine that divides layers alone
-
-
-def _splits_layers(engine: str | None) -> bool:
-    """Whether an engine divides layers over its devices unless it is told otherwise."""
-    return engine is not None and engines.split(engine)[0] == "llama.cpp"
 
 
 class Request:
@@ -160,7 +152,7 @@ class Request:
         """The parallel degrees that a layout search is restricted to, by name: those that were given, and what an engine has no others of."""
         given = {name: parallel_degrees(self.options.get(name), name) for name in DEGREES if self.options.get(name) is not None}
         fixed = {name: {degree for degree in degrees if degree} for name, degrees in given.items()}
-        if not _splits_layers(engine):
+        if not divides_layers(engine):
             return fixed
         one_each = ONE_EACH[1:] if {"tp", "pp"} & set(given) else ONE_EACH  # matrices are divided where it is said
         return {**{name: {1} for name in one_each}, **fixed}
@@ -191,18 +183,16 @@ class Request:
         """The assumptions of the preset; `typical` takes an engine that runs such weights on such devices where none is named."""
         if not self.assumptions.is_typical or self.options.get("engine") is not None or (self.fitted and "engine" in self.fitted.values):
             return self.assumptions
-        gguf, on_apple = bool(weight_recipe(weights).gguf), machine.device.vendor == "Apple"
-        if not gguf and not on_apple:
+        if (found := usual_engine(machine.device, weights)) is None:
             return self.assumptions
-        engine = "llama.cpp" if gguf else "mlx"
-        self.note(f"typical: --engine {engine}, since {'the weights are GGUF' if gguf else f'{machine.device.name} is an Apple device'}")
-        return replace(self.assumptions, engine=engine)
+        self.note(f"typical: --engine {found[0]}, since {found[1]}")
+        return replace(self.assumptions, engine=found[0])
 
     def _layout_of_engine(self, engine: str | None, model: Model, machine: Hardware, layout: dict[str, int | None]) -> dict[str, int | None]:
         """The degrees, where none is given and the engine divides layers over several devices: as many stages as devices."""
         drafted = not all(is_absent(self.options.get(name)) for name in DRAFTING)  # such deployments take no stages
         offloaded = any(self.options.get(name) is not None for name in OFFLOADING)
-        if not _splits_layers(engine) or machine.count == 1 or any(layout.values()) or drafted or offloaded or machine.count > model.depth:
+        if not divides_layers(engine) or machine.count == 1 or any(layout.values()) or drafted or offloaded or machine.count > model.depth:
             return layout
         self.note(f"llama.cpp: layers divided over {machine.count} devices, its default (--tp {machine.count}: --split-mode tensor)")
         return {**dict.fromkeys(ONE_EACH, 1), "pp": machine.count}
