@@ -14,6 +14,8 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, gguf_kinds, weight_recipes
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.record import Record
+
+K_BLOCK = 256  # weights of a block of K- and IQ-quants
 from roofcalc.specs.weight_recipes import CLASSES, SIXTEEN_BIT_CLASSES, Item, Recipe
 
 if TYPE_CHECKING:
@@ -94,9 +96,14 @@ def _published(checkpoint: Dtypes, tensor: str) -> Dtype:
 
 
 def _gguf(model: Model, recipe: Recipe) -> dict[str, Dtype]:
-    """Means by class of a GGUF kind; router and norms are 32-bit there."""
+    """Means by class of a GGUF kind; router and norms are 32-bit there.
+
+    Experts that were published in MXFP4 and whose rows K-quants do not divide (gpt-oss: 2,880 of blocks of 256) keep it in every kind.
+    """
     tensors = gguf_kinds.by_class(model, recipe.gguf)
     found = {tensor: _mean([(size, dtypes.dtype(block)) for size, block in sizes]) for tensor, sizes in tensors.items()}
+    if model.dtypes.experts == "mxfp4" and model.hidden % K_BLOCK:
+        found["experts"] = dtypes.dtype("mxfp4")
     return {**found, "router": dtypes.dtype("fp32"), "norm": dtypes.dtype("fp32")}
 
 

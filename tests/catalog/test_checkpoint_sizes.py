@@ -2,6 +2,7 @@
 
 import pytest
 
+import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.catalog.checkpoints import Checkpoint, checkpoint, checkpoints
 from roofcalc.deployment.deployment import deploy
@@ -147,3 +148,20 @@ def test_a_repository_by_name_kind_and_file() -> None:
     assert checkpoint("TheBloke/Xwin-LM-70B-V0.1-GPTQ") == ("llama-2-70b", "int4-channel")
     assert checkpoint("nobody/Nothing-AWQ") is None
     assert checkpoint("bartowski/Mistral-7B-Instruct-v0.3-GGUF:Q9_K") is None
+
+
+# In GiB as https://ailocalcheck.com/model/unsloth/gpt-oss-120b-GGUF prints them, and GB of https://huggingface.co/bartowski/openai_gpt-oss-20b-GGUF,
+# whose card says that all kinds keep the feed-forward networks in MXFP4
+@pytest.mark.parametrize(
+    ("model", "kind", "gb"),
+    [
+        ("gpt-oss-120b", "q2_k", 58.27 * 2**30 / 1e9),
+        ("gpt-oss-120b", "q4_k_m", 58.46 * 2**30 / 1e9),
+        ("gpt-oss-120b", "q6_k", 58.94 * 2**30 / 1e9),
+        ("gpt-oss-120b", "q8_0", 59.03 * 2**30 / 1e9),
+        ("gpt-oss-20b", "q6_k", 12.04),
+    ],
+)
+def test_every_gguf_kind_of_gpt_oss_keeps_its_experts_in_mxfp4(model: str, kind: str, gb: float) -> None:
+    (row,) = rc.memory(model, "h200-sxm", weights=kind, seq=1000).rows()
+    assert row["weights_gb"] == pytest.approx(gb, rel=2e-3)
