@@ -15,11 +15,13 @@ from roofcalc.specs import dtypes, gguf_kinds, weight_recipes
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.record import Record
 
-K_BLOCK = 256  # weights of a block of K- and IQ-quants
 from roofcalc.specs.weight_recipes import CLASSES, SIXTEEN_BIT_CLASSES, Item, Recipe
 
 if TYPE_CHECKING:
     from roofcalc.specs.model import Dtypes, Model
+
+
+K_BLOCK = 256  # weights of a block of K- and IQ-quants
 
 
 class WeightDtypes(Record):

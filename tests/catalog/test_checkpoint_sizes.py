@@ -150,7 +150,7 @@ def test_a_repository_by_name_kind_and_file() -> None:
     assert checkpoint("bartowski/Mistral-7B-Instruct-v0.3-GGUF:Q9_K") is None
 
 
-# In GiB as https://ailocalcheck.com/model/unsloth/gpt-oss-120b-GGUF prints them, and GB of https://huggingface.co/bartowski/openai_gpt-oss-20b-GGUF,
+# In GiB as https://ailocalcheck.com/model/unsloth/gpt-oss-120b-GGUF prints them; GB of https://huggingface.co/bartowski/openai_gpt-oss-20b-GGUF,
 # whose card says that all kinds keep the feed-forward networks in MXFP4
 @pytest.mark.parametrize(
     ("model", "kind", "gb"),
