@@ -14,7 +14,6 @@ from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs import dtypes, gguf_kinds, weight_recipes
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.record import Record
-
 from roofcalc.specs.weight_recipes import CLASSES, SIXTEEN_BIT_CLASSES, Item, Recipe
 
 if TYPE_CHECKING:
