@@ -170,8 +170,9 @@ HOST = (
         "host",
         "--host",
         _HOST,
-        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63, nvme_gb_s=12, "
-        "and the fractions of these that are reached: mbu, mfu, stream; comma-separated.",
+        "Figures of the host: cpu=NAME, count=2, memory_gb=768, memory_gb_s=920, tflop_s=5, link_gb_s=63, nvme_gb_s=12; the "
+        "fractions of these that are reached: mbu, expert_mbu, mfu, stream; numa=on where each socket computes what lies in its own "
+        "memory, else off; comma-separated.",
         "the catalog's, where it has them",
         metavar="NAME=VALUE",
     ),

@@ -220,6 +220,7 @@ _LLAMA = {
     **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag("cpu_moe", switch=True)),
     **dict.fromkeys(("--n-cpu-moe", "-ncmoe"), Flag("n_cpu_moe", count)),
     **dict.fromkeys(("--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
+    "--numa": Flag(why="the sockets' memory is not read from the flag: give --host numa=on with distribute"),
     **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
     **dict.fromkeys(("--model-draft", "-md", "--spec-draft-hf", "-hfd", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
     **dict.fromkeys(("--spec-type", "--spec-draft-n-max"), Flag(why=_DRAFTED)),

@@ -8,6 +8,7 @@ from roofcalc.catalog import cpus, hosts
 from roofcalc.commands.arguments import single_integer
 from roofcalc.deployment import offload
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.usual_engine import divides_layers
 from roofcalc.errors import RoofcalcError, did_you_mean
 from roofcalc.specs.device import Hardware, Hosts
 from roofcalc.specs.host import FRACTIONS, Host
@@ -16,7 +17,7 @@ from roofcalc.specs.record import replace
 if TYPE_CHECKING:
     from roofcalc.commands.request import Request
 
-KEYS = ("cpu", "count", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", "nvme_gb_s", *FRACTIONS)
+KEYS = ("cpu", "count", "numa", "memory_gb", "memory_gb_s", "tflop_s", "link_gb_s", "nvme_gb_s", *FRACTIONS)
 LARGEST = 1e7
 
 
@@ -42,11 +43,17 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     fields: dict[str, Any] = offload.parse(text) if text is not None else {}
     if layers is not None:
         fields["gpu_layers"] = single_integer(layers, "--gpu-layers", 10_000)
-    host = machine_host(deployment.hardware, request.options.get("host"), deployment.assumptions.is_typical)
+    assumed, given = deployment.assumptions, _parsed(request.options.get("host") or "")
+    host = machine_host(deployment.hardware, request.options.get("host"), assumed.is_typical, assumed.engine)
     found = offload.offloaded(deployment, offload.Offload(host=host, **fields))
     computes = found.offload is not None and (found.offload.experts == "cpu" or bool(offload.host_layers(found.model, found.offload)))
-    if not computes and (idle := [name for name in ("tflop_s", "mfu") if name in _parsed(request.options.get("host") or "")]):
+    if not computes and (idle := [name for name in ("tflop_s", "mfu", "numa") if name in given]):
         request.note(f"--host: {idle[0]} changes nothing here: what is streamed is computed by the devices")
+    several = assumed.is_typical and _sockets(deployment.hardware, given) > 1 and "mbu" not in given
+    if computes and "numa" in given and not several:
+        request.note("--host: numa changes nothing here: it is about what typical takes of the memory of several sockets")
+    if computes and several and "numa" not in given and divides_layers(assumed.engine):
+        request.note("llama.cpp: threads read the memory of all sockets, at the bandwidth of one; with --numa distribute give --host numa=on")
     if found.offload is not None and host.tflop_s is None and computes:
         request.note("the CPUs' peak is not known: their arithmetic is not counted, only the bytes that they read; give it with --host tflop_s=…")
     tiers = found.offload is not None and found.offload.has_tier
@@ -57,11 +64,12 @@ def offloaded(request: Request, deployment: Deployment) -> Deployment:
     return found
 
 
-def machine_host(hardware: Hardware, text: str | None, typical: bool = False) -> Host:
+def machine_host(hardware: Hardware, text: str | None, typical: bool = False, engine: str | None = None) -> Host:
     """The host of a machine: the catalog's figures, overridden by those of `text` (`cpu=AMD EPYC 9374F,count=2,memory_gb=768`).
 
-    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu`, `mfu` and
-    `stream` are fractions that are reached, in `typical` by default those of `roofcalc.deployment.offload`.
+    `memory_gb`, `memory_gb_s` and `tflop_s` are of all packages together, `link_gb_s` per device and direction; `mbu`, `expert_mbu`, `mfu`
+    and `stream` are fractions that are reached, in `typical` by default those of `roofcalc.deployment.offload`. `numa` is "on" where each
+    package computes what lies in its own memory; llama.cpp does not unless told to.
 
     Raises
     ------
@@ -69,17 +77,32 @@ def machine_host(hardware: Hardware, text: str | None, typical: bool = False) ->
         An unknown key or CPU, or a value out of range.
     """
     given = _parsed(text) if text is not None else {}
-    cpu, count = given.pop("cpu", None), given.pop("count", None)
+    sockets = _sockets(hardware, given)
+    cpu, count, numa = (given.pop(name, None) for name in ("cpu", "count", "numa"))
     if cpu is not None:
-        packages = 1.0 if count is None else _number("count", count)
-        listed: hosts.Host | None = hosts.described(Hosts(packages, cpus.cpu(cpu).name), hardware.device, hardware.count)
-    elif count is not None:
-        raise RoofcalcError("--host: count is that of cpu=NAME; give both")
+        listed: hosts.Host | None = hosts.described(Hosts(sockets, cpus.cpu(cpu).name), hardware.device, hardware.count)
+    elif count is not None and "memory_gb_s" not in given:
+        raise RoofcalcError("--host: count is that of cpu=NAME or of the memory of memory_gb_s=…; give one of them too")
     else:
         listed = hosts.host(hardware)
-    reached = offload.TYPICAL if typical else {}
-    numbers = reached | {name: _number(name, value) for name, value in given.items()}
-    return replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count), typical), **numbers)
+    if numa not in (None, "on", "off"):
+        raise RoofcalcError(f"--host: numa={numa!r} is not on or off")
+    numbers = {name: _number(name, value) for name, value in given.items()}
+    if "mbu" in numbers:
+        numbers.setdefault("expert_mbu", numbers["mbu"])
+    found = replace(_figures(listed or hosts.described(Hosts(1.0), hardware.device, hardware.count), typical), **numbers)
+    if not typical:
+        return found
+    own_memory = numa == "on" if numa is not None else not divides_layers(engine)
+    return replace(found, **(offload.reached(found.memory_gb_s, sockets, own_memory) | numbers))
+
+
+def _sockets(hardware: Hardware, given: dict[str, str]) -> float:
+    """The packages of a machine's host: as given, else one of a named CPU, else the catalog's."""
+    if "count" in given:
+        return _number("count", given["count"])
+    listed = hosts.host(hardware) if "cpu" not in given else None
+    return 1.0 if listed is None else listed.packages
 
 
 def _figures(listed: hosts.Host, typical: bool) -> Host:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.feedforward import Experts
+from roofcalc.specs.formula import formula
 from roofcalc.specs.host import Host
 from roofcalc.specs.model import Model
 from roofcalc.specs.record import Record, replace
@@ -22,8 +23,33 @@ if TYPE_CHECKING:
 
 FORMS = "weights=host:GB, experts=host[:LAYERS], experts=cpu[:LAYERS], kv=host:GB or kv=nvme:GB"
 MAX_GB = 1e7
-# What engines reach of a host's peaks, for `typical`; docs/offload.md has the published runs that these three were chosen by.
-TYPICAL = {"mbu": 0.5, "mfu": 1.0, "stream": 0.9}
+# What engines reach of a host, for `typical`; docs/offload.md has the published runs that three of these were chosen by.
+READ = 0.8  # of the bandwidth of a socket's memory, where its cores only read
+LAYERS_GB_S, EXPERTS_GB_S = 1200.0, 270.0  # what a socket's cores would unpack and multiply of memory that took no time
+SOCKETS = 0.87  # of the sum of several sockets that each compute what lies in their own memory
+COPIES = {"mfu": 1.0, "stream": 0.9}
+
+
+@formula("layers = s_h/(1/ρ_h + β_s/u_l)", "experts = s_h/(1/ρ_h + β_s/u_e)")
+def reached(memory_gb_s: float | None, sockets: float, own_memory: bool) -> dict[str, float]:
+    """The fractions of a host's figures that engines reach, as `--host` takes them.
+
+    The cores of a socket read its memory, then unpack and multiply what they read; the small matrices of experts, at whose end all threads
+    meet, cost them more than those of layers. Several sockets add up if each computes what lies in its own memory. Otherwise they read one
+    another's over the links between them, and reach together what one of them would.
+
+    Parameters
+    ----------
+    memory_gb_s : float, optional
+        Bandwidth over all sockets; where it is not known, fractions of it have no effect. [GB/s]
+    sockets : float
+    own_memory : bool
+        Whether the engine places weights so: copies or shares of the experts for each socket (ktransformers, SGLang), or `--numa distribute`.
+    """
+    together = 1.0 if sockets <= 1 else SOCKETS if own_memory else 1 / sockets
+    of_socket = (memory_gb_s or 0.0) / max(sockets, 1.0)
+    layers, experts = (round(together / (1 / READ + of_socket / rate), 3) for rate in (LAYERS_GB_S, EXPERTS_GB_S))
+    return {"mbu": layers, "expert_mbu": experts, **COPIES}
 
 
 class Offload(Record):

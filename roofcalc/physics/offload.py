@@ -64,9 +64,9 @@ def stream_bytes_per_s(deployment: Deployment, host: Host) -> float:
     return min(link, memory / deployment.hardware.count) * host.stream
 
 
-def memory_bytes_per_s(host: Host) -> float:
-    """Bandwidth of the host's memory that the CPUs reach."""
-    return host.figure("memory_gb_s", "the bandwidth of the host's memory") * 1e9 * host.mbu
+def memory_bytes_per_s(host: Host, experts: bool) -> float:
+    """Bandwidth of the host's memory that the CPUs reach in layers, or in routed experts."""
+    return host.figure("memory_gb_s", "the bandwidth of the host's memory") * 1e9 * (host.expert_mbu if experts else host.mbu)
 
 
 @formula("stream = bytes/(σ·min(λ_h, β_h/devices))")
@@ -77,11 +77,11 @@ def streamed_s(deployment: Deployment, moved: Array) -> Array:
 
 
 @formula("host = max(FLOPs/(mfu·F_h), bytes/(mbu·β_h))")
-def computed_s(deployment: Deployment, flops: Array, moved: Array) -> Array:
+def computed_s(deployment: Deployment, flops: Array, moved: Array, experts: bool = False) -> Array:
     """Seconds of an operation on the CPUs; where their peak is not known, the time of its bytes alone."""
     assert deployment.offload is not None
     host = deployment.offload.host
-    memory = moved / memory_bytes_per_s(host)
+    memory = moved / memory_bytes_per_s(host, experts)
     return memory if host.tflop_s is None else np.maximum(memory, flops / (host.tflop_s * 1e12 * host.mfu))
 
 
@@ -117,7 +117,7 @@ def _experts(deployment: Deployment, offload: Offload, name: str, layers: int, l
         return HostWork(f"{name}.{ROUTED}", layers, 0.0, layers * moved, layers * streamed_s(deployment, moved))
     gemms = [one for one in _whole_gemms(deployment, name) if one.routed is not None]
     flops, moved = _totals(gemms, load)
-    seconds = sum((computed_s(deployment, one.flops * load.group_tokens, _read(one, load)) for one in gemms), start=np.float64(0.0))
+    seconds = sum((computed_s(deployment, one.flops * load.group_tokens, _read(one, load), True) for one in gemms), start=np.float64(0.0))
     width = float(next(one.routed.width for one in gemms if one.routed is not None))
     seconds = seconds + vectors_s(deployment, load.tokens, width)
     return HostWork(f"{name}.{ROUTED}", layers, layers * flops, layers * moved, layers * seconds)
@@ -154,7 +154,8 @@ def _host_gemms(deployment: Deployment, name: str, load: TokenLoad) -> tuple[Arr
     gemms = _whole_gemms(deployment, name)
     tokens = replace(load, tokens=load.group_tokens)
     seconds = sum(
-        (computed_s(deployment, one.flops * load.group_tokens, _read(one, load)) for one in gemms), start=np.float64(0.0)
+        (computed_s(deployment, one.flops * load.group_tokens, _read(one, load), one.routed is not None) for one in gemms),
+        start=np.float64(0.0),
     )  # one after another
     return *_totals(gemms, tokens), seconds
 
@@ -255,7 +256,7 @@ def _prefill_of_host_layers(deployment: Deployment, offload: Offload, load: Toke
             one.layers,
             one.layers * one.flops,
             one.layers * one.bytes,
-            one.layers * computed_s(deployment, one.flops, one.bytes),
+            one.layers * computed_s(deployment, one.flops, one.bytes, one.tensor == ROUTED),
             one.role == "linear",
         )
         for one in operations

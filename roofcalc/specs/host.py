@@ -3,7 +3,7 @@
 from roofcalc.errors import RoofcalcError
 from roofcalc.specs.record import Record
 
-FRACTIONS = ("mbu", "mfu", "stream")
+FRACTIONS = ("mbu", "expert_mbu", "mfu", "stream")
 EXAMPLES = {  # what a message proposes to give
     "memory_gb_s": "90 (two channels of DDR5-5600; twelve of DDR5-4800: 460)",
     "link_gb_s": "31.5 (PCIe 4.0 x16; 5.0: 63)",
@@ -25,8 +25,10 @@ class Host(Record):
         Between the host's memory and one device, in one direction. [GB/s]
     nvme_gb_s : float
         Read bandwidth of the local drives together. [GB/s]
-    mbu, mfu : float
-        Fractions of the memory's bandwidth and of their peak that the CPUs reach when they compute.
+    mbu, expert_mbu : float
+        Fractions of the memory's bandwidth that the CPUs reach when they compute: in layers, and in routed experts.
+    mfu : float
+        Fraction of their peak.
     stream : float
         Fraction of the link or of the memory's bandwidth that copies to the devices reach.
     """
@@ -37,6 +39,7 @@ class Host(Record):
     link_gb_s: float | None = None
     nvme_gb_s: float | None = None
     mbu: float = 1.0
+    expert_mbu: float = 1.0
     mfu: float = 1.0
     stream: float = 1.0
 
