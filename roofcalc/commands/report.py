@@ -145,13 +145,15 @@ def _side_by_side(model: Names, hardware: Names, largest: Table, demand: dict[st
 
 def _compared(table: Table, planned: bool) -> Iterator[str]:
     """A sentence per row of a comparison; `planned` if it is for a rate of requests."""
+    presets = len(set(table["assume"].tolist())) > 1
     for row in table.rows():
         many = (
             f"{format_cell(row['devices'])} devices in {format_cell(row['replicas'])} replicas" if planned else f"{format_cell(row['users'])} users"
         )
+        preset = f", preset {row['assume']}" if presets else ""
         price, best = row["usd_per_mtok_out"], row["best"]
         cost = "" if price is None else f", {format_cell(price)} USD per million output tokens"
-        yield f"{row['model']} on {row['hardware']}, {row['weights']} weights: {many}{cost}{f'; best in {best}' if best else ''}."
+        yield f"{row['model']} on {row['hardware']}, {row['weights']} weights{preset}: {many}{cost}{f'; best in {best}' if best else ''}."
 
 
 def _thinned(values: Numbers | None, name: str, most: int) -> tuple[Numbers | None, list[str]]:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -52,10 +53,10 @@ class Browser:
                 assert "error" not in message, message
                 return dict(message["result"])
 
-    def open(self, path: Path, width: int, height: int = 800, dark: bool = False) -> None:
+    def open(self, path: Path, width: int, height: int = 800, dark: bool = False, media: str = "") -> None:
         """Loads a file at a width, as a phone does where that is narrow."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
         self.ask("Page.navigate", url=path.resolve().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._read()
@@ -75,6 +76,11 @@ class Browser:
     def picture(self, path: Path, whole: bool = False) -> None:
         """A screenshot of what is seen, or of the whole page."""
         path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]))
+
+    def pages(self, width: float, height: float) -> int:
+        """Pages of paper of a size in inches that it prints on."""
+        printed = self.ask("Page.printToPDF", paperWidth=width, paperHeight=height, preferCSSPageSize=True)["data"]
+        return len(re.findall(rb"/Type\s*/Page\b", base64.b64decode(printed)))
 
     def close(self) -> None:
         """Ends the browser."""

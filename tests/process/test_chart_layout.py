@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import roofcalc as rc
-from roofcalc.report.plots.frame import ALONE, WITHIN, Drawn, Frame
+from roofcalc.report.plots.frame import Drawn
 from roofcalc.report.plots.kinds import drawn
+from roofcalc.report.plots.size import ALONE, WITHIN, Frame
 from tests.cli.examples import commands, draws, run_examples
 from tests.process.test_process import imported
 from tests.report.plot_cases import TABLES, texts

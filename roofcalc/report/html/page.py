@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 QUESTION = "How many users fit, how fast is each served, and what runs out first?"
 SAID = ("source", "published at", "not seen at a source", "announced", "note")  # lines of a catalog entry that are listed above its table
-LONG = 16  # rows; longer tables are collapsible
+LONG, FIRST_LONG = 16, 32  # rows of any table and of the first; longer ones are folded, and what is folded is not printed
 
 
 class Part(NamedTuple):
@@ -74,29 +74,32 @@ class Page(NamedTuple):
         yield from self._assumptions()
         if self.charts:
             yield '<h2>Charts</h2><div class="charts">'
-            for number, part in enumerate(part for part in self.parts if part.drawn):
-                yield from _chart(part.table, number)
+            figures = ["".join(_chart(part.table, number)) for number, part in enumerate(part for part in self.parts if part.drawn)]
+            yield from sorted(figures, key=lambda figure: "<svg" not in figure)  # those without a chart last
             yield "</div>"
         yield from self._tables()
+        yield from self._notes()
         yield '<section class="working"><h2>Working</h2><p>Every formula with the numbers of this request filled in. Click a line to expand it.</p>'
         for title, sections in self.working:
             yield from _details(title, sections)
-        yield "</section><h2>Figures and sources</h2>"
+        yield '</section><section class="fine"><h2>Figures and sources</h2>'
         for title, entry in self.entries:
             yield from _entry(title, entry)
-        yield f"</main><footer><p>roofcalc {__version__}</p></footer></body></html>"
+        yield f"</section></main><footer><p>roofcalc {__version__}</p></footer></body></html>"
 
     def _assumptions(self) -> Iterator[str]:
-        yield f"<h2>Assumptions</h2><p>{escape(shared_words(self.parts[0].table))}.</p>"
+        yield f'<section class="fine"><h2>Assumptions</h2><p>{escape(shared_words(self.parts[0].table))}.</p></section>'
+
+    def _notes(self) -> Iterator[str]:
         if self.notes:
-            yield f"<ul>{''.join(f'<li>{linked(note)}</li>' for note in self.notes)}</ul>"
+            yield f'<section class="fine"><h2>Notes</h2><ul>{"".join(f"<li>{linked(note)}</li>" for note in self.notes)}</ul></section>'
 
     def _tables(self) -> Iterator[str]:
-        for part in self.parts:
+        for number, part in enumerate(self.parts):
             if part.listed:
                 yield f"<h2>{escape(part.title)}</h2>"
-                folds = len(part.table) > LONG
-                yield f"<details open><summary>{len(part.table)} rows</summary>" if folds else ""
+                folds = len(part.table) > (LONG if number else FIRST_LONG)
+                yield f"<details><summary>{len(part.table)} rows</summary>" if folds else ""
                 yield from table(part.table, part.title)
                 yield "</details>" if folds else ""
 
@@ -110,15 +113,16 @@ def policy() -> str:
 def _chart(shown: Table, number: int) -> Iterator[str]:
     """A chart as a figure element, or the reason why there is none."""
     from roofcalc.report.html.svg import inline
-    from roofcalc.report.plots.frame import WITHIN
     from roofcalc.report.plots.kinds import KINDS, drawn
     from roofcalc.report.plots.save import rendered
+    from roofcalc.report.plots.size import WITHIN
 
     title = KINDS[shown.command].title
     try:
         found = drawn(shown, WITHIN)
     except RoofcalcError as error:
-        yield f"<figure><figcaption><h3>{escape(title)}</h3><p>No chart: {escape('; '.join(error.lines))}.</p></figcaption></figure>"
+        reason = "; ".join(error.lines).removeprefix("plot: ")
+        yield f"<figure><figcaption><h3>{escape(title)}</h3><p>No chart: {escape(reason)}.</p></figcaption></figure>"
         return
     about = f"{title} {found.words.shared}"
     lines = "".join(f"<p>{escape(text)}</p>" for text in (found.words.shared, found.words.signs) if text)

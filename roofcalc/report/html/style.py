@@ -14,13 +14,14 @@ p,li,figcaption,.words td{overflow-wrap:anywhere}
 p{margin:.5rem 0;max-width:48rem}
 a{color:var(--link)}
 small,.quiet,figcaption p,caption{color:var(--quiet)}
+small{font-size:.75rem}
 ul{padding-left:1.2rem}
 .answers{font-size:1.05rem}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));gap:1.5rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:1.5rem}
 figure{margin:0}
 figcaption h3{margin-top:0}
 figcaption p{margin:0 0 .25rem;font-size:.875rem}
-svg{display:block;width:100%;height:auto;max-width:36rem}
+svg{display:block;width:100%;height:auto;max-width:27rem}
 .fill-ink{fill:var(--ink)}.stroke-ink{stroke:var(--ink)}
 .fill-quiet{fill:var(--quiet)}.stroke-quiet{stroke:var(--quiet)}
 .fill-grid{fill:var(--line)}.stroke-grid{stroke:var(--line)}
@@ -42,13 +43,22 @@ code{font:.8125rem/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mo
 details ul{list-style:none;padding:0;margin:.25rem 0}
 footer{margin-top:3rem;padding-bottom:2rem;color:var(--quiet);font-size:.875rem}
 @media print{
+@page{margin:8mm}
 :root{color-scheme:light;--paper:#fff;--ink:#000;--quiet:#444;--line:#bbb;--shade:#eee;--link:#000}
-body{font-size:10pt}
+body{font-size:8.5pt;line-height:1.3}
 main,header,footer{max-width:none;padding:0}
-.charts{grid-template-columns:1fr 1fr;gap:.8cm}
-figure,tr,h2,h3{break-inside:avoid}h2,h3,summary{break-after:avoid}
-.scroll{overflow:visible;border:0}main>.scroll{break-inside:avoid}
-table{font-size:7pt}th,td{padding:.1rem .25rem}th{white-space:normal}
-details:not([open]),.working:not(:has(details[open])){display:none}
+h1{font-size:14pt;margin:0 0 2pt}h2{font-size:10.5pt;margin:7pt 0 2pt;padding-top:3pt}h3{font-size:8.5pt;margin:4pt 0 0}
+p,ul{max-width:none;margin:2pt 0}
+.answers{font-size:8.5pt}.answers:has(li:nth-child(7)){columns:2}
+.fine p,.fine ul{font-size:6pt;line-height:1.15}.fine h3{margin:2pt 0 0;font-size:7pt}.fine ul:has(li:nth-child(4)){columns:2;column-gap:4mm}
+li,figure,tr,thead,h2,h3{break-inside:avoid}h2,h3,summary,caption,thead{break-after:avoid}
+.charts{grid-template-columns:repeat(3,1fr);gap:3mm}
+figcaption h3{margin:0}figcaption p{font-size:6.5pt;line-height:1.2;margin:0}
+svg{max-height:72mm}figure:not(:has(svg)){display:none}
+.scroll{overflow:visible;border:0;margin:0}main>.scroll{break-inside:avoid}
+table{font-size:6.5pt;line-height:1.15}caption{padding:0 0 2pt}th,td{padding:.5pt 2.5pt}th small{font-size:5.5pt}
+th,td.left{white-space:normal}td.left{min-width:13mm}td.left:first-child{white-space:nowrap}
+.screen,details:not([open]),h2:has(+details:not([open])),.working:not(:has(details[open])){display:none}
+footer{margin:4pt 0 0;padding:0;font-size:6.5pt}
 }
 """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDE = 8.0  # ranges wider than this factor get a logarithmic scale
 MOST_TICKS = 9
 ROUND = [1, 2, 2.5, 5, 10]
-BETWEEN = 4.0  # pixels between two tick labels along x
+BETWEEN = 4.0  # pixels between two tick labels side by side
 
 
 def along_x(axes: Axes, axis: Axis, values: Iterable[float], size: float, beyond: Iterable[float] = ()) -> None:
@@ -109,19 +109,25 @@ def _padded(low: float, high: float, logarithmic: bool, part: float) -> tuple[fl
 
 
 def thin_ticks(figure: Figure) -> None:
-    """Removes x tick labels that would touch, from the right; the axes must have their final positions."""
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    """Removes tick labels that would touch, from the right and from the top; the axes must have their final positions."""
     for axes in figure.axes:
-        low, high = axes.get_xlim()
-        ticks = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_text()]
-        if not any(tick.label1.get_visible() for tick in ticks):
-            continue
-        kept, left = list[float](), math.inf
-        for tick in sorted(ticks, key=lambda tick: -float(tick.get_loc())):
-            box = tick.label1.get_window_extent(renderer)
-            if box.x1 + BETWEEN <= left:
-                kept.append(float(tick.get_loc()))
-                left = box.x0
-        if len(kept) < len(ticks):
-            for other in (axes, *axes.get_shared_x_axes().get_siblings(axes)):
-                other.xaxis.set_major_locator(FixedLocator(sorted(kept)))
+        for side in "xy":
+            _thin(figure, axes, side)
+
+
+def _thin(figure: Figure, axes: Axes, side: str) -> None:
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    low, high = getattr(axes, f"get_{side}lim")()
+    ticks = [tick for tick in getattr(axes, f"{side}axis").get_major_ticks() if low <= tick.get_loc() <= high and tick.label1.get_text()]
+    if not any(tick.label1.get_visible() for tick in ticks):
+        return
+    kept, room, gap = list[float](), math.inf, BETWEEN if side == "x" else 0.0
+    for tick in sorted(ticks, key=lambda tick: -float(tick.get_loc())):
+        box = tick.label1.get_window_extent(renderer)
+        start, end = (box.x0, box.x1) if side == "x" else (box.y0, box.y1)
+        if end + gap <= room:
+            kept.append(float(tick.get_loc()))
+            room = start
+    if len(kept) < len(ticks):
+        for other in (axes, *getattr(axes, f"get_shared_{side}_axes")().get_siblings(axes)):
+            getattr(other, f"{side}axis").set_major_locator(FixedLocator(sorted(kept)))

@@ -9,9 +9,10 @@ from matplotlib.lines import Line2D
 
 from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_x, along_y
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines
 from roofcalc.report.plots.margin import label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import QUIET, look
 from roofcalc.report.table import Table
 
@@ -46,7 +47,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
             y = found.each[0].y(name)
             axes.plot(found.each[0].x, np.where(y > 0, y, np.nan), color=QUIET, linestyle=dashes, linewidth=1.5)
             if np.isfinite(y[-1]) and y[-1] > 0:
-                labels.append(label(axes, float(y[-1]), text, QUIET, frame.text * 0.9))
+                labels.append(label(axes, float(y[-1]), text, QUIET, frame))
     signs = ["Vertical lines: the context at which FLOPs alone take the whole step."] if near else []
     return closed(figure, frame, words(table, title, found.shared, *signs), keys, labels)
 

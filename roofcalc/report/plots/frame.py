@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 
@@ -16,6 +15,7 @@ from roofcalc import __version__
 from roofcalc.report.formatting import arrange
 from roofcalc.report.plots.axes import thin_ticks
 from roofcalc.report.plots.margin import Label, place, tallest
+from roofcalc.report.plots.size import POINTS, Frame, wrapped
 from roofcalc.report.plots.style import QUIET
 from roofcalc.report.plots.tags import Tag, thin
 from roofcalc.report.table import Table
@@ -23,26 +23,10 @@ from roofcalc.report.table import Table
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
-POINTS = 72.0  # in an inch
 PAD = 12.0  # points around everything
 BESIDE = 1.25  # height of the axes with tick labels and x title, relative to the axes alone
 GAP = 5.0  # points between the axes and the small print
 HANDLE = 5.2  # width of a legend handle and the gap after it, in font heights
-FINE = 8  # text is measured this many times larger, to reduce rounding errors
-_RULER = RendererAgg(1, 1, FINE * POINTS)  # type: ignore[no-untyped-call]
-
-
-class Frame(NamedTuple):
-    """Width of a chart and height of its axes in inches, font size in points, and whether it carries its title and small print."""
-
-    width: float
-    height: float
-    text: float
-    alone: bool
-
-
-ALONE = Frame(8.4, 4.4, 9.5, True)
-WITHIN = Frame(4.6, 3.5, 9.0, False)  # embedded in a page that carries the text; readable on a phone
 
 
 class Words(NamedTuple):
@@ -110,25 +94,6 @@ def closed(
     place(figure, labels)
     thin(figure, tags)
     return Drawn(figure, text)
-
-
-def measure(text: str, size: float, weight: str = "normal") -> tuple[float, float]:
-    """Width and height of a line of text, in points."""
-    font = FontProperties(size=size, weight=weight)
-    wide, high, _ = _RULER.get_text_width_height_descent(text, font, False)  # type: ignore[no-untyped-call]
-    return float(wide) / FINE, float(high) / FINE
-
-
-def wrapped(text: str, size: float, width: float, weight: str = "normal") -> list[str]:
-    """Text wrapped to `width` points."""
-    found: list[str] = []
-    for word in text.split():
-        longer = f"{found[-1]} {word}" if found else word
-        if found and measure(longer, size, weight)[0] <= width:
-            found[-1] = longer
-        else:
-            found.append(word)
-    return found
 
 
 class _Row(NamedTuple):

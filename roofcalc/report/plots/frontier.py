@@ -11,8 +11,9 @@ from matplotlib.lines import Line2D
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots.axes import along_y, measured_x
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, told_apart
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import COLOURS, look
 from roofcalc.report.plots.tags import Tag, tag
 from roofcalc.report.table import Table
@@ -54,7 +55,7 @@ def draw(table: Table, title: str, frame: Frame, measured: Sequence[Speed] = ())
     tags = list[Tag]()
     for place, curve in enumerate(curves):
         axes.plot([_number(row, X) for row in curve], [_number(row, Y) for row in curve], **look(place))
-        tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.text * 0.8) for row in _ends_first(curve, len(curves) <= FEW)]
+        tags += [tag(axes, _number(row, X), _number(row, Y), _told(row, curve), frame.smaller(0.8)) for row in _ends_first(curve, len(curves) <= FEW)]
     keys = [Line2D([], [], label=text, **look(place)) for place, text in enumerate(labels) if text]
     for place, label in enumerate(dict.fromkeys(one.label for one in measured)):
         cross = _cross(place)

@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from roofcalc.report.plots.axes import along_x, along_y
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import lines
 from roofcalc.report.plots.margin import label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import PAPER, look
 from roofcalc.report.table import Table
 
@@ -44,7 +45,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
             axes.plot(line.x, line.y("decode_tok_s"), **style | {"marker": "", "linewidth": 1.1, "linestyle": ":"})
         known = speed[np.isfinite(speed)]
         if beside and line.label and known.size:
-            labels.append(label(axes, float(known[-1]), line.label, style["color"], frame.text * 0.9))
+            labels.append(label(axes, float(known[-1]), line.label, style["color"], frame))
         elif line.label and not beside:
             keys.append(Line2D([], [], label=line.label, **style))
     fitting = {bool(one) for line in found.each for one in line.holds("fits_memory")}

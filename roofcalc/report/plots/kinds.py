@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from roofcalc.measurements.speeds import Speed
-    from roofcalc.report.plots.frame import Drawn, Frame
+    from roofcalc.report.plots.frame import Drawn
+    from roofcalc.report.plots.size import Frame
 
 MAX_ROWS = 300_000  # of a chart; each is a point of an SVG file
 EXTRA = "pip install 'roofcalc[plot]'"
@@ -90,7 +91,7 @@ def plot(table: Table, measured: Sequence[Speed] = ()) -> Figure:
         matplotlib is missing, the table has no chart, or too few or too many points for one.
     """
     need_matplotlib()
-    from roofcalc.report.plots.frame import ALONE
+    from roofcalc.report.plots.size import ALONE
 
     return drawn(table, ALONE, measured).figure
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
+from roofcalc.report.plots.size import Frame, wrapped
 from roofcalc.report.plots.style import INK
 
 GAP = 3.0  # points between two labels
@@ -26,10 +27,11 @@ class Label(NamedTuple):
     shown: Annotation
 
 
-def label(axes: Axes, y: float, text: str, colour: str, size: float) -> Label:
-    """A label next to the axes; `place` draws its leader line."""
+def label(axes: Axes, y: float, text: str, colour: str, frame: Frame, part: float = 0.9) -> Label:
+    """A label next to the axes, its font `part` of the size of theirs; `place` draws its leader line."""
+    size = frame.smaller(part)
     shown = axes.annotate(
-        text,
+        "\n".join(line for one in text.split("\n") for line in wrapped(one, size, frame.beside)),
         xy=(1.0, y),
         xycoords=axes.get_yaxis_transform(),
         xytext=(REACH, 0),

@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from roofcalc.report.plots.axes import along_x, along_y
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines
 from roofcalc.report.plots.margin import Label, label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import PAPER, QUIET, look
 from roofcalc.report.table import Table
 
@@ -29,10 +30,10 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     along_y(speed, "interactivity\n(tok/s/user)", [*found.y("interactivity_tok_s"), *asked], frame.text)
     batch.set_xlabel("")
     batch.tick_params(labelbottom=False)
-    labels = _limits(batch, found.each[0], frame.text) if len(found.each) == 1 else []
+    labels = _limits(batch, found.each[0], frame) if len(found.each) == 1 else []
     for least in asked if len(asked) <= 3 else ():
         speed.axhline(least, color=QUIET, linewidth=1.1, linestyle=(0, (4, 2)))
-        labels.append(label(speed, least, f"{least:g} asked for", QUIET, frame.text * 0.9))
+        labels.append(label(speed, least, f"{least:g} asked for", QUIET, frame))
     for place, line in enumerate(found.each):
         _drawn(batch, speed, line, place)
     keys = [Line2D([], [], label=line.label, **look(place)) for place, line in enumerate(found.each) if line.label]
@@ -42,7 +43,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
 _LIMITS = {"batch_memory": "fits the memory", "batch_interactivity": "is fast enough"}
 
 
-def _limits(axes: Axes, line: Line, size: float) -> list[Label]:
+def _limits(axes: Axes, line: Line, frame: Frame) -> list[Label]:
     """Both limits of a single line, labelled next to the axes."""
     labels = []
     for (name, text), dashes in zip(_LIMITS.items(), ((0, (1.5, 1.5)), (0, (5, 2))), strict=True):
@@ -50,7 +51,7 @@ def _limits(axes: Axes, line: Line, size: float) -> list[Label]:
         drawn = np.where(y > 0, y, np.nan)
         axes.plot(line.x, drawn, color=QUIET, linestyle=dashes, linewidth=1.3)
         if np.isfinite(drawn).any():
-            labels.append(label(axes, float(drawn[np.isfinite(drawn)][-1]), text, QUIET, size * 0.9))
+            labels.append(label(axes, float(drawn[np.isfinite(drawn)][-1]), text, QUIET, frame))
     return labels
 
 

@@ -12,17 +12,20 @@ from matplotlib.lines import Line2D
 from roofcalc.report.formatting import format_cell
 from roofcalc.report.plots import memory_bars
 from roofcalc.report.plots.axes import along_x, along_y
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import Line, lines, short
 from roofcalc.report.plots.margin import label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import INK, PAPER, look
 from roofcalc.report.table import Table
 
+MANY = 4  # limits, beside which only those that the weights leave are drawn where there is little room
+
 
 class Limit(NamedTuple):
-    """A horizontal line: its GB, its label, and whether it is the total memory or the part left free by the weights."""
+    """Horizontal lines with one label: their GB, the label, and whether they are the total memory or the part left free by the weights."""
 
-    gb: float
+    gb: tuple[float, ...]
     text: str
     whole: bool
 
@@ -35,11 +38,14 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     figure = opened(frame)
     axes = figure.subplots()
     limits = [*_limits(found.each, whole=True), *_limits(found.each, whole=False)]
+    if len(limits) > MANY and not frame.alone:
+        limits = [limit for limit in limits if not limit.whole]
     along_x(axes, found.axis, found.x, frame.text)
-    along_y(axes, "KV cache (GB)", [*found.y("kv_gb"), *(limit.gb for limit in limits)], frame.text)
+    along_y(axes, "KV cache (GB)", [*found.y("kv_gb"), *(gb for limit in limits for gb in limit.gb)], frame.text)
     for limit in limits:
-        axes.axhline(limit.gb, color=INK, linewidth=1.4 if limit.whole else 1.1, linestyle="-" if limit.whole else (0, (6, 2)))
-    labels = [label(axes, limit.gb, limit.text, INK, frame.text * 0.9) for limit in limits]
+        for gb in limit.gb:
+            axes.axhline(gb, color=INK, linewidth=1.4 if limit.whole else 1.1, linestyle="-" if limit.whole else (0, (6, 2)))
+    labels = [label(axes, limit.gb[0], limit.text, INK, frame) for limit in limits]
     keys = []
     for place, alike in enumerate(_alike(found.each)):
         style = look(place)
@@ -49,7 +55,8 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
             axes.plot(alike[0].x, np.where(chosen, kv, np.nan), **style | {"linestyle": "none", "markerfacecolor": face})
         texts = [_common(alike) or "KV cache"]
         if found.axis.name == "seq":
-            texts += [_full(axes, line, style["color"], _apart(line, alike)) for line in alike]
+            full = [_full(axes, line, style["color"], _apart(line, alike)) for line in alike]
+            texts += full if frame.alone or len(full) == 1 else []
         keys.append(Line2D([], [], label=": ".join((texts[0], "; ".join(texts[1:]))) if texts[1:] else texts[0], **style))
     has_hollow = any(not line.holds("fits_memory").all() for line in found.each)
     signs = ["Filled marks fit in memory, hollow ones do not; a ring: memory full."] if has_hollow else []
@@ -79,7 +86,7 @@ def _parts(line: Line) -> list[str]:
 
 
 def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:
-    """Each limit once for all lines that share it, labelled with their name where there are several."""
+    """Each limit once for all lines that share it, labelled with their name where there are several; those of one name share a label."""
     owners: dict[float, list[Line]] = {}
     for line in each:
         gb = float(line.y("capacity_gb")[0] - (0 if whole else line.y("weights_gb")[0]))
@@ -87,13 +94,15 @@ def _limits(each: tuple[Line, ...], whole: bool) -> list[Limit]:
             owners.setdefault(round(gb, 6), []).append(line)
     names = ("hardware",) if whole else ("model", "hardware", "weights")
     several = [name for name in names if len({line.words(name) for line in each}) > 1] if len(owners) > 1 else []
-    found = []
+    named: dict[str, list[float]] = {}
     for gb, members in owners.items():
-        whose = [", ".join(dict.fromkeys(line.words(name) for line in members)) for name in several]
-        found.append(
-            Limit(gb, "\n".join([f"{short(gb)} GB: {'memory' if whole else 'left by weights'}", *([" · ".join(whose)] if whose else [])]), whole)
-        )
-    return found
+        named.setdefault(" · ".join(", ".join(dict.fromkeys(line.words(name) for line in members)) for name in several), []).append(gb)
+    return [Limit(tuple(sorted(sizes)), "\n".join(filter(None, (_said(sizes, whole), name))), whole) for name, sizes in named.items()]
+
+
+def _said(sizes: list[float], whole: bool) -> str:
+    ends = "–".join(dict.fromkeys(short(size) for size in (min(sizes), max(sizes))))
+    return f"{ends} GB: {'memory' if whole else 'left by weights'}"
 
 
 def _full(axes: Axes, line: Line, colour: str, whose: str) -> str:

@@ -11,8 +11,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from roofcalc.errors import RoofcalcError
 from roofcalc.report.plots.axes import ROUND
 from roofcalc.report.plots.axes import short as tick
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words, wrapped
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import MAX_LINES, Row, cases, short
+from roofcalc.report.plots.size import Frame, wrapped
 from roofcalc.report.plots.style import COLOURS, INK
 from roofcalc.report.table import Table
 
@@ -65,7 +66,7 @@ def draw(table: Table, title: str, frame: Frame, bars: list[tuple[str, Row]]) ->
     for place, limit, filled, (_, row) in zip(places, limits, used, bars, strict=True):
         axes.plot([limit, limit], [place - THICK * 0.72, place + THICK * 0.72], color=INK, linewidth=2.2, solid_capstyle="butt")
         fits = f"{short(filled)} of {short(limit)} GB" if row["fits_memory"] else f"{short(filled)} GB: {short(filled - limit)} GB too much"
-        axes.annotate(fits, (max(limit, filled), place), xytext=(6, 0), textcoords="offset points", va="center", size=frame.text * 0.9, color=INK)
+        axes.annotate(fits, (max(limit, filled), place), xytext=(6, 0), textcoords="offset points", va="center", size=frame.smaller(0.9), color=INK)
     axes.set_yticks(places, ["\n".join(wrapped(label, frame.text, NAME_WIDTH)) for label, _ in bars], size=frame.text)
     axes.set_ylim(-0.6, len(bars) - 0.4)
     axes.set_xlim(0.0, max([*limits, *used]) * 1.32)  # room for the figures at the ends of the bars

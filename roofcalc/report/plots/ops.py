@@ -13,9 +13,10 @@ from matplotlib.transforms import ScaledTranslation
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics.breakdown import SMALL
 from roofcalc.report.plots.axes import ticked
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import Row, cases, short
 from roofcalc.report.plots.margin import Label, label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import COLOURS, DASHES, INK, MARKERS, PAPER, QUIET
 from roofcalc.report.table import Table
 
@@ -59,8 +60,8 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     points = sorted((point for case, (_, rows) in enumerate(found) for point in _points(case, rows)), key=lambda point: -point.share)
     roofs = list(dict.fromkeys(roof for _, rows in found for roof in _roofs(rows)))
     formats = list(dict.fromkeys(roof.format for roof in roofs))
-    _scales(axes, points, roofs, frame.text)
-    labels = _drawn_roofs(axes, points, roofs, formats, frame.text)
+    _scales(axes, points, roofs, frame)
+    labels = _drawn_roofs(axes, points, roofs, formats, frame)
     for point in points:
         mark = MARKERS[formats.index(point.format)]
         size = math.sqrt(45 + 450 * point.share)
@@ -75,6 +76,9 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     signs = ["Larger marks take more of the step."]
     if len(found) > 1:
         signs.append("Parts of the step stand in the order of the cases.")
+    slopes = dict.fromkeys(f"{roof.hardware} {short(roof.tb_s)} TB/s" for roof in roofs)
+    if len(slopes) > 1 and not frame.alone:
+        signs.append(f"Memory bandwidths: {', '.join(slopes)}.")
     for what in ("network", "overhead"):
         unmarked = [sum(_figure(row, "share") for row in rows if row["limited_by"] == what) for _, rows in found]
         if any(unmarked):
@@ -155,14 +159,14 @@ def _percent(share: float) -> str:
     return "under 0.1%" if 0 < share < 0.001 else f"{share:.1%}"
 
 
-def _scales(axes: Axes, points: list[Point], roofs: list[Roof], size: float) -> None:
+def _scales(axes: Axes, points: list[Point], roofs: list[Roof], frame: Frame) -> None:
     across = [*(point.flop_per_byte for point in points), *(roof.tflop_s / roof.tb_s for roof in roofs)]
     up = [*(point.tflop_s for point in points), *(roof.tflop_s for roof in roofs)]
-    x = ("intensity (FLOP per byte of memory traffic)", min(across) / 2, max(across) * 3)
-    ticked(axes, (x, ("attained by one device (TFLOP/s)", min(up) / 3, max(up) * 1.6)), size)
+    x = (f"intensity (FLOP per byte{' of memory traffic' * frame.alone})", min(across) / 2, max(across) * 3)
+    ticked(axes, (x, ("attained by one device (TFLOP/s)", min(up) / 3, max(up) * 1.6)), frame.text)
 
 
-def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: list[str], size: float) -> list[Label]:
+def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: list[str], frame: Frame) -> list[Label]:
     """Draws the roofs, with the bandwidth along each slope and the labels of the peaks."""
     low, high = axes.get_xlim()
     several = len({roof.hardware for roof in roofs}) > 1
@@ -170,11 +174,17 @@ def _drawn_roofs(axes: Axes, points: list[Point], roofs: list[Roof], formats: li
         ridge, dashes = roof.tflop_s / roof.tb_s, DASHES[formats.index(roof.format)]
         axes.plot([low, ridge, high], [low * roof.tb_s, roof.tflop_s, roof.tflop_s], color=INK, linewidth=1.4, linestyle=dashes)
     if not several:
-        _along(axes, points, roofs[0].tb_s, f"{short(roofs[0].tb_s)} TB/s", size * 0.85)
-    texts = {
-        roof: f"{roof.format}: {short(roof.tflop_s)} TFLOP/s" + (f"\n{roof.hardware}, {short(roof.tb_s)} TB/s" if several else "") for roof in roofs
-    }
-    return [label(axes, roof.tflop_s, text, INK, size * 0.85) for roof, text in texts.items()]
+        _along(axes, points, roofs[0].tb_s, f"{short(roofs[0].tb_s)} TB/s", frame.smaller(0.85))
+    return [label(axes, roof.tflop_s, _named_roof(roof, several, frame.alone), INK, frame, 0.85) for roof in roofs]
+
+
+def _named_roof(roof: Roof, several: bool, at_length: bool) -> str:
+    """Format and peak of a roof, and with several machines whose it is."""
+    if not several:
+        return f"{roof.format}: {short(roof.tflop_s)} TFLOP/s"
+    if not at_length:
+        return f"{roof.format}: {short(roof.tflop_s)}\n{roof.hardware}"
+    return f"{roof.format}: {short(roof.tflop_s)} TFLOP/s\n{roof.hardware}, {short(roof.tb_s)} TB/s"
 
 
 def _along(axes: Axes, points: list[Point], tb_s: float, text: str, size: float) -> None:
@@ -211,7 +221,9 @@ def _named(axes: Axes, points: list[Point], cases: int, frame: Frame) -> list[La
         first, colour = group[0], COLOURS[group[0].case]
         names = ", ".join(first.names[:NAMED]) + (f" and {len(first.names) - NAMED} more" if len(first.names) > NAMED else "")
         shares = ", ".join(_percent(point.share) for point in sorted(group, key=lambda point: point.case))
-        text = textwrap.fill(f"{names}: {shares}", 28 if frame.alone else 19, break_long_words=False)
+        text = f"{names}: {shares}"
+        if frame.alone:
+            text = textwrap.fill(text, 28, break_long_words=False)
         axes.plot([first.flop_per_byte, axes.get_xlim()[1]], [first.tflop_s] * 2, color=colour, linewidth=0.9, linestyle=(0, (1, 2)))
-        found.append(label(axes, first.tflop_s, text, colour, frame.text * 0.85))
+        found.append(label(axes, first.tflop_s, text, colour, frame, 0.85))
     return found

@@ -13,6 +13,7 @@ from matplotlib.transforms import Bbox
 from roofcalc.report.plots.style import INK
 
 MARGIN = 2.0  # pixels around a text
+MARK = 4.0  # pixels from a line to the edge of its markers
 SIDES = ((6.0, 4.0, "left", "bottom"), (-6.0, -4.0, "right", "top"))  # offset from the marker in points, and the corner of the text nearest to it
 
 
@@ -47,4 +48,5 @@ def _is_free(axes: Axes, box: Bbox, room: Bbox, kept: Sequence[Bbox]) -> bool:
     """Whether a box is free and lies inside its area."""
     inside = room.x0 <= box.x0 and box.x1 <= room.x1 and room.y0 <= box.y0 and box.y1 <= room.y1
     paths = (line.get_path().transformed(line.get_transform()) for line in axes.lines)
-    return inside and not any(box.overlaps(other) for other in kept) and not any(path.intersects_bbox(box, filled=False) for path in paths)
+    wide = box.padded(MARK)
+    return inside and not any(box.overlaps(other) for other in kept) and not any(path.intersects_bbox(wide, filled=False) for path in paths)

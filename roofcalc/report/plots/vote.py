@@ -7,9 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from roofcalc.report.plots.axes import along_x, along_y
-from roofcalc.report.plots.frame import Drawn, Frame, closed, opened, words
+from roofcalc.report.plots.frame import Drawn, closed, opened, words
 from roofcalc.report.plots.lines import Line, Lines, lines
 from roofcalc.report.plots.margin import Label, label
+from roofcalc.report.plots.size import Frame
 from roofcalc.report.plots.style import DASHES, MARKERS, PAPER, look
 from roofcalc.report.table import Table
 
@@ -28,7 +29,7 @@ def draw(table: Table, title: str, frame: Frame) -> Drawn:
     _pairs(cost, found, "cost_multiple", "cost over\none stream", frame.text)
     labels = list[Label]()
     if CHANCES.keys() <= found.each[0].rows[0].keys():
-        labels = _chances(other, found, frame.text)
+        labels = _chances(other, found, frame)
     else:
         _pairs(other, found, "kv_gb", "KV cache\n(GB/query)", frame.text)
     keys = [Line2D([], [], label=line.label, **look(place)) for place, line in enumerate(found.each) if line.label]
@@ -45,17 +46,17 @@ def _pairs(axes: Axes, found: Lines, name: str, text: str, size: float) -> None:
         axes.plot(line.x, line.y(name), **style)
 
 
-def _chances(axes: Axes, found: Lines, size: float) -> list[Label]:
+def _chances(axes: Axes, found: Lines, frame: Frame) -> list[Label]:
     """Probability of a correct answer, which depends only on the number of streams; labelled next to the axes."""
     known = [name for name in CHANCES if np.isfinite(found.y(name)).any()]
-    along_y(axes, "chance of a\nright answer", [0.0, 1.0], size)
+    along_y(axes, "chance of a\nright answer", [0.0, 1.0], frame.text)
     labels = []
     for line in _unlike(found.each, known):
         for place, name in enumerate(known):
             y = line.y(name)
             style = look(len(found.each) + place) | {"linestyle": DASHES[place], "marker": MARKERS[-1 - place]}
             axes.plot(line.x, y, **style)
-            labels.append(label(axes, float(y[-1]), CHANCES[name], style["color"], size * 0.9))
+            labels.append(label(axes, float(y[-1]), CHANCES[name], style["color"], frame))
     return labels
 
 
