@@ -180,6 +180,7 @@ def _run_page(name: str, spec: CommandSpec, function: Callable[..., Any], values
 
 def _run_plot(name: str, spec: CommandSpec, function: Callable[..., Any], values: dict[str, Any]) -> None:
     """Draws the chart of the table."""
+    from roofcalc.measurements.speeds import of_models
     from roofcalc.report.plots.kinds import need_matplotlib, plot
     from roofcalc.report.plots.save import format_of, rendered
 
@@ -190,14 +191,16 @@ def _run_plot(name: str, spec: CommandSpec, function: Callable[..., Any], values
     format = format_of(output) if path else "svg"
     need_matplotlib()
     progress.enable()
-    points, left_out = _measured(values.pop("points", None))
+    every, left_out = _measured(values.pop("points", None))
     table = function(**given(values, spec.options))
+    points = of_models(every, set(table["model"].tolist())) if every else every
     picture = rendered(plot(table, points), format)
     if path:
         write_bytes(picture, path)
     else:
         write(iter(picture.decode().splitlines()), None)
-    _print_notes([*table.notes, *([f"--points: {left_out} rows without a decode speed and a batch are left out"] if left_out else [])], quiet)
+    skipped = {"rows without a decode speed and a batch": left_out, "points of other models": len(every) - len(points)}
+    _print_notes([*table.notes, *(f"--points: {count} {what} are left out" for what, count in skipped.items() if count)], quiet)
 
 
 def _measured(path: str | None) -> tuple[Sequence[Speed], int]:

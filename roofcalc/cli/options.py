@@ -320,7 +320,9 @@ RUN = (
 SUMMARY = Option("summary", "--summary", MEASUREMENTS, "Summarise by engine, metric, kind of model, device and source.", kind=bool)
 STRICT = Option("strict", "--strict", MEASUREMENTS, "Exit code 2 if a row cannot be read or compared, instead of leaving it out.", kind=bool)
 LOGGED_STARTS = Option("memory", "--memory", MEASUREMENTS, "The file holds engine starts: weights, caches, tokens, concurrency.", kind=bool)
-MEASURED_POINTS = Option("points", "--points", MEASUREMENTS, "CSV file of measured points to draw over the frontier.", metavar="FILE")
+MEASURED_POINTS = Option(
+    "points", "--points", MEASUREMENTS, "CSV file of measured points to draw, those of the frontier's models or else all.", metavar="FILE"
+)
 FIT_NAMES = _argument(
     "given",
     "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +19,8 @@ class Speed(NamedTuple):
 
     Attributes
     ----------
-    label : str
-        Model, device and engine.
+    label, model : str
+        Model, device and engine; the model alone.
     interactivity_tok_s, throughput_tok_s_per_device : float
         Of one user, and of one device, in output tokens per second. Where a total was measured, the user's is its share of it, the time
         of prompts included.
@@ -28,6 +29,7 @@ class Speed(NamedTuple):
     label: str
     interactivity_tok_s: float
     throughput_tok_s_per_device: float
+    model: str = ""
 
 
 def speeds(path: str | Path) -> tuple[list[Speed], int]:
@@ -45,6 +47,12 @@ def speeds(path: str | Path) -> tuple[list[Speed], int]:
     return found, len(loaded.points) + len(loaded.problems) - len(found)
 
 
+def of_models(points: Sequence[Speed], models: Iterable[str]) -> list[Speed]:
+    """The points of these models; all, where there are none of them."""
+    names = set(models)
+    return [one for one in points if one.model in names] or list(points)
+
+
 def _speed(case: Case) -> Speed | None:
     point = case.point
     if point.batch is None:
@@ -56,4 +64,4 @@ def _speed(case: Case) -> Speed | None:
     else:
         return None
     label = f"{case.model.name} on {case.hardware.device.name}" + (f", {point.engine}" if point.engine else "")
-    return Speed(label, each, each * point.batch / (case.hardware.count * case.share))
+    return Speed(label, each, each * point.batch / (case.hardware.count * case.share), case.model.name)

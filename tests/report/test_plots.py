@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import roofcalc as rc
 from roofcalc.commands.prefill import prefill
-from roofcalc.measurements.speeds import speeds
+from roofcalc.measurements.speeds import of_models, speeds
 from roofcalc.report.plots.kinds import KINDS, plot
 from roofcalc.report.plots.lines import lines
 from roofcalc.report.plots.margin import GAP, spread
@@ -76,6 +76,8 @@ def test_measured_points_over_a_frontier(tmp_path: Path) -> None:
     assert any(list(line.get_xdata()) == [41, 50, 62.5] for line in figure.axes[0].lines)  # type: ignore[arg-type]
     with pytest.raises(rc.RoofcalcError, match="over a frontier, not over memory"):
         plot(TABLES["memory"](), found)
+    others = of_models([*found, found[0]._replace(model="qwen3-8b")], {"llama-3.1-70b"})
+    assert others == found and of_models(found, {"qwen3-8b"}) == found  # all, where there are none of the model
     file.write_text(f"{head}\nllama-3.1-70b,8xh100-sxm,8,8,fp8,vLLM,1000,1000,64,ttft_ms,300")
     assert "no row of" in refused(f"plot frontier {LLAMA} --points {file} -o {tmp_path / 'a.svg'}")
 
