@@ -47,7 +47,7 @@ class Option(NamedTuple):
                 type=self.kind,
                 required=self.required,
                 nargs=-1 if self.many else 1,
-                metavar=self.name.upper(),
+                metavar=self.metavar or self.name.upper(),
                 show_default=self.default or False,
                 autocompletion=complete.COMPLETERS.get(self.name),
                 help=self.help,

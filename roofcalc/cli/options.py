@@ -14,8 +14,8 @@ def _choices(name: str) -> str:
     return "|".join(CHOICES[name])
 
 
-def _argument(name: str, help: str, default: str = "", required: bool = True, many: bool = False) -> Option:
-    return Option(name, "", "Arguments", help, default, many=many, required=required)
+def _argument(name: str, help: str, default: str = "", required: bool = True, many: bool = False, metavar: str = "") -> Option:
+    return Option(name, "", "Arguments", help, default, metavar=metavar, many=many, required=required)
 
 
 MACHINES = _argument("hardware", "[N x]device, systems or YAML files (8xh100-sxm), to compare; one or more.", many=True)
@@ -81,14 +81,20 @@ MAX_LATENCY = Option(
     "max_latency", "--max-latency", WORKLOAD, "Maximum mean time from arrival to last token; with --isl and --osl, or --mix.", metavar="SECONDS"
 )
 GENERATION = (
-    Option("isl", "--isl", WORKLOAD, "Input tokens per request; with --osl, instead of --seq.", metavar="TOKENS"),
+    Option("isl", "--isl", WORKLOAD, "Input tokens (the prompt) per request; with --osl, instead of --seq.", metavar="TOKENS"),
     Option("osl", "--osl", WORKLOAD, "Output tokens per request.", metavar="TOKENS"),
     Option("kv_at", "--kv-at", WORKLOAD, "KV cache length that must fit: at the end of the generation, or its mean.", "end", metavar="end|mean"),
 )
 (KV_AT,) = named(GENERATION, "kv_at")
 LOAD = (
     Option("mix", "--mix", WORKLOAD, "Request mix instead of --isl and --osl: a file of `isl:osl weight` lines.", metavar="FILE"),
-    Option("requests_per_second", "--requests-per-second", WORKLOAD, "Load on the whole system, instead of --batch.", metavar="RATE"),
+    Option(
+        "requests_per_second",
+        "--requests-per-second",
+        WORKLOAD,
+        "Load on the whole system, in requests per second; instead of --batch.",
+        metavar="RATE",
+    ),
 )
 (REQUESTS_PER_SECOND,) = named(LOAD, "requests_per_second")
 PLAN_GOODPUT = Option(
@@ -135,7 +141,7 @@ TENANTS = (
     Option("lora", "--lora", WORKLOAD, "LoRA adapters: rank=16,count=40, with on=attention or on=linear.", "none", metavar="RANK,COUNT"),
 )
 SPECULATION = (
-    Option("draft", "--draft", WORKLOAD, "Tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
+    Option("draft", "--draft", WORKLOAD, "Speculative decoding: tokens drafted per step.", "with --mtp: the model's MTP depth", metavar="TOKENS"),
     Option("acceptance", "--acceptance", WORKLOAD, "Probability that a drafted token is accepted; has no default.", kind=float, metavar="RATE"),
     Option("accepted", "--accepted", WORKLOAD, "Instead: mean tokens accepted per step, the target's own included.", kind=float, metavar="TOKENS"),
     Option(
@@ -158,7 +164,13 @@ SHARED_PREFIX = Option(
     metavar="TOKENS",
 )
 HIT_RATE = Option(
-    "hit_rate", "--hit-rate", WORKLOAD, "Fraction of a prompt after the shared prefix that is found in the KV cache.", "0", float, "FRACTION"
+    "hit_rate",
+    "--hit-rate",
+    WORKLOAD,
+    "Fraction of a prompt after the shared prefix that is found in the KV cache (prefix caching).",
+    "0",
+    float,
+    "FRACTION",
 )
 CACHING = (SHARED_PREFIX, HIT_RATE)
 QUERY = Option(
@@ -190,7 +202,9 @@ FAILURE_RATE = Option("failure_rate", "--failure-rate", WORKLOAD, "Failures per 
 VOTES = Option("streams", "--streams", WORKLOAD, "Generations per majority vote.", "5", metavar="N")
 
 PRICES = "Prices"
-USD_PER_HOUR = Option("usd_per_hour", "--usd-per-hour", PRICES, "Price of one device.", "latest on-demand price in the price list", metavar="USD")
+USD_PER_HOUR = Option(
+    "usd_per_hour", "--usd-per-hour", PRICES, "Price of one device for an hour, in USD.", "latest on-demand price in the price list", metavar="USD"
+)
 OWNED = (
     Option("capex", "--capex", PRICES, "Instead: purchase price of one device, with its share of the machine; with --years.", metavar="USD"),
     Option("years", "--years", PRICES, "Years over which the purchase price is spread.", metavar="YEARS"),
@@ -327,6 +341,7 @@ FIT_NAMES = _argument(
     "given",
     "CSV file of measured points; a result file of a benchmark client, or a folder of them; or, with --point, a model and hardware.",
     many=True,
+    metavar="FILE",
 )
 FIT = (
     Option(

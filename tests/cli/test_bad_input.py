@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("plot plan llama-3.1-8b h100-sxm -o a.svg", "`roofcalc plot` has no command 'plan'; commands: max-batch, interactivity"),
         ("explain cost", "`roofcalc explain` has no command 'cost'; commands: max-batch, interactivity, memory, prefill (`roofcalc cost --help`)"),
         ("plan", "Missing argument 'MODEL'; for example: roofcalc plan llama-3.1-405b h100-sxm"),
-        ("fit", "Missing argument 'GIVEN'; for example: roofcalc fit "),
+        ("fit", "Missing argument 'FILE'; for example: roofcalc fit "),
         ("max-batch llama-3.1-8b h100-sxm -o a.xlsx", "--output: cannot write a .xlsx file: write .csv, which spreadsheets open"),
         ("plan llama-3.1-8b h100-sxm -o a.PNG", "--output: cannot write a .png file: `roofcalc plot` draws"),
         ("explain memory llama-3.1-8b h100-sxm -o a.pdf", "--output: cannot write a .pdf file"),
