@@ -50,6 +50,38 @@ def test_more_devices_than_timed_take_the_nearest_number() -> None:
     assert nearest("collective", "h100-sxm", H100, "nccl", "all_reduce", "NCCL x16").kernel == "NCCL x8"
 
 
+H200 = DeviceFacts(989.4e12, 4800e9, 132.0, 1.83e9, 50e6, 450e9)
+B200 = DeviceFacts(2250e12, 7700e9, 148.0, 1.856e9, 126e6, 900e9)
+
+
+@pytest.mark.parametrize(
+    ("subject", "device", "facts", "engine", "form", "kernel", "part", "instead"),
+    [
+        # SGLang runs 16-bit experts with Triton; CUTLASS was timed on Nemotron's ungated experts alone
+        ("experts", "h200-sxm", H200, "sglang", "bfloat16", None, "fused_moe_triton", "cutlass"),
+        ("experts", "b200-sxm", B200, "sglang", "bfloat16", None, "fused_moe_triton", "flashinfer"),
+        ("experts", "b200-sxm", B200, "sglang", "fp8_block", None, "flashinfer_trtllm", "triton"),
+        # vLLM takes Triton's MXFP4 kernels on compute capability 9.0 (https://github.com/vllm-project/vllm/issues/31085)
+        ("experts", "h200-sxm", H200, "vllm", "w4a16_mxfp4", None, "oaitriton", "marlin"),
+        # the engine's kernel known for the architecture, not another one known for the device itself
+        ("experts", "b200-sxm", B200, "vllm", "nvfp4", None, "flashinfer_trtllm", "cutlass"),
+        # kernels of single tokens are in the tables of prompts too
+        ("prompt", "b200-sxm", B200, "vllm", "bf16", None, "trtllmprefill", "decode"),
+        ("prompt", "l40s", DeviceFacts(362e12, 864e9, 142.0, 2.49e9, 96e6), "vllm", "bf16-kv8", None, "prefill", "decode"),
+        # dense attention was timed up to 2,048 tokens, below which nothing is left out
+        ("sparse_prompt", "h200-sxm", H200, "sglang", "bf16+fp8_block", "dsa", "flashmla", "dense"),
+        ("sparse_prompt", "b200-sxm", B200, "sglang", "bf16-kv8+fp8_block", "dsa", "indexer_trtllm", "dense"),
+    ],
+)
+def test_the_kernels_that_engines_run(
+    subject: str, device: str, facts: DeviceFacts, engine: str, form: str, kernel: str | None, part: str, instead: str
+) -> None:
+    timed = [key[2] for key in fits().values[subject] if key[:2] == (engine, form)]
+    assert any(part in name for name in timed) and any(instead in name for name in timed)
+    source = nearest(subject, device, facts, engine, form, kernel)
+    assert (source.engine, source.dtype) == (engine, form) and part in source.kernel and instead not in source.kernel
+
+
 def test_times_shrink_and_streams_grow_with_the_clock() -> None:
     known = fits().devices["h100-sxm"]
     twice = DeviceFacts(1e15, 1e12, 132.0, 2 * known.clock_hz, 0.0, 3 * known.link_bytes_s)

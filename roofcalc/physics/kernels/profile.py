@@ -29,6 +29,7 @@ _NEAREST_FORMATS = {
     "bf16-kv8": ("bf16", "fp8"),
     "bf16": ("bf16-kv8", "fp8"),
 }
+_SHARED_COST = 0.001  # constants of an architecture against a device's own: less than a place in `prefer`
 _ENGINE_COST, _FORMAT_COST, _KERNEL_COST, _ARCHITECTURE_COST, _VENDOR_COST, _LINK_COST = 2.5, 3.0, 2.0, 2.0, 4.0, 1.0
 
 
@@ -67,14 +68,14 @@ class Fits:
     typical
         For each architecture the device in the middle of its bandwidths: what constants common to an architecture are scaled from.
     prefer
-        Parts of kernel names, the engines' defaults first.
+        Parts of kernel names, the engines' defaults first: of "subject|engine|format", of a subject, or of "any".
     names, values
         For each subject the fields, and by (engine, format, kernel) the fitted values of devices and of whole architectures.
     """
 
     devices: dict[str, KnownDevice]
     typical: dict[str, KnownDevice]
-    prefer: tuple[str, ...]
+    prefer: dict[str, tuple[str, ...]]
     names: dict[str, tuple[str, ...]]
     values: dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]]
 
@@ -109,7 +110,7 @@ def parsed(text: str, place: str) -> Fits:
     for architecture in {known.architecture for known in devices.values()}:
         members = sorted((known for known in devices.values() if known.architecture == architecture), key=lambda known: known.bandwidth_bytes_s)
         typical[architecture] = members[(len(members) - 1) // 2]
-    return Fits(devices, typical, tuple(content.get("prefer") or ()), names, values)
+    return Fits(devices, typical, {name: tuple(parts) for name, parts in content["prefer"].items()}, names, values)
 
 
 _Values = dict[str, dict[tuple[str, str, str], dict[str, tuple[float, ...]]]]
@@ -228,10 +229,11 @@ def nearest(
     architecture, vendor = (own.architecture, own.vendor) if own else (None, None)
     apart = {name: 0.0 if name == device else 0.1 + distance(known, architecture, vendor, facts) for name, known in table.devices.items()}
     for name, known in table.typical.items():
-        apart[name] = 0.05 if name == architecture else 0.2 + distance(known, architecture, vendor, facts)
+        apart[name] = _SHARED_COST if name == architecture else 0.2 + distance(known, architecture, vendor, facts)
     best: tuple[float, tuple[str, str, str], str] | None = None
     for key, rows in table.values[subject].items():
-        cost = (0.0 if key[0] == engine else _ENGINE_COST) + _format_cost(dtype, key[1]) + _kernel_cost(kernel, key[2], table.prefer)
+        prefer = next(table.prefer[name] for name in ("|".join((subject, *key[:2])), subject, "any") if name in table.prefer)
+        cost = (0.0 if key[0] == engine else _ENGINE_COST) + _format_cost(dtype, key[1]) + _kernel_cost(kernel, key[2], prefer)
         for name in rows:
             if name in apart and (best is None or (cost + apart[name], key, name) < best):
                 best = (cost + apart[name], key, name)
