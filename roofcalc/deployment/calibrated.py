@@ -31,10 +31,11 @@ class Reserve(Record):
 
 
 class EngineKernels(Record):
-    """The engine of the kernel tables whose kernels an engine runs or resembles, and the share of KV entries that it loads again."""
+    """The engine of the kernel tables whose kernels an engine runs or resembles; the others as in `Profile`."""
 
     kernels: str = "vllm"
     kv_reload_fraction: float = 0.0
+    second_stream: bool = True
 
 
 class Typical(Record):
@@ -93,6 +94,7 @@ def resolved(file: Typical, device: Device, model: Model, engine: str | None = N
         network=file.network,
         packed_prefill_tokens=file.packed_prefill_tokens,
         kv_reload_fraction=kernels.kv_reload_fraction,
+        second_stream=kernels.second_stream,
         reserve_gb=reserve_gb(file.reserve, device.memory.capacity_gb),
     )
 

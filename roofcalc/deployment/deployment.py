@@ -116,14 +116,26 @@ class Deployment(Record):
 
     def linear_format(self, tensor: str) -> str | None:
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
-        device, stored = self.hardware.device, self.weight_dtype(tensor)
+        stored = self.weight_dtype(tensor)
+        if self.assumptions.is_bound and (self.compute is None or tensor in SIXTEEN_BIT_CLASSES):
+            return self._fastest(16 if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16 else stored.bits)
+        wanted = self.wanted_format(tensor)
+        return wanted if wanted == self.compute else dtypes.arithmetic_format(self.hardware.device, wanted)
+
+    def wanted_format(self, tensor: str) -> str:
+        """The format in which GEMMs with a class of weights compute where the device has it.
+
+        llama.cpp multiplies weights of 4 and 8 bits with activations of 8 bits, and fp16 weights with sums of 16 bits (cuBLAS, 16F).
+        """
+        stored = self.weight_dtype(tensor)
         if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16:
-            return self._fastest(16) if self.assumptions.is_bound else dtypes.arithmetic_format(device, "bf16")
+            return "bf16"
         if self.compute is not None:
             return self.compute
-        if self.assumptions.is_bound:
-            return self._fastest(stored.bits)
-        return dtypes.arithmetic_format(device, stored.compute)
+        engine = self.profile.engine if self.profile else self.assumptions.engine
+        if engine and engines.split(engine)[0] == "llama.cpp":
+            return "int8" if stored.bits < 16 else "fp16_acc16" if stored.compute == "fp16" else stored.compute
+        return stored.compute
 
     @property
     def attention_format(self) -> str | None:
@@ -359,8 +371,9 @@ def notes(deployment: Deployment) -> list[str]:
         used = deployment.linear_format(name)
         if used is None:
             found.append(f"{device.name}: the catalog lists no peak FLOP/s for {stored.compute} or wider; latency cannot be computed")
-        elif not deployment.assumptions.is_bound and deployment.compute is None and used != stored.compute:
-            wider.setdefault((stored.compute, used), []).extend(stored.name.split("+"))
+        elif not deployment.assumptions.is_bound and deployment.compute is None and used != (wanted := deployment.wanted_format(name)):
+            if wanted != "fp16_acc16":  # most devices multiply fp16 at one rate, whatever the sums
+                wider.setdefault((wanted, used), []).extend(stored.name.split("+"))
     for (lacking, used), stored_as in wider.items():
         found.append(f"{device.name} has no {lacking} peak: GEMMs with {', '.join(dict.fromkeys(stored_as))} weights compute in {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:

@@ -101,6 +101,8 @@ class Profile(Record):
     kv_reload_fraction : float
         Where decode attention does not share a KV head's entries within its group of query heads: fraction of the further loads that
         takes time; else 0.
+    second_stream : bool
+        Whether shared experts run at the same time as routed ones, on a stream of their own.
     reserve_gb : float
         Memory of one device that engines without memory rules keep free.
     """
@@ -114,4 +116,5 @@ class Profile(Record):
     network: Network
     packed_prefill_tokens: float
     kv_reload_fraction: float
+    second_stream: bool
     reserve_gb: float

@@ -14,7 +14,7 @@ from roofcalc.specs.attention_spec import AttentionSpec, Index
 from roofcalc.specs.latent_attention import MLA, Pooled
 from roofcalc.specs.record import Record
 from roofcalc.specs.schema import Alternatives, Count
-from roofcalc.specs.weights import Matrix, shard_size
+from roofcalc.specs.weights import Matrix, fused, shard_size
 
 
 class BlockChoice(Record):
@@ -139,7 +139,7 @@ class GQA(AttentionSpec):
             into.append(Matrix("kv", source, keys_values, "attention"))
         outputs = shard_size(self.heads, tp) * self.value_dim
         if self.gate:
-            into.append(Matrix("gate", hidden, outputs, "attention"))
+            into = [*into[:-1], *fused(into[-1], Matrix("gate", hidden, outputs, "attention"))]
         if self.head_gate:
             into.append(Matrix("head_gate", hidden, shard_size(self.heads, tp), "attention"))
         if self.blocks and self.blocks.heads and self.blocks.dim:

@@ -93,7 +93,7 @@ _DTYPES = {
         Dtype("nf4", 0.5 + 4 / 64, "bf16", 4),  # bitsandbytes: a 32-bit scale per 64
         Dtype("nf4-dq", 0.5 + 1 / 64 + 4 / (64 * 256), "bf16", 4),  # with scales quantised to 8 bits, and a 32-bit one per 256 of those
         Dtype("ternary", 0.25, "bf16", 2),  # BitNet b1.58: four weights of -1, 0 or 1 per byte
-        *(Dtype(name, bits / 8, "bf16", int(bits)) for name, bits in GGML_BITS.items()),
+        *(Dtype(name, bits / 8, "int8", int(bits)) for name, bits in GGML_BITS.items()),  # llama.cpp rounds activations to 8 bits (q8_1)
     )
 }
 

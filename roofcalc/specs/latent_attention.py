@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from roofcalc.specs.attention_spec import AttentionSpec, Index
 from roofcalc.specs.record import Record
 from roofcalc.specs.schema import Count, Range
-from roofcalc.specs.weights import Matrix, shard_size
+from roofcalc.specs.weights import Matrix, fused, shard_size
 
 
 class MLA(AttentionSpec):
@@ -62,10 +62,11 @@ class MLA(AttentionSpec):
         n = shard_size(self.heads, tp)
         queries = n * (self.nope_dim + self.rope_dim)
         down = (Matrix("q_down", hidden, self.q_rank, "attention"),) if self.q_rank else ()
+        *down, kv_down = fused(*down, Matrix("kv_down", hidden, self.kv_rank + self.rope_dim, "attention"))
         return (
             *down,
             Matrix("q_up", self.q_rank or hidden, queries, "attention"),
-            Matrix("kv_down", hidden, self.kv_rank + self.rope_dim, "attention"),
+            kv_down,
             Matrix("k_up", self.kv_rank, n * self.nope_dim, "attention"),
             Matrix("v_up", self.kv_rank, n * self.v_dim, "attention"),
             *((Matrix("gate", hidden, n * self.v_dim, "attention"),) if self.gate else ()),
@@ -166,10 +167,11 @@ class Pooled(AttentionSpec):
             if index and not index.shared
             else ()
         )
+        q_down, kv = fused(Matrix("q_down", hidden, self.q_rank, "attention"), Matrix("kv", hidden, self.head_dim, "attention"))
         return (
-            Matrix("q_down", hidden, self.q_rank, "attention"),
+            q_down,
             Matrix("q_up", self.q_rank, n * self.head_dim, "attention"),
-            Matrix("kv", hidden, self.head_dim, "attention"),
+            kv,
             *self.compressor(hidden, "compressor", self.head_dim),
             *choose,
             Matrix("o_groups", n // blocks * self.head_dim, self.output.rank, "attention", blocks),

@@ -41,6 +41,41 @@ def test_gemms_by_hand() -> None:
     assert np.asarray(terms["overhead"]).item() == pytest.approx(32 * launch * run.launch, rel=1e-12)
 
 
+def test_projections_of_one_input_are_one_gemm() -> None:
+    """DeepSeek-V3's q_a and kv_a, 7,168 × 1,536 and 7,168 × 576, take together what one GEMM of 7,168 × 2,112 takes, by their columns."""
+    deployment = on("deepseek-v3", "8xh100-sxm", tp=8, assume="typical")
+    keys = {(key.rows, key.cols): key for key in block_work(deployment, "moe").keys}
+    parts = (keys[7168, 1536], keys[7168, 576])
+    assert [key.fused for key in parts] == [2112, 2112] and keys[1536, 16 * 192].fused == 0
+
+    def seconds(*keys: Key) -> float:
+        terms = gemm_terms(deployment, keys, np.ones(len(keys)), np.array([8.0]))
+        return sum(np.asarray(value).item() for value in terms.values())
+
+    whole = seconds(Key(7168, 2112, 1, "attention"))
+    assert seconds(*parts) == pytest.approx(whole, rel=1e-9)
+    assert seconds(parts[1]) == pytest.approx(whole * 576 / 2112, rel=1e-9)
+    assert whole < 0.7 * seconds(*(key._replace(fused=0) for key in parts))  # one launch, and more blocks to fill the device
+
+
+def test_gates_of_attention_are_multiplied_with_the_queries() -> None:
+    keys = block_work(on("qwen3-next-80b-a3b", "h100-sxm", assume="typical"), "full").keys
+    gated = [key for key in keys if key.fused]
+    assert sum(key.cols for key in gated) == gated[0].fused and len(gated) == 2
+
+
+@pytest.mark.parametrize(("engine", "beside"), [("vllm", True), ("sglang", True), ("tensorrt-llm", True), ("llama.cpp", False), ("vllm-0.7", False)])
+def test_shared_experts_run_beside_routed_ones(engine: str, beside: bool) -> None:
+    """They take their bytes' time of the memory that both read, and neither a launch nor the time to fill the device."""
+    deployment = on("deepseek-v3", "8xh100-sxm", tp=8, assume="typical", engine=engine)
+    shared = next(key for key in block_work(deployment, "moe").keys if key.tensor == "shared")
+    terms = gemm_terms(deployment, (shared,), np.ones(1), np.array([8.0]))
+    read = (shared.rows * shared.cols * deployment.weight_dtype("shared").bytes_per_element + 8 * (shared.rows + shared.cols) * 2) / 3350e9
+    found = np.asarray(terms["bandwidth"]).item()
+    assert (np.asarray(terms.get("overhead", 0)).item() == 0) == beside
+    assert (found == pytest.approx(read, rel=0.01)) == beside
+
+
 @pytest.mark.parametrize(
     ("machine", "units"),
     [

@@ -79,10 +79,30 @@ def test_the_fastest_format_that_is_wide_enough() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "format"),
-    [("bf16", "bf16"), ("fp8", "fp8"), ("mxfp8", "fp8"), ("mxfp4", "fp8"), ("int8", "int8"), ("int4", "bf16"), ("q4_k_m", "bf16")],
+    [("bf16", "bf16"), ("fp8", "fp8"), ("mxfp8", "fp8"), ("mxfp4", "fp8"), ("int8", "int8"), ("int4", "bf16"), ("q4_k_m", "int8")],
 )
 def test_arithmetic_goes_by_weights_and_activations(weights: str, format: str) -> None:
     assert on("llama-3.1-8b", "h100-sxm", weights).linear_format("mlp") == format
+
+
+@pytest.mark.parametrize(
+    ("machine", "weights", "engine", "format"),
+    [
+        # llama.cpp: int8 tensor cores for K-quants (https://github.com/ggml-org/llama.cpp/pull/7860), fp16 products with sums of 16 bits
+        ("rtx-4080", "q4_k_m", "llama.cpp", "int8"),
+        ("rtx-4080", "fp16", "llama.cpp", "fp16_acc16"),
+        ("rtx-4080", "bf16", "llama.cpp", "bf16"),
+        ("rtx-4080", "fp16", "vllm", "fp16"),
+        ("l40s", "fp16", "llama.cpp", "fp16"),  # no faster with sums of 16 bits
+        ("m3-max", "q4_k_m", "llama.cpp", "fp16"),  # Apple's GPUs have no int8 peak
+        ("h100-sxm", "mxfp4", "llama.cpp", "int8"),
+        ("h100-sxm", "mxfp4", "vllm", "fp8"),
+        ("rtx-4080", "int4", "vllm", "bf16"),
+    ],
+)
+def test_the_arithmetic_of_llama_cpp(machine: str, weights: str, engine: str, format: str) -> None:
+    for preset in ("roofline", "typical"):
+        assert on("llama-3.1-8b", machine, weights, engine=engine, assume=preset).linear_format("mlp") == format
 
 
 def test_attention_is_fp8_only_with_an_fp8_cache() -> None:

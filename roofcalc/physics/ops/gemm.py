@@ -44,6 +44,7 @@ def gemms(
                 rows=matrix.rows,
                 cols=matrix.cols,
                 copies=matrix.copies,
+                fused=matrix.fused,
             )
         )
     return found
@@ -76,5 +77,5 @@ def gemm_operations(
 def gemm_to_operation(gemm: Gemm, tokens: Array, experts_read: Array = 1.0) -> Operation:
     """A GEMM as an operation for `tokens` tokens; an expert GEMM reads the weights of `experts_read` experts."""
     moved = gemm.weights * experts_read + gemm.activation_bytes * tokens
-    shape = Product(tokens, gemm.rows, gemm.cols, gemm.copies) if gemm.routed is None else Grouped(tokens, gemm.routed, gemm.place)
+    shape = Product(tokens, gemm.rows, gemm.cols, gemm.copies, gemm.fused) if gemm.routed is None else Grouped(tokens, gemm.routed, gemm.place)
     return Operation(gemm.name, gemm.layers, gemm.flops * tokens, moved, "linear", gemm.tensor, shape=shape)

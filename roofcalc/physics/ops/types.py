@@ -296,8 +296,8 @@ class Gemm(NamedTuple):
         The experts that the weights belong to.
     imbalance : float
         Tokens of the busiest expert rank over the mean.
-    rows, cols, copies : int
-        Shape of the matrix on one device, and equal ones of it.
+    rows, cols, copies, fused : int
+        Shape of the matrix on one device, equal ones of it, and the columns of the GEMM that it is a part of (`Matrix.fused`).
     place : int
         Which of an expert's matrices it is.
     """
@@ -313,16 +313,18 @@ class Gemm(NamedTuple):
     rows: int = 0
     cols: int = 0
     copies: int = 1
+    fused: int = 0
     place: int = 0
 
 
 class Product(NamedTuple):
-    """Shape of a GEMM: `tokens` by `rows` times `rows` by `cols`, `copies` of them at once."""
+    """Shape of a GEMM: `tokens` by `rows` times `rows` by `cols`, `copies` of them at once; a part of one with `fused` columns, if not 0."""
 
     tokens: Array
     rows: int
     cols: int
     copies: int = 1
+    fused: int = 0
 
 
 class Grouped(NamedTuple):

@@ -53,6 +53,8 @@ def table_format(device: Device, weights: Dtype, computed: str) -> str:
     """
     if weights.bits >= 16:
         return "bfloat16"
+    if weights.name in dtypes.GGML_BITS or (weights.bits == 4 and computed == "int8"):
+        return "int8_wo" if weights.bits > 4 else "int4_wo"
     if weights.name == "mxfp4":
         return "w4a8_mxfp4_mxfp8" if "fp4" in device.peak_tflop_s else "w4a16_mxfp4"
     if computed == "fp4":
@@ -74,8 +76,10 @@ def activation_bytes(name: str) -> float:
     return _TABLE[name][1]
 
 
-def kernel_peak(device: Device, name: str) -> str:
-    """The format of the device at whose peak kernels of a format of the tables compute."""
+def kernel_peak(device: Device, name: str, computed: str) -> str:
+    """The format of the device at whose peak kernels of a format of the tables compute, for GEMMs that compute in `computed`."""
+    if (name == "bfloat16" or is_unpacked(name)) and computed in device.peak_tflop_s:
+        return computed
     return dtypes.arithmetic_format(device, _TABLE[name][0]) or next(iter(device.peak_tflop_s))
 
 

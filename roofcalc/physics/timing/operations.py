@@ -39,7 +39,7 @@ def operations_terms(deployment: Deployment, operations: Iterable[Operation], se
         else:
             add_terms(terms, sequence_terms(deployment, one, sequences, one.layers))
     if products:
-        keys = tuple(Key(shape.rows, shape.cols, shape.copies, one.tensor) for one, shape in products)
+        keys = tuple(Key(shape.rows, shape.cols, shape.copies, one.tensor, shape.fused) for one, shape in products)
         layers = np.array([one.layers for one, _ in products], dtype=float)
         tokens = np.stack(np.broadcast_arrays(*(np.asarray(shape.tokens, dtype=float) for _, shape in products)))
         add_terms(terms, gemm_terms(deployment, keys, layers, tokens, each=True))

@@ -28,12 +28,13 @@ FEW = 2048  # token counts up to which no duplicates are looked for
 
 
 class Key(NamedTuple):
-    """A matrix of rows × cols weights of a tensor class, `copies` of them multiplied at once."""
+    """A matrix of rows × cols weights of a tensor class, `copies` of them multiplied at once, in a GEMM of `fused` columns if not 0."""
 
     rows: int
     cols: int
     copies: int
     tensor: str
+    fused: int = 0
 
 
 class Stack(NamedTuple):
@@ -43,6 +44,10 @@ class Stack(NamedTuple):
     ----------
     members : array
         Places of these GEMMs among the keys asked for.
+    n, cols : array
+        Columns of the GEMM that runs, and those of the matrix asked for, which takes its share of the GEMM's time.
+    beside : array
+        Whether another kernel runs at the same time: shared experts beside routed ones.
     unpacked : bool
         Whether the weights are dequantised first.
     """
@@ -52,19 +57,22 @@ class Stack(NamedTuple):
     parameters: dict[str, NDArray[Any]]
     facts: DeviceFacts
     n: NDArray[Any]
+    cols: NDArray[Any]
     k: NDArray[Any]
     copies: NDArray[Any]
     weight_bytes: NDArray[Any]
     activation_bytes: NDArray[Any]
     launch_s: NDArray[Any]
+    beside: NDArray[Any]
     peak_flop_s: NDArray[Any]
 
 
 def gemm_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     """Constants of the GEMMs with a class of weights, and their format in the kernel tables."""
     device = deployment.hardware.device
-    form = table_format(device, deployment.weight_dtype(tensor), deployment.linear_format(tensor) or "bf16")
-    return chosen(deployment, GemmParameters, "gemm", form, peak=kernel_peak(device, form)), form
+    computed = deployment.linear_format(tensor) or "bf16"
+    form = table_format(device, deployment.weight_dtype(tensor), computed)
+    return chosen(deployment, GemmParameters, "gemm", form, peak=kernel_peak(device, form, computed)), form
 
 
 @lru_cache(maxsize=512)
@@ -91,7 +99,9 @@ def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str
         unpacked=unpacked,
         parameters=parameters,
         facts=DeviceFacts(np.array([one.facts.peak_flop_s for one, _ in each]), facts.bandwidth_bytes_s, facts.compute_units, facts.clock_hz),
-        n=cols,
+        n=np.array([key.fused or key.cols for key in keys], dtype=float),
+        cols=cols,
+        beside=np.array([key.tensor == "shared" and deployment.profile is not None and deployment.profile.second_stream for key in keys]),
         k=rows,
         copies=copies,
         weight_bytes=np.array([deployment.weight_dtype(key.tensor).bytes_per_element for key in keys]),
@@ -126,8 +136,9 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
 
         parameters = GemmParameters(t0_us=0.0, **{name: along(value) for name, value in one.parameters.items()})  # type: ignore[arg-type]
         facts = DeviceFacts(along(np.asarray(one.facts.peak_flop_s)), one.facts.bandwidth_bytes_s, one.facts.compute_units, one.facts.clock_hz)
-        n, k, count, width, times = (along(value) for value in (one.n, one.k, one.copies, one.weight_bytes, layers[one.members]))
-        busy = gemm_s(parameters, facts, rows, n, k, width, along(one.activation_bytes), count)
+        n, k, count, width, times = (along(value) for value in (one.cols, one.k, one.copies, one.weight_bytes, layers[one.members]))
+        share = np.where(one.beside, 0.0, one.cols / one.n)
+        busy = gemm_s(parameters, facts, rows, along(one.n), k, width, along(one.activation_bytes), count) * along(share)
         io = (n + k) * count * ACTIVATION_BYTES if deployment.assumptions.activations else 0.0
         some = np.minimum(rows, 1.0)  # no rows: no kernel
         compute, memory = (
@@ -136,17 +147,18 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
         )
         factors = (run.dequantised, run.dequantised_compute) if one.unpacked else (run.gemm, run.gemm_compute)
         charge(terms, deployment, factors, busy * some, compute, memory, times, stacked=True)
-        launches(terms, deployment, (along(one.launch_s) * times * some).sum(axis=0))
+        launches(terms, deployment, (along(one.launch_s * share) * times * some).sum(axis=0))
     return terms
 
 
 def expert_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     """Constants of the fused experts, and their format in the kernel tables."""
     device = deployment.hardware.device
-    form = table_format(device, deployment.weight_dtype(tensor), deployment.linear_format(tensor) or "bf16")
+    computed = deployment.linear_format(tensor) or "bf16"
+    form = table_format(device, deployment.weight_dtype(tensor), computed)
     if form == "fp8":
         form = "fp8_block"  # engines run experts with one scale per tensor by these; those timed as fp8 are ModelOpt's and ungated ones
-    return chosen(deployment, ExpertParameters, "experts", form, peak=kernel_peak(device, form)), form
+    return chosen(deployment, ExpertParameters, "experts", form, peak=kernel_peak(device, form, computed)), form
 
 
 def expert_load(routed: Routed, sharding: Sharding, tokens: Any) -> RoutedLoad:

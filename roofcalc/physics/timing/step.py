@@ -41,7 +41,7 @@ class BlockWork(NamedTuple):
 def block_work(deployment: Deployment, name: str) -> BlockWork:
     """The kernels of one layer of block `name`."""
     here = parts(deployment.model.blocks[name], deployment.model.hidden, work.storage_sharding(deployment))
-    keys = tuple(Key(one.rows, one.cols, one.copies, one.tensor) for part in here for one in part.matrices)
+    keys = tuple(Key(one.rows, one.cols, one.copies, one.tensor, one.fused) for part in here for one in part.matrices)
     return BlockWork(keys, tuple(part.routed for part in here if part.routed), sum(small_bytes(part, deployment.model.hidden) for part in here))
 
 
