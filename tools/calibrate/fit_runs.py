@@ -21,9 +21,16 @@ def fit(paths: tuple[Path, ...], report: Callable[[str], None]) -> str:
     given = runs.design(found)
     values = runs.fit(given, np.arange(len(found)))
     inside = runs.predicted(given, values, np.arange(len(found)))[0] - given.measured
+    of_run = runs.left_out(given, found, errors.at_random, values)
     of_configuration = runs.left_out(given, found, errors.configuration, values)
     of_source = runs.left_out(given, found, lambda run: run.source, values)
-    for title, one in (("fitted", inside), ("configurations left out", of_configuration), ("sources left out", of_source)):
+    judged = (
+        ("fitted", inside),
+        ("runs left out", of_run),
+        ("configurations left out", of_configuration),
+        ("sources left out", of_source),
+    )
+    for title, one in judged:
         report(f"\n{title}")
         for line in errors.report(found, one):
             report(line)

@@ -53,7 +53,7 @@ KIND = 0.5  # the same of the kind of model
 # Work of the host, which knows neither the model's layers nor, for a request's text, the device: these groups leave it nearly alone.
 OF_HOST = {"request_ms": ("kind", "family"), "sequence_us": ("kind",), "step_us": ("kind",)}
 APART = 0.1  # spread of such a group relative to others
-POINT, HUBER = 0.20, 0.30  # standard deviation of ln(predicted/measured), and where it counts linearly
+POINT, HUBER = 0.15, 0.20  # standard deviation of ln(predicted/measured), and where it counts linearly
 ROUNDS, LEAST = 15, 1.0  # Gauss-Newton steps at most, and the gain below which they end
 
 
