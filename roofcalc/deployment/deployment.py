@@ -371,9 +371,11 @@ def notes(deployment: Deployment) -> list[str]:
         used = deployment.linear_format(name)
         if used is None:
             found.append(f"{device.name}: the catalog lists no peak FLOP/s for {stored.compute} or wider; latency cannot be computed")
-        elif not deployment.assumptions.is_bound and deployment.compute is None and used != (wanted := deployment.wanted_format(name)):
-            if wanted != "fp16_acc16":  # most devices multiply fp16 at one rate, whatever the sums
-                wider.setdefault((wanted, used), []).extend(stored.name.split("+"))
+            continue
+        wanted = deployment.wanted_format(name)
+        lacks = used != wanted and wanted != "fp16_acc16"  # most devices multiply fp16 at one rate, whatever the sums
+        if lacks and not deployment.assumptions.is_bound and deployment.compute is None:
+            wider.setdefault((wanted, used), []).extend(stored.name.split("+"))
     for (lacking, used), stored_as in wider.items():
         found.append(f"{device.name} has no {lacking} peak: GEMMs with {', '.join(dict.fromkeys(stored_as))} weights compute in {used}")
     if deployment.kv.compute == "fp8" and deployment.attention_format not in ("fp8", None) and not deployment.assumptions.is_bound:

@@ -17,6 +17,8 @@ class RunConstants(NamedTuple):
         GEMMs that the memory limits, and those that compute limits.
     dequantised, dequantised_compute
         The same of GEMMs whose weights are unpacked to a wider format before the arithmetic.
+    mmq_compute
+        GEMMs in int8 with scales per block, which compute limits: llama.cpp's MMQ kernels.
     attention, prompt_attention
         Attention, indexers and recurrent updates of decode steps and of prompts.
     experts, experts_compute
@@ -41,6 +43,7 @@ class RunConstants(NamedTuple):
     gemm_compute: float = 1.0
     dequantised: float = 1.0
     dequantised_compute: float = 1.0
+    mmq_compute: float = 1.0
     attention: float = 1.0
     prompt_attention: float = 1.0
     experts: float = 1.0

@@ -61,8 +61,8 @@ class MLA(AttentionSpec):
         """Heads are divided over the tensor ranks; the down-projections are replicated on each."""
         n = shard_size(self.heads, tp)
         queries = n * (self.nope_dim + self.rope_dim)
-        down = (Matrix("q_down", hidden, self.q_rank, "attention"),) if self.q_rank else ()
-        *down, kv_down = fused(*down, Matrix("kv_down", hidden, self.kv_rank + self.rope_dim, "attention"))
+        queries_down = (Matrix("q_down", hidden, self.q_rank, "attention"),) if self.q_rank else ()
+        *down, kv_down = fused(*queries_down, Matrix("kv_down", hidden, self.kv_rank + self.rope_dim, "attention"))
         return (
             *down,
             Matrix("q_up", self.q_rank or hidden, queries, "attention"),

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from roofcalc.deployment.calibrated import keys_of
 from roofcalc.deployment.efficiency import RunConstants
+from roofcalc.deployment.engines import split
 from tools.calibrate.terms import Run
 
 FIELDS = RunConstants._fields
@@ -27,12 +28,13 @@ class Prior(NamedTuple):
 
 
 # Medians: kernels in a graph take their own times and floors (measured on an H100: 0.95 to 1.05 of the sum); a fused engine's small kernels
-# some µs a layer; host work of a step and a request from servers' traces. Spreads: what engines and devices are seen to differ by.
+# some µs a layer; MMQ reaches a quarter of the int8 peak on an RTX 3090 (3,500 tok/s of an 8B, https://github.com/ggml-org/llama.cpp/pull/7860); host work of a step and a request from servers' traces. Spreads: what engines and devices are seen to differ by.
 PRIORS = {
     "gemm": Prior(1.03, 0.05, 0.12),
     "gemm_compute": Prior(1.1, 0.1, 0.25),
     "dequantised": Prior(1.2, 0.2, 0.3),
     "dequantised_compute": Prior(1.2, 0.3, 0.5),
+    "mmq_compute": Prior(3.0, 0.1, 0.5),
     "attention": Prior(1.05, 0.05, 0.15),
     "prompt_attention": Prior(1.05, 0.1, 0.2),
     "experts": Prior(1.1, 0.1, 0.3),
@@ -50,11 +52,12 @@ PRIORS = {
 }
 NARROWER = {1: 0.7, 2: 0.5, 3: 0.35}  # spreads of combinations of so many groups, relative to the prior's
 KIND = 0.5  # the same of the kind of model
-# Work of the host, which knows neither the model's layers nor, for a request's text, the device: these groups leave it nearly alone.
-OF_HOST = {"request_ms": ("kind", "family"), "sequence_us": ("kind",), "step_us": ("kind",)}
+# Groups that leave a constant nearly alone: work of the host knows neither the model's layers nor, for a request's text, the device; one
+# engine has MMQ kernels.
+ALIKE = {"request_ms": ("kind", "family"), "sequence_us": ("kind",), "step_us": ("kind",), "mmq_compute": ("engine",)}
 APART = 0.1  # spread of such a group relative to others
-POINT, HUBER = 0.15, 0.20  # standard deviation of ln(predicted/measured), and where it counts linearly
-ROUNDS, LEAST = 15, 1.0  # Gauss-Newton steps at most, and the gain below which they end
+POINT, HUBER = 0.15, 0.15  # standard deviation of ln(predicted/measured), and where it counts linearly
+ROUNDS, LEAST = 60, 0.05  # Gauss-Newton steps at most, and the gain below which they end
 
 
 class Design(NamedTuple):
@@ -91,11 +94,12 @@ def design(found: Sequence[Run]) -> Design:
     prior, spread = np.zeros((len(names), len(FIELDS))), np.zeros((len(names), len(FIELDS)))
     prior[0] = [np.log(PRIORS[name].median) for name in FIELDS]
     spread[0] = [PRIORS[name].common for name in FIELDS]
-    groups = {"kind": {run.model for run in found}, "family": {run.family for run in found}}
+    engines = {name for run in found if run.release for name in (split(run.release)[0], run.release)}
+    groups = {"kind": {run.model for run in found}, "family": {run.family for run in found}, "engine": engines}
     for index, name in enumerate(names[1:], 1):
         narrower = KIND if name in groups["kind"] else NARROWER[len(name.split())]
         of = {group for group, members in groups.items() if members & set(name.split())}
-        spread[index] = [PRIORS[field].own * narrower * (APART if of & set(OF_HOST.get(field, ())) else 1.0) for field in FIELDS]
+        spread[index] = [PRIORS[field].own * narrower * (APART if of & set(ALIKE.get(field, ())) else 1.0) for field in FIELDS]
     return Design(names, member, np.array([run.terms for run in found]), np.log([run.seconds for run in found]), prior, spread)
 
 

@@ -14,7 +14,10 @@ def of_operation(deployment: Deployment, operation: Operation) -> str:
     if shape is None:
         return "none: the roofline, with the factors of GEMMs"
     if isinstance(shape, Product):
-        return words(products.gemm_constants(deployment, operation.tensor)[0])
+        if products.runs_beside(deployment, operation.tensor):
+            return "none: beside the routed experts, the time on the roofline and no launch"
+        part = f" (the share {shape.cols}/{shape.fused} of a GEMM with {shape.fused} columns)" if shape.fused else ""
+        return words(products.gemm_constants(deployment, operation.tensor)[0]) + part
     if isinstance(shape, Grouped):
         return words(products.expert_constants(deployment, operation.tensor)[0])
     if isinstance(shape, Attended):

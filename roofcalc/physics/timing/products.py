@@ -48,12 +48,12 @@ class Stack(NamedTuple):
         Columns of the GEMM that runs, and those of the matrix asked for, which takes its share of the GEMM's time.
     beside : array
         Whether another kernel runs at the same time: shared experts beside routed ones.
-    unpacked : bool
-        Whether the weights are dequantised first.
+    factors : tuple of str
+        Constants of whole runs that multiply their times, where the memory and where compute limits.
     """
 
     members: NDArray[Any]
-    unpacked: bool
+    factors: tuple[str, str]
     parameters: dict[str, NDArray[Any]]
     facts: DeviceFacts
     n: NDArray[Any]
@@ -75,19 +75,30 @@ def gemm_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     return chosen(deployment, GemmParameters, "gemm", form, peak=kernel_peak(device, form, computed)), form
 
 
+def runs_beside(deployment: Deployment, tensor: str) -> bool:
+    """Whether GEMMs with a class of weights run at the same time as other kernels, on a stream of their own: shared experts."""
+    return tensor == "shared" and deployment.profile is not None and deployment.profile.second_stream
+
+
 @lru_cache(maxsize=512)
 def stacks(deployment: Deployment, keys: tuple[Key, ...]) -> tuple[Stack, ...]:
-    """The GEMMs by these matrices: those whose weights are dequantised first, and the others."""
+    """The GEMMs by these matrices: those whose weights are dequantised first, those in int8 with scales per block, and the others."""
     each = [gemm_constants(deployment, key.tensor) for key in keys]
+    kinds = [_factors(form, deployment.linear_format(key.tensor)) for key, (_, form) in zip(keys, each, strict=True)]
     found = []
-    for unpacked in (False, True):
-        members = [place for place, (_, form) in enumerate(each) if is_unpacked(form) == unpacked]
-        if members:
-            found.append(_stack(deployment, [keys[place] for place in members], [each[place] for place in members], members, unpacked))
+    for kind in dict.fromkeys(kinds):
+        members = [place for place, its in enumerate(kinds) if its == kind]
+        found.append(_stack(deployment, [keys[place] for place in members], [each[place] for place in members], members, kind))
     return tuple(found)
 
 
-def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str]], members: list[int], unpacked: bool) -> Stack:
+def _factors(form: str, computed: str | None) -> tuple[str, str]:
+    if not is_unpacked(form):
+        return "gemm", "gemm_compute"
+    return "dequantised", "mmq_compute" if computed == "int8" else "dequantised_compute"
+
+
+def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str]], members: list[int], factors: tuple[str, str]) -> Stack:
     facts = each[0][0].facts
     names = list(vars(each[0][0].parameters))
     parameters = {name: np.array([getattr(one.parameters, name) for one, _ in each]) for name in names}
@@ -96,12 +107,12 @@ def _stack(deployment: Deployment, keys: list[Key], each: list[tuple[Chosen, str
     cols, rows, copies = (np.array(one, dtype=float) for one in zip(*((key.cols, key.rows, key.copies) for key in keys), strict=True))
     return Stack(
         members=np.array(members),
-        unpacked=unpacked,
+        factors=factors,
         parameters=parameters,
         facts=DeviceFacts(np.array([one.facts.peak_flop_s for one, _ in each]), facts.bandwidth_bytes_s, facts.compute_units, facts.clock_hz),
         n=np.array([key.fused or key.cols for key in keys], dtype=float),
         cols=cols,
-        beside=np.array([key.tensor == "shared" and deployment.profile is not None and deployment.profile.second_stream for key in keys]),
+        beside=np.array([runs_beside(deployment, key.tensor) for key in keys]),
         k=rows,
         copies=copies,
         weight_bytes=np.array([deployment.weight_dtype(key.tensor).bytes_per_element for key in keys]),
@@ -145,8 +156,8 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
             2.0 * rows * n * k * count / along(one.peak_flop_s),
             (n * k * count * width * some + rows * io) / deployment.memory_bytes_per_s,
         )
-        factors = (run.dequantised, run.dequantised_compute) if one.unpacked else (run.gemm, run.gemm_compute)
-        charge(terms, deployment, factors, busy * some, compute, memory, times, stacked=True)
+        at_memory, at_compute = (getattr(run, name) for name in one.factors)
+        charge(terms, deployment, (at_memory, at_compute), busy * some, compute, memory, times, stacked=True)
         launches(terms, deployment, (along(one.launch_s * share) * times * some).sum(axis=0))
     return terms
 
