@@ -178,10 +178,11 @@ def _largest_rate(
     around = (below, at(below)), (above, at(above))
     at_below, high = (load.rate_of(paced, of, *one) for one in around)
     low, high = at_below, np.maximum(at_below, high)  # one more than a multiple of the ranks may carry less
+    at_rate = load.between(paced, of, *around)
     for _ in range(40):
         middle = (low + high) / 2
-        early = in_time(load.between(paced, of, middle, *around))
+        early = in_time(at_rate(middle))
         low, high = np.where(early, middle, low), np.where(early, high, middle)
     # the rate of a whole batch is in time as `holds` says, even where that of one more in flight is lower (one step more for their prompts)
-    found = np.where(in_time(load.between(paced, of, low, *around)), low, np.where(below >= 1, at_below, 0.0))
+    found = np.where(in_time(at_rate(low)), low, np.where(below >= 1, at_below, 0.0))
     return np.where(limit >= 1, found, 0.0)
