@@ -70,10 +70,15 @@ def tokens_of_rank(deployment: Deployment, load: TokenLoad) -> Array:
     return load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
 
 
-def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
-    """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
+def add_messages(
+    deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array, known: dict[Message, collectives.LinkTime] | None = None
+) -> None:
+    """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal.
+
+    Messages of many blocks and stages are alike: each kind is computed once, and kept in `known`, which must be of these tokens.
+    """
     has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
-    known: dict[Message, collectives.LinkTime] = {}  # blocks of a model have many messages in common
+    known = {} if known is None else known
     for message in messages if deployment.assumptions.network != "ideal" else ():
         alike = message.alike
         times = known.get(alike) or collectives.seconds(deployment, message, tokens)

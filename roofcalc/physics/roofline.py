@@ -29,9 +29,10 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import gemm_time, offload, overhead
 from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.collectives import LinkTime
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import NO_SHARING, Operation, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
 from roofcalc.physics.resources import (
     LINKS,
     RESOURCES,
@@ -50,7 +51,7 @@ from roofcalc.physics.resources import (
     tokens_of_rank,
 )
 from roofcalc.specs.formula import formula
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import Record, kept, replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -261,7 +262,7 @@ class Step(Record):
             key = (index, scored is load.tokens, *((np.shape(one), np.asarray(one).tobytes()) for one in (load.tokens, load.group_tokens, scored)))
         if key is None or key not in self._kept:
             terms = work_terms(deployment, stage, load, scored if stage.last else None)
-            add_messages(deployment, terms, work.messages(deployment, stage), tokens_of_rank(deployment, load))
+            add_messages(deployment, terms, work.messages(deployment, stage), tokens_of_rank(deployment, load), _messages_of(load, deployment))
             if deployment.offload is not None:
                 terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
             if key is None:
@@ -299,6 +300,12 @@ class Step(Record):
         for wire in {stage.sends for stage in deployment.stages} - {""}:
             found[SENDS[wire]] = Fixed([], [work.pipeline_send(deployment, wire)])
         return found
+
+
+@kept
+def _messages_of(load: TokenLoad, deployment: Deployment) -> dict[Message, LinkTime]:
+    """The times of messages for the tokens of a step, filled by its first stage for the others."""
+    return {}
 
 
 def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:
