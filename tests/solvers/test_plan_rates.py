@@ -14,8 +14,11 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.planner import select
+from roofcalc.solvers.planner.replica import max_load
+from tests.catalogs import on
 from tests.physics.test_queueing import simulated
 from tests.shell import refused
+from tests.solvers.test_pruning import asked
 
 
 def every_layout(model: str, devices: int) -> list[Layout]:
@@ -360,8 +363,12 @@ def test_the_percentile_that_is_asked_for_is_printed() -> None:
 
 def test_no_limit_on_the_speed_between_two_that_are_met_is_missed() -> None:
     # the largest batch of one of them is followed by one whose prompts take a step more, so that it serves fewer requests
-    table = rc.plan("llama-3.1-8b", "h100-sxm", weights="fp8", isl=1000, osl=300, requests_per_second=5, assume="typical", interactivity="25:40:0.5")
-    assert set(table["devices"].tolist()) == {1}
+    given = {"weights": "fp8", "isl": 1000, "osl": 300, "assume": "typical"}
+    speeds = np.arange(25.0, 40.25, 0.5)
+    met = max_load(asked(1000, 300, speeds), on("llama-3.1-8b", "h100-sxm", weights="fp8", assume="typical"))
+    assert (met.most >= 5).all() and not met.reason.any()
+    table = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=5, interactivity=[25, 32.5, 40], **given)  # type: ignore[arg-type]
+    assert table["devices"].tolist() == [1, 1, 1]
 
 
 def test_goodput_of_a_plan_is_that_of_each_replica() -> None:
