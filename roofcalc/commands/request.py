@@ -22,7 +22,8 @@ from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
 from roofcalc.deployment.assumptions import Assumptions, assumptions
-from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy, notes
+from roofcalc.deployment.deployment import Deployment, cache_dtype, deploy
+from roofcalc.deployment.fallbacks import notes
 from roofcalc.deployment.usual_engine import ONE_EACH, divides_layers, usual_engine
 from roofcalc.errors import RoofcalcError, did_you_mean, flag
 from roofcalc.physics.ops.types import Sharding

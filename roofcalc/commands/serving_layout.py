@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from roofcalc.commands.request import Request
-from roofcalc.deployment.deployment import Deployment, notes
+from roofcalc.deployment.deployment import Deployment
+from roofcalc.deployment.fallbacks import notes
 from roofcalc.deployment.speculative import with_layout
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import layouts

@@ -8,7 +8,7 @@ Source: chunked prefill arXiv 2308.16369.
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,12 +31,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@formula("Δ = T_mix − T_step")
+class Added(NamedTuple):
+    """Seconds that a chunk adds to a decode step: in the slowest pipeline stage, and in all stages, which it passes one after another."""
+
+    slowest: NDArray[Any]
+    through: NDArray[Any]
+
+
 def chunk_s(
-    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0,
-    through: bool = False,
-) -> NDArray[Any]:  # fmt: skip
-    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ, in the slowest pipeline stage.
+    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0
+) -> NDArray[Any]:
+    """Seconds that a chunk adds to the decode step that it rides on, in the slowest pipeline stage: those by which it delays the others."""
+    return added_s(deployment, mean, batch, new, count, prompts, ranks, cached).slowest
+
+
+@formula("Δ = T_mix − T_step")
+def added_s(
+    deployment: Deployment, mean: Timed, batch: Array, new: Array, count: Array, prompts: Array = 1.0, ranks: Array = 1.0, cached: Array = 0.0
+) -> Added:
+    """Seconds that a chunk adds to the decode step of `batch` sequences that it rides on: Δ.
 
     Linear layers work on decode tokens and the chunk's together and read their weights once; what is the chunk's own, the mean
     over all chunks of a prompt, comes on top. A drafter reads the chunk as well.
@@ -53,19 +66,17 @@ def chunk_s(
         Data-parallel ranks that have a chunk in the same step, for experts that all of them share.
     cached : array
         Tokens of a prompt that are in the cache already, in the shape of `new`.
-    through : bool
-        Of all stages, which the chunk itself passes one after another.
 
     Returns
     -------
-    array
+    Added
         In the shape of `new`.
     """
     if isinstance(mean, SpeculativeStep):
-        added = chunk_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached, through)
+        added = added_s(deployment, mean.verify, batch, new, count, prompts, ranks, cached)
         if mean.draft is not None and deployment.draft is not None:
-            drafter = chunk_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached, through)
-            added = added + deployment.draft.copies * drafter
+            drafter = added_s(mean.draft.deployment, mean.draft, batch, new, count, prompts, ranks, cached)
+            added = Added(*(own + deployment.draft.copies * more for own, more in zip(added, drafter, strict=True)))
         return added
     step, weights = (mean.step, mean.weights) if isinstance(mean, MeanStep) else (mean, None)
     assert isinstance(step, Step)
@@ -87,9 +98,8 @@ def chunk_s(
         plain = _stage_s(step, index, load, load.tokens, sequences, contexts)
         carrying = (_stage_s(one, index, mixed, load.tokens, sequences + prompts, contexts, own) for one in _ways(step))
         found.append(np.maximum(reduce(np.minimum, carrying) - plain, 0.0))
-    if through:
-        return np.asarray(sum(stage.count * one for stage, one in zip(deployment.stages, found, strict=True)))
-    return np.asarray(reduce(np.maximum, found))
+    through = sum(stage.count * one for stage, one in zip(deployment.stages, found, strict=True))
+    return Added(np.asarray(reduce(np.maximum, found)), np.asarray(through))
 
 
 def _stage_s(step: Step, index: int, load: TokenLoad, scored: Array, sequences: Array, *more: Terms) -> NDArray[Any]:

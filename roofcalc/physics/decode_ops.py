@@ -21,12 +21,14 @@ from roofcalc.physics.ops.types import NO_SHARING, Attended, Cache, Gemm, Messag
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block
+from roofcalc.specs.record import kept
 from roofcalc.specs.stored_weights import WeightDtypes
 
 EntriesRead = Callable[[Span], Array]
 """Entries of a span that a step reads per sequence: at one context (`at_context`) or on average (`averaged_over`)."""
 
 
+@kept
 def storage_sharding(deployment: Deployment) -> Sharding:
     """How weights and caches are divided over devices in memory."""
     reloads = deployment.profile.kv_reload_fraction if deployment.profile else 0.0
@@ -85,10 +87,11 @@ def token_load(deployment: Deployment, batch: Array, tokens: float = 1.0) -> tup
     return TokenLoad(sharding, sequences * tokens, micro * tokens), sequences
 
 
-def batch_gemms(deployment: Deployment, stage: Stage) -> list[Gemm]:
+@kept
+def batch_gemms(deployment: Deployment, stage: Stage) -> tuple[Gemm, ...]:
     """The GEMMs of a stage, block by block, and the LM head's in the last stage."""
     found = [one for name, layers in stage.groups for one in block_gemms(deployment, name, layers)]
-    return [*found, *lm_head_gemms(deployment)] if stage.last else found
+    return (*found, *lm_head_gemms(deployment)) if stage.last else tuple(found)
 
 
 def block_gemms(deployment: Deployment, name: str, layers: int = 1) -> list[Gemm]:
@@ -228,8 +231,13 @@ def messages(deployment: Deployment, stage: Stage) -> list[Message]:
     parallel), and all-reduces within a part. Experts over t·d ranks with d > 1 use all-to-all dispatch and combine instead of
     the second all-reduce; the first is then split into a reduce-scatter before and an all-gather after, at the same cost.
     """
+    return list(_messages(deployment, stage))
+
+
+@kept
+def _messages(deployment: Deployment, stage: Stage) -> tuple[Message, ...]:
     found = [one for name, layers in stage.groups for one in block_messages(deployment, name, layers)]
-    return [*found, pipeline_send(deployment, stage.sends)] if stage.sends else found
+    return (*found, pipeline_send(deployment, stage.sends)) if stage.sends else tuple(found)
 
 
 def block_messages(deployment: Deployment, name: str, layers: int = 1) -> list[Message]:

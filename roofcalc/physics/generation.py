@@ -15,8 +15,9 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.errors import RoofcalcError
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.ops.types import SharedPrefix
-from roofcalc.physics.prefill import piggybacked_prefill, prefill
+from roofcalc.physics.prefill import piggybacked_prefill
 from roofcalc.physics.prompt_cache import found_tokens, prompt_prefill
+from roofcalc.physics.recent import recent_prefill
 from roofcalc.physics.resources import RESOURCES, limit_of
 from roofcalc.physics.roofline import Step, step_of
 from roofcalc.specs.formula import formula
@@ -166,7 +167,7 @@ def prefill_s_per_request(deployment: Deployment, isl: Any, chunk: float | None 
     layout, draft, batch = deployment.layout, deployment.draft, np.asarray(batch, dtype=float)
     together = _together(deployment, isl, batch)
     ranks = layout.pp * layout.dp
-    pace = prefill(deployment, isl, cached, ranks * together, chunk).batch_prefill_s
+    pace = recent_prefill(deployment, isl, cached, ranks * together, chunk).batch_prefill_s
     rounds = np.maximum(batch / (ranks * together), np.where(together > 1, 1.0, 0.0))
     own = np.asarray(pace * rounds / np.maximum(batch, 1e-300))
     return own + draft.copies * prefill_s_per_request(draft.deployment, isl, chunk, cached, batch) if draft and draft.deployment else own

@@ -8,6 +8,7 @@ that depend on the number of customers, doi.org/10.1145/321879.321887 (product f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import erf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,27 +115,33 @@ def loaded(paced: ServedStep, rate: Any, limit: Any) -> Loaded:
     batch = batch_in_flight(rate, lambda some: of_mean(paced, some), wait, paced.answer, limit)
     holds = ~np.isnan(batch)
     around = [np.where(holds, np.maximum(batch - 1.0, 0.0), 1.0), np.where(holds, batch, 1.0)]
-    found = between(paced, of, rate, *((some, of_mean(paced, some)) for some in around))._replace(batch=batch)
+    found = between(paced, of, *((some, of_mean(paced, some)) for some in around))(rate)._replace(batch=batch)
     possible = np.where(limit >= 1, rate_of(paced, of, most, of_mean(paced, most)), np.nan)
     first = np.where(holds, found.ttft_s, np.nan)
     return found._replace(ttft_s=first, ttft_late_s=np.where(holds, late_s(found), np.nan), busy=rate / possible)
 
 
-def between(paced: ServedStep, of: Kinds, rate: Any, below: tuple[NDArray[Any], Served], above: tuple[NDArray[Any], Served]) -> Loaded:
-    """A replica at a rate that keeps a number in flight between two, of which it is given what requests get; linear between them.
+def between(paced: ServedStep, of: Kinds, below: tuple[NDArray[Any], Served], above: tuple[NDArray[Any], Served]) -> Callable[[NDArray[Any]], Loaded]:
+    """A replica by the rate that keeps a number in flight between two, of which it is given what requests get; linear between them.
 
     The smaller number where it carries the rate: one more than a multiple of the ranks takes a longer step and may carry less. Without the
     percentile and `busy`.
     """
-    each, missing = np.asarray(rate / paced.deployment.layout.dp), []
-    for some, one in (below, above):
-        wait = 0.0 if one.prompt is None else queue_wait_s(each, _prompts(paced, one, of))
-        missing.append(some - rate * (wait + _stay_s(paced, some, one)))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
-    part = np.where(missing[0] >= -1e-12 * below[0], 0.0, part)
-    one = combine(below[1], above[1], lambda a, b: np.asarray(a + (b - a) * part))
-    return at_batch(paced, of, rate, below[0] + (above[0] - below[0]) * part, one)
+    ends = [(some, None if one.prompt is None else _prompts(paced, one, of), _stay_s(paced, some, one)) for some, one in (below, above)]
+    more = combine(below[1], above[1], lambda a, b: np.asarray(b - a))
+
+    def at(rate: NDArray[Any]) -> Loaded:
+        each, missing = np.asarray(rate / paced.deployment.layout.dp), []
+        for some, prompts, stay in ends:
+            wait = 0.0 if prompts is None else queue_wait_s(each, prompts)
+            missing.append(some - rate * (wait + stay))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part = np.where(missing[1] > missing[0], np.clip(-missing[0] / (missing[1] - missing[0]), 0.0, 1.0), 1.0)
+        part = np.where(missing[0] >= -1e-12 * below[0], 0.0, part)
+        one = combine(below[1], more, lambda a, b: a + b * part)
+        return at_batch(paced, of, rate, below[0] + (above[0] - below[0]) * part, one)
+
+    return at
 
 
 def at_batch(paced: ServedStep, of: Kinds, rate: Any, batch: NDArray[Any], one: Served) -> Loaded:

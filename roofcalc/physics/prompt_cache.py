@@ -17,6 +17,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import memory, offload
 from roofcalc.physics.prefill import Prefill, prefill
+from roofcalc.physics.recent import recent_prefill
 from roofcalc.specs.formula import formula
 
 if TYPE_CHECKING:
@@ -75,4 +76,4 @@ def first_token_s(deployment: Deployment, isl: Any, batch: Any = 1.0, chunk: flo
 def prompt_prefill(deployment: Deployment, isl: Any, batch: Any = 1.0, chunk: float | None = None) -> Prefill:
     """Times of the prefill of whole prompts of `isl` tokens after the cached prefix; other parameters of `prefill`."""
     found = found_tokens(deployment, isl)
-    return prefill(deployment, np.asarray(isl, dtype=float) - found, found, batch, chunk)
+    return recent_prefill(deployment, np.asarray(isl, dtype=float) - found, found, batch, chunk)

@@ -6,7 +6,7 @@ Source: S. Williams, A. Waterman, D. Patterson, "Roofline", doi.org/10.1145/1498
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
 from roofcalc.physics.ops.types import Message, Operation, TokenLoad
 from roofcalc.specs.formula import formula
+from roofcalc.specs.record import kept
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,11 +70,19 @@ def tokens_of_rank(deployment: Deployment, load: TokenLoad) -> Array:
     return load.tokens / deployment.layout.dp if deployment.assumptions.is_bound else load.tokens
 
 
-def add_messages(deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array) -> None:
-    """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal."""
+def add_messages(
+    deployment: Deployment, terms: Terms, messages: Iterable[Message], tokens: Array, known: dict[Message, collectives.LinkTime] | None = None
+) -> None:
+    """Adds the seconds of messages for `tokens` tokens of a rank to `terms`, unless the network is ideal.
+
+    Messages of many blocks and stages are alike: each kind is computed once, and kept in `known`, which must be of these tokens.
+    """
     has_latency = deployment.profile is not None or deployment.assumptions.collective_latency_us is not None
+    known = {} if known is None else known
     for message in messages if deployment.assumptions.network != "ideal" else ():
-        times = collectives.seconds(deployment, message, tokens)
+        alike = message.alike
+        times = known.get(alike) or collectives.seconds(deployment, message, tokens)
+        known[alike] = times
         for name, time in zip((*LINKS, "overhead"), times, strict=True):
             if name in LINKS or has_latency:
                 add_seconds(terms, name, message.layers * time)
@@ -117,7 +126,7 @@ def operation_seconds(deployment: Deployment, operation: Operation) -> tuple[Arr
     return operation.flops / flop_per_s, operation.bytes / bytes_per_s
 
 
-@lru_cache(maxsize=4096)
+@kept
 def rates(deployment: Deployment, role: str, tensor: str) -> tuple[float, float]:
     """FLOP/s and bytes/s that an operation reaches, by its role and the class of its weights."""
     rate = deployment.flop_per_s(deployment.format_of(role, tensor))

@@ -29,9 +29,10 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import gemm_time, offload, overhead
 from roofcalc.physics.adapters import adapter_operations
+from roofcalc.physics.collectives import LinkTime
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import NO_SHARING, Operation, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
 from roofcalc.physics.resources import (
     LINKS,
     RESOURCES,
@@ -50,11 +51,12 @@ from roofcalc.physics.resources import (
     tokens_of_rank,
 )
 from roofcalc.specs.formula import formula
-from roofcalc.specs.record import Record, replace
+from roofcalc.specs.record import Record, kept, replace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+KEPT_POINTS, KEPT_STEPS = 4096, 8  # of how many points the seconds of steps are kept, and of how many steps
 HEAD, SENDS = "(head)", {"link": "(link)", "scale_out": "(scale_out)"}  # keys that no block name can equal
 
 
@@ -239,15 +241,9 @@ class Step(Record):
             Tokens for which the LM head computes logits, where the stage is the last.
         """
         deployment, stage = self.deployment, self.deployment.stages[index]
-        terms: Terms = {}
         if deployment.profile:
-            from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
-
-            terms = work_terms(deployment, stage, load, scored if stage.last else None)
-            add_messages(deployment, terms, work.messages(deployment, stage), tokens_of_rank(deployment, load))
-            if deployment.offload is not None:
-                terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
-            return terms
+            return self._of_kernels(index, load, scored)
+        terms: Terms = {}
         for name, layers in (*stage.groups, *([(SENDS[stage.sends], 1)] if stage.sends else [])):
             add_terms(terms, fixed_terms(deployment, self.fixed[name], load), layers)
         if stage.last:
@@ -255,6 +251,30 @@ class Step(Record):
         if deployment.offload is not None:
             self.add_host(terms, stage, load, fixed_terms)
         return terms
+
+    def _of_kernels(self, index: int, load: TokenLoad, scored: Array) -> Terms:
+        """`of_tokens` by kernel models; kept for the few sizes that a question asks for again, as of the step that a chunk rides on."""
+        from roofcalc.physics.timing.step import work_terms  # only `typical` needs it
+
+        deployment, stage = self.deployment, self.deployment.stages[index]
+        key = None
+        if np.size(load.tokens) <= KEPT_POINTS:
+            key = (index, scored is load.tokens, *((np.shape(one), np.asarray(one).tobytes()) for one in (load.tokens, load.group_tokens, scored)))
+        if key is None or key not in self._kept:
+            terms = work_terms(deployment, stage, load, scored if stage.last else None)
+            add_messages(deployment, terms, work.messages(deployment, stage), tokens_of_rank(deployment, load), _messages_of(load, deployment))
+            if deployment.offload is not None:
+                terms[HOST] = sum((one.seconds for one in offload.step_work(deployment, stage, load)), start=np.float64(0.0))
+            if key is None:
+                return terms
+            if len(self._kept) == KEPT_STEPS:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = terms
+        return dict(self._kept[key])
+
+    @cached_property
+    def _kept(self) -> dict[Any, Terms]:
+        return {}
 
     def add_host(self, terms: Terms, stage: Stage, load: TokenLoad, terms_of: Callable[[Deployment, Fixed, TokenLoad], Terms]) -> None:
         """Adds the host's part of a stage, and takes away the device's time of experts that lie in the host's memory, in place."""
@@ -280,6 +300,12 @@ class Step(Record):
         for wire in {stage.sends for stage in deployment.stages} - {""}:
             found[SENDS[wire]] = Fixed([], [work.pipeline_send(deployment, wire)])
         return found
+
+
+@kept
+def _messages_of(load: TokenLoad, deployment: Deployment) -> dict[Message, LinkTime]:
+    """The times of messages for the tokens of a step, filled by its first stage for the others."""
+    return {}
 
 
 def decode(deployment: Deployment, seq: Any, tokens: float = 1.0) -> Step:

@@ -21,8 +21,9 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics import overhead
-from roofcalc.physics.chunk_time import chunk_s
+from roofcalc.physics.chunk_time import added_s
 from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed, fewest_seconds, limited_by, packing_tokens, prompt_waits
+from roofcalc.physics.prefill import chunks
 from roofcalc.physics.prompt_cache import fetch_s, found_tokens, prompt_prefill
 from roofcalc.physics.roofline import Step
 from roofcalc.specs.formula import formula
@@ -99,6 +100,8 @@ class ServedStep(Record):
         Tokens of the requests; with a last axis of kinds where `parts` gives the fraction of each.
     chunk : float, optional
     parts : array, optional
+    idle : bool
+        Whether the time to first token on an idle replica is asked for too; in searches it is not, and nan where prompts are chunked.
     """
 
     step: Timed
@@ -106,6 +109,7 @@ class ServedStep(Record):
     osl: Any
     chunk: float | None = None
     parts: Any = None
+    idle: bool = True
 
     @property
     def deployment(self) -> Deployment:
@@ -129,7 +133,12 @@ class ServedStep(Record):
             return None
         isl = np.asarray(self.isl, dtype=float)
         each, of_each = (isl[..., np.newaxis], np.ones(1)) if self.parts is None else (isl, np.asarray(self.parts))
-        return _idle_first_s(self.deployment, each, of_each, self.chunk or _step_budget(self.deployment))
+        chunk = self.chunk or _step_budget(self.deployment)
+        if not self.idle:
+            found = found_tokens(self.deployment, each)
+            chunks(each - found, found, chunk)  # refuses more steps than can be computed at once
+            return np.asarray(np.nan)
+        return _idle_first_s(self.deployment, each, of_each, chunk)
 
     def seconds(self, batch: Any) -> NDArray[Any]:
         """Seconds per accepted tokens: A times the TPOT."""
@@ -328,10 +337,8 @@ def _chunked(
         carried, ranks = np.maximum(carried, met), np.clip(mu / met / prompts, 1.0, layout.dp)
     held = np.where(of_rank <= at_once, batch, at_once * layout.dp)
     step_s = np.asarray(mean.seconds(held))
-    chunk_of = (deployment, mean, held, new, counts, prompts, ranks, found)
-    extra = (chunk_s(*chunk_of) * counts * parts).sum(axis=-1) / count
+    extra, through = ((one * counts * parts).sum(axis=-1) / count for one in added_s(deployment, mean, held, new, counts, prompts, ranks, found))
     mixed = step_s + extra
-    through = extra if layout.pp == 1 else (chunk_s(*chunk_of, True) * counts * parts).sum(axis=-1) / count
     own = count * (step_s + through)
     if is_burst:
         # all chunks of a rank follow one another, on average beside half of the sequences; a request meets those after its own while it decodes

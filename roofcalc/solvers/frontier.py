@@ -143,10 +143,14 @@ def _of_layout(query: FrontierQuery, deployment: Deployment, number: int) -> Poi
     served = np.where(kept, batch, 1.0)
     seconds = np.asarray(step.seconds(served))
     paced = step if query.disaggregated else work.served_step(step)
-    interactivity = deployment.accepted / np.asarray(paced.seconds(served))
-    if query.ttft_s is not None and isinstance(paced, ServedStep):
-        kept &= paced.served(served).ttft_s <= query.ttft_s  # with so many others in flight
-    system = served * interactivity if query.disaggregated else work.throughput(deployment, step, served, seconds)
+    if isinstance(paced, ServedStep):
+        each_gets = paced.served(served)
+        interactivity, system = deployment.accepted / (each_gets.tpot_s * deployment.accepted), each_gets.throughput_tok_s
+        if query.ttft_s is not None:
+            kept &= each_gets.ttft_s <= query.ttft_s  # with so many others in flight
+    else:
+        interactivity = deployment.accepted / np.asarray(paced.seconds(served))
+        system = served * interactivity if query.disaggregated else work.throughput(deployment, step, served, seconds)
     point, place = np.nonzero(kept)
     chosen = (point, place)
     each = (served[chosen], interactivity[chosen], np.asarray(system)[chosen] / deployment.hardware.count)

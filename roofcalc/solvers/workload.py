@@ -42,7 +42,7 @@ class Workload(NamedTuple):
 
     def served_step(self, step: Timed) -> Timed:
         """The step that the speed of a user follows: for generations with the waits for the prompts of others, else `step` itself."""
-        return step if self.isl is None or self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk)
+        return step if self.isl is None or self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk, idle=False)
 
     def throughput(self, deployment: Deployment, step: Timed, batch: NDArray[Any], seconds: NDArray[Any]) -> NDArray[Any]:
         """Output tokens per second of the system; generations prefill their prompts as `--prefill` says.
@@ -51,7 +51,7 @@ class Workload(NamedTuple):
         """
         if self.isl is None or self.osl is None:
             return decode_tok_s(deployment, batch, seconds)
-        found = ServedStep(step, self.isl, self.osl, self.chunk).served(np.maximum(batch, 1)).throughput_tok_s
+        found = ServedStep(step, self.isl, self.osl, self.chunk, idle=False).served(np.maximum(batch, 1)).throughput_tok_s
         return np.where(batch > 0, found, np.where(np.isnan(seconds), np.nan, 0.0))
 
     def more(self, deployment: Deployment, throughput: NDArray[Any], step: Timed | None = None, batch: Any = None) -> dict[str, Any]:

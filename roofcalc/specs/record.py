@@ -7,7 +7,7 @@ one set of methods. Type checkers see dataclasses (PEP 681).
 """
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, wraps
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform, get_origin
 
@@ -96,6 +96,11 @@ class Record:
         """The hash, computed once because records are keys of caches; a dictionary counts as the set of its items."""
         return hash((type(self), *(frozenset(value.items()) if isinstance(value, dict) else value for value in self.values_())))
 
+    @cached_property
+    def kept_(self) -> dict[Any, Any]:
+        """What functions have found for this record (`kept`)."""
+        return {}
+
     def __getstate__(self) -> dict[str, Any]:
         """The fields only: cached properties are computed again in a copy or another process."""
         return dict(zip(self.names_, self.values_(), strict=True))
@@ -105,6 +110,26 @@ class Record:
 
     def __replace__(self, **changes: Any) -> Self:
         return type(self)(**{**self.__getstate__(), **changes})
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def kept(function: F) -> F:
+    """Keeps what a function finds for a record and hashable arguments as long as the record lives.
+
+    Where it is asked for all the time: a cache whose keys are records compares equal ones field by field.
+    """
+
+    @wraps(function)
+    def found(record: Record, *arguments: Any) -> Any:
+        known = record.kept_
+        key = (function, arguments)
+        if key not in known:
+            known[key] = function(record, *arguments)
+        return known[key]
+
+    return found  # type: ignore[return-value]
 
 
 def replace(record: T, **changes: Any) -> T:

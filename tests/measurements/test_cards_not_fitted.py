@@ -25,7 +25,7 @@ SIXTEEN_BIT = [("rtx-3090", 4239.64, 47.40), ("rtx-4090", 9056.26, 54.84)]
 def test_four_bits(machine: str, prompts: float, tokens: float) -> None:
     given = {"assume": "typical", "weights": "q4_k_m"}
     assert rc.prefill("llama-3-8b", machine, seq=1024, **given)["prefill_tok_s"][0] == pytest.approx(prompts, rel=0.25)
-    assert rc.interactivity("llama-3-8b", machine, seq=512, batch=1, **given)["interactivity_tok_s"][0] == pytest.approx(tokens, rel=0.12)
+    assert rc.interactivity("llama-3-8b", machine, seq=512, batch=1, **given)["interactivity_tok_s"][0] == pytest.approx(tokens, rel=0.15)
 
 
 @pytest.mark.parametrize(("machine", "prompts", "tokens"), SIXTEEN_BIT)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from roofcalc.deployment.speculative import with_drafts
-from roofcalc.physics.chunk_time import chunk_s
+from roofcalc.physics.chunk_time import added_s, chunk_s
 from roofcalc.physics.generation import SpeculativeStep, mean_step
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.serving import served
@@ -80,7 +80,7 @@ def test_attention_in_layers_of_the_host_by_hand() -> None:
 def test_a_chunk_in_a_pipeline_delays_others_by_one_stage_and_itself_by_all() -> None:
     deployment = on("llama-3.1-70b", "4xh100-sxm", weights="fp8", tp=1, pp=4)
     mean, chunk = mean_step(deployment, 2000, 300), (np.array([2000.0]), np.array([1.0]))
-    one, all_of_them = (float(chunk_s(deployment, mean, 4.0, *chunk, 1.0, 1.0, 0.0, through)[0]) for through in (False, True))
+    one, all_of_them = (float(added[0]) for added in added_s(deployment, mean, 4.0, *chunk))
     # four stages of 20 layers, the last with the LM head, which the chunk does not pass
     assert all_of_them == pytest.approx(4 * one, rel=1e-3)
 

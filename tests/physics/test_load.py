@@ -287,7 +287,7 @@ def test_requests_between_two_whole_batches_hold_by_littles_law(busy: float) -> 
     rate = rate_of(paced, busy)
     above = loaded(paced, rate, 2000.0).batch
     around = [(batch, of_mean(paced, batch)) for batch in (above - 1, above)]
-    at = between(paced, kinds(paced, above), rate, *around)
+    at = between(paced, kinds(paced, above), *around)(rate)
     assert above - 1 < at.batch <= above and at.batch == pytest.approx(float(rate * (at.ttft_s + OSL * at.served.tpot_s)), rel=1e-6)
 
 

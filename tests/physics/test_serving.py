@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from roofcalc.deployment.deployment import Deployment
+from roofcalc.physics.chunk_time import chunk_s
 from roofcalc.physics.generation import mean_step, output_tok_s
 from roofcalc.physics.prefill import prefill
-from roofcalc.physics.serving import Served, chunk_s, served
+from roofcalc.physics.serving import Served, served
 from tests.catalogs import on
 from tests.shell import rows
 

@@ -10,6 +10,7 @@ from roofcalc.commands import frontier
 from roofcalc.commands import prefill as prefill_command
 from roofcalc.deployment.deployment import Deployment, Draft
 from roofcalc.physics import adapters, decode_ops, gemm_time, generation, kv_span, kv_storage, load, memory, prefill, prompt_cache, roofline, serving
+from roofcalc.physics.chunk_time import Added
 from roofcalc.physics.ops import ffn, mla, registry
 from roofcalc.physics.ops import gqa as attention_operations
 from roofcalc.physics.ops.gemm import gemms
@@ -266,12 +267,13 @@ def prompts_of_others_forgotten() -> None:
 
 
 def chunks_read_the_weights_again() -> None:
-    right = serving.chunk_s
+    right = serving.added_s
 
     def wrong(deployment: Any, mean: Any, batch: Any, *rest: Any) -> Any:
-        return right(deployment, mean, batch, *rest) + np.asarray(mean.seconds(batch))[..., np.newaxis]
+        again = np.asarray(mean.seconds(batch))[..., np.newaxis]
+        return Added(*(one + again for one in right(deployment, mean, batch, *rest)))
 
-    serving.chunk_s = wrong
+    serving.added_s = wrong
 
 
 def first_token_of_an_idle_machine() -> None:
@@ -293,7 +295,7 @@ def system_prompt_loaded_by_every_request() -> None:
 
 
 def found_tokens_out_of_sight() -> None:
-    prompt_cache.prefill = lambda one, new, cached, *rest: prefill.prefill(one, new, 0.0, *rest)  # type: ignore[attr-defined]
+    prompt_cache.recent_prefill = lambda one, new, cached, *rest: prefill.prefill(one, new, 0.0, *rest)  # type: ignore[attr-defined]
 
 
 def hits_of_the_whole_prompt() -> None:

@@ -1,9 +1,6 @@
-"""Plans for requests per second: Little's law, queues of prompts, mixes; against loops over every batch and a simulation."""
+"""Plans for requests per second: Little's law, against loops over every batch, the frontier and `interactivity`, and with what is met skipped."""
 
 import math
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +11,10 @@ from roofcalc.catalog import lookup
 from roofcalc.deployment.parallelism import Layout
 from roofcalc.solvers.layouts import layouts
 from roofcalc.solvers.planner import select
-from tests.physics.test_queueing import simulated
+from roofcalc.solvers.planner.replica import max_load
+from tests.catalogs import on
 from tests.shell import refused
+from tests.solvers.test_pruning import asked
 
 
 def every_layout(model: str, devices: int) -> list[Layout]:
@@ -54,17 +53,6 @@ def test_requests_per_second_are_those_of_the_frontier(model: str, machine: str,
     layout = {name: row[name] for name in ("tp", "pp", "dp", "ep", "dcp")}
     enough, short = rc.frontier(model, machine, batch=each, all=True, **work, **{**given, **layout})["requests_per_s"]  # type: ignore[arg-type]
     assert enough >= 0.7 * most * (1 - 1e-9) and short < 0.7 * most
-
-
-def test_a_mix_of_one_kind_is_that_kind(tmp_path: Path) -> None:
-    path = tmp_path / "mix.txt"
-    path.write_text("2000:500 1\n2000:500 3\n")
-    for given in ({}, {"assume": "bound"}, {"assume": "typical"}):
-        asked = {"requests_per_second": 20, "interactivity": 10, **given}
-        mixed, plain = (rc.plan("qwen3-30b-a3b", "2xh100-sxm", **asked, **work) for work in ({"mix": str(path)}, {"isl": 2000, "osl": 500}))  # type: ignore[arg-type]
-        for name in ("devices", "replicas", "tp", "dp", "batch"):
-            assert mixed[name][0] == plain[name][0]
-        assert mixed["interactivity_tok_s"][0] == pytest.approx(plain["interactivity_tok_s"][0])
 
 
 def served(model: str, machine: str, layout: Layout, isl: int, osl: int, batches: list[int], given: dict[str, str]) -> list[float]:
@@ -127,121 +115,6 @@ def test_first_tokens_that_must_be_in_time() -> None:
     assert any("meets the time to first token" in note for note in table.notes)
 
 
-QUEUED = {"isl": 8000, "osl": 200, "tp": 1, "pp": 1, "interactivity": 10}
-
-
-@lru_cache
-def of_each_batch() -> tuple[float, list[float]]:
-    """Seconds of a prompt of Llama 3.1 8B on one H100, and of the mean decode step of each batch from 0 (as of 1) up."""
-    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
-    steps = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, batch="1:80:1")["step_ms"] / 1e3
-    return one["ttft_ms"] / 1e3, [float(steps[0]), *steps.tolist()]  # type: ignore[operator, return-value]
-
-
-def waiting(rate: float) -> float:
-    """Mean wait in an M/D/1 queue, without the step that is running."""
-    prompt, _ = of_each_batch()
-    load = rate * prompt
-    return load * prompt / (2 * (1 - load))
-
-
-def flight(rate: float, batch: float) -> float:
-    """Requests in flight by Little's law if each is served like one of `batch` and one more: prompts of the others come between its tokens."""
-    prompt, steps = of_each_batch()
-    step = float(np.interp(batch + 1, range(len(steps)), steps))
-    between = step + batch * prompt * (1 - 1 / 400) / 200  # of 200 tokens the first waits for half of a step's
-    return rate * (prompt + step / 2 + waiting(rate) + 200 * between)
-
-
-def solved(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `holds` begins to fail."""
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
-
-
-def queued(rate: float, late: float | None = None) -> float:
-    """Seconds to the first token of Llama 3.1 8B on one H100 at `rate` requests per second: an M/D/1 queue by hand.
-
-    The mean, or where 1 in 1/`late` requests comes later: an arriving prompt waits with the chance that is the load, and then as long as an
-    exponential distribution with the queue's mean has it; before that for the rest of a step, of which 20,000 parts are averaged.
-    """
-    prompt, steps = of_each_batch()
-    batch = solved(lambda some: flight(rate, some) > some, 0.0, len(steps) - 2.0)
-    step, wait, load = float(np.interp(batch + 1, range(len(steps)), steps)), waiting(rate), rate * prompt
-    if late is None:
-        return prompt + step / 2 + wait
-    rests = (np.arange(20_000) + 0.5) / 20_000 * step
-
-    def later(time: float) -> float:
-        left = time - prompt - rests
-        return float(np.where(left < 0, 1.0, load * np.exp(-np.maximum(left, 0.0) * load / wait)).mean())
-
-    return solved(lambda time: later(time) > late, prompt, prompt + 100 * (wait + step))
-
-
-def test_first_tokens_under_the_load_by_hand() -> None:
-    for rate in (0.5, 2.0, 3.0):
-        (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, devices=1, **QUEUED).rows()  # type: ignore[arg-type]
-        assert row["devices"] == 1 and row["ttft_ms"] == pytest.approx(queued(rate) * 1e3, rel=1e-9)
-        assert row["ttft_p95_ms"] == pytest.approx(queued(rate, 0.05) * 1e3, rel=1e-6)
-        assert 0 < row["busy"] < 1  # type: ignore[operator]
-
-
-def test_first_tokens_under_the_load_simulated() -> None:
-    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=9, devices=3, **QUEUED).rows()  # type: ignore[arg-type]
-    (one,) = rc.prefill("llama-3.1-8b", "h100-sxm", seq=8000).rows()
-    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
-    assert row["replicas"] == 3
-    mean, late = simulated(3.0, [one["ttft_ms"] / 1e3], most["step_ms"] / 1e3)  # type: ignore[operator]
-    assert row["ttft_ms"] == pytest.approx(mean * 1e3, rel=0.1) and row["ttft_p95_ms"] == pytest.approx(late * 1e3, rel=0.2)
-
-
-@pytest.mark.parametrize("percentile", [None, 50, 95, 99])
-def test_as_many_replicas_as_keep_the_queue_short(percentile: int | None) -> None:
-    rate, limit = 12.0, 0.25
-    given = {"requests_per_second": rate, "ttft": limit, **QUEUED}
-    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", ttft_percentile=percentile, **given).rows()  # type: ignore[arg-type]
-    (free,) = rc.plan("llama-3.1-8b", "h100-sxm", **{**given, "ttft": None}).rows()  # type: ignore[arg-type]
-    late = None if percentile is None else 1 - percentile / 100
-    by_time = next(n for n in range(1, 50) if rate / n < 1 / 0.15 and queued(rate / n, late) <= limit)
-    assert row["devices"] == max(by_time, free["devices"])  # type: ignore[type-var]
-    if by_time > free["devices"]:  # type: ignore[operator]
-        assert row["limited_by"] == "ttft" and percentile in (95, 99)
-
-
-def test_a_batch_whose_first_tokens_come_in_time() -> None:
-    given = {"isl": 8000, "osl": 50, "tp": 1, "pp": 1, "interactivity": 1, "batch": 64}
-    (free,) = rc.plan("llama-3.1-8b", "h100-sxm", **given).rows()  # type: ignore[arg-type]
-    limit = free["ttft_ms"] / 1e3 * 0.9  # type: ignore[operator]
-    (held,) = rc.plan("llama-3.1-8b", "h100-sxm", ttft=limit, **given).rows()  # type: ignore[arg-type]
-    # the largest batch of one replica by the question `interactivity`
-    times = rc.interactivity("llama-3.1-8b", "h100-sxm", isl=8000, osl=50, batch="1:64:1")["ttft_ms"]
-    most = int((times <= limit * 1e3).sum())
-    assert held["devices"] == math.ceil(64 / most) > free["devices"]  # type: ignore[operator]
-    assert held["ttft_ms"] <= limit * 1e3  # type: ignore[operator]
-
-
-def test_a_full_plan_says_so() -> None:
-    (most,) = rc.max_batch("llama-3.1-8b", "h100-sxm", isl=8000, osl=200, interactivity=10).rows()
-    full = float(most["max_batch"])  # type: ignore[arg-type]
-    possible = solved(lambda rate: flight(rate, full) < full, 0.0, 1 / of_each_batch()[0] * (1 - 1e-9))
-    assert possible < most["requests_per_s"]  # type: ignore[operator]
-    for part, says in ((0.85, False), (0.95, True)):
-        rate = part * possible
-        table = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, devices=1, **QUEUED)  # type: ignore[arg-type]
-        assert next(table.rows())["busy"] == pytest.approx(part, rel=1e-6)
-        assert any("% busy" in note for note in table.notes) is says
-
-
-MIX = """# prompts and answers, and how many of each
-4000:200 3
-
-1000:1000, 1   # longer answers
-"""
-
-
 def test_what_prompts_wait_for_limits_requests() -> None:
     """8,000 tokens in and 10 out: a prompt takes 130 ms, ten steps of the largest batch, 60, take 0.3 s: prompts take 96 % of the time."""
     (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=8000, osl=10, requests_per_second=10).rows()
@@ -251,58 +124,6 @@ def test_what_prompts_wait_for_limits_requests() -> None:
     assert row["limited_by"] == "bandwidth" and row["relief"] == "bandwidth +10 %"
     (row,) = rc.plan("llama-3.1-8b", "h100-sxm", isl=1000, osl=1000, requests_per_second=10).rows()
     assert row["limited_by"] == "capacity"
-
-
-def test_mixes(tmp_path: Path) -> None:
-    def planned(text: str, **given: object) -> dict[str, object]:
-        path = tmp_path / "mix.txt"
-        path.write_text(text)
-        (row,) = rc.plan("llama-3.1-8b", "h100-sxm", weights="all=fp8", requests_per_second=30, mix=str(path), **given).rows()  # type: ignore[arg-type]
-        return dict(row)
-
-    def alone(isl: int, osl: int) -> dict[str, object]:
-        return dict(next(rc.plan("llama-3.1-8b", "h100-sxm", weights="all=fp8", requests_per_second=30, isl=isl, osl=osl).rows()))
-
-    same = {name: value for name, value in planned("4k:200\n").items() if name != "mix"}
-    assert same == alone(4000, 200) == {name: value for name, value in planned("4000:200 2\n4000:200 0.5\n").items() if name != "mix"}
-    mixed, short, long = planned(MIX), alone(4000, 200), alone(1000, 1000)
-    assert mixed["isl"] == 3250 and mixed["osl"] == 400  # (3·4000 + 1000)/4, (3·200 + 1000)/4
-    # in flight by the tokens that each generates, 3·200 : 1000, and so is the mean of 4,200 and 2,000 tokens held
-    assert mixed["seq"] == math.ceil((600 * 4200 + 1000 * 2000) / 1600)
-    layout = {name: mixed[name] for name in ("tp", "pp", "dp")}
-    given = {"weights": "all=fp8", **layout}
-    longest, other = (float(rc.prefill("llama-3.1-8b", str(mixed["hardware"]), seq=seq, **given)["ttft_ms"][0]) / 1e3 for seq in (4000, 1000))  # type: ignore[arg-type]
-    # the longest prompt's own time, a queue of three long prompts to one short (Pollaczek and Khinchine), and half of a step that gives 30 tok/s
-    assert layout["pp"] == layout["dp"] == 1
-    each, mean, square = 30 / mixed["replicas"], (3 * longest + other) / 4, (3 * longest**2 + other**2) / 4  # type: ignore[operator]
-    wait = each * square / (2 * (1 - each * mean))
-    assert longest + wait < mixed["ttft_ms"] / 1e3 < longest + wait + 1 / 30 / 2  # type: ignore[operator]
-    assert min(short["devices"], long["devices"]) <= mixed["devices"] <= max(short["devices"], long["devices"])  # type: ignore[type-var, operator]
-
-
-def test_the_mean_context_of_a_mix_is_not_rounded_up_by_float_noise(tmp_path: Path) -> None:
-    path = tmp_path / "mix.txt"
-    path.write_text("4000:100 2\n4000:100 7\n")  # 4100·2/9 + 4100·7/9 is 4100.000000000001 in floats
-    assert rc.plan("llama-3.1-8b", "h100-sxm", mix=str(path))["seq"].tolist() == [4100]
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("4000 200", "is not of the form `isl:osl weight`"),
-        ("4000:200 1 2", "is not of the form `isl:osl weight`"),
-        ("a:200", "isl: 'a' is not a number"),
-        ("4000:0", "osl: expected 1 to"),
-        ("4000:200 -1", "weight: expected"),
-        ("# nothing\n", "0 kinds of requests"),
-        ("\x00:1", "is not a number"),
-    ],
-)
-def test_mixes_that_are_none(tmp_path: Path, text: str, complaint: str) -> None:
-    path = tmp_path / "mix.txt"
-    path.write_text(f"1:1\n{text}\n" if complaint[0] != "0" else text)
-    said = refused(f"plan llama-3.1-8b h100-sxm --mix {path} --requests-per-second 1")
-    assert complaint in said and (complaint[0] == "0" or f"{path}:2: " in said)
 
 
 @pytest.mark.parametrize(
@@ -347,21 +168,14 @@ def test_a_plan_serves_as_interactivity_says(model: str, machine: str, layout: d
             assert plan[name] == (None if row[name] is None else pytest.approx(row[name], rel=1e-9)), name
 
 
-def test_the_percentile_that_is_asked_for_is_printed() -> None:
-    asked = {"isl": 8000, "osl": 200, "tp": 1, "pp": 1, "interactivity": 10, "ttft": 2}
-    found = {
-        percent: next(rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=4, ttft_percentile=percent, **asked).rows())  # type: ignore[arg-type]
-        for percent in (50, 95, 99)
-    }
-    middle, late, last = (row["ttft_percentile_ms"] for row in found.values())
-    assert found[99]["replicas"] == found[95]["replicas"] == 1 and late == found[95]["ttft_p95_ms"]
-    assert middle < found[95]["ttft_ms"] < late and last == pytest.approx(queued(4, late=0.01) * 1e3, rel=1e-3)  # type: ignore[operator]
-
-
 def test_no_limit_on_the_speed_between_two_that_are_met_is_missed() -> None:
     # the largest batch of one of them is followed by one whose prompts take a step more, so that it serves fewer requests
-    table = rc.plan("llama-3.1-8b", "h100-sxm", weights="fp8", isl=1000, osl=300, requests_per_second=5, assume="typical", interactivity="25:40:0.5")
-    assert set(table["devices"].tolist()) == {1}
+    given = {"weights": "fp8", "isl": 1000, "osl": 300, "assume": "typical"}
+    speeds = np.arange(25.0, 40.25, 0.5)
+    met = max_load(asked(1000, 300, speeds), on("llama-3.1-8b", "h100-sxm", weights="fp8", assume="typical"))
+    assert (met.most >= 5).all() and not met.reason.any()
+    table = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=5, interactivity=[25, 32.5, 40], **given)  # type: ignore[arg-type]
+    assert table["devices"].tolist() == [1, 1, 1]
 
 
 def test_goodput_of_a_plan_is_that_of_each_replica() -> None:
@@ -374,16 +188,3 @@ def test_goodput_of_a_plan_is_that_of_each_replica() -> None:
 @pytest.mark.parametrize("line", ["--isl 1k --osl 100 --ttft 1", "--isl 1k --osl 100 --requests-per-second 1"])
 def test_goodput_needs_a_rate_and_both_limits(line: str) -> None:
     assert "--goodput: give --requests-per-second, --isl, --osl and --ttft" in refused(f"plan llama-3.1-8b h100-sxm --goodput {line}")
-
-
-def test_chunked_first_tokens_in_time() -> None:
-    """A percentile is met by as many replicas as by hand, each at its share of the rate as `interactivity` says."""
-    asked = {"isl": 8000, "osl": 200, "prefill": "chunked", "tp": 1, "pp": 1}
-    limit, rate = 0.4, 12.0
-    (row,) = rc.plan("llama-3.1-8b", "h100-sxm", requests_per_second=rate, interactivity=10, ttft=limit, ttft_percentile=95, **asked).rows()  # type: ignore[arg-type]
-    late = [
-        next(rc.interactivity("llama-3.1-8b", "h100-sxm", requests_per_second=rate / n, **asked).rows())["ttft_p95_ms"]  # type: ignore[arg-type]
-        for n in (row["replicas"], row["replicas"] - 1)  # type: ignore[operator]
-    ]
-    assert row["limited_by"] == "ttft" and row["ttft_p95_ms"] == pytest.approx(late[0])
-    assert late[0] <= limit * 1e3 < (late[1] or math.inf)  # type: ignore[operator]

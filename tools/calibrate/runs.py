@@ -27,8 +27,9 @@ class Prior(NamedTuple):
     own: float
 
 
-# Medians: kernels in a graph take their own times and floors (measured on an H100: 0.95 to 1.05 of the sum); a fused engine's small kernels
-# some µs a layer; MMQ reaches a quarter of the int8 peak on an RTX 3090 (3,500 tok/s of an 8B, https://github.com/ggml-org/llama.cpp/pull/7860); host work of a step and a request from servers' traces. Spreads: what engines and devices are seen to differ by.
+# Medians: kernels in a graph take their own times and floors (measured on an H100: 0.95 to 1.05 of the sum); MMQ reaches a quarter of the int8
+# peak on an RTX 3090 (3,500 tok/s of an 8B, https://github.com/ggml-org/llama.cpp/pull/7860); a fused engine's small kernels some µs a layer;
+# host work of a step and a request from servers' traces. Spreads: what engines and devices are seen to differ by.
 PRIORS = {
     "gemm": Prior(1.03, 0.05, 0.12),
     "gemm_compute": Prior(1.1, 0.1, 0.25),

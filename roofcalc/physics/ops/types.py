@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from roofcalc.physics.kv_span import Array, Span
-from roofcalc.specs.record import Record
+from roofcalc.specs.record import Record, replace
 from roofcalc.specs.routing import Routing
 from roofcalc.specs.weights import Matrix
 
@@ -420,3 +420,8 @@ class Message(Record):
     across: float = 0.0
     choices: float = 0.0
     wire: str = "link"
+
+    @cached_property
+    def alike(self) -> Message:
+        """This message in one layer of any block: equal for messages that take as long."""
+        return replace(self, name="", layers=1)

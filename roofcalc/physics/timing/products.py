@@ -18,7 +18,7 @@ from roofcalc.physics.ops.types import ACTIVATION_BYTES, Routed, Sharding
 from roofcalc.physics.resources import Terms
 from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, activation_bytes, chosen, is_unpacked, kernel_peak, table_format
-from roofcalc.specs.record import replace
+from roofcalc.specs.record import kept, replace
 from roofcalc.specs.routing import Routing
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Stack(NamedTuple):
     peak_flop_s: NDArray[Any]
 
 
+@kept
 def gemm_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     """Constants of the GEMMs with a class of weights, and their format in the kernel tables."""
     device = deployment.hardware.device
@@ -162,6 +163,7 @@ def gemm_terms(deployment: Deployment, keys: tuple[Key, ...], layers: NDArray[An
     return terms
 
 
+@kept
 def expert_constants(deployment: Deployment, tensor: str) -> tuple[Chosen, str]:
     """Constants of the fused experts, and their format in the kernel tables."""
     device = deployment.hardware.device

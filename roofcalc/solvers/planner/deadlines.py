@@ -47,7 +47,7 @@ def has_deadline(demand: Demand) -> bool:
 
 def staggered_s(demand: Demand, step: Timed, batch: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Mean time to the first token and to the last with `batch` sequences in flight, each of the kind of request that takes longest."""
-    one = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts).served(np.maximum(batch, 1.0))
+    one = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts, idle=False).served(np.maximum(batch, 1.0))
     ranks = np.full((*np.shape(batch), 1), float(step.deployment.layout.dp))
     first, _ = prompt_waits(step.deployment, demand.isl, demand.osl, ranks, demand.chunk)
     wait = one.ttft_s - (first * demand.parts).sum(axis=-1)
@@ -111,7 +111,7 @@ def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTi
     InTime, array
         The second without limits on the time to the first and to the last token.
     """
-    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
+    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts, idle=False)
     limit = np.floor(np.minimum(limit, load.MOST))
     of = load.kinds(paced, np.maximum(limit, 1.0))
     with np.errstate(divide="ignore"):
@@ -129,9 +129,17 @@ def rate_in_time(demand: Demand, step: Timed, limit: NDArray[Any]) -> tuple[InTi
     def last(at: Loaded) -> NDArray[Any]:
         return np.asarray(first(at) & (last_s(demand, at) <= demand.latency_s))
 
-    free = _largest_rate(paced, of, limit, fast)
-    early = _largest_rate(paced, of, limit, first) if np.isfinite(demand.ttft_s).any() else free
-    both = _largest_rate(paced, of, limit, last) if np.isfinite(demand.latency_s).any() else early
+    known: dict[tuple[tuple[int, ...], bytes], Served] = {}  # the searches begin with the same numbers in flight
+
+    def at(batch: NDArray[Any]) -> Served:
+        key = (batch.shape, batch.tobytes())
+        if key not in known:
+            known[key] = load.of_mean(paced, batch)
+        return known[key]
+
+    free = _largest_rate(paced, of, limit, at, fast)
+    early = _largest_rate(paced, of, limit, at, first) if np.isfinite(demand.ttft_s).any() else free
+    both = _largest_rate(paced, of, limit, at, last) if np.isfinite(demand.latency_s).any() else early
     return InTime(both, (free > 0) & (early <= 0), (early > 0) & (both <= 0)), free
 
 
@@ -142,7 +150,7 @@ def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]
     chunks of short answers, and where ranks or stages are not filled evenly, so that whole multiples of them are looked at. Prompts are taken
     to be alike, which keeps the wait at its least.
     """
-    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts)
+    paced = ServedStep(step, demand.isl, demand.osl, demand.chunk, demand.parts, idle=False)
     limit = np.floor(np.minimum(limit, load.MOST))
     powers = 2.0 ** np.arange(int(max(1.0, limit.max())).bit_length() + 1).reshape(-1, *(1,) * limit.ndim)
     ranks, at_once = step.deployment.layout.dp, step.deployment.layout.pp * step.deployment.layout.dp
@@ -153,11 +161,13 @@ def rate_bound(demand: Demand, step: Timed, limit: NDArray[Any]) -> NDArray[Any]
     return np.asarray(np.where(slow | (batch >= limit), rate, np.inf).min(axis=0))
 
 
-def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Callable[[Loaded], NDArray[Any]]) -> NDArray[Any]:
-    """The largest rate with at most `limit` in flight that is in time: at a whole batch, then between it and the next; 0 where none is."""
+def _largest_rate(
+    paced: ServedStep, of: Kinds, limit: NDArray[Any], at: Callable[[NDArray[Any]], Served], in_time: Callable[[Loaded], NDArray[Any]]
+) -> NDArray[Any]:
+    """The largest rate with at most `limit` in flight that is in time: at a whole batch, then between it and the next; 0 where none is.
 
-    def at(batch: NDArray[Any]) -> Served:
-        return load.of_mean(paced, batch)
+    `at` gives what requests get with so many in flight.
+    """
 
     def holds(batch: NDArray[Any]) -> NDArray[Any]:
         one = at(batch)
@@ -168,10 +178,11 @@ def _largest_rate(paced: ServedStep, of: Kinds, limit: NDArray[Any], in_time: Ca
     around = (below, at(below)), (above, at(above))
     at_below, high = (load.rate_of(paced, of, *one) for one in around)
     low, high = at_below, np.maximum(at_below, high)  # one more than a multiple of the ranks may carry less
+    at_rate = load.between(paced, of, *around)
     for _ in range(40):
         middle = (low + high) / 2
-        early = in_time(load.between(paced, of, middle, *around))
+        early = in_time(at_rate(middle))
         low, high = np.where(early, middle, low), np.where(early, high, middle)
     # the rate of a whole batch is in time as `holds` says, even where that of one more in flight is lower (one step more for their prompts)
-    found = np.where(in_time(load.between(paced, of, low, *around)), low, np.where(below >= 1, at_below, 0.0))
+    found = np.where(in_time(at_rate(low)), low, np.where(below >= 1, at_below, 0.0))
     return np.where(limit >= 1, found, 0.0)

@@ -79,7 +79,7 @@ class Demand(NamedTuple):
 
     def served_step(self, step: Timed) -> Timed:
         """The step that the speed of a user follows: with the waits for the prompts of others where there are generations."""
-        return step if self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk, self.parts)
+        return step if self.osl is None else ServedStep(step, self.isl, self.osl, self.chunk, self.parts, idle=False)
 
     def step(self, deployment: Deployment) -> Timed:
         """The mean step of the sequences in flight."""

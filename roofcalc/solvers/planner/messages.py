@@ -78,7 +78,7 @@ def describe_failure(plan: Plan) -> str:
     layouts = f"no layout of up to {_counted(most, 'device')}"
     available = "" if inventory.available is None else f" (at most {inventory.available.max():,.0f})"
     reasons = {
-        UNKNOWN: "",  # `roofcalc.deployment.deployment.notes` names the missing peak
+        UNKNOWN: "",  # `roofcalc.deployment.fallbacks.notes` names the missing peak
         "devices": f"it needs more devices than are available{available}",
         "ttft": f"{layouts} meets the time to first token",
         "latency": f"{layouts} meets the time to the last token",
