@@ -15,8 +15,9 @@ from roofcalc.deployment.lora import Lora
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.decode_ops import storage_sharding
 from roofcalc.physics.kv_span import Array
+from roofcalc.physics.ops.operation import Operation, TokenLoad
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Operation, Sharding, TokenLoad
+from roofcalc.physics.ops.types import Sharding
 from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 

@@ -18,7 +18,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HostWork
-from roofcalc.physics.ops.types import Message, Operation
+from roofcalc.physics.ops.operation import Message, Operation
 from roofcalc.physics.prefill import chunks, pieces_at_once, prefill_messages, stage_work
 from roofcalc.physics.resources import RESOURCES, cache_savings_s, operation_seconds
 from roofcalc.physics.roofline import Step

@@ -20,7 +20,7 @@ from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
 from roofcalc.physics.images import TENSOR as TOWER
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import TokenLoad
+from roofcalc.physics.ops.operation import TokenLoad
 from roofcalc.physics.prefill import chunks, stage_work
 from roofcalc.physics.resources import Terms, add_terms, combined, operation_terms
 from roofcalc.physics.roofline import Step

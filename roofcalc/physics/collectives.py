@@ -15,7 +15,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import interconnect
 from roofcalc.physics.interconnect import ring_factor
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import Message
+from roofcalc.physics.ops.operation import Message
 from roofcalc.specs.formula import formula
 
 

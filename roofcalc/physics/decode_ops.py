@@ -16,8 +16,9 @@ from roofcalc.deployment.parallelism import Layout, Stage
 from roofcalc.physics.kv_span import Array, Span
 from roofcalc.physics.ops.ffn import expected_experts_read, expert_gemms, prob_shard_hit
 from roofcalc.physics.ops.gemm import gemm_to_operation, gemms, merge_same_intensity
+from roofcalc.physics.ops.operation import Attended, Gemm, Message, Operation, TokenLoad, Updated
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import NO_SHARING, Attended, Cache, Gemm, Message, Operation, Recurrence, Sharding, SharedPrefix, TokenLoad, Updated
+from roofcalc.physics.ops.types import NO_SHARING, Cache, Recurrence, Sharding, SharedPrefix
 from roofcalc.specs.dtypes import Dtype
 from roofcalc.specs.formula import formula
 from roofcalc.specs.model import Block

@@ -13,7 +13,8 @@ import numpy as np
 
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expected_experts_read
-from roofcalc.physics.ops.types import Gemm, Routed, TokenLoad
+from roofcalc.physics.ops.operation import Gemm, TokenLoad
+from roofcalc.physics.ops.types import Routed
 from roofcalc.specs.formula import formula
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import Operation, TokenLoad
+from roofcalc.physics.ops.operation import Operation, TokenLoad
 from roofcalc.specs.formula import formula
 
 TENSOR = "tower"

@@ -21,8 +21,9 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expected_experts_read, held_experts
+from roofcalc.physics.ops.operation import Gemm, Grouped, Operation, TokenLoad
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, NO_SHARING, Gemm, Grouped, Operation, Sharding, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, NO_SHARING, Sharding, SharedPrefix
 from roofcalc.specs.formula import formula
 from roofcalc.specs.host import Host
 from roofcalc.specs.record import replace

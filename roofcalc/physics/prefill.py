@@ -20,7 +20,7 @@ from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.images import tower_operations
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST, HostWork, prefill_work
-from roofcalc.physics.ops.types import Message, Operation, TokenLoad
+from roofcalc.physics.ops.operation import Message, Operation, TokenLoad
 from roofcalc.physics.prefill_ops import prefill_operations
 from roofcalc.physics.resources import LINKS, RESOURCES, Terms, add_messages, add_seconds, cache_savings_s, combined, limit_of, operation_terms
 from roofcalc.specs.formula import formula

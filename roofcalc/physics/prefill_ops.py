@@ -15,8 +15,9 @@ from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.ffn import expert_operations
 from roofcalc.physics.ops.gemm import gemm_operations
+from roofcalc.physics.ops.operation import Attended, Operation, TokenLoad, Updated
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Attended, Cache, Operation, Part, TokenLoad, Updated
+from roofcalc.physics.ops.types import Cache, Part
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import replace
 from roofcalc.specs.weights import Matrix

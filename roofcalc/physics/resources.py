@@ -16,7 +16,7 @@ from roofcalc.physics import collectives, gemm_time
 from roofcalc.physics.gemm_time import GemmGroup
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import Message, Operation, TokenLoad
+from roofcalc.physics.ops.operation import Message, Operation, TokenLoad
 from roofcalc.specs.formula import formula
 from roofcalc.specs.record import kept
 

@@ -32,7 +32,8 @@ from roofcalc.physics.adapters import adapter_operations
 from roofcalc.physics.collectives import LinkTime
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.types import NO_SHARING, Message, Operation, SharedPrefix, TokenLoad
+from roofcalc.physics.ops.operation import Message, Operation, TokenLoad
+from roofcalc.physics.ops.types import NO_SHARING, SharedPrefix
 from roofcalc.physics.resources import (
     LINKS,
     RESOURCES,

@@ -10,7 +10,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import memory
 from roofcalc.physics.decode_ops import at_context, batch_operations, sequence_operations, token_load
-from roofcalc.physics.ops.types import Operation
+from roofcalc.physics.ops.operation import Operation
 from roofcalc.physics.roofline import decode
 from tests.claims.test_claims import on
 

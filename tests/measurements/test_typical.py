@@ -25,7 +25,7 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.breakdown import OVERHEAD, lines, prefill_lines
 from roofcalc.physics.generation import output_tok_s, step_at
 from roofcalc.physics.memory import kv_bytes
-from roofcalc.physics.ops.types import Message
+from roofcalc.physics.ops.operation import Message
 from roofcalc.physics.prefill import prefill
 from roofcalc.physics.roofline import decode
 from roofcalc.physics.timing.devices import table_format

@@ -9,7 +9,7 @@ import pytest
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import collectives
 from roofcalc.physics.decode_ops import batch_operations, messages, token_load
-from roofcalc.physics.ops.types import Message
+from roofcalc.physics.ops.operation import Message
 from roofcalc.physics.roofline import decode
 from roofcalc.specs.record import replace
 from tests import catalogs

@@ -8,7 +8,8 @@ from roofcalc.physics import decode_ops as work
 from roofcalc.physics.kernels.attention import decode_s, prompt_s
 from roofcalc.physics.kernels.modules import ModuleParameters
 from roofcalc.physics.kernels.recurrent import recurrent_s
-from roofcalc.physics.ops.types import NO_SHARING, Attended, Operation
+from roofcalc.physics.ops.operation import Attended, Operation
+from roofcalc.physics.ops.types import NO_SHARING
 from roofcalc.physics.prefill import Chunks, stage_work
 from roofcalc.physics.timing import attention
 from roofcalc.physics.timing.devices import Chosen

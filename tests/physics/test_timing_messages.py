@@ -5,7 +5,7 @@ import pytest
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.kernels.collective import collective_s
-from roofcalc.physics.ops.types import Message
+from roofcalc.physics.ops.operation import Message
 from roofcalc.physics.timing import messages
 from tests.catalogs import on
 

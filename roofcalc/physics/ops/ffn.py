@@ -13,7 +13,8 @@ import numpy as np
 
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.ops.gemm import gemm_to_operation
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Operation, Part, Routed, Sharding, TokenLoad
+from roofcalc.physics.ops.operation import Gemm, Operation, TokenLoad
+from roofcalc.physics.ops.types import ACTIVATION_BYTES, Part, Routed, Sharding
 from roofcalc.specs.feedforward import Dense, Experts
 from roofcalc.specs.formula import formula
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import ACTIVATION_BYTES, Gemm, Grouped, Operation, Product, TokenLoad
+from roofcalc.physics.ops.operation import Gemm, Grouped, Operation, Product, TokenLoad
+from roofcalc.physics.ops.types import ACTIVATION_BYTES
 from roofcalc.specs.formula import formula
 from roofcalc.specs.weights import Matrix
 

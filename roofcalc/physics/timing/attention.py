@@ -10,7 +10,8 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics.kernels.attention import DecodeParameters, PromptParameters, decode_s, prompt_s
 from roofcalc.physics.kernels.modules import ModuleParameters, core_s, index_s
 from roofcalc.physics.kernels.recurrent import RecurrentParameters, recurrent_s
-from roofcalc.physics.ops.types import Attended, Cache, Heads, Operation, Updated
+from roofcalc.physics.ops.operation import Attended, Operation, Updated
+from roofcalc.physics.ops.types import Cache, Heads
 from roofcalc.physics.resources import Terms
 from roofcalc.physics.timing.charge import charge, launches, run_constants
 from roofcalc.physics.timing.devices import Chosen, chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from roofcalc.deployment.deployment import Deployment
-from roofcalc.physics.ops.types import Attended, Grouped, Message, Operation, Product, Updated
+from roofcalc.physics.ops.operation import Attended, Grouped, Message, Operation, Product, Updated
 from roofcalc.physics.timing import attention, messages, products
 from roofcalc.physics.timing.devices import Chosen
 

@@ -16,7 +16,7 @@ from roofcalc.physics.interconnect import ring_factor
 from roofcalc.physics.kernels.collective import CollectiveParameters, ExchangeParameters, collective_s, exchange_s
 from roofcalc.physics.kernels.facts import DeviceFacts
 from roofcalc.physics.kv_span import Array
-from roofcalc.physics.ops.types import Message
+from roofcalc.physics.ops.operation import Message
 from roofcalc.physics.timing.devices import Chosen, chosen
 
 GRAPH_KERNELS = {"vllm": "vllm_graph", "sglang": "sglang_graph", "tensorrt-llm": "TRTLLM"}  # an engine's all-reduce in CUDA graphs

@@ -9,7 +9,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import decode_ops as work
-from roofcalc.physics.ops.types import Grouped, Operation, Product
+from roofcalc.physics.ops.operation import Grouped, Operation, Product
 from roofcalc.physics.resources import Terms, add_terms
 from roofcalc.physics.timing.attention import sequence_terms
 from roofcalc.physics.timing.charge import charge, run_constants

@@ -11,8 +11,9 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.offload import expert_host_layers
 from roofcalc.deployment.parallelism import Stage
 from roofcalc.physics import decode_ops as work
+from roofcalc.physics.ops.operation import TokenLoad
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import Part, Routed, TokenLoad
+from roofcalc.physics.ops.types import Part, Routed
 from roofcalc.physics.resources import Terms, add_seconds, add_terms
 from roofcalc.physics.timing.charge import has_launches, run_constants
 from roofcalc.physics.timing.products import Key, expert_terms, gemm_terms

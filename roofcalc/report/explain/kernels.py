@@ -8,7 +8,7 @@ import numpy as np
 
 from roofcalc.deployment.deployment import Deployment
 from roofcalc.physics import collectives
-from roofcalc.physics.ops.types import Message, Operation
+from roofcalc.physics.ops.operation import Message, Operation
 from roofcalc.physics.resources import Terms
 from roofcalc.report.explain.formulas import number
 from roofcalc.report.explain.render import Line, Section, total

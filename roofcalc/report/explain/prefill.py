@@ -12,7 +12,8 @@ from roofcalc.physics import decode_ops as decode_operations
 from roofcalc.physics import overhead
 from roofcalc.physics import prefill_ops as operations
 from roofcalc.physics.offload import HostWork
-from roofcalc.physics.ops.types import Cache, Message, Operation, Part, Recurrence
+from roofcalc.physics.ops.operation import Message, Operation
+from roofcalc.physics.ops.types import Cache, Part, Recurrence
 from roofcalc.physics.prefill import chunks, further_operations, pieces_at_once, prefill_messages, prefill_share, stage_work
 from roofcalc.report.explain import caches
 from roofcalc.report.explain.formulas import number, work

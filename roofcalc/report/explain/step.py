@@ -16,9 +16,10 @@ from roofcalc.physics.images import tower_operations
 from roofcalc.physics.offload import HostWork
 from roofcalc.physics.ops import ffn
 from roofcalc.physics.ops.gemm import gemm_operations
+from roofcalc.physics.ops.operation import Grouped, Message, Operation
 from roofcalc.physics.ops.recurrent import recurrent
 from roofcalc.physics.ops.registry import parts
-from roofcalc.physics.ops.types import NO_SHARING, Cache, Grouped, Message, Operation, Part, Recurrence, Routed, SharedPrefix
+from roofcalc.physics.ops.types import NO_SHARING, Cache, Part, Recurrence, Routed, SharedPrefix
 from roofcalc.report.explain import caches, kernels
 from roofcalc.report.explain.formulas import Evaluated, evaluate, filled, number, work
 from roofcalc.report.explain.render import Line, Section, line, total
