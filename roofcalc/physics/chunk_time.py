@@ -20,7 +20,7 @@ from roofcalc.physics.generation import MeanStep, SpeculativeStep, Timed
 from roofcalc.physics.images import TENSOR as TOWER
 from roofcalc.physics.kv_span import Array
 from roofcalc.physics.offload import HOST
-from roofcalc.physics.ops.operation import TokenLoad
+from roofcalc.physics.ops.operation import Product, TokenLoad
 from roofcalc.physics.prefill import chunks, stage_work
 from roofcalc.physics.resources import Terms, add_terms, combined, operation_terms
 from roofcalc.physics.roofline import Step
@@ -147,15 +147,16 @@ def _own_terms(deployment: Deployment, index: int, new: Array, count: Array, cac
     steps = chunks(new, cached, None) if count.max() <= 1 else _equal_chunks(new, count, cached)
     operations, _, host = stage_work(deployment, index, steps, np.float64(layout.dp * layout.pp))
     plain = {one.name: one for one in work.batch_gemms(deployment, deployment.stages[index])}
-    kept = []
+    runs, kept = steps.new > 0, []
     for one in operations:
         if one.role != "linear" or one.name.startswith(f"{TOWER}."):
             kept.append(one)
         elif one.name in plain and plain[one.name].routed is None and one.name != "head":
-            again = one.flops - plain[one.name].flops * steps.new
-            if np.any(again > 1e-6 * one.flops):
-                kept.append(replace(one, flops=np.maximum(again, 0.0), bytes=0.0))
-    runs = steps.new > 0
+            again = np.where(runs, one.flops - plain[one.name].flops * steps.new, 0.0)
+            again = np.where(again > 1e-6 * one.flops, again, 0.0)
+            if np.any(again):
+                assert isinstance(one.shape, Product)
+                kept.append(replace(one, flops=again, bytes=0.0, shape=one.shape._replace(tokens=one.shape.tokens * again / one.flops)))
     terms = operation_terms(deployment, kept)
     if not all(one.shared for one in host):
         terms[HOST] = sum((one.seconds for one in host if not one.shared), start=np.float64(0.0))

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import roofcalc as rc
 from roofcalc.deployment.speculative import with_drafts
 from roofcalc.physics.chunk_time import added_s, chunk_s
 from roofcalc.physics.generation import SpeculativeStep, mean_step
@@ -128,3 +129,21 @@ def test_each_copy_of_a_drafting_layer_reads_the_chunk() -> None:
     layer, verify = (float(chunk_s(one.deployment, one, *chunk)[0]) for one in (mean.draft, mean.verify))
     three = replace(plain, draft=replace(plain.draft, copies=3))
     assert float(chunk_s(three, mean, *chunk)[0]) == pytest.approx(verify + 3 * layer, rel=1e-9) and layer > 1e-3
+
+
+@pytest.mark.parametrize("preset", ["roofline", "typical"])
+@pytest.mark.parametrize(
+    ("model", "machine"), [("llama-3.1-8b", "l4"), ("gpt-oss-20b", "rtx-4090"), ("deepseek-v3", "8xh200-sxm"), ("gemma-3-27b", "h100-sxm")]
+)
+def test_a_row_does_not_depend_on_the_others(model: str, machine: str, preset: str) -> None:
+    """Prompts of one chunk beside prompts of several: the cases of one table are answered as each alone."""
+    batches, prompts = [1, 30, 60], [700, 6000]
+    given = {"assume": preset, "prefill": "chunked", "max_batched_tokens": 2048, "osl": 200}
+    several = rc.interactivity(model, machine, batch=batches, isl=prompts, **given)
+    place = 0
+    for isl, batch in zip(several["isl"], several["batch"], strict=True):
+        alone = rc.interactivity(model, machine, batch=int(batch), isl=int(isl), **given)
+        for column in ("interactivity_tok_s", "ttft_ms", "throughput_tok_s"):
+            assert several[column][place] == pytest.approx(alone[column][0], rel=1e-9), (isl, batch, column)
+        place += 1
+    assert place == 6
