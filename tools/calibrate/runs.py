@@ -35,7 +35,7 @@ PRIORS = {
     "gemm_compute": Prior(1.1, 0.1, 0.25),
     "dequantised": Prior(1.2, 0.2, 0.3),
     "dequantised_compute": Prior(1.2, 0.3, 0.5),
-    "mmq_compute": Prior(3.0, 0.1, 0.5),
+    "mmq_compute": Prior(3.0, 0.05, 0.5),
     "attention": Prior(1.05, 0.05, 0.15),
     "prompt_attention": Prior(1.05, 0.1, 0.2),
     "experts": Prior(1.1, 0.1, 0.3),

@@ -251,6 +251,7 @@ def expert_terms(deployment: Deployment, routed: Routed, sharding: Sharding, lay
         uniform = memory_s(expected_experts_read(replace(routed, routing=Routing()), gemms[0].imbalance, tokens))
     run = run_constants(deployment)
     terms: Terms = {}
-    charge(terms, deployment, (run.experts, run.experts_compute), busy, compute, memory, layers * share, weighed=uniform)
+    at_compute = run.mmq_compute if is_unpacked(form) and deployment.linear_format(up.tensor) == "int8" else run.experts_compute
+    charge(terms, deployment, (run.experts, at_compute), busy, compute, memory, layers * share, weighed=uniform)
     launches(terms, deployment, launch * layers * share + np.zeros_like(tokens))
     return terms
