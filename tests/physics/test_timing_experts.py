@@ -117,3 +117,26 @@ def test_experts_with_one_scale_are_as_fast_as_with_block_scales(machine: str) -
     # both read one byte an element (and 32 bits per 128 x 128 with blocks, 0.02 %) by the kernels that engines run for either
     one, blocks = (float(decode(on("qwen3-30b-a3b", machine, weights=kind, assume="typical"), 2000).seconds(8)) for kind in ("fp8", "fp8-block128"))
     assert one == pytest.approx(blocks, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("machine", "engine", "name"),
+    [
+        ("rtx-4090", "llama.cpp", "mmq_compute"),
+        ("m3-max", "llama.cpp", "dequantised_compute"),  # no int8 peak
+        ("rtx-4090", "vllm", "dequantised_compute"),
+    ],
+)
+def test_which_factor_limits_a_prompt_of_a_quantised_mixture(machine: str, engine: str, name: str) -> None:
+    """A prompt of 8,192 tokens, which compute limits: with one factor ten times as large, GEMMs and experts in int8 take ten times as long."""
+    weights = "q4_k_m" if engine == "llama.cpp" else "int4"
+    deployment = on("qwen3-30b-a3b", machine, weights, assume="typical", engine=engine)
+    assert deployment.profile is not None
+    times = {}
+    for factor in ("mmq_compute", "dequantised_compute", "experts_compute"):
+        constants = deployment.profile.constants._replace(**{factor: 10 * getattr(deployment.profile.constants, factor)})
+        changed = replace(deployment, profile=replace(deployment.profile, constants=constants))
+        times[factor] = float(prefill(changed, 8192).ttft_s) / float(prefill(deployment, 8192).ttft_s)
+    experts_apart = [] if name == "mmq_compute" else ["experts_compute"]
+    assert [factor for factor, slower in times.items() if slower > 1.2] == [name, *experts_apart]
+    assert name != "mmq_compute" or times[name] > 4
