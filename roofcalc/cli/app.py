@@ -96,6 +96,13 @@ def guarded(run: Callable[[], Any]) -> int:
         return 1
 
 
+_OTHER_WORDS = {  # flags that people try, and those of ours that mean the same, where a command has them
+    **dict.fromkeys(("--users", "--concurrency", "--batch-size"), ("--batch", "--batches")),
+    **dict.fromkeys(("--rate", "--qps", "--rps"), ("--requests-per-second",)),
+    **dict.fromkeys(("--ctx", "--context", "--context-length", "--context-size"), ("--seq",)),
+}
+
+
 def _usage(error: Any) -> str:
     """Typer's complaint in one line that names the flag: the nearest flag to a misspelt one, an example where an argument is missing."""
     context, parameter = error.ctx, getattr(error, "param", None)
@@ -106,7 +113,8 @@ def _usage(error: Any) -> str:
 
         if elsewhere := hint(str(error.option_name)):
             return f"No such option: {elsewhere}"
-        near = nearest(str(error.option_name), flags, 2)
+        meant = _OTHER_WORDS.get(str(error.option_name))
+        near = nearest(str(error.option_name), flags, 2) if meant is None else [flag for flag in meant if flag in flags]
         return f"No such option: {error.option_name}" + (f"; did you mean {' or '.join(near)}?" if near else "")
     if message.startswith("Missing argument"):
         examples = getattr(context and context.command, "examples", ())

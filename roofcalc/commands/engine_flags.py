@@ -26,7 +26,7 @@ class Flag(NamedTuple):
     ----------
     option : str
         Name of the option in the API, or one of "model", "seq", "slots", "split", "ep", "dp_attention", "draft",
-        "cpu_moe", "n_cpu_moe", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"; empty where it has none.
+        "cpu_moe", "n_cpu_moe", "override_tensor", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"; empty where it has none.
     value : callable
         Reads the text that follows.
     switch : bool
@@ -139,7 +139,6 @@ _VLLM_CACHE = {"fp8": "fp8", "bf16": "bfloat16"}
 _SGLANG_CACHE = {"fp8": "fp8_e4m3", "bf16": "bf16", "mxfp4": "fp4_e2m1"}
 _LLAMA_CACHE = {"fp16": "f16", "fp32": "f32", **{name: name for name in ("bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")}}
 _AT_START = {"fp8": "fp8"}  # recipes that an engine applies to a 16-bit checkpoint while it loads it
-_OFFLOADED = "weights or experts outside the device's memory are not calculated"
 _DRAFTED = "what drafts accept is not in a command line: --draft with --acceptance, and --drafter, --draft-model or --mtp"
 _VLLM = {
     **dict.fromkeys(("--model", "--model-tag"), Flag("model")),
@@ -219,7 +218,7 @@ _LLAMA = {
     **dict.fromkeys(("--n-gpu-layers", "--gpu-layers", "-ngl"), Flag("gpu_layers", gpu_layers)),
     **dict.fromkeys(("--cpu-moe", "-cmoe"), Flag("cpu_moe", switch=True)),
     **dict.fromkeys(("--n-cpu-moe", "-ncmoe"), Flag("n_cpu_moe", count)),
-    **dict.fromkeys(("--override-tensor", "-ot"), Flag(why=_OFFLOADED)),
+    **dict.fromkeys(("--override-tensor", "-ot"), Flag("override_tensor")),
     "--numa": Flag(why="the sockets' memory is not read from the flag: give --host numa=on with distribute"),
     **dict.fromkeys(("--no-kv-offload", "-nkvo"), Flag(switch=True, why="the cache in the host's memory is not calculated")),
     **dict.fromkeys(("--model-draft", "-md", "--spec-draft-hf", "-hfd", "--draft-max", "--draft"), Flag(why=_DRAFTED)),
@@ -233,6 +232,7 @@ TITLES = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM", "l
 _SHELL = {
     "cpu_moe": "--offload experts=cpu",
     "n_cpu_moe": "--offload experts=cpu:N",
+    "override_tensor": "--offload experts=cpu or experts=cpu:N",
     "cpu_offload_gib": "--offload weights=host:GB",
     "slots": "--batch",
     "kv_values": "--kv",

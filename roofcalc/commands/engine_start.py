@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import Any, NamedTuple
 
+from roofcalc.commands.engine_environment import Environment, environment, release
 from roofcalc.commands.engine_flags import TABLES, Flag, plain
 from roofcalc.errors import RoofcalcError
 
@@ -21,6 +23,8 @@ _STARTS = (
     ("llama.cpp", re.compile(r"(?:^|\s)\S*llama\.cpp:(?:server|full)\S*(?=\s|$)")),  # docker run … ghcr.io/ggml-org/llama.cpp:server-cuda -m …
     ("llama.cpp", re.compile(r"(?:^|\s|/)ollama\s+(?:run|serve|pull)(?=\s|$)")),
 )
+_OLLAMA = "ollama"
+_MLX = re.compile(r"(?:^|\s|/|-m\s+)mlx[_-](?:lm|vlm)(?:[.\s]\w+)?(?=\s|$)")
 _RANK, _ADAPTERS = 16, {"vllm": 1, "sglang": 8}  # of adapters, and how many are in memory at once, by default
 _SWITCH = re.compile(r"--?(?:no-|enable-|disable-|trust-|enforce-|async-|skip-|log-|use-|verbose|flash-attn$|mlock|jinja|fa$|v$|cnv$|cb$)")
 
@@ -38,13 +42,17 @@ class Start(NamedTuple):
     batch : int or None
         Sequences at once, where the line fixes them (llama.cpp's slots).
     devices : int or None
-        What the degrees multiply to; None where the engine takes all that it finds (llama.cpp).
+        What the degrees multiply to, or those that a variable shows to llama.cpp; None where the engine takes all that it finds.
     options : dict
         Options of the API.
     ignored : tuple of str
         Flags without effect.
     notes : tuple of str
         What was taken, and what matters and is not calculated.
+    ollama : bool
+        Started by ollama, which has a default context of its own.
+    moved : str
+        What llama.cpp's --override-tensor moves, as written.
     """
 
     engine: str
@@ -55,6 +63,8 @@ class Start(NamedTuple):
     options: dict[str, Any]
     ignored: tuple[str, ...]
     notes: tuple[str, ...]
+    ollama: bool = False
+    moved: str = ""
 
 
 def is_start(line: str) -> bool:
@@ -72,6 +82,8 @@ def parse(line: str) -> Start:
     """
     text = re.sub(r"\\\r?\n", " ", line).strip()
     found = [(match.start(), -match.end(), engine, match) for engine, start in _STARTS if (match := start.search(text))]
+    if not found and _MLX.search(text):
+        raise RoofcalcError("from: mlx_lm's command lines are not read; `roofcalc max-batch MODEL APPLE-DEVICE --engine mlx` has its memory rules")
     if not found:
         raise RoofcalcError(
             f"from: {text[:60]!r} does not start a known engine; expected `vllm serve MODEL …`, `python -m sglang.launch_server …`, "
@@ -82,7 +94,36 @@ def parse(line: str) -> Start:
         words = shlex.split(text[match.end() :])
     except ValueError as error:
         raise RoofcalcError(f"from: {error} in the command line") from None
-    return _meant(engine, *_read(engine, words))
+    around = environment(text[: match.start()], _OLLAMA in match[0])
+    start = _meant(engine, *_read(engine, _undotted(engine, words)), around)
+    start.options["engine"] = release(engine, text[: match.end()])
+    return start._replace(ollama=_OLLAMA in match[0])
+
+
+def _undotted(engine: str, words: list[str]) -> list[str]:
+    """The words, with `--speculative-config.method mtp` and its like, parts of an option in JSON, joined to that option."""
+    found: list[str] = []
+    joined: dict[str, dict[str, Any]] = {}
+    at = 0
+    while at < len(words):
+        name, equals, value = words[at].partition("=")
+        option, dot, key = name.partition(".")
+        at += 1
+        if not dot or plain(option) not in TABLES[engine]:
+            found.append(words[at - 1])
+            continue
+        if not equals and at < len(words):
+            value = words[at]
+            at += 1
+        *outer, last = key.split(".")
+        part = joined.setdefault(plain(option), {})
+        for each in outer:
+            part = part.setdefault(each, {}) if isinstance(part.setdefault(each, {}), dict) else {}
+        try:
+            part[last] = json.loads(value)
+        except ValueError:
+            part[last] = value
+    return found + [word for option, parts in joined.items() for word in (option, json.dumps(parts))]
 
 
 def _read(engine: str, words: list[str]) -> tuple[dict[str, tuple[str, Flag, Any]], list[str], list[str]]:
@@ -122,12 +163,14 @@ def _read(engine: str, words: list[str]) -> tuple[dict[str, tuple[str, Flag, Any
             meant = True if flag.switch else flag.value(value)
         except RoofcalcError as error:
             raise RoofcalcError(f"from: {name} {error}") from None
+        if flag.option == "override_tensor" and flag.option in given:  # of these all count
+            meant = f"{given[flag.option][2]},{meant}"
         given[flag.option or name] = f"{name} {'' if flag.switch else value}".strip(), flag, meant
     return given, bare, ignored
 
 
-def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str], ignored: list[str]) -> Start:
-    value = {option: meant for option, (_, _, meant) in given.items()}
+def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str], ignored: list[str], around: Environment) -> Start:
+    value = {option: meant for option, (_, _, meant) in given.items()} | {name: meant for name, meant in around.values.items() if meant is not None}
     notes = [f"{written}: not calculated here: {flag.why}" for written, flag, _ in given.values() if flag.why]
     model = value.get("model") or next(iter(bare), None)
     if model is None:
@@ -138,7 +181,7 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
     devices: int | None = degrees["tp"] * degrees["pp"] * degrees["dp"]
     options: dict[str, Any] = dict(degrees)
     if engine == "llama.cpp":
-        devices = None
+        devices = around.visible
         by_layer = value.get("split", "layer") not in ("row", "tensor")
         options = {"tp": 1, "dp": 1} if by_layer else {"pp": 1, "dp": 1}  # layers over all devices, or matrices
         options |= {"gpu_layers": value["gpu_layers"]} if value.get("gpu_layers") else {}
@@ -163,14 +206,17 @@ def _meant(engine: str, given: dict[str, tuple[str, Flag, Any]], bare: list[str]
             notes.append(f"--enable-lora: adapters of rank {_RANK}, as --max-lora-rank is not given")
     if offload := _offload(value):
         options["offload"] = offload
-    options["engine"] = engine
     slots = value.get("slots") or (1 if engine == "llama.cpp" else None)
     seq = value.get("seq")
     if value.get("slots"):
         options["max_seqs"] = value["slots"]  # it serves no more at a time
-    if slots and seq:
+    if around.visible and devices and devices > around.visible:
+        notes.append(f"the variables show {around.visible} device{'s' * (around.visible > 1)} to the engine, and its line takes {devices}")
+    if around.unused:
+        notes.append(f"variables that are not counted: {', '.join(around.unused)}")
+    if slots and seq and "seq" not in around.values:  # ollama's is of each request
         seq = seq // slots  # llama.cpp divides its context among the slots
-    return Start(engine, model, seq, slots, devices, options, (*ignored, *_unused(given, bare)), tuple(notes))
+    return Start(engine, model, seq, slots, devices, options, (*ignored, *_unused(given, bare)), tuple(notes), moved=value.get("override_tensor", ""))
 
 
 def _unused(given: dict[str, tuple[str, Flag, Any]], bare: list[str]) -> list[str]:

@@ -50,7 +50,19 @@ def accuracy_notes(deployment: Deployment, command: str, generations: bool) -> l
     from roofcalc.deployment import calibrated  # only `typical` needs it
 
     metrics = _METRICS.get(command, ("decode", "prompt") if generations else ("decode",))
-    return [f"typical: {calibrated.accuracy(calibrated.read(), deployment.profile, metric)}" for metric in metrics]
+    return [calibrated.accuracy(calibrated.read(), deployment.profile, metric) for metric in metrics]
+
+
+def typical_notes(accuracy: dict[str, list[str]]) -> list[str]:
+    """Notes on the accuracy of `typical`, each with the devices that it is about where there are several.
+
+    Parameters
+    ----------
+    accuracy : dict
+        What was found (`accuracy_notes`), and the devices for which it was.
+    """
+    several = len({device for devices in accuracy.values() for device in devices}) > 1
+    return [f"typical{' on ' + ', '.join(devices) if several else ''}: {text}" for text, devices in accuracy.items()]
 
 
 def given(value: Any) -> tuple[str, ...]:

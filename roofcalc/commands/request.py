@@ -17,7 +17,7 @@ from roofcalc.commands import defaults
 from roofcalc.commands.arguments import MAX_TOKENS, Numbers, dtype_names, integer_array, names, optional_name, parallel_degrees, single_integer
 from roofcalc.commands.grid import compute_chunk
 from roofcalc.commands.options import Options
-from roofcalc.commands.ranges import accuracy_notes
+from roofcalc.commands.ranges import accuracy_notes, typical_notes
 from roofcalc.commands.stated import DRAFTING, OFFLOADING, check_experts, check_serving, check_step_tokens, is_absent, stated_assumptions
 from roofcalc.deployment import fitted
 from roofcalc.deployment.assumptions import NAMES as ASSUMPTION_NAMES
@@ -84,7 +84,7 @@ class Request:
         for name in options:
             if name not in Options.__annotations__:
                 raise RoofcalcError(f"unknown option {name!r}{did_you_mean(name, tuple(Options.__annotations__))}")
-        self.generations = "isl" in given
+        self.generations, self.accuracy = "isl" in given, dict[str, list[str]]()
         self.models, self.machines = names(model, "model"), [] if hardware is None else names(hardware, "hardware")
         self.options = options
         self.sweeps = combinations(options.get("changes") or ())
@@ -176,9 +176,21 @@ class Request:
             **layout,
         )
         deployment = self._with_adapters_and_images(self._with_drafts(self._offloaded(deployment)))
-        for text in (*notes(deployment), *accuracy_notes(deployment, self.table.command, self.generations)):
+        for text in notes(deployment):
             self.note(text)
+        self._note_accuracy(machine.device.name, accuracy_notes(deployment, self.table.command, self.generations))
         return deployment
+
+    def _note_accuracy(self, device: str, found: list[str]) -> None:
+        """Notes how far `typical` was off; from the second device on each of these notes names those that it is about."""
+        before = typical_notes(self.accuracy)
+        for text in found:
+            if device not in (devices := self.accuracy.setdefault(text, [])):
+                devices.append(device)
+        after, listed = typical_notes(self.accuracy), self.table.notes
+        for old, new in zip(before, after, strict=False):
+            listed[:] = [new if text == old else text for text in listed]
+        listed += after[len(before) :]
 
     def _of_engine(self, machine: Hardware, weights: str) -> Assumptions:
         """The assumptions of the preset; `typical` takes an engine that runs such weights on such devices where none is named."""

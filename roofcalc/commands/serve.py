@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from roofcalc.commands.serve_line import ServeLines
 
 SERVERS = {"vllm": "vllm", "sglang": "sglang", "trtllm-serve": "tensorrt-llm", "llama-server": "llama.cpp"}
+ALIASES = {"llama.cpp": "llama-server", "llamacpp": "llama-server", "tensorrt-llm": "trtllm-serve", "trtllm": "trtllm-serve"}  # engines by name
 DOCKER = "docker-"
 TARGETS = (*SERVERS, *(DOCKER + server for server in SERVERS))
 
@@ -41,10 +42,12 @@ def target(name: str | None) -> Target | None:
     """
     if name is None:
         return None
-    if not isinstance(name, str) or name.strip().lower() not in TARGETS:
+    given = name.strip().lower() if isinstance(name, str) else ""
+    server = given.removeprefix(DOCKER)
+    engine = SERVERS.get(ALIASES.get(server, server))
+    if engine is None:
         raise invalid_choice("--for", name, TARGETS)
-    server = name.strip().lower()
-    return Target(SERVERS[server.removeprefix(DOCKER)], server.startswith(DOCKER))
+    return Target(engine, given != server)
 
 
 def with_lines(lines: ServeLines | None, compute: Callable[..., dict[str, Any]], batch: str, lengths: int, *axes: NDArray[Any]) -> dict[str, Any]:

@@ -22,6 +22,12 @@ Share = Annotated[float, Range(0.0, 1.0)]
 Amount = Annotated[float, Range(0.0, 1e6)]
 
 
+# programs whose users may look for them among engines, and the engine that each runs
+PROGRAMS = {
+    **dict.fromkeys(("ollama", "lm-studio", "lmstudio", "llama-server", "llama-cpp", "koboldcpp"), "llama.cpp"),
+    **dict.fromkeys(("trtllm", "trtllm-serve"), "tensorrt-llm"),
+    **dict.fromkeys(("mlx-lm", "mlx_lm", "mlx_lm.server"), "mlx"),
+}
 MANY_RANKS = 4  # from which SGLang captures larger batches
 
 
@@ -239,7 +245,8 @@ def check(name: str, timed: tuple[str, ...]) -> None:
     """
     known = tuple(dict.fromkeys((*engines(), *timed, NONE)))
     if name not in known and split(name)[0] not in known:
-        hint = did_you_mean(name, known)
+        runs = PROGRAMS.get(split(name)[0])
+        hint = f"; for {split(name)[0]} give --engine {runs}" if runs else did_you_mean(name, known)
         raise RoofcalcError(f"--engine: {name!r} is not known{hint}; known: {', '.join(known)}, with a release where wanted (vllm-0.16)")
 
 

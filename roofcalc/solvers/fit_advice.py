@@ -6,6 +6,7 @@ from roofcalc.deployment.deployment import Deployment
 from roofcalc.deployment.offload import layers_with_experts
 from roofcalc.deployment.parallelism import Layout, head_counts
 from roofcalc.deployment.speculative import drafter_weights
+from roofcalc.deployment.usual_engine import divides_layers
 from roofcalc.physics import memory
 from roofcalc.solvers.layouts import with_device_count
 from roofcalc.solvers.max_context import max_context
@@ -45,9 +46,10 @@ def what_would_fit(deployment: Deployment, seq: float) -> str:
         subject = f"With {sequence} it"
     fewest, dtype = fewest_devices(deployment, seq), widest_weights(deployment, seq)
     if fewest is not None and fewest.devices == hardware.count:
-        devices = f"fits on these {hardware.count} devices with --tp {fewest.tp} --pp {fewest.pp}"
+        devices = f"fits on these {hardware.count} devices with {_degrees(deployment, fewest) or 'its layers divided over them'}"
     elif fewest is not None:
-        devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)} (--tp {fewest.tp} --pp {fewest.pp})"
+        degrees = _degrees(deployment, fewest)
+        devices = f"needs at least {fewest.devices} device{'s' * (fewest.devices > 1)}" + (f" ({degrees})" if degrees else "")
     else:
         devices = f"fits on no number of such devices up to {MAX_DEVICES:,}"
     narrower = f"with {dtype} weights it fits on {hardware.name}" if dtype else f"weights narrower down to {_narrower(deployment)[-1]} are not enough"
@@ -80,9 +82,22 @@ def smaller_requests(deployment: Deployment, seq: float) -> list[str]:
             if memory.batch_memory(replace(deployment, offload=more), seq) >= 1:
                 found.append(f"--offload experts={offload.experts}:{layers}")
                 break
-    if not deployment.kv.is_fp8 and deployment.kv.bits > 8 and memory.batch_memory(replace(deployment, kv=dtypes.dtype("fp8")), seq) >= 1:
-        found.append("--kv fp8")
+    narrow = dtypes.dtype("q8_0" if _of_llama_cpp(deployment) else "fp8")
+    if not deployment.kv.is_fp8 and deployment.kv.bits > narrow.bits and memory.batch_memory(replace(deployment, kv=narrow), seq) >= 1:
+        found.append(f"--kv {narrow.name}")
     return found
+
+
+def _of_llama_cpp(deployment: Deployment) -> bool:
+    """Whether llama.cpp serves it: it is named, or the weights are a GGUF file."""
+    return divides_layers(deployment.assumptions.engine) or bool(weight_recipes.parse(deployment.weights).gguf)
+
+
+def _degrees(deployment: Deployment, layout: Layout) -> str:
+    """The options of a layout; none where llama.cpp divides layers over its devices, as it does by itself."""
+    if not _of_llama_cpp(deployment):
+        return f"--tp {layout.tp} --pp {layout.pp}"
+    return f"--tp {layout.tp}" if layout.tp > 1 else ""
 
 
 def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
@@ -90,14 +105,14 @@ def fewest_devices(deployment: Deployment, seq: float) -> Layout | None:
 
     Enumerates device counts, since feasibility is not monotone: heads and layers do not divide evenly over every number.
     """
-    hardware = deployment.hardware
+    hardware, of_llama_cpp = deployment.hardware, _of_llama_cpp(deployment)
     whole = replace(deployment, hardware=replace(hardware, count=1), layout=Layout())  # a lower bound: sharding only adds copies
     needed = memory.system_weight_bytes(whole) + float(memory.system_kv_bytes(whole, seq))
     least = int(min(needed / deployment.usable_bytes, MAX_DEVICES)) or 1
     for count in range(least, MAX_DEVICES + 1):
         degrees = [t for t in range(1, count + 1) if count % t == 0]
         domain = with_device_count(hardware, count).domain
-        for tp in sorted(degrees, key=lambda t: (t > domain, -t)):  # tensor parallel within a domain first, the widest first
+        for tp in sorted(degrees, key=lambda t: (of_llama_cpp and t > 1, t > domain, -t)):  # tensor parallel within a domain first, the widest first
             layout = Layout(tp, count // tp)
             if _fits(deployment, layout, deployment.weights, seq):
                 return layout
@@ -114,7 +129,7 @@ def widest_weights(deployment: Deployment, seq: float) -> str | None:
 
 def _narrower(deployment: Deployment) -> list[str]:
     """The weight dtypes that are tried, the widest first."""
-    if weight_recipes.parse(deployment.weights).gguf:
+    if _of_llama_cpp(deployment):
         return list(NARROWER_GGUF)
     peaks = deployment.hardware.device.peak_tflop_s
     usable = [one for one in NARROWER if dtypes.dtype(one).bits > 4.5 or one == "int4" or "fp4" in peaks]

@@ -95,6 +95,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         ("max-batch llama-3.1-8b 8h100-sxm", "several devices are written 8xh100-sxm"),
         ("max-batch llama-3.1-8b h100-sxm --seqq 1k", "No such option: --seqq; did you mean --seq"),
         ("max-batch llama-3.1-8b h100-sxm --zzz", "No such option: --zzz ("),
+        ("interactivity llama-3.1-8b h100-sxm --users 4", "No such option: --users; did you mean --batch?"),
+        ("max-batch llama-3.1-8b h100-sxm --users 4", "No such option: --users ("),  # it answers with their number
+        ("interactivity llama-3.1-8b h100-sxm --qps 4", "No such option: --qps; did you mean --requests-per-second?"),
+        ("interactivity llama-3.1-8b h100-sxm --rate 4", "No such option: --rate; did you mean --requests-per-second?"),
+        ("memory llama-3.1-8b h100-sxm --context 4k", "No such option: --context; did you mean --seq?"),
+        ("memory llama-3.1-8b h100-sxm --engine ollama", "--engine: 'ollama' is not known; for ollama give --engine llama.cpp; known: vllm"),
+        ("memory llama-3.1-8b h100-sxm --engine mlx_lm", "for mlx_lm give --engine mlx"),
         ("max-batch llama-3.1-8b h100-sxm --draft 4", "give it too (--acceptance 0.7)"),
         ("max-batch llama-3.1-8b h100-sxm --acceptance 0.7", "give the number of tokens drafted per step too (--draft 4)"),
         ("max-batch llama-3.1-8b h100-sxm --draft 4 --acceptance 70", "acceptance: expected a rate from 0 to 1, got 70"),

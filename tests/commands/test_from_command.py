@@ -1,5 +1,7 @@
 """Engines' command lines: each flag that matters becomes an option, each other is listed."""
 
+import json
+
 import pytest
 
 import roofcalc as rc
@@ -57,7 +59,8 @@ def test_starts(line: str, engine: str, model: str, seq: int | None, devices: in
 
 def test_what_matters_and_is_not_calculated_is_said() -> None:
     for line, word in (
-        ("llama-server -m m.gguf -ot exps=CPU", "weights or experts outside the device's memory"),
+        ("FOO=1 BAR=2 vllm serve m", "variables that are not counted: FOO, BAR"),
+        ("CUDA_VISIBLE_DEVICES=0 vllm serve m -tp 2", "the variables show 1 device to the engine, and its line takes 2"),
         ("vllm serve m --enable-lora", "adapters of rank 16, as --max-lora-rank is not given"),
         ("llama-server -m m.gguf --lora a.gguf", "the rank is in the adapter's file: give --lora rank=16"),
         ('vllm serve m --speculative-config \'{"method": "ngram", "num_speculative_tokens": 3}\'', "--draft with --acceptance"),
@@ -74,6 +77,9 @@ def test_what_matters_and_is_not_calculated_is_said() -> None:
         ("from 'vllm serve llama-3.1-8b --max-model-len' h100", "--max-model-len needs a value"),
         ("from 'vllm serve llama-3.1-8b -tp 4' dgx-h100", "dgx-h100 has 8 devices, and the line starts 4 (tp × pp × dp); name 4 of them"),
         ("from 'vllm serve gpt-4o' h100", "its architecture is not published"),
+        ("from 'OLLAMA_NUM_PARALLEL=two ollama run qwen3:8b' l4", "OLLAMA_NUM_PARALLEL 'two': expected a whole number above 0"),
+        ("from 'mlx_lm.server --model mlx-community/Qwen3-8B-4bit' m4-max", "`roofcalc max-batch MODEL APPLE-DEVICE --engine mlx`"),
+        ("from 'python -m mlx_lm.server --model mlx-community/Qwen3-8B-4bit' m4-max", "mlx_lm's command lines are not read"),
         ("max-batch llama-3.1-8b h100 --tensor-parallel-size 4", "--tensor-parallel-size is a flag of vLLM; here --tp"),
         ("memory llama-3.1-8b h100 --max-model-len 8k", "here --seq"),
         ("memory llama-3.1-8b h100 --gpu-memory-utilization 0.9", "here --util"),
@@ -113,7 +119,7 @@ def test_host_memory_and_adapters(line: str, option: str, value: object) -> None
 def test_every_flag_leads_somewhere() -> None:
     """Options exist, reasons are given, and each flag has a hint."""
     special = {"model", "seq", "slots", "split", "draft", "dp_attention", "gpu_layers", "kv_values", "max_seqs", "max_batched_tokens", ""}
-    special |= {"cpu_moe", "n_cpu_moe", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"}
+    special |= {"cpu_moe", "n_cpu_moe", "override_tensor", "cpu_offload_gib", "adapters", "adapter_count", "adapter_rank"}
     for table in TABLES.values():
         for name, flag in table.items():
             assert flag.option in special or flag.option in Options.__annotations__, name
@@ -141,3 +147,73 @@ def test_what_changes_nothing_is_listed() -> None:
     start = parse("vllm serve m --max-lora-rank 64 -q torchao --max-model-len auto two words")
     assert start.ignored == ("--max-lora-rank 64", "-q torchao", "--max-model-len auto", "two", "words")
     assert parse("vllm serve --model m other").ignored == ("other",)
+
+
+def test_variables_of_ollama() -> None:
+    """The context is of each request (docs/faq.mdx), so that four of them hold four times as much."""
+    start = parse("OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_KV_CACHE_TYPE=q8_0 ollama run qwen3:8b")
+    assert (start.seq, start.batch, start.options["kv"], start.options["max_seqs"]) == (8192, 4, "q8_0", 4)
+    (row,) = rc.from_command("OLLAMA_NUM_PARALLEL=4 OLLAMA_CONTEXT_LENGTH=8192 ollama run qwen3:8b", "rtx 3060").rows()
+    assert (row["seq"], row["batch"], row["max_batch"]) == (8192, 4, 4)
+
+
+def test_ollama_has_a_context_of_its_own() -> None:
+    """4k below 24 GiB, 32k below 48 GiB, else 256k (docs/context-length.mdx), and not more than the model's 40,960."""
+    table = rc.from_command("ollama run qwen3:8b", ["rtx-3060-12gb", "rtx-4090", "2xrtx-4090", "h100-sxm"])
+    assert [row["seq"] for row in table.rows()] == [4096, 32768, 40960, 40960]
+    assert any("ollama: 4,096 tokens, its default on rtx-3060-12gb" in note and "OLLAMA_CONTEXT_LENGTH=…" in note for note in table.notes)
+    (given,) = rc.from_command("ollama run qwen3:8b", "rtx-3060-12gb", seq=16000).rows()
+    assert given["seq"] == 16000
+
+
+def test_devices_that_a_variable_shows() -> None:
+    (row,) = rc.from_command("CUDA_VISIBLE_DEVICES=0,1 llama-server -m Qwen3-32B-Q4_K_M.gguf -c 8192", "4xrtx-3090").rows()
+    assert (row["hardware"], row["pp"]) == ("2xrtx-3090", 2)
+
+
+@pytest.mark.parametrize(
+    ("flags", "offload"),
+    [
+        ("-ot exps=CPU", "experts=cpu"),
+        ("-ot .ffn_.*_exps.=CPU", "experts=cpu"),
+        ("--override-tensor 'ffn_(gate|up|down)_exps=CPU'", "experts=cpu"),
+        (r"-ot 'blk\.(2[0-9]|3[0-9])\.ffn_.*_exps\.=CPU'", "experts=cpu:20"),
+        (r"-ot 'blk\.(4[0-9]|5[0-9])\.ffn_.*_exps\.=CPU'", "experts=cpu:8"),  # of 48 layers
+        (r"-ot 'blk\.1\.ffn_.*_exps=CPU' -ot 'blk\.2\.ffn_.*_exps=CPU'", "experts=cpu:2"),
+        ("--cpu-moe -ot exps=CPU", "experts=cpu"),
+        ("-ot ffn_up_exps=CPU", None),
+        ("-ot ffn_.*=CPU", None),
+        ("-ot exps=CUDA1", None),
+        ("-ot '(exps=CPU'", None),
+        ("-ot nothing=CPU", None),
+    ],
+)
+def test_tensors_that_llama_cpp_moves(flags: str, offload: str | None) -> None:
+    table = rc.from_command(
+        f"llama-server -m Qwen3-30B-A3B-Q4_K_M.gguf -c 8192 {flags}", "rtx-4090", **({"host": "memory_gb_s=90"} if offload else {})
+    )  # type: ignore[arg-type]
+    (row,) = table.rows()
+    assert row.get("offload") == offload
+    assert any("not calculated here: of moved tensors" in note for note in table.notes) == (offload is None)
+
+
+@pytest.mark.parametrize(
+    ("line", "engine"),
+    [
+        ("docker run --gpus all vllm/vllm-openai:v0.11.0 --model m", "vllm-0.11"),
+        ("docker run --gpus all lmsysorg/sglang:v0.5.5-cu129 python3 -m sglang.launch_server --model-path m", "sglang-0.5"),
+        ("docker run --gpus all vllm/vllm-openai:latest --model m", "vllm"),
+        ("docker run --gpus all vllm/vllm-openai:nightly --model m", "vllm"),
+        ("vllm serve m", "vllm"),
+    ],
+)
+def test_the_tag_of_an_image_names_the_release(line: str, engine: str) -> None:
+    assert parse(line).options["engine"] == engine
+
+
+def test_options_in_json_and_in_parts_are_one() -> None:
+    """vLLM joins `--speculative-config.method mtp` and its like to one object."""
+    given = {"method": "mtp", "num_speculative_tokens": 1}
+    whole = parse(f"vllm serve m --speculative-config '{json.dumps(given)}' -tp 2")
+    parts = parse("vllm serve m --speculative-config.method mtp -tp 2 --speculative-config.num_speculative_tokens=1")
+    assert parts == whole and any("--draft with --acceptance" in note for note in parts.notes)

@@ -10,7 +10,7 @@ import roofcalc as rc
 from roofcalc.catalog import lookup
 from roofcalc.commands.engine_flags import TABLES, engine_flag
 from roofcalc.commands.engine_start import parse
-from roofcalc.commands.serve import SERVERS, TARGETS
+from roofcalc.commands.serve import SERVERS, TARGETS, target
 from tests.shell import refused, rows, run
 
 CASES = [  # model, machine, options that engines have flags for
@@ -133,6 +133,11 @@ def test_what_an_engine_cannot_do_is_said(line: str, note: str) -> None:
 def test_refusals() -> None:
     assert f"--for: invalid choice 'ollama' (choose from {', '.join(TARGETS)})" in refused("memory llama-3.1-8b h100-sxm --for ollama")
     assert "--for: two pools need a router" in refused("frontier llama-3.1-8b h100-sxm --isl 1k --osl 1k --disaggregated --for vllm")
+
+
+def test_an_engine_is_named_by_its_server_or_by_itself() -> None:
+    assert target("llama.cpp") == target("llama-server") and target("docker-llama.cpp") == target("docker-llama-server")
+    assert target("TensorRT-LLM") == target("trtllm-serve")
 
 
 def test_one_table_reads_and_writes() -> None:
