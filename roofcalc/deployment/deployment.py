@@ -116,8 +116,9 @@ class Deployment(Record):
     def linear_format(self, tensor: str) -> str | None:
         """The format in which GEMMs with a class of weights compute; None where the device lists no peak for it."""
         stored = self.weight_dtype(tensor)
-        if self.assumptions.is_bound and (self.compute is None or tensor in SIXTEEN_BIT_CLASSES):
-            return self._fastest(16 if tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16 else stored.bits)
+        is_wide = tensor in SIXTEEN_BIT_CLASSES and stored.bits >= 16
+        if self.assumptions.is_bound and (self.compute is None or is_wide):
+            return self._fastest(16 if is_wide else stored.bits)
         wanted = self.wanted_format(tensor)
         return wanted if wanted == self.compute else dtypes.arithmetic_format(self.hardware.device, wanted)
 
