@@ -22,7 +22,7 @@ Share = Annotated[float, Range(0.0, 1.0)]
 Amount = Annotated[float, Range(0.0, 1e6)]
 
 
-# programs whose users may look for them among engines, and the engine that each runs
+# Programs that users look for among the engines, and the engine that each runs.
 PROGRAMS = {
     **dict.fromkeys(("ollama", "lm-studio", "lmstudio", "llama-server", "llama-cpp", "koboldcpp"), "llama.cpp"),
     **dict.fromkeys(("trtllm", "trtllm-serve"), "tensorrt-llm"),

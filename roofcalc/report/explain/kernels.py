@@ -68,8 +68,8 @@ def run_section(deployment: Deployment) -> Section:
     lines = tuple(Line(name, value, unit_of(name)) for name, value in values.items())
     words = (
         f"fitted to whole runs: engine {profile.engine}, family {profile.family}, {profile.kind} models; factors without a unit multiply kernel "
-        "times: kernels = layers·max(factor·t, FLOPs/F, bytes/β), launches = layers·launch·t0, where t, less its floor t0, is the kernel's model "
-        "with the constants below its FLOPs (formulas: docs/calibration.md)"
+        "times: kernels = layers·max(factor·t, FLOPs/F, bytes/β), launches = layers·launch·t0; t is the kernel's model without its floor "
+        "t0, by the constants that each operation lists (formulas: docs/calibration.md)"
     )
     return Section("Constants of whole runs", lines, words)
 
